@@ -1,0 +1,51 @@
+"""What production refuses to start with.
+
+A deployment that runs on a public secret or talks to the sandbox looks healthy and protects nobody, so it must not
+start at all. The message names the setting and the reason; several faults are told at once.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+
+from passport.sandbox.credentials import SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET
+
+DEVELOPMENT_SECRET_KEY = "development-only-this-key-is-public-and-production-refuses-it-0123456789"
+MIN_SECRET_KEY_CHARS = 50
+
+
+def production_faults(settings: Mapping[str, Any]) -> list[str]:
+    """Return one sentence per setting that is unfit for production; an empty list means that it may start."""
+    faults = []
+    secret = settings["SECRET_KEY"]
+    if not secret:
+        faults.append("SECRET_KEY is empty: sessions and signed links need a secret of their own.")
+    elif secret == DEVELOPMENT_SECRET_KEY:
+        faults.append("SECRET_KEY is the development secret, which is public: anybody could sign in as anyone.")
+    elif len(secret) < MIN_SECRET_KEY_CHARS:
+        faults.append(f"SECRET_KEY is shorter than {MIN_SECRET_KEY_CHARS} characters: it could be guessed.")
+    if settings["DEBUG"]:
+        faults.append("DEBUG is on: error pages would show settings and plates to anybody.")
+    if not settings["ALLOWED_HOSTS"] or "*" in settings["ALLOWED_HOSTS"]:
+        faults.append("ALLOWED_HOSTS must list the names this site answers to, without '*'.")
+    if not settings["FIELD_ENCRYPTION_KEYS"]:
+        faults.append("FIELD_ENCRYPTION_KEYS is empty: Passport's access token would be kept under no key of its own.")
+    if not settings["PASSPORT_BASE_URL"].startswith("https://"):
+        faults.append("PASSPORT_BASE_URL must be an https:// address: plates and secrets travel on it.")
+    for name, sandbox in (
+        ("PASSPORT_CLIENT_ID", SANDBOX_CLIENT_ID),
+        ("PASSPORT_CLIENT_SECRET", SANDBOX_CLIENT_SECRET),
+    ):
+        if not settings[name]:
+            faults.append(f"{name} is empty: Passport would refuse every call.")
+        elif settings[name] == sandbox:
+            faults.append(f"{name} is the sandbox's: no officer would see a registration.")
+    return faults
+
+
+def refuse_unsafe_production(settings: Mapping[str, Any]) -> None:
+    """Raise `ImproperlyConfigured` with every fault, if there is one."""
+    faults = production_faults(settings)
+    if faults:
+        raise ImproperlyConfigured("This configuration is not fit for production:\n- " + "\n- ".join(faults))

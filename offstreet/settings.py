@@ -1,0 +1,259 @@
+"""Settings: one file, one place for every environment variable (all listed in `.env.example`).
+
+What it decides: without any variable set, the project runs as a development install on SQLite and the embedded
+broker in `var/`; with `ENVIRONMENT=production` it refuses to start on anything that is only fit for a demo and says
+which setting and why (`offstreet.guards`). A running demo writes its addresses to `var/demo.env`, which development
+commands read, so that `manage.py …` beside it talks to the same database, broker and Passport.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import environ
+from csp.constants import NONE, SELF
+from django.utils.translation import gettext_lazy as _
+
+from offstreet.guards import DEVELOPMENT_SECRET_KEY, refuse_unsafe_production
+from offstreet.logs import logging_config
+from passport.sandbox.credentials import SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environ.Env()
+ENVIRONMENT = env.str("ENVIRONMENT", default="development")
+PRODUCTION = ENVIRONMENT == "production"
+VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var")))
+if not PRODUCTION:
+    # A variable of the real environment wins over .env, and .env over what a running demo wrote.
+    env.read_env(BASE_DIR / ".env", overwrite=False)
+    env.read_env(VAR_DIR / "demo.env", overwrite=False)
+
+# --- Django -----------------------------------------------------------------------------------------------------
+
+SECRET_KEY = env.str("SECRET_KEY", default="" if PRODUCTION else DEVELOPMENT_SECRET_KEY)
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
+DEBUG = env.bool("DEBUG", default=False)
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[] if PRODUCTION else ["*"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+SITE_URL = env.str("SITE_URL", default="http://127.0.0.1:8000").rstrip("/")
+
+INSTALLED_APPS = [
+    "offstreet.apps.OffstreetConfig",
+    "locations.apps.LocationsConfig",
+    "integrations.apps.IntegrationsConfig",
+    "passport.apps.PassportConfig",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
+    "csp",
+    "django_filters",
+    "django_htmx",
+    "simple_history",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "allauth.usersessions.middleware.UserSessionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "simple_history.middleware.HistoryRequestMiddleware",
+    "offstreet.middleware.RequestContextMiddleware",
+]
+
+ROOT_URLCONF = "offstreet.urls"
+WSGI_APPLICATION = "offstreet.wsgi.application"
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "offstreet.context.shell",
+            ],
+        },
+    },
+]
+
+# --- Data -------------------------------------------------------------------------------------------------------
+
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": env.db_url("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'db.sqlite3'}")
+}
+_database = DATABASES["default"]
+if _database["ENGINE"] == "django.db.backends.sqlite3":
+    # WAL lets readers and the one writer work side by side; IMMEDIATE takes the write lock when a transaction begins,
+    # so that two writers queue for at most `timeout` seconds and never fail half-way with "database is locked".
+    _database["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=20000;",
+    }
+    _database["CONN_MAX_AGE"] = None
+else:
+    _database["OPTIONS"] = {
+        "pool": {"min_size": 0, "max_size": env.int("DATABASE_POOL_SIZE", default=12), "timeout": 10},
+        "connect_timeout": 5,
+        "application_name": "offstreet",
+    }
+    _database["CONN_MAX_AGE"] = 0
+    _database["CONN_HEALTH_CHECKS"] = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_USER_MODEL = "locations.User"
+# Keys for secrets at rest (access tokens), newest first; each decrypts, the first encrypts.
+FIELD_ENCRYPTION_KEYS = env.list("FIELD_ENCRYPTION_KEYS", default=[])
+
+# --- Broker and cache -------------------------------------------------------------------------------------------
+
+REDIS_URL = env.str("REDIS_URL", default="")
+if not REDIS_URL:
+    from offstreet.runtime.broker import embedded_url
+
+    REDIS_URL = embedded_url(VAR_DIR)
+# Redis answers in well under a millisecond; when it hangs, a web request must not hang with it.
+REDIS_SOCKET_TIMEOUT_S = 0.3
+CACHES: dict[str, dict[str, Any]] = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 2000}}
+}
+CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://")
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 30,
+    "unacked_restore_interval": 15,
+    "unacked_restore_throttle": 1,
+    "socket_connect_timeout": REDIS_SOCKET_TIMEOUT_S,
+    "health_check_interval": 5,
+}
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_PUBLISH_RETRY = True
+CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.1}
+CELERY_TASK_DEFAULT_QUEUE = "offstreet"
+CELERY_WORKER_PREFETCH_MULTIPLIER = 4
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_POOL = "threads"
+CELERY_WORKER_CONCURRENCY = env.int("WORKER_THREADS", default=4)
+
+# --- Sign-in ----------------------------------------------------------------------------------------------------
+
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "allauth.account.auth_backends.AuthenticationBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "/"
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
+ACCOUNT_ADAPTER = "offstreet.accounts.AccountAdapter"
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = False
+ACCOUNT_SESSION_REMEMBER = True
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_TOTP_ISSUER = "Offstreet"
+MFA_REQUIRED_FOR_SUPPORT = env.bool("MFA_REQUIRED_FOR_SUPPORT", default=False)
+USERSESSIONS_TRACK_ACTIVITY = False
+SESSION_COOKIE_AGE = 14 * 24 * 3600
+
+# --- Web --------------------------------------------------------------------------------------------------------
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+TIME_ZONE = "UTC"
+USE_I18N = True
+USE_TZ = True
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "offstreet.storage.HashedStaticFiles"},
+}
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CSRF_COOKIE_HTTPONLY = False
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PRODUCTION
+SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=PRODUCTION)
+SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
+SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=31_536_000 if PRODUCTION else 0)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = PRODUCTION
+if env.bool("BEHIND_TLS_PROXY", default=False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2_500_000
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+        "manifest-src": [SELF],
+    },
+}
+
+EMAIL_CONFIG = env.email("EMAIL_URL", default="consolemail://")
+vars().update(EMAIL_CONFIG)
+EMAIL_TIMEOUT = 15
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Offstreet <no-reply@offstreet.example>")
+SUPPORT_EMAIL = env.str("SUPPORT_EMAIL", default="support@offstreet.example")
+
+LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
+LOGGING_CONFIG = None
+LOGGING = logging_config(level=LOG_LEVEL, as_json=env.bool("LOG_JSON", default=PRODUCTION))
+__import__("logging.config").config.dictConfig(LOGGING)
+
+# --- Integrations -----------------------------------------------------------------------------------------------
+
+# Each vendor is one class, found by its dotted path: the only way in which `integrations` knows of a vendor.
+INTEGRATION_VENDORS = {"passport": "passport.vendor.Passport"}
+
+PASSPORT_BASE_URL = env.str("PASSPORT_BASE_URL", default="" if PRODUCTION else "http://127.0.0.1:8001").rstrip("/")
+PASSPORT_CLIENT_ID = env.str("PASSPORT_CLIENT_ID", default="" if PRODUCTION else SANDBOX_CLIENT_ID)
+PASSPORT_CLIENT_SECRET = env.str("PASSPORT_CLIENT_SECRET", default="" if PRODUCTION else SANDBOX_CLIENT_SECRET)
+PASSPORT_AUDIENCE = env.str("PASSPORT_AUDIENCE", default="public.api.passportinc.com")
+# Events of one type that may travel in one request (assumed; Passport documents no maximum).
+PASSPORT_EVENT_BATCH_SIZE = env.int("PASSPORT_EVENT_BATCH_SIZE", default=100)
+# How a state is written: "iso" = US-NC, "short" = NC (assumed; Passport names ISO 3166-2 and shows neither).
+PASSPORT_STATE_FORMAT = env.str("PASSPORT_STATE_FORMAT", default="iso")
+# Requests a second for the whole fleet; 0 = no limit.
+PASSPORT_REQUESTS_PER_SECOND = env.float("PASSPORT_REQUESTS_PER_SECOND", default=0)
+PASSPORT_CONNECT_TIMEOUT_S = env.float("PASSPORT_CONNECT_TIMEOUT_S", default=3)
+PASSPORT_READ_TIMEOUT_S = env.float("PASSPORT_READ_TIMEOUT_S", default=6)
+PASSPORT_TOTAL_TIMEOUT_S = env.float("PASSPORT_TOTAL_TIMEOUT_S", default=8)
+
+if PRODUCTION:
+    refuse_unsafe_production(globals())

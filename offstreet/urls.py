@@ -1,0 +1,9 @@
+"""The address plan. Each app keeps its own; this file only joins them."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("accounts/", include("allauth.urls")),
+    path("admin/", admin.site.urls),
+]
