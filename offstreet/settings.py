@@ -102,6 +102,8 @@ DATABASES: dict[str, dict[str, Any]] = {
 }
 _database = DATABASES["default"]
 if _database["ENGINE"] == "django.db.backends.sqlite3":
+    if not PRODUCTION:
+        VAR_DIR.mkdir(parents=True, exist_ok=True)
     # WAL lets readers and the one writer work side by side; IMMEDIATE takes the write lock when a transaction begins,
     # so that two writers queue for at most `timeout` seconds and never fail half-way with "database is locked".
     _database["OPTIONS"] = {

@@ -1,0 +1,68 @@
+"""What can go wrong with a delivery, named by what to do next.
+
+DeliveryError
+├── TryLater        unreachable, 408, 429 (Retry-After), 5xx, unreadable answer   → backoff, kept in the row
+├── FixRecord       the remote refuses this one                                   → parked, shown with a remedy
+├── FixConnection   credentials, not authorised, unknown operator                 → the connection stops, people are told
+└── Unexpected      anything else                                                 → parked and logged with its traceback
+
+Only a vendor's client raises them. Each carries one sentence for an operator and, where there is one, the remedy.
+"""
+
+from datetime import timedelta
+
+
+class DeliveryError(Exception):
+    """A delivery that did not succeed.
+
+    `sentence` says what happened, `remedy` what to do, `code` groups equal reasons (never holds a plate), `status` is
+    the HTTP status where there was an answer, `trace_id` names the request.
+    """
+
+    kind = "unexpected"
+
+    def __init__(
+        self, sentence: str, *, remedy: str = "", code: str = "", status: int | None = None, trace_id: str = ""
+    ) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.remedy = remedy
+        self.code = code or self.kind
+        self.status = status
+        self.trace_id = trace_id
+
+
+class TryLater(DeliveryError):
+    """The same request may succeed later; `retry_after` is the remote's own word, if it gave one."""
+
+    kind = "later"
+
+    def __init__(self, sentence: str, *, retry_after: timedelta | None = None, **rest: object) -> None:
+        super().__init__(sentence, **rest)  # type: ignore[arg-type]
+        self.retry_after = retry_after
+
+
+class FixRecord(DeliveryError):
+    """The remote refuses this record as it stands; `gone` says that what was to be ended is not there."""
+
+    kind = "record"
+
+    def __init__(self, sentence: str, *, gone: bool = False, **rest: object) -> None:
+        super().__init__(sentence, **rest)  # type: ignore[arg-type]
+        self.gone = gone
+
+
+class FixConnection(DeliveryError):
+    """Nothing of this connection (`scope` "connection") or of the whole account ("host") can be sent until people act."""
+
+    kind = "connection"
+
+    def __init__(self, sentence: str, *, scope: str = "connection", **rest: object) -> None:
+        super().__init__(sentence, **rest)  # type: ignore[arg-type]
+        self.scope = scope
+
+
+class Unexpected(DeliveryError):
+    """Nobody foresaw this."""
+
+    kind = "unexpected"

@@ -1,0 +1,140 @@
+"""A connection: one company's link to one vendor account.
+
+Its life: `setup` (being prepared) → `testing` (a test plate is asked for) → `live` (each save is pushed) ⇄ `paused`;
+`ended` is for good. Only a *live* connection sends real registrations; the others hold them back without losing any.
+Trouble with the vendor is no status of its own: it is kept on the breaker (`integrations.models.delivery`), which opens
+and closes by itself, while a status changes only by somebody's decision.
+
+Invariants: an operator id belongs to one connection that has not ended; a live or paused connection has an operator id;
+`key` is random and never changes, since it makes session ids unique for ever.
+"""
+
+import re
+import secrets
+import string
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+from simple_history.models import HistoricalRecords
+
+from locations.models import Company
+from locations.models.permits import NeverDeleted
+
+_KEY_SIGNS = "".join(sign for sign in string.ascii_uppercase + string.digits if sign not in "O0I1")
+
+
+def integration_name(vendor: str, company_name: str) -> str:
+    """Return the name by the convention: the vendor and the company in capitals, A–Z and 0–9 only.
+
+    `passport`, *University* → `PASSPORTUNIVERSITY` (Offstreet's integration guide).
+    """
+    return re.sub(r"[^A-Z0-9]", "", f"{vendor}{company_name}".upper())
+
+
+def new_key() -> str:
+    """Return a fresh random key of eight signs that people don't mistake for one another."""
+    return "".join(secrets.choice(_KEY_SIGNS) for _ in range(8))
+
+
+class Connection(models.Model):
+    """One company's link to one vendor account; see the module's text."""
+
+    class Status(models.TextChoices):
+        """Somebody's decision about this connection; see the module's text."""
+
+        SETUP = "setup", _("being set up")
+        TESTING = "testing", _("being tested")
+        LIVE = "live", _("live")
+        PAUSED = "paused", _("paused")
+        ENDED = "ended", _("ended")
+
+    company = models.ForeignKey(Company, on_delete=models.PROTECT, related_name="connections")
+    vendor = models.CharField(max_length=20, default="passport")
+    name = models.CharField(max_length=160)
+    label = models.CharField(_("site"), max_length=80, blank=True, default="")
+    key = models.CharField(max_length=8, unique=True, default=new_key, editable=False)
+    operator_id = models.CharField(_("operator ID"), max_length=36, blank=True, default="")
+    status = models.CharField(max_length=8, choices=Status.choices, default=Status.SETUP)
+    status_since = models.DateTimeField()
+    status_reason = models.TextField(blank=True, default="")
+    status_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    live_since = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField()
+
+    # The way to live (integrations.onboarding): when each word was given. Empty means: not yet.
+    contact_unknown = models.BooleanField(default=False)
+    request_text = models.TextField(blank=True, default="")
+    requested_at = models.DateTimeField(null=True, blank=True)
+    operator_id_at = models.DateTimeField(null=True, blank=True)
+    operator_id_checked_at = models.DateTimeField(null=True, blank=True)
+    operator_id_finding = models.CharField(max_length=20, blank=True, default="")
+    zones_pulled_at = models.DateTimeField(null=True, blank=True)
+    ready_for_test_at = models.DateTimeField(null=True, blank=True)
+    verified_at = models.DateTimeField(null=True, blank=True)
+    backfill_total = models.PositiveIntegerField(null=True, blank=True)
+    backfill_started_at = models.DateTimeField(null=True, blank=True)
+    reconciled_at = models.DateTimeField(null=True, blank=True)
+
+    history = HistoricalRecords(excluded_fields=["reconciled_at"])
+
+    class Meta:
+        ordering = ["company__name", "id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["vendor", "operator_id"],
+                condition=~Q(operator_id="") & ~Q(status="ended"),
+                name="operator_id_on_one_connection",
+            ),
+            models.CheckConstraint(
+                condition=Q(operator_id="") | Q(operator_id__regex=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"),
+                name="operator_id_is_a_lower_case_uuid",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status__in=["live", "paused"]) | ~Q(operator_id=""), name="live_has_an_operator_id"
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=["setup", "testing", "live", "paused", "ended"]), name="status_is_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.label})" if self.label else self.name
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        """Refuse: a connection is ended, never deleted."""
+        raise NeverDeleted("Connections are never deleted; end them.")
+
+    @property
+    def is_live(self) -> bool:
+        """Whether real registrations are pushed."""
+        return self.status == self.Status.LIVE
+
+
+class Contact(models.Model):
+    """Somebody outside who hears of the integration by mail."""
+
+    class Kind(models.TextChoices):
+        """What the contact is for."""
+
+        ENFORCEMENT = "enforcement", _("Enforcement team")
+        PASSPORT = "passport", _("Passport representative")
+        OFFSTREET = "offstreet", _("Offstreet contact")
+
+    company = models.ForeignKey(Company, on_delete=models.CASCADE, related_name="contacts")
+    kind = models.CharField(max_length=12, choices=Kind.choices)
+    name = models.CharField(max_length=120, blank=True, default="")
+    email = models.EmailField()
+
+    class Meta:
+        ordering = ["kind", "id"]
+        constraints = [
+            models.UniqueConstraint(fields=["company", "kind", "email"], name="one_contact_per_kind_and_address"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} <{self.email}>" if self.name else self.email

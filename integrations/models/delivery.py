@@ -1,0 +1,229 @@
+"""What the delivery engine keeps.
+
+`Registration` is the state of one permit on one connection: what Passport has (`observed`), what is being brought there
+(`intent`, written before anything is sent), and whether it has to be looked at again (`state`). There is exactly one row
+for each pair, so ten edits while a push is under way are one more push.
+
+Invariants: `state = due` rows alone are worked on; each mark raises `generation`, and a result settles a row only if its
+lease token is still the one under which it was claimed, and makes it *done* only if `generation` did not move meanwhile.
+So an edit during a push can't be lost, and a worker that was thought dead can't overwrite what its successor learned.
+
+`Push` is one HTTP request that carried events, `PushEvent` what it meant for one registration: the evidence.
+"""
+
+from datetime import datetime
+from typing import Self
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from integrations.models.connections import Connection
+from locations.models import Permit
+
+
+class RegistrationQuerySet(models.QuerySet["Registration"]):
+    """Reads on registrations."""
+
+    def due(self) -> Self:
+        """Those that wait to be brought in line."""
+        return self.filter(state=Registration.State.DUE)
+
+    def refused(self) -> Self:
+        """Those that the vendor refused."""
+        return self.filter(state=Registration.State.REFUSED)
+
+    def unprotected(self, at: datetime) -> Self:
+        """Those whose permit holds at `at` while the vendor has not accepted it as it stands."""
+        return self.filter(
+            permit__status=Permit.Status.ACTIVE, permit__start__lte=at, permit__end__gt=at, permit__is_test=False
+        ).exclude(state=Registration.State.DONE)
+
+
+class Priority(models.IntegerChoices):
+    """The order in which due rows are claimed; smaller first."""
+
+    TEST = -1, _("test plate")
+    NOW = 0, _("one edit: ended, or parked right now")
+    SOON = 1, _("one edit: begins later")
+    MASS_END = 2, _("many: ended")
+    MASS_NOW = 3, _("many: parked right now")
+    MASS_SOON = 4, _("many: begins later")
+
+
+class Registration(models.Model):
+    """The state of one permit on one connection; see the module's text."""
+
+    class State(models.TextChoices):
+        """Whether the row is to be looked at."""
+
+        DUE = "due", _("waiting")
+        DONE = "done", _("accepted")
+        REFUSED = "refused", _("refused")
+
+    permit = models.ForeignKey(Permit, on_delete=models.PROTECT, related_name="registrations")
+    connection = models.ForeignKey(
+        Connection, on_delete=models.PROTECT, related_name="registrations", db_index=False
+    )
+    state = models.CharField(max_length=8, choices=State.choices, default=State.DUE)
+    priority = models.SmallIntegerField(choices=Priority.choices, default=Priority.NOW)
+    generation = models.PositiveIntegerField(default=1)
+    marked_at = models.DateTimeField()
+    next_attempt_at = models.DateTimeField()
+    tried_at = models.DateTimeField(null=True, blank=True)
+    attempts = models.PositiveIntegerField(default=0)
+    lease = models.CharField(max_length=32, null=True, blank=True)
+    leased_until = models.DateTimeField(null=True, blank=True)
+    # Number of sessions ever begun for this row: the last part of a session's id.
+    sessions = models.PositiveIntegerField(default=0)
+    # What the vendor has, in the vendor's own words (passport.plan.Session), or null.
+    observed = models.JSONField(null=True, blank=True)
+    # Steps that have been decided and may have been sent (integrations.vendors.Step), or null.
+    intent = models.JSONField(null=True, blank=True)
+    # The end of what the vendor has; null where it has nothing. Serves reconciliation without opening the document.
+    observed_until = models.DateTimeField(null=True, blank=True)
+    accepted_at = models.DateTimeField(null=True, blank=True)
+    accepted_revision = models.PositiveIntegerField(default=0)
+    seen_at = models.DateTimeField(null=True, blank=True)
+    checked_at = models.DateTimeField(null=True, blank=True)
+    error_kind = models.CharField(max_length=20, blank=True, default="")
+    error_code = models.CharField(max_length=120, blank=True, default="")
+    error = models.TextField(blank=True, default="")
+    remedy = models.TextField(blank=True, default="")
+    error_since = models.DateTimeField(null=True, blank=True)
+
+    objects = RegistrationQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["permit", "connection"], name="one_registration_per_permit_and_connection"),
+            models.CheckConstraint(condition=Q(state__in=["due", "done", "refused"]), name="registration_state_is_known"),
+            models.CheckConstraint(
+                condition=Q(observed=None, observed_until=None) | Q(observed__isnull=False, observed_until__isnull=False),
+                name="registration_observed_has_an_end",
+            ),
+            models.CheckConstraint(
+                condition=Q(lease=None, leased_until=None) | Q(lease__isnull=False, leased_until__isnull=False),
+                name="registration_lease_has_an_end",
+            ),
+        ]
+        indexes = [
+            # The claim and the sweep. It holds only what is due, so that a million delivered rows cost nothing; the
+            # lease is kept out of it, since each claim would otherwise rewrite the index.
+            models.Index(
+                fields=["connection", "priority", "marked_at"], name="registration_due", condition=Q(state="due")
+            ),
+            # The list of refused registrations, by connection and reason.
+            models.Index(
+                fields=["connection", "error_code"], name="registration_refused", condition=Q(state="refused")
+            ),
+            # Reconciliation: what the vendor should list now.
+            models.Index(
+                fields=["connection", "observed_until"],
+                name="registration_observed",
+                condition=Q(observed_until__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"registration {self.pk} of permit {self.permit_id}"
+
+
+class Push(models.Model):
+    """One HTTP request that carried events."""
+
+    class Outcome(models.TextChoices):
+        """What became of the request as a whole."""
+
+        ACCEPTED = "accepted", _("accepted")
+        PARTLY = "partly", _("partly accepted")
+        REFUSED = "refused", _("refused")
+        NOT_REACHED = "later", _("not reached")
+        STOPPED = "stopped", _("connection stopped")
+
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="pushes", db_index=False)
+    kind = models.CharField(max_length=20)
+    events = models.PositiveIntegerField()
+    accepted = models.PositiveIntegerField(default=0)
+    sent_at = models.DateTimeField()
+    answered_at = models.DateTimeField()
+    trace_id = models.CharField(max_length=40)
+    status = models.PositiveSmallIntegerField(null=True, blank=True)
+    outcome = models.CharField(max_length=10, choices=Outcome.choices)
+    error_code = models.CharField(max_length=120, blank=True, default="")
+    error = models.TextField(blank=True, default="")
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            # Activity: a connection's pushes, newest first; and the charts of the last hours.
+            models.Index(fields=["connection", "-sent_at"], name="push_activity"),
+            models.Index(fields=["sent_at"], name="push_by_time"),
+        ]
+
+    def __str__(self) -> str:
+        return f"push {self.trace_id}: {self.events} {self.kind}"
+
+
+class PushEvent(models.Model):
+    """What one push meant for one registration."""
+
+    class Result(models.TextChoices):
+        """What Passport said of the event."""
+
+        ACCEPTED = "accepted", _("accepted")
+        REFUSED = "refused", _("refused")
+        LATER = "later", _("not reached")
+
+    registration = models.ForeignKey(Registration, on_delete=models.CASCADE, related_name="events", db_index=False)
+    push = models.ForeignKey(Push, on_delete=models.CASCADE, related_name="event_rows", db_index=False)
+    kind = models.CharField(max_length=20)
+    session_id = models.CharField(max_length=60)
+    marked_at = models.DateTimeField()
+    result = models.CharField(max_length=10, choices=Result.choices)
+    error_code = models.CharField(max_length=120, blank=True, default="")
+    error = models.TextField(blank=True, default="")
+
+    class Meta:
+        indexes = [
+            # A permit's proof of delivery, in order.
+            models.Index(fields=["registration", "id"], name="event_evidence"),
+            # Ending a push's evidence together with it, and a push's own page.
+            models.Index(fields=["push"], name="event_of_push"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.session_id}: {self.result}"
+
+
+class Breaker(models.Model):
+    """Holds sends back after failures: one row per connection (`c:<id>`) and one per vendor host (`h:<vendor>`).
+
+    Closed: `open_until` is empty. Open: nothing is sent until `open_until`, then one probe at a time (`probe_until` says
+    who has the word). `stopped` marks trouble that people must mend (credentials, authorisation), told once and probed
+    rarely. `recovered_at` lets rows that failed before it go at once, whatever their own backoff says.
+    """
+
+    key = models.CharField(max_length=60, primary_key=True)
+    failures = models.PositiveIntegerField(default=0)
+    failing_since = models.DateTimeField(null=True, blank=True)
+    open_until = models.DateTimeField(null=True, blank=True)
+    probe_until = models.DateTimeField(null=True, blank=True)
+    recovered_at = models.DateTimeField(null=True, blank=True)
+    stopped = models.BooleanField(default=False)
+    error_code = models.CharField(max_length=120, blank=True, default="")
+    error = models.TextField(blank=True, default="")
+    remedy = models.TextField(blank=True, default="")
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class RateBucket(models.Model):
+    """The next free moment for a request of the whole fleet (a leaky bucket kept as one time)."""
+
+    key = models.CharField(max_length=60, primary_key=True)
+    next_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.key

@@ -1,0 +1,85 @@
+"""Who may see and do what: one decorator for every page of a company.
+
+A person sees only the companies they belong to; anything else does not exist for them (404). Where they belong but
+their role does not reach, the answer is 403. Support (`is_staff`) sees all companies, with a manager's rights.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
+
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+
+from locations.models import Company, Role, User
+
+SUPPORT = "support"
+P = ParamSpec("P")
+
+
+class CompanyRequest(HttpRequest):
+    """A request to one company's page, after `company_view` has let it through."""
+
+    company: Company
+    membership_role: str
+    user: User  # type: ignore[assignment]
+
+
+def role_in(user: User, company: Company) -> str | None:
+    """Return the person's role in the company, "support" for support, or None for an outsider."""
+    if user.is_support:
+        return SUPPORT
+    membership = company.memberships.filter(user=user).only("role").first()
+    return membership.role if membership else None
+
+
+def may(role: str, needed: str) -> bool:
+    """Whether `role` reaches what `needed` asks for (a `Role`, or "support")."""
+    if role == SUPPORT:
+        return True
+    return needed != SUPPORT and Role(role).rank >= Role(needed).rank
+
+
+def companies_of(user: User) -> QuerySet[Company]:
+    """The companies that a person may see."""
+    return Company.objects.all() if user.is_support else Company.objects.filter(memberships__user=user)
+
+
+def company_view(
+    needed: str = Role.VIEWER,
+) -> Callable[[Callable[Concatenate[CompanyRequest, P], HttpResponse]], Callable[..., HttpResponse]]:
+    """Decorate a view whose address begins with the company's slug; it gets `request.company` and the role."""
+
+    def decorate(view: Callable[Concatenate[CompanyRequest, P], HttpResponse]) -> Callable[..., HttpResponse]:
+        @login_required
+        @wraps(view)
+        def guarded(request: Any, company_slug: str, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+            company = Company.objects.filter(slug=company_slug).first()
+            role = role_in(request.user, company) if company else None
+            if company is None or role is None:
+                raise Http404
+            if not may(role, needed):
+                raise PermissionDenied
+            request.company, request.membership_role = company, role
+            return view(request, *args, **kwargs)
+
+        guarded.needed_role = needed  # type: ignore[attr-defined]
+        return guarded
+
+    return decorate
+
+
+def support_view(view: Callable[P, HttpResponse]) -> Callable[..., HttpResponse]:
+    """Decorate a view that only support may see; for everybody else it does not exist."""
+
+    @login_required
+    @wraps(view)
+    def guarded(request: Any, *args: Any, **kwargs: Any) -> HttpResponse:
+        if not request.user.is_support:
+            raise Http404
+        return view(request, *args, **kwargs)
+
+    guarded.needed_role = SUPPORT  # type: ignore[attr-defined]
+    return guarded

@@ -1,0 +1,151 @@
+"""Companies, who may do what in them, and their locations."""
+
+import zoneinfo
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Lower
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+from simple_history.models import HistoricalRecords
+
+SLUG_PATTERN = r"^[a-z0-9]+(-[a-z0-9]+)*$"
+
+
+class Role(models.TextChoices):
+    """What a member may do; each role may do all that the one before it may."""
+
+    VIEWER = "viewer", _("Viewer")
+    OPERATOR = "operator", _("Operator")
+    MANAGER = "manager", _("Manager")
+
+    @property
+    def rank(self) -> int:
+        """Position in the order viewer < operator < manager."""
+        return list(Role).index(self)
+
+
+class Company(models.Model):
+    """A city, university or property that registers vehicles."""
+
+    name = models.CharField(_("name"), max_length=120)
+    slug = models.CharField(max_length=60, unique=True, validators=[RegexValidator(SLUG_PATTERN)])
+    offstreet_id = models.CharField(_("Offstreet company id"), max_length=60, unique=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    history = HistoricalRecords()
+
+    class Meta:
+        verbose_name_plural = "companies"
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(condition=~Q(name=""), name="company_has_a_name"),
+            models.CheckConstraint(condition=~Q(offstreet_id=""), name="company_has_an_offstreet_id"),
+            models.CheckConstraint(condition=Q(slug__regex=SLUG_PATTERN), name="company_slug_is_a_slug"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        """The company's overview."""
+        return reverse("overview", args=[self.slug])
+
+
+class Membership(models.Model):
+    """One person's role in one company."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
+    company = models.ForeignKey(Company, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=10, choices=Role.choices, default=Role.VIEWER)
+    created_at = models.DateTimeField(auto_now_add=True)
+    history = HistoricalRecords()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "company"], name="one_membership_per_person_and_company"),
+            models.CheckConstraint(condition=Q(role__in=Role.values), name="membership_role_is_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} · {self.company} · {self.role}"
+
+
+class Invitation(models.Model):
+    """An offer by mail to join a company. Only a hash of the link's secret is kept."""
+
+    company = models.ForeignKey(Company, on_delete=models.CASCADE, related_name="invitations")
+    email = models.EmailField()
+    role = models.CharField(max_length=10, choices=Role.choices, default=Role.VIEWER)
+    secret_hash = models.CharField(max_length=64, unique=True)
+    invited_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True, blank=True)
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(role__in=Role.values), name="invitation_role_is_known"),
+            models.UniqueConstraint(
+                Lower("email"),
+                "company",
+                condition=Q(accepted_at=None, withdrawn_at=None),
+                name="one_open_invitation_per_address_and_company",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.email} · {self.company}"
+
+    def is_open(self, now: datetime) -> bool:
+        """Whether the link may still be used at `now`."""
+        return self.accepted_at is None and self.withdrawn_at is None and now < self.expires_at
+
+
+def validate_timezone(value: str) -> None:
+    """Raise `ValidationError` unless `value` is an IANA time zone such as `America/New_York`."""
+    if value not in zoneinfo.available_timezones():
+        raise ValidationError(_("“%(value)s” is not a time zone; write it like America/New_York."), params={"value": value})
+
+
+class Location(models.Model):
+    """A place where registered vehicles park. Times of its permits are shown in its own time zone."""
+
+    company = models.ForeignKey(Company, on_delete=models.PROTECT, related_name="locations")
+    name = models.CharField(_("name"), max_length=120)
+    external_id = models.CharField(_("own id"), max_length=60, blank=True, default="")
+    timezone = models.CharField(_("time zone"), max_length=60, default="America/New_York", validators=[validate_timezone])
+    active = models.BooleanField(_("active"), default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    history = HistoricalRecords()
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(condition=~Q(name=""), name="location_has_a_name"),
+            # Letter for letter: "Lot B" and "lot b" may be two places, and are never taken for one another.
+            models.UniqueConstraint(fields=["company", "name"], name="location_name_unique_in_company"),
+            models.UniqueConstraint(
+                fields=["company", "external_id"],
+                condition=~Q(external_id=""),
+                name="location_external_id_unique_in_company",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def tz(self) -> zoneinfo.ZoneInfo:
+        """The location's time zone."""
+        return zoneinfo.ZoneInfo(self.timezone)
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Refuse an unknown time zone also outside of forms: every shown time depends on it."""
+        validate_timezone(self.timezone)
+        super().save(*args, **kwargs)

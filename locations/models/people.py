@@ -1,0 +1,55 @@
+"""People sign in with their e-mail address; `is_staff` makes them support, who see all companies."""
+
+from typing import Any, ClassVar
+
+from django.contrib.auth.models import AbstractUser, UserManager
+from django.db import models
+from django.db.models.functions import Lower
+from django.utils.translation import gettext_lazy as _
+
+
+class EmailUserManager(UserManager["User"]):
+    """Creates users by e-mail address."""
+
+    def create_user(  # type: ignore[override]
+        self, email: str, password: str | None = None, **extra: Any
+    ) -> "User":
+        """Make an ordinary user; raise `ValueError` without an e-mail address."""
+        if not email:
+            raise ValueError("A user needs an e-mail address.")
+        user = self.model(email=self.normalize_email(email), **extra)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(  # type: ignore[override]
+        self, email: str, password: str | None = None, **extra: Any
+    ) -> "User":
+        """Make a user with all rights."""
+        return self.create_user(email, password, **{**extra, "is_staff": True, "is_superuser": True})
+
+
+class User(AbstractUser):
+    """One person."""
+
+    username = None  # type: ignore[assignment]
+    email = models.EmailField(_("e-mail address"), unique=True)
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+    objects = EmailUserManager()  # type: ignore[misc]
+
+    class Meta:
+        constraints = [
+            # Kim@example.org and kim@example.org are one mailbox, so they are one person.
+            models.UniqueConstraint(Lower("email"), name="user_email_unique_in_any_case"),
+        ]
+
+    @property
+    def is_support(self) -> bool:
+        """Whether this person works for support and sees every company."""
+        return self.is_active and self.is_staff
+
+    @property
+    def label(self) -> str:
+        """The person's name, or the e-mail address where there is none."""
+        return self.get_full_name() or self.email

@@ -1,0 +1,166 @@
+"""A permit: one registration of one plate at one location for one window.
+
+Invariants, kept by the database: the window is half-open and not empty (`start < end`, UTC); the plate is normalised
+(A–Z and 0–9, at most twelve); the subdivision belongs to the country; an external id is unique in its company; a
+cancelled permit says when. Permits are never deleted, only ended: what enforcement saw must stay explainable.
+
+`revision` counts the changes; each write through `locations.services` raises it by one. `is_test` marks the
+registration of a test plate, which takes the same way as a real one but never appears among them.
+"""
+
+from datetime import datetime
+from typing import Any, Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Upper
+from django.utils.translation import gettext_lazy as _
+from simple_history.models import HistoricalRecords
+
+from locations.models.companies import Company, Location
+from locations.plates import MAX_PLATE_CHARS, normalise_plate
+
+
+class NeverDeleted(Exception):
+    """Raised where code tries to delete what may only be ended."""
+
+
+class PermitQuerySet(models.QuerySet["Permit"]):
+    """Reads on permits. Times are aware datetimes."""
+
+    def real(self) -> Self:
+        """Leave out the registrations of test plates."""
+        return self.filter(is_test=False)
+
+    def current(self, at: datetime) -> Self:
+        """Those whose window holds `at` and that are not cancelled."""
+        return self.filter(status=Permit.Status.ACTIVE, start__lte=at, end__gt=at)
+
+    def coming(self, at: datetime) -> Self:
+        """Those that begin after `at` and are not cancelled."""
+        return self.filter(status=Permit.Status.ACTIVE, start__gt=at)
+
+    def ended(self, at: datetime) -> Self:
+        """Those that were cancelled or whose window is over at `at`."""
+        return self.filter(Q(status=Permit.Status.CANCELLED) | Q(end__lte=at))
+
+    def not_ended(self, at: datetime) -> Self:
+        """Those that are current at `at` or begin later."""
+        return self.filter(status=Permit.Status.ACTIVE, end__gt=at)
+
+    def search(self, text: str) -> Self:
+        """Those whose plate (however it is written), unit or external id begins with `text`."""
+        text = text.strip()
+        if not text:
+            return self
+        found = Q(unit__istartswith=text) | Q(external_id__istartswith=text)
+        if plate := normalise_plate(text):
+            found |= Q(plate__startswith=plate)
+        return self.filter(found)
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        """Refuse: see `NeverDeleted`."""
+        raise NeverDeleted("Permits are never deleted; cancel them with locations.services.")
+
+
+class Permit(models.Model):
+    """One registration; see the module's text for its invariants."""
+
+    class Status(models.TextChoices):
+        """Whether somebody has ended the permit; a window that is over needs no status."""
+
+        ACTIVE = "active", _("active")
+        CANCELLED = "cancelled", _("cancelled")
+
+    class Source(models.TextChoices):
+        """Where a permit came from."""
+
+        DASHBOARD = "dashboard", _("dashboard")
+        ADMIN = "admin", _("admin")
+        COMMAND = "command", _("command line")
+        IMPORT = "import", _("import")
+        API = "api", _("API")
+        SHELL = "shell", _("script")
+        TEST = "test", _("test plate")
+
+    company = models.ForeignKey(Company, on_delete=models.PROTECT, related_name="permits")
+    location = models.ForeignKey(Location, on_delete=models.PROTECT, related_name="permits")
+    plate_typed = models.CharField(_("plate as typed"), max_length=40)
+    plate = models.CharField(_("plate"), max_length=MAX_PLATE_CHARS)
+    country = models.CharField(_("country"), max_length=2, default="US")
+    subdivision = models.CharField(_("state or province"), max_length=6, blank=True, default="")
+    start = models.DateTimeField(_("from"))
+    end = models.DateTimeField(_("until"))
+    space_number = models.CharField(_("space number"), max_length=20, blank=True, default="")
+    type = models.CharField(_("type"), max_length=60, blank=True, default="")
+    unit = models.CharField(_("unit"), max_length=60, blank=True, default="")
+    external_id = models.CharField(_("external id"), max_length=80, blank=True, default="")
+    source = models.CharField(max_length=10, choices=Source.choices, default=Source.SHELL)
+    is_test = models.BooleanField(default=False)
+    revision = models.PositiveIntegerField(default=1)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.ACTIVE)
+    created_at = models.DateTimeField()
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    updated_at = models.DateTimeField()
+    updated_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    cancelled_at = models.DateTimeField(null=True, blank=True)
+
+    history = HistoricalRecords()
+    objects = PermitQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(condition=Q(start__lt=F("end")), name="permit_window_is_not_empty"),
+            models.CheckConstraint(
+                condition=Q(plate__regex=rf"^[A-Z0-9]{{1,{MAX_PLATE_CHARS}}}$"), name="permit_plate_is_normalised"
+            ),
+            models.CheckConstraint(condition=Q(country__regex=r"^[A-Z]{2}$"), name="permit_country_is_alpha_2"),
+            models.CheckConstraint(
+                condition=Q(subdivision="") | Q(subdivision__regex=r"^[A-Z]{2}-[A-Z0-9]{1,3}$"),
+                name="permit_subdivision_is_iso_3166_2",
+            ),
+            models.CheckConstraint(
+                condition=Q(status="active", cancelled_at=None) | Q(status="cancelled", cancelled_at__isnull=False),
+                name="permit_cancelled_says_when",
+            ),
+            models.CheckConstraint(condition=Q(revision__gte=1), name="permit_revision_counts_from_one"),
+            models.UniqueConstraint(
+                fields=["company", "external_id"],
+                condition=~Q(external_id=""),
+                name="permit_external_id_unique_in_company",
+            ),
+        ]
+        indexes = [
+            # The list of a company's permits, newest first.
+            models.Index(fields=["company", "-id"], name="permit_list"),
+            # Search and "is it valid?" by plate; the pattern class serves LIKE 'ABC%' on PostgreSQL.
+            models.Index(
+                fields=["company", "plate"], name="permit_plate", opclasses=["int8_ops", "varchar_pattern_ops"]
+            ),
+            # Search by unit and by external id, in any case, from the beginning.
+            models.Index(
+                F("company"), Upper("unit"), name="permit_unit", condition=~Q(unit="")
+            ),
+            # Counts and lists of what is valid now or begins soon.
+            models.Index(
+                fields=["location", "end"], name="permit_of_location", condition=Q(status="active", is_test=False)
+            ),
+            models.Index(fields=["company", "end"], name="permit_of_company", condition=Q(status="active", is_test=False)),
+        ]
+
+    def __str__(self) -> str:
+        return f"permit {self.pk}"
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        """Refuse: see `NeverDeleted`."""
+        raise NeverDeleted("Permits are never deleted; cancel them with locations.services.")
+
+    def is_current(self, at: datetime) -> bool:
+        """Whether the permit holds at `at`."""
+        return self.status == self.Status.ACTIVE and self.start <= at < self.end

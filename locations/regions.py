@@ -1,0 +1,73 @@
+"""Countries and their subdivisions (ISO 3166-1 alpha-2 and ISO 3166-2) for the plates that come to a North American lot.
+
+`parse_region` reads what people and spreadsheets write: `US-NC`, `NC`, `north carolina`, `CA-ON`, `Ohio`. Two letters
+alone are a state or province, never a country (`CA` is California). What is not known is refused, never guessed.
+"""
+
+from typing import NamedTuple
+
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+
+COUNTRIES = {"US": "United States", "CA": "Canada", "MX": "Mexico"}
+
+_US = """AL Alabama|AK Alaska|AZ Arizona|AR Arkansas|CA California|CO Colorado|CT Connecticut|DE Delaware
+|DC District of Columbia|FL Florida|GA Georgia|HI Hawaii|ID Idaho|IL Illinois|IN Indiana|IA Iowa|KS Kansas|KY Kentucky
+|LA Louisiana|ME Maine|MD Maryland|MA Massachusetts|MI Michigan|MN Minnesota|MS Mississippi|MO Missouri|MT Montana
+|NE Nebraska|NV Nevada|NH New Hampshire|NJ New Jersey|NM New Mexico|NY New York|NC North Carolina|ND North Dakota
+|OH Ohio|OK Oklahoma|OR Oregon|PA Pennsylvania|RI Rhode Island|SC South Carolina|SD South Dakota|TN Tennessee|TX Texas
+|UT Utah|VT Vermont|VA Virginia|WA Washington|WV West Virginia|WI Wisconsin|WY Wyoming|AS American Samoa|GU Guam
+|MP Northern Mariana Islands|PR Puerto Rico|VI U.S. Virgin Islands"""
+_CA = """AB Alberta|BC British Columbia|MB Manitoba|NB New Brunswick|NL Newfoundland and Labrador|NS Nova Scotia
+|NT Northwest Territories|NU Nunavut|ON Ontario|PE Prince Edward Island|QC Quebec|SK Saskatchewan|YT Yukon"""
+_MX = """AGU Aguascalientes|BCN Baja California|BCS Baja California Sur|CAM Campeche|CHP Chiapas|CHH Chihuahua
+|CMX Ciudad de México|COA Coahuila|COL Colima|DUR Durango|GUA Guanajuato|GRO Guerrero|HID Hidalgo|JAL Jalisco|MEX México
+|MIC Michoacán|MOR Morelos|NAY Nayarit|NLE Nuevo León|OAX Oaxaca|PUE Puebla|QUE Querétaro|ROO Quintana Roo
+|SLP San Luis Potosí|SIN Sinaloa|SON Sonora|TAB Tabasco|TAM Tamaulipas|TLA Tlaxcala|VER Veracruz|YUC Yucatán
+|ZAC Zacatecas"""
+
+
+def _table(country: str, text: str) -> dict[str, str]:
+    pairs = (entry.strip().split(" ", 1) for entry in text.replace("\n", "").split("|"))
+    return {f"{country}-{code}": name for code, name in pairs}
+
+
+SUBDIVISIONS: dict[str, str] = {**_table("US", _US), **_table("CA", _CA), **_table("MX", _MX)}
+_BY_NAME = {name.casefold(): code for code, name in SUBDIVISIONS.items()} | {"québec": "CA-QC"}
+_BY_SHORT = {code.split("-")[1]: code for code in reversed(SUBDIVISIONS)}
+
+
+class Region(NamedTuple):
+    """The country that issued a plate, and the part of it."""
+
+    country: str
+    subdivision: str
+
+
+def parse_region(text: str) -> Region:
+    """Return the region that `text` names, or raise `ValidationError` with one sentence."""
+    wanted = " ".join(text.split())
+    code = wanted.upper()
+    if code not in SUBDIVISIONS:
+        code = _BY_SHORT.get(code) or _BY_NAME.get(wanted.casefold(), "")
+    if not code:
+        raise ValidationError(_("The state or province “%(text)s” is not known."), params={"text": text[:40]})
+    return Region(code[:2], code)
+
+
+def check_region(country: str, subdivision: str) -> Region:
+    """Return the pair if the subdivision is one of the country's, or raise `ValidationError`."""
+    if country not in COUNTRIES:
+        raise ValidationError(_("The country “%(text)s” is not known."), params={"text": country[:40]})
+    if subdivision not in SUBDIVISIONS or not subdivision.startswith(f"{country}-"):
+        raise ValidationError(
+            _("“%(part)s” is not a state or province of %(country)s."),
+            params={"part": subdivision[:40], "country": COUNTRIES[country]},
+        )
+    return Region(country, subdivision)
+
+
+def region_label(subdivision: str) -> str:
+    """Return the words for a subdivision: `US-NC` → `North Carolina, US`."""
+    name = SUBDIVISIONS.get(subdivision)
+    return f"{name}, {subdivision[:2]}" if name else subdivision

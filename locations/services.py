@@ -1,0 +1,250 @@
+"""All writes to permits. Each one checks, saves, raises the revision and tells `permits_changed` in one transaction.
+
+Whoever saves a permit (a page, the admin, a command, a script) calls these; so a registration cannot be saved without
+being noted for delivery. Writes are all or nothing: in a mass registration one bad row stops all, with its number.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from simple_history.utils import bulk_create_with_history, bulk_update_with_history
+
+from locations.models import Company, Location, Permit, User
+from locations.plates import clean_plate
+from locations.regions import check_region
+from locations.signals import permits_changed
+
+BATCH_ROWS = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class PermitDraft:
+    """What a permit is to be. Times are aware; `subdivision` is ISO 3166-2 (`US-NC`)."""
+
+    location: Location
+    plate: str
+    subdivision: str
+    start: datetime
+    end: datetime
+    country: str = ""
+    space_number: str = ""
+    type: str = ""
+    unit: str = ""
+    external_id: str = ""
+    is_test: bool = field(default=False, kw_only=True)
+
+
+def _check(draft: PermitDraft) -> dict[str, Any]:
+    """Return the permit's columns, or raise `ValidationError` keyed by field."""
+    errors: dict[str, list[str]] = {}
+
+    def attempt(name: str, call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except ValidationError as error:
+            errors[name] = error.messages
+            return None
+
+    plate = attempt("plate", lambda: clean_plate(draft.plate))
+    country = draft.country or draft.subdivision[:2]
+    region = attempt("subdivision", lambda: check_region(country, draft.subdivision))
+    for name in ("start", "end"):
+        if timezone.is_naive(getattr(draft, name)):
+            errors[name] = [_("This time has no time zone.")]
+    if not errors.keys() & {"start", "end"} and draft.start >= draft.end:
+        errors["end"] = [_("“Until” must be later than “from”.")]
+    texts = {name: getattr(draft, name).strip() for name in ("space_number", "type", "unit", "external_id")}
+    for name, text in texts.items():
+        longest = Permit._meta.get_field(name).max_length or 0
+        if len(text) > longest:
+            errors[name] = [_("At most %(most)d characters.") % {"most": longest}]
+        elif any(ord(sign) < 32 for sign in text):
+            errors[name] = [_("This text has control characters in it.")]
+    if errors:
+        raise ValidationError(errors)
+    return {
+        "location": draft.location,
+        "company_id": draft.location.company_id,
+        "plate_typed": draft.plate.strip()[:40],
+        "plate": plate,
+        "country": region.country,
+        "subdivision": region.subdivision,
+        "start": draft.start,
+        "end": draft.end,
+        "is_test": draft.is_test,
+        **texts,
+    }
+
+
+def register_permit(*, draft: PermitDraft, actor: User | None = None, source: str = Permit.Source.SHELL) -> Permit:
+    """Save one new permit; raise `ValidationError` keyed by field."""
+    now = timezone.now()
+    permit = Permit(**_check(draft), source=source, created_at=now, updated_at=now, created_by=actor, updated_by=actor)
+    with transaction.atomic():
+        _save(permit, actor)
+        permits_changed.send(Permit, permit_ids=[permit.pk], bulk=False)
+    return permit
+
+
+def register_permits(
+    *, drafts: Sequence[PermitDraft], actor: User | None = None, source: str = Permit.Source.SHELL
+) -> list[Permit]:
+    """Save many new permits, all or none; raise `ValidationError` that names the first bad row (counted from 1)."""
+    now = timezone.now()
+    permits = []
+    for number, draft in enumerate(drafts, start=1):
+        try:
+            columns = _check(draft)
+        except ValidationError as error:
+            raise ValidationError(
+                _("Row %(number)d: %(reason)s"), params={"number": number, "reason": " ".join(error.messages)}
+            ) from error
+        permits.append(
+            Permit(**columns, source=source, created_at=now, updated_at=now, created_by=actor, updated_by=actor)
+        )
+    with transaction.atomic():
+        try:
+            saved: list[Permit] = bulk_create_with_history(
+                permits, Permit, batch_size=BATCH_ROWS, default_user=actor, default_date=now
+            )
+        except IntegrityError as error:
+            raise _explained(error) from error
+        _tell(saved, bulk=len(saved) > 1)
+    return saved
+
+
+def change_permit(
+    *, permit: Permit, actor: User | None = None, source: str = Permit.Source.SHELL, **changes: Any
+) -> Permit:
+    """Change some of a permit's values; raise `ValidationError` keyed by field.
+
+    `changes` are `PermitDraft`'s fields. Nothing is written where nothing changes. An `end` in the past ends it early.
+    """
+    with transaction.atomic():
+        permit = _locked(permit.pk)
+        if permit.status == Permit.Status.CANCELLED:
+            raise ValidationError(_("This permit is cancelled; register the plate anew."), code="cancelled")
+        if "location" in changes and changes["location"].company_id != permit.company_id:
+            raise ValidationError({"location": [_("That location belongs to another company.")]})
+        draft = PermitDraft(
+            location=permit.location,
+            plate=permit.plate_typed,
+            subdivision=permit.subdivision,
+            start=permit.start,
+            end=permit.end,
+            space_number=permit.space_number,
+            type=permit.type,
+            unit=permit.unit,
+            external_id=permit.external_id,
+            is_test=permit.is_test,
+        )
+        columns = _check(replace(draft, **changes))
+        different = {name: value for name, value in columns.items() if getattr(permit, name) != value}
+        if not different:
+            return permit
+        for name, value in different.items():
+            setattr(permit, name, value)
+        _raise_revision(permit, actor)
+        _save(permit, actor)
+        permits_changed.send(Permit, permit_ids=[permit.pk], bulk=False)
+    return permit
+
+
+def cancel_permit(*, permit: Permit, actor: User | None = None) -> Permit:
+    """End a permit at once; a cancelled one stays as it is."""
+    with transaction.atomic():
+        permit = _locked(permit.pk)
+        if permit.status == Permit.Status.ACTIVE:
+            permit.status, permit.cancelled_at = Permit.Status.CANCELLED, timezone.now()
+            _raise_revision(permit, actor)
+            _save(permit, actor)
+            permits_changed.send(Permit, permit_ids=[permit.pk], bulk=False)
+    return permit
+
+
+def cancel_permits(*, permits: Iterable[Permit], actor: User | None = None) -> int:
+    """End many permits at once, all or none; return how many of them were still active."""
+    now = timezone.now()
+    ids = sorted(permit.pk for permit in permits)
+    done = 0
+    with transaction.atomic():
+        for begin in range(0, len(ids), BATCH_ROWS):
+            active = list(
+                Permit.objects.select_for_update()
+                .filter(pk__in=ids[begin : begin + BATCH_ROWS], status=Permit.Status.ACTIVE)
+                .order_by("pk")
+            )
+            for permit in active:
+                permit.status, permit.cancelled_at = Permit.Status.CANCELLED, now
+                _raise_revision(permit, actor, now)
+            fields = ["status", "cancelled_at", "revision", "updated_at", "updated_by"]
+            bulk_update_with_history(active, Permit, fields, batch_size=500, default_user=actor, default_date=now)
+            _tell(active, bulk=len(ids) > 1)
+            done += len(active)
+    return done
+
+
+def reinstate_permit(*, permit: Permit, actor: User | None = None) -> Permit:
+    """Undo a cancellation; raise `ValidationError` if the permit was not cancelled."""
+    with transaction.atomic():
+        permit = _locked(permit.pk)
+        if permit.status != Permit.Status.CANCELLED:
+            raise ValidationError(_("This permit is not cancelled."), code="not_cancelled")
+        permit.status, permit.cancelled_at = Permit.Status.ACTIVE, None
+        _raise_revision(permit, actor)
+        _save(permit, actor)
+        permits_changed.send(Permit, permit_ids=[permit.pk], bulk=False)
+    return permit
+
+
+def save_company(*, company: Company, actor: User | None = None) -> Company:
+    """Save a company after its checks; raise `ValidationError`."""
+    company.full_clean()
+    company._history_user = actor  # type: ignore[attr-defined]
+    company.save()
+    return company
+
+
+def save_location(*, location: Location, actor: User | None = None) -> Location:
+    """Save a location after its checks; raise `ValidationError`."""
+    location.full_clean()
+    location._history_user = actor  # type: ignore[attr-defined]
+    location.save()
+    return location
+
+
+def _locked(pk: int) -> Permit:
+    return Permit.objects.select_for_update(of=("self",)).select_related("location").get(pk=pk)
+
+
+def _raise_revision(permit: Permit, actor: User | None, now: datetime | None = None) -> None:
+    permit.revision += 1
+    permit.updated_at, permit.updated_by = now or timezone.now(), actor
+
+
+def _save(permit: Permit, actor: User | None) -> None:
+    permit._history_user = actor  # type: ignore[attr-defined]
+    try:
+        with transaction.atomic():
+            permit.save()
+    except IntegrityError as error:
+        raise _explained(error) from error
+
+
+def _explained(error: IntegrityError) -> ValidationError:
+    """Return the sentence for a constraint that a person can run into."""
+    if "external_id" in str(error):
+        return ValidationError({"external_id": [_("Another permit of this company has this external id.")]})
+    raise error
+
+
+def _tell(permits: Sequence[Permit], *, bulk: bool) -> None:
+    for begin in range(0, len(permits), BATCH_ROWS):
+        ids = [permit.pk for permit in permits[begin : begin + BATCH_ROWS]]
+        permits_changed.send(Permit, permit_ids=ids, bulk=bulk)

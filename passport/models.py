@@ -1,0 +1,21 @@
+"""What Passport's client keeps between requests.
+
+One row per partner application (client id and host): the access token, encrypted at rest, and the word of who may fetch
+a new one. So a fleet of a hundred workers asks for one token per life time.
+"""
+
+from django.db import models
+
+
+class AccessToken(models.Model):
+    """The partner application's token; see the module's text."""
+
+    key = models.CharField(max_length=64, primary_key=True)
+    secret = models.BinaryField(default=b"")
+    expires_at = models.DateTimeField(null=True, blank=True)
+    fetched_at = models.DateTimeField(null=True, blank=True)
+    fetching_until = models.DateTimeField(null=True, blank=True)
+    version = models.PositiveIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"access token {self.key[:8]}"
