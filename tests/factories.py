@@ -1,0 +1,146 @@
+"""Builds what tests need, with defaults that are valid and say nothing.
+
+Permits are made through `locations.services`, as everywhere: a test that builds one has it noted for delivery. Times are
+aware; a permit holds from an hour ago until a day from now unless the test says otherwise.
+"""
+
+import uuid
+from datetime import timedelta
+from typing import Any
+
+import factory
+from django.contrib.auth.hashers import make_password
+from django.utils import timezone
+from factory.django import DjangoModelFactory
+
+from integrations.models import Connection, Zone, ZoneMapping
+from integrations.models.connections import integration_name
+from locations.models import Company, Location, Membership, Permit, Role, User
+from locations.services import PermitDraft, register_permit
+
+PASSWORD = "demo-passport"  # noqa: S105 - of made-up people
+
+
+class UserFactory(DjangoModelFactory[User]):
+    """A person with the password `PASSWORD`; `support=True` makes them support."""
+
+    class Meta:
+        model = User
+        skip_postgeneration_save = True
+
+    class Params:
+        support = factory.Trait(is_staff=True, is_superuser=True)
+
+    email = factory.Sequence(lambda number: f"person{number}@example.org")
+    password = factory.LazyFunction(lambda: make_password(PASSWORD))
+
+
+class CompanyFactory(DjangoModelFactory[Company]):
+    """A company with a slug and an Offstreet id of its own."""
+
+    class Meta:
+        model = Company
+
+    name = factory.Sequence(lambda number: f"Company {number}")
+    slug = factory.Sequence(lambda number: f"company-{number}")
+    offstreet_id = factory.Sequence(lambda number: f"OS-{number}")
+
+
+class MembershipFactory(DjangoModelFactory[Membership]):
+    """A person's role in a company; an operator unless the test says otherwise."""
+
+    class Meta:
+        model = Membership
+
+    user = factory.SubFactory(UserFactory)
+    company = factory.SubFactory(CompanyFactory)
+    role = Role.OPERATOR
+
+
+class LocationFactory(DjangoModelFactory[Location]):
+    """An active location."""
+
+    class Meta:
+        model = Location
+
+    company = factory.SubFactory(CompanyFactory)
+    name = factory.Sequence(lambda number: f"Location {number}")
+
+
+class PermitFactory(DjangoModelFactory[Permit]):
+    """A current permit, saved through `locations.services.register_permit`."""
+
+    class Meta:
+        model = Permit
+
+    location = factory.SubFactory(LocationFactory)
+    plate = factory.Sequence(lambda number: f"ABC{number:04d}")
+    subdivision = "US-NC"
+    start = factory.LazyFunction(lambda: timezone.now() - timedelta(hours=1))
+    end = factory.LazyFunction(lambda: timezone.now() + timedelta(days=1))
+
+    @classmethod
+    def _create(cls, model_class: type[Permit], *args: Any, **values: Any) -> Permit:
+        outside = {name: values.pop(name) for name in ("actor", "source") if name in values}
+        if isinstance(values.get("company"), Company):
+            raise TypeError("A permit's company is its location's.")
+        return register_permit(draft=PermitDraft(**values), **outside)
+
+
+class ConnectionFactory(DjangoModelFactory[Connection]):
+    """A connection with an operator id; being set up unless `testing=True`, `live=True` or `paused=True`."""
+
+    class Meta:
+        model = Connection
+
+    class Params:
+        testing = factory.Trait(status=Connection.Status.TESTING)
+        live = factory.Trait(status=Connection.Status.LIVE, live_since=factory.LazyFunction(timezone.now))
+        paused = factory.Trait(status=Connection.Status.PAUSED, live_since=factory.LazyFunction(timezone.now))
+
+    company = factory.SubFactory(CompanyFactory)
+    vendor = "passport"
+    name = factory.LazyAttribute(lambda built: integration_name(built.vendor, built.company.name))
+    operator_id = factory.LazyFunction(lambda: str(uuid.uuid4()))
+    status = Connection.Status.SETUP
+    status_since = factory.LazyFunction(timezone.now)
+    created_at = factory.LazyFunction(timezone.now)
+
+
+class ZoneFactory(DjangoModelFactory[Zone]):
+    """A zone that the vendor lists; `session_type="space"` and `raw` make one that asks for space numbers."""
+
+    class Meta:
+        model = Zone
+
+    connection = factory.SubFactory(ConnectionFactory)
+    remote_id = factory.LazyFunction(lambda: str(uuid.uuid4()))
+    number = factory.Sequence(lambda number: f"Z{number}")
+    name = factory.LazyAttribute(lambda built: f"Zone {built.number}")
+    session_type = "vehicle"
+    raw = factory.LazyAttribute(
+        lambda built: {
+            "id": built.remote_id,
+            "number": built.number,
+            "name": built.name,
+            "session_type": built.session_type,
+        }
+    )
+    first_seen_at = factory.LazyFunction(timezone.now)
+    changed_at = factory.LazyFunction(timezone.now)
+
+
+class ZoneMappingFactory(DjangoModelFactory[ZoneMapping]):
+    """A location mapped to a zone of a connection of its company."""
+
+    class Meta:
+        model = ZoneMapping
+
+    location = factory.SubFactory(LocationFactory)
+    zone = factory.SubFactory(
+        ZoneFactory,
+        connection=factory.SubFactory(
+            ConnectionFactory, company=factory.SelfAttribute("...location.company")
+        ),
+    )
+    mapped_at = factory.LazyFunction(timezone.now)
