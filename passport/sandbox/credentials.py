@@ -1,4 +1,9 @@
-"""The sandbox's log-in. Public on purpose; production refuses to start with it (`offstreet.guards`)."""
+"""The credentials that the sandbox accepts unless it is told others.
+
+They are public on purpose. The product's settings import them to refuse them in production, so this module must
+stay free of imports.
+"""
 
 SANDBOX_CLIENT_ID = "sandbox-client"
 SANDBOX_CLIENT_SECRET = "sandbox-secret"
+SANDBOX_AUDIENCE = "public.api.passportinc.com"

@@ -1,0 +1,103 @@
+"""``python -m passport.sandbox``: serve the sandbox until SIGTERM or SIGINT.
+
+Every option may come from the environment instead (``SANDBOX_PORT`` and so on); the command line wins. Prints one line
+when it is ready. Exit status: 0 when told to stop, 2 when it could not start (with one sentence why).
+"""
+
+import argparse
+import asyncio
+import gc
+import logging
+import os
+import sys
+from pathlib import Path
+
+from .app import Sandbox
+from .credentials import SANDBOX_AUDIENCE, SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET
+from .journal import Journal
+from .server import Server
+from .simulator import Simulator
+from .zones import DEFAULT_ZONES_FILE, Directory
+
+
+def _parser() -> argparse.ArgumentParser:
+    environment = os.environ.get
+    parser = argparse.ArgumentParser(
+        prog="python -m passport.sandbox",
+        description="A stand-in for Passport's API (see docs/sandbox.md).",
+    )
+    parser.add_argument("--host", default=environment("SANDBOX_HOST", "127.0.0.1"))
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=environment("SANDBOX_PORT", "8765"),
+        help="0 takes a free port",
+    )
+    parser.add_argument(
+        "--zones",
+        type=Path,
+        default=environment("SANDBOX_ZONES", str(DEFAULT_ZONES_FILE)),
+        metavar="FILE",
+    )
+    parser.add_argument(
+        "--state",
+        type=Path,
+        default=environment("SANDBOX_STATE") or None,
+        metavar="FILE",
+        help="keep sessions, tokens and changes of zones in FILE over restarts (default: forget them)",
+    )
+    parser.add_argument("--client-id", default=environment("SANDBOX_CLIENT_ID", SANDBOX_CLIENT_ID))
+    parser.add_argument(
+        "--client-secret",
+        default=environment("SANDBOX_CLIENT_SECRET", SANDBOX_CLIENT_SECRET),
+    )
+    parser.add_argument("--audience", default=environment("SANDBOX_AUDIENCE", SANDBOX_AUDIENCE))
+    return parser
+
+
+def _ready(server: Server, host: str) -> None:
+    shown = f"[{host}]" if ":" in host else host
+    print(f"Passport sandbox ready on http://{shown}:{server.port}", flush=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the sandbox; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    try:
+        journal = Journal(options.state) if options.state is not None else None
+    except OSError as error:
+        print(
+            f"{options.state} can't be used, or another sandbox has it: {error}",
+            file=sys.stderr,
+        )
+        return 2
+    try:
+        simulator = Simulator(
+            client_id=options.client_id,
+            client_secret=options.client_secret,
+            audience=options.audience,
+            journal=journal,
+            load_directory=lambda: Directory.from_file(options.zones),
+        )
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        print(f"The sandbox could not start: {error}", file=sys.stderr)
+        return 2
+    # Sessions live long and make no cycles; looking through them again and again is what would cost time.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+    server = Server(Sandbox(simulator), lambda: simulator.traffic)
+    try:
+        asyncio.run(server.run(options.host, options.port, lambda server: _ready(server, options.host)))
+    except OSError as error:
+        print(f"Can't listen on {options.host}:{options.port}: {error}", file=sys.stderr)
+        return 2
+    finally:
+        if journal is not None:
+            journal.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
