@@ -1,5 +1,5 @@
-"""The Django project. Importing it loads the Celery application, so that tasks find their broker settings."""
+"""The Django project.
 
-from offstreet.celery import app as celery_app
-
-__all__ = ("celery_app",)
+Importing this package costs nothing: the process manager (`offstreet.runtime`) and the installer run without Django
+and Celery. The Celery application is loaded by `offstreet.apps`, so tasks find their broker settings.
+"""

@@ -1,6 +1,13 @@
-"""The project's own application: shell templates, middleware, checks."""
+"""The project's own application: shell templates, middleware, checks.
+
+Importing it loads the Celery application, so that a task called from any Django process goes to the right broker.
+"""
 
 from django.apps import AppConfig
+
+from offstreet.celery import app as celery_app
+
+__all__ = ("OffstreetConfig", "celery_app")
 
 
 class OffstreetConfig(AppConfig):

@@ -13,6 +13,17 @@ from passport.sandbox.credentials import SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRE
 
 DEVELOPMENT_SECRET_KEY = "development-only-this-key-is-public-and-production-refuses-it-0123456789"
 MIN_SECRET_KEY_CHARS = 50
+ENVIRONMENTS = ("development", "production", "test")
+
+
+def known_environment(name: str) -> str:
+    """Return `name` if it is one of `ENVIRONMENTS`; a slip such as "prod" must not run as a development install.
+
+    Raises `ImproperlyConfigured`.
+    """
+    if name not in ENVIRONMENTS:
+        raise ImproperlyConfigured(f"ENVIRONMENT is {name!r}; it must be one of {', '.join(ENVIRONMENTS)}.")
+    return name
 
 
 def production_faults(settings: Mapping[str, Any]) -> list[str]:

@@ -13,19 +13,20 @@ import environ
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
-from offstreet.guards import DEVELOPMENT_SECRET_KEY, refuse_unsafe_production
+from offstreet.guards import DEVELOPMENT_SECRET_KEY, known_environment, refuse_unsafe_production
 from offstreet.logs import logging_config
 from passport.sandbox.credentials import SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = environ.Env()
-ENVIRONMENT = env.str("ENVIRONMENT", default="development")
-PRODUCTION = ENVIRONMENT == "production"
-VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var")))
-if not PRODUCTION:
-    # A variable of the real environment wins over .env, and .env over what a running demo wrote.
+# A variable of the real environment wins over .env, and .env over what a running demo wrote. Tests read neither.
+if env.str("ENVIRONMENT", default="") != "test":
     env.read_env(BASE_DIR / ".env", overwrite=False)
+ENVIRONMENT = known_environment(env.str("ENVIRONMENT", default="development"))
+PRODUCTION = ENVIRONMENT == "production"
+VAR_DIR = Path(env.str("VAR_DIR", default="") or BASE_DIR / "var")
+if ENVIRONMENT == "development":
     env.read_env(VAR_DIR / "demo.env", overwrite=False)
 
 # --- Django -----------------------------------------------------------------------------------------------------
@@ -134,6 +135,8 @@ if not REDIS_URL:
     REDIS_URL = embedded_url(VAR_DIR)
 # Redis answers in well under a millisecond; when it hangs, a web request must not hang with it.
 REDIS_SOCKET_TIMEOUT_S = 0.3
+# A consumer sits out a broker that stalls for a moment (a sync to a slow disk) instead of reconnecting.
+REDIS_CONSUMER_TIMEOUT_S = 5
 CACHES: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 2000}}
 }
@@ -145,7 +148,13 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "unacked_restore_interval": 15,
     "unacked_restore_throttle": 1,
     "socket_connect_timeout": REDIS_SOCKET_TIMEOUT_S,
+    "socket_timeout": REDIS_SOCKET_TIMEOUT_S,
     "health_check_interval": 5,
+}
+# Ours, not Celery's: what `offstreet.celery.Application` changes for the connection that consumes.
+CELERY_BROKER_CONSUMER_TRANSPORT_OPTIONS = {
+    "socket_connect_timeout": REDIS_CONSUMER_TIMEOUT_S,
+    "socket_timeout": REDIS_CONSUMER_TIMEOUT_S,
 }
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
@@ -157,6 +166,8 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 4
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_POOL = "threads"
 CELERY_WORKER_CONCURRENCY = env.int("WORKER_THREADS", default=4)
+# Ours as well: the file that `offstreet.runtime.liveness` touches while a worker listens; empty: none.
+CELERY_WORKER_HEARTBEAT_FILE = env.str("WORKER_HEARTBEAT_FILE", default="")
 
 # --- Sign-in ----------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,403 @@
+"""The process manager of `make demo`: brings the whole product up on one machine and takes all of it down again.
+
+Order: broker → sandbox → static files, migrations, seed → worker and web → the address on the screen. A child that
+dies later is started again, with a pause that grows while it keeps dying.
+
+Invariants:
+- Nothing survives the manager, not even after its kill -9 (`offstreet.runtime.processes`).
+- One demo per state directory: a lock on `var/demo.lock` is held for life.
+- While it runs, `var/demo.env` tells commands beside it where everything is; afterwards the file is gone.
+- It imports neither Django nor Celery: the manager should cost a few megabytes.
+"""
+
+import argparse
+import contextlib
+import fcntl
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from offstreet.runtime import broker, commands, envfile, processes, static
+from offstreet.runtime.commands import ROOT
+
+DEFAULT_PORT = 8000
+READY_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 10.0
+TICK_S = 0.1
+BACKOFF_FIRST_S = 0.5
+BACKOFF_MAX_S = 30.0
+# A child that has lived this long is healthy again: its next restart is quick.
+SETTLED_S = 60.0
+NAME_WIDTH = 7
+LOGINS = (
+    ("operator@university.example", "maps locations, registers vehicles"),
+    ("manager@university.example", "also members and pausing"),
+    ("viewer@university.example", "reads"),
+    ("support@offstreet.example", "sees all companies, and the admin"),
+)
+LOGIN_PASSWORD = "demo-passport"  # noqa: S105 - the demo's own, printed on the screen
+
+
+class CannotStart(Exception):
+    """The demo can't run; the message is one sentence for the person at the terminal."""
+
+
+class Ending(Exception):
+    """Somebody asked the manager to end."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to start and where, decided before anything runs.
+
+    `environment` is what every child gets; `announced` is the part of it that commands beside the demo need.
+    """
+
+    var_dir: Path
+    port: int
+    sandbox_port: int | None
+    own_broker: bool
+    environment: Mapping[str, str]
+    announced: Mapping[str, str]
+
+    @property
+    def site_url(self) -> str:
+        """The address that people open."""
+        return f"http://127.0.0.1:{self.port}"
+
+
+def make_plan(environment: Mapping[str, str], *, root: Path = ROOT) -> Plan:
+    """Read the environment (and `.env`, which it overrules) into a plan.
+
+    Raises `CannotStart` where a value makes no sense.
+    """
+    given = {**envfile.read(root / ".env"), **environment}
+    text = given.get("PORT") or str(DEFAULT_PORT)
+    if not text.isdecimal() or not 1 <= int(text) <= 65534:
+        raise CannotStart(f"PORT must be a number from 1 to 65534, not {text!r}.")
+    port = int(text)
+    var_dir = Path(given.get("VAR_DIR") or root / "var")
+    own_broker = not given.get("REDIS_URL")
+    sandbox_port = None if given.get("PASSPORT_BASE_URL") else port + 1
+    decided = {
+        "VAR_DIR": str(var_dir),
+        "SITE_URL": given.get("SITE_URL") or f"http://127.0.0.1:{port}",
+        "REDIS_URL": given.get("REDIS_URL") or broker.embedded_url(var_dir),
+        "PASSPORT_BASE_URL": given.get("PASSPORT_BASE_URL") or f"http://127.0.0.1:{sandbox_port}",
+    }
+    known = envfile.names(root / ".env.example")
+    announced = {name: environment[name] for name in known if name in environment} | decided
+    runtime = {
+        "WEB_BIND": f"127.0.0.1:{port}",
+        "WORKER_HEARTBEAT_FILE": str(var_dir / "worker.alive"),
+        "PYTHONUNBUFFERED": "1",
+    }
+    return Plan(
+        var_dir=var_dir,
+        port=port,
+        sandbox_port=sandbox_port,
+        own_broker=own_broker,
+        environment={**environment, **decided, **runtime},
+        announced=announced,
+    )
+
+
+def check_ports(plan: Plan) -> None:
+    """Raise `CannotStart` if something else listens on a port that the demo needs."""
+    for port, user in ((plan.port, "the web pages"), (plan.sandbox_port, "the sandbox")):
+        if port is not None and not processes.port_is_free(port):
+            raise CannotStart(
+                f"Port {port} is taken, and {user} need it: stop what listens there, "
+                f"or choose another with `make demo PORT={plan.port + 100}`."
+            )
+
+
+@dataclass
+class Child:
+    """One process that is kept running, and how it is doing."""
+
+    name: str
+    command: Sequence[str]
+    process: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    failures: int = 0
+    restart_at: float | None = None
+
+    def backoff_s(self) -> float:
+        """Return the pause before the next start, after `failures` ends in a row."""
+        return min(BACKOFF_FIRST_S * 2.0 ** max(self.failures - 1, 0), BACKOFF_MAX_S)
+
+
+def how_it_ended(returncode: int) -> str:
+    """Return an exit status in words."""
+    if returncode >= 0:
+        return f"with status {returncode}"
+    try:
+        return f"by {signal.Signals(-returncode).name}"
+    except ValueError:
+        return f"by signal {-returncode}"
+
+
+@dataclass
+class Manager:
+    """Starts children, shows their output with their names, restarts them, and ends them."""
+
+    environment: Mapping[str, str]
+    children: list[Child] = field(default_factory=list)
+    asked_to_end: bool = False
+    _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
+    _rests: dict[int, bytes] = field(default_factory=dict)
+
+    def say(self, text: str, *, name: str = "demo") -> None:
+        """Print one line under a child's name; a terminal or pipe that has gone away stops nothing."""
+        try:
+            print(f"{name:<{NAME_WIDTH}} │ {text}", flush=True)
+        except OSError:
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - stays open for the rest of this process
+
+    def ask_to_end(self, _signum: int, _frame: object) -> None:
+        """Take note of a signal; the next `pump` acts on it."""
+        self.asked_to_end = True
+
+    def start(self, name: str, command: Sequence[str]) -> Child:
+        """Start a child that is to be kept running."""
+        child = Child(name=name, command=command)
+        self.children.append(child)
+        self._launch(child)
+        return child
+
+    def run(self, name: str, command: Sequence[str]) -> bool:
+        """Run a command to its end, showing its output; return whether it succeeded."""
+        child = Child(name=name, command=command)
+        self._launch(child)
+        process = child.process
+        assert process is not None
+        try:
+            while process.poll() is None:
+                self.pump()
+        finally:
+            processes.stop(process, timeout_s=1)
+        self.pump(timeout_s=0)
+        return process.returncode == 0
+
+    def wait_ready(self, child: Child, ready: Callable[[], bool]) -> bool:
+        """Wait until `ready`; return False if the child ended first or took too long."""
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        while not ready():
+            process = child.process
+            if process is None or process.poll() is not None or time.monotonic() > deadline:
+                self.pump(timeout_s=0)
+                return False
+            self.pump(timeout_s=0.03)
+        return True
+
+    def pump(self, *, timeout_s: float = TICK_S) -> None:
+        """Show what children have written within `timeout_s` seconds. Raises `Ending` if that was asked for."""
+        for key, _events in self._selector.select(timeout_s):
+            data = os.read(key.fd, 65536)
+            lines = (self._rests.pop(key.fd, b"") + data).split(b"\n")
+            if data:
+                self._rests[key.fd] = lines.pop()
+            else:
+                self._selector.unregister(key.fileobj)
+                os.close(key.fd)
+            for line in lines:
+                if line.strip():
+                    self.say(line.decode(errors="replace").rstrip(), name=key.data)
+        if self.asked_to_end:
+            raise Ending
+
+    def watch(self) -> None:
+        """Keep all children running until somebody asks to end. Raises `Ending`."""
+        while True:
+            self.pump()
+            now = time.monotonic()
+            for child in self.children:
+                self._look_after(child, now)
+
+    def end(self) -> None:
+        """End all children: last started first, asked politely at first; a second signal kills at once."""
+        self.asked_to_end = False
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        # Web and worker use the broker to the last, so it goes last; those that share a turn end side by side.
+        waiting = [child for child in reversed(self.children) if child.process is not None]
+        for group in (
+            [child for child in waiting if child.name in ("web", "worker")],
+            [child for child in waiting if child.name not in ("web", "worker")],
+        ):
+            alive = [child.process for child in group if child.process is not None]
+            for process in alive:
+                if process.poll() is None:
+                    process.terminate()
+            while any(process.poll() is None for process in alive) and time.monotonic() < deadline:
+                with contextlib.suppress(Ending):
+                    self.pump(timeout_s=0.05)
+                if self.asked_to_end:
+                    break
+            for process in alive:
+                processes.stop(process, timeout_s=0)
+        with contextlib.suppress(Ending):
+            self.pump(timeout_s=0)
+
+    def _launch(self, child: Child) -> None:
+        reader, writer = os.pipe()
+        try:
+            with os.fdopen(writer, "wb") as output:
+                child.process = processes.spawn(child.command, env=self.environment, cwd=ROOT, output=output)
+        except OSError:
+            os.close(reader)
+            raise
+        os.set_blocking(reader, False)
+        self._selector.register(reader, selectors.EVENT_READ, child.name)
+        child.started_at = time.monotonic()
+        child.restart_at = None
+
+    def _look_after(self, child: Child, now: float) -> None:
+        if child.restart_at is not None:
+            if now >= child.restart_at:
+                self._launch(child)
+            return
+        process = child.process
+        if process is None or process.poll() is None:
+            return
+        processes.stop(process, timeout_s=0)
+        child.failures = 1 if now - child.started_at > SETTLED_S else child.failures + 1
+        pause = child.backoff_s()
+        child.restart_at = now + pause
+        self.say(f"{child.name} ended {how_it_ended(process.returncode)}; starting it again in {pause:g} s")
+
+
+@contextlib.contextmanager
+def only_one(var_dir: Path) -> Iterator[None]:
+    """Hold the state directory's lock while the block runs. Raises `CannotStart` if another demo has it."""
+    var_dir.mkdir(parents=True, exist_ok=True)
+    with (var_dir / "demo.lock").open("a+") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            handle.seek(0)
+            raise CannotStart(
+                f"A demo is running here already (process {handle.read().strip() or 'unknown'}): end it first."
+            ) from None
+        handle.truncate(0)
+        handle.write(str(os.getpid()))
+        handle.flush()
+        yield
+
+
+def start_broker(manager: Manager, plan: Plan) -> None:
+    """Start the embedded broker and wait for it. Raises `CannotStart`.
+
+    A file that it can't read (another server's version, a disk that filled up) is put aside: it holds only hints.
+    """
+    try:
+        binary = broker.find_server()
+    except broker.NoBroker as error:
+        raise CannotStart(str(error)) from None
+    data_dir = plan.var_dir / "broker"
+    socket_path = broker.embedded_socket(plan.var_dir)
+    for attempt in (1, 2):
+        data_dir.mkdir(parents=True, exist_ok=True)
+        socket_path.unlink(missing_ok=True)
+        child = manager.start("broker", broker.server_command(binary, data_dir=data_dir, socket_path=socket_path))
+        if manager.wait_ready(child, lambda: processes.answers_ping(socket_path)):
+            return
+        manager.children.remove(child)
+        assert child.process is not None
+        processes.stop(child.process, timeout_s=1)
+        if attempt == 1:
+            aside = data_dir.with_name(f"broker.unreadable-{int(time.time())}")
+            data_dir.rename(aside)
+            manager.say(f"The broker did not start; its old data is put aside in {aside.name}, trying again.")
+    raise CannotStart(f"The broker ({binary}) does not start; its lines above say why.")
+
+
+def bring_up(manager: Manager, plan: Plan) -> None:
+    """Start everything in order and return once all of it answers. Raises `CannotStart`."""
+    if plan.own_broker:
+        start_broker(manager, plan)
+    if plan.sandbox_port is not None:
+        address = f"http://127.0.0.1:{plan.sandbox_port}/"
+        state = plan.var_dir / "sandbox.json"
+        sandbox = manager.start("sandbox", commands.sandbox_command(port=plan.sandbox_port, state=state))
+        if not manager.wait_ready(sandbox, lambda: processes.answers_http(address)):
+            raise CannotStart("The sandbox did not start; its lines above say why.")
+    collect = commands.manage_command("collectstatic", "--noinput", "--verbosity", "0")
+    if not static.collect_if_changed(lambda: manager.run("static", collect)):
+        raise CannotStart("The static files could not be collected; the lines above say why.")
+    for name, arguments in (
+        ("migrate", ("migrate", "--noinput", "--verbosity", "0")),
+        ("seed", ("seed",)),
+    ):
+        if not manager.run(name, commands.manage_command(*arguments)):
+            raise CannotStart(f"`manage.py {arguments[0]}` failed; its lines above say why.")
+    heartbeat = Path(plan.environment["WORKER_HEARTBEAT_FILE"])
+    heartbeat.unlink(missing_ok=True)
+    worker = manager.start("worker", commands.worker_command())
+    web = manager.start("web", commands.web_command())
+    health = f"{plan.site_url}/healthz"
+    if not manager.wait_ready(web, lambda: processes.answers_http(health)):
+        raise CannotStart("The web server did not start; its lines above say why.")
+    if not manager.wait_ready(worker, heartbeat.exists):
+        raise CannotStart("The worker did not start; its lines above say why.")
+
+
+def banner(plan: Plan) -> str:
+    """Return what the screen shows once everything answers."""
+    width = max(len(email) for email, _what in LOGINS)
+    lines = ["", f"  Offstreet is ready:  {plan.announced['SITE_URL']}", ""]
+    lines += [f"    {email:<{width}}  {LOGIN_PASSWORD}   {what}" for email, what in LOGINS]
+    lines.append("")
+    if plan.sandbox_port is None:
+        lines.append(f"  Passport:            {plan.announced['PASSPORT_BASE_URL']} (no sandbox was started)")
+    else:
+        lines.append(f"  The officer's page:  {plan.announced['PASSPORT_BASE_URL']}/")
+    return "\n".join([*lines, "", "  Ctrl-C ends all of it.", ""])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the demo until it is ended; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m offstreet.runtime.demo", description="Run the whole product here.")
+    parser.add_argument("--end-with-parent", action="store_true", help="end when the process that started it ends")
+    options = parser.parse_args(arguments)
+    if options.end_with_parent:
+        processes.die_with_parent(os.getppid(), signum=signal.SIGTERM)
+    try:
+        plan = make_plan(os.environ)
+        with only_one(plan.var_dir):
+            check_ports(plan)
+            return run(plan)
+    except CannotStart as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def run(plan: Plan) -> int:
+    """Bring the demo up, keep it running, and take it down; return the exit status."""
+    manager = Manager(environment=plan.environment)
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, manager.ask_to_end)
+    announcement = plan.var_dir / "demo.env"
+    # One that a killed demo left behind must not reach this one's children.
+    announcement.unlink(missing_ok=True)
+    try:
+        bring_up(manager, plan)
+        envfile.write(announcement, plan.announced)
+        print(banner(plan), flush=True)
+        manager.watch()
+    except Ending:
+        manager.say("Ending …")
+    finally:
+        announcement.unlink(missing_ok=True)
+        manager.end()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

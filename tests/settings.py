@@ -1,0 +1,31 @@
+"""The settings that unit tests run with: the product's own, in an environment that no developer's shell can change.
+
+Unit tests meet neither a network nor a file of somebody's running demo: the database is in memory, so is the broker,
+and neither `.env` nor `var/demo.env` is read (`ENVIRONMENT=test`). Flow tests don't use this module: they start real
+processes with `offstreet.settings` (see `tests/servers.py`).
+"""
+
+import os
+import tempfile
+from pathlib import Path
+
+from offstreet.runtime import envfile
+
+for _name in envfile.names(Path(__file__).resolve().parent.parent / ".env.example"):
+    os.environ.pop(_name, None)
+os.environ["ENVIRONMENT"] = "test"
+os.environ["DATABASE_URL"] = "sqlite://:memory:"
+os.environ["VAR_DIR"] = tempfile.gettempdir()
+os.environ["LOG_LEVEL"] = "WARNING"
+
+from offstreet.settings import *  # noqa: E402, F403
+from offstreet.settings import STORAGES, env  # noqa: E402
+
+assert env  # the star import above brings every setting; these two are named for the type checker
+
+CELERY_BROKER_URL = "memory://"
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object] = {}
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+# Pages are rendered without a collected manifest.
+STORAGES = {**STORAGES, "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
