@@ -8,7 +8,7 @@ A `Step` is one event of a plan, as it is stored in `Registration.intent` before
 too; the engine only keeps them, and asks `apply` what they become when a step was accepted.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -42,6 +42,7 @@ class Desired:
     end: datetime
     space_number: str = ""
     rate_name: str = ""
+    needs_space: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +117,11 @@ class Vendor(Protocol):
         """Return the end of what the vendor has; pure."""
         ...
 
-    def undo(self, step: Step, *, now: datetime) -> Step | None:
+    def undo(self, account: Account, step: Step, *, now: datetime) -> Step | None:
         """Return the step that ends what `step` may have begun, or None where it begins nothing; pure."""
         ...
 
-    def objection(self, desired: Desired, zone_raw: Mapping[str, Any]) -> DeliveryError | None:
+    def objection(self, desired: Desired) -> DeliveryError | None:
         """Return why the vendor would refuse `desired` where that is known without asking; pure."""
         ...
 

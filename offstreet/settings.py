@@ -160,7 +160,12 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_PUBLISH_RETRY = True
-CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.1}
+CELERY_TASK_PUBLISH_RETRY_POLICY = {
+    "max_retries": 1,
+    "interval_start": 0,
+    "interval_step": 0.1,
+    "interval_max": 0.1,
+}
 CELERY_TASK_DEFAULT_QUEUE = "offstreet"
 CELERY_WORKER_PREFETCH_MULTIPLIER = 4
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
@@ -254,14 +259,20 @@ __import__("logging.config").config.dictConfig(LOGGING)
 # Each vendor is one class, found by its dotted path: the only way in which `integrations` knows of a vendor.
 INTEGRATION_VENDORS = {"passport": "passport.vendor.Passport"}
 
-PASSPORT_BASE_URL = env.str("PASSPORT_BASE_URL", default="" if PRODUCTION else "http://127.0.0.1:8001").rstrip("/")
+PASSPORT_BASE_URL = env.str(
+    "PASSPORT_BASE_URL", default="" if PRODUCTION else "http://127.0.0.1:8001"
+).rstrip("/")
 PASSPORT_CLIENT_ID = env.str("PASSPORT_CLIENT_ID", default="" if PRODUCTION else SANDBOX_CLIENT_ID)
-PASSPORT_CLIENT_SECRET = env.str("PASSPORT_CLIENT_SECRET", default="" if PRODUCTION else SANDBOX_CLIENT_SECRET)
+PASSPORT_CLIENT_SECRET = env.str(
+    "PASSPORT_CLIENT_SECRET", default="" if PRODUCTION else SANDBOX_CLIENT_SECRET
+)
 PASSPORT_AUDIENCE = env.str("PASSPORT_AUDIENCE", default="public.api.passportinc.com")
 # Events of one type that may travel in one request (assumed; Passport documents no maximum).
 PASSPORT_EVENT_BATCH_SIZE = env.int("PASSPORT_EVENT_BATCH_SIZE", default=100)
 # How a state is written: "iso" = US-NC, "short" = NC (assumed; Passport names ISO 3166-2 and shows neither).
 PASSPORT_STATE_FORMAT = env.str("PASSPORT_STATE_FORMAT", default="iso")
+# What the (always zero) fees of a registration are counted in.
+PASSPORT_CURRENCY = env.str("PASSPORT_CURRENCY", default="USD")
 # Requests a second for the whole fleet; 0 = no limit.
 PASSPORT_REQUESTS_PER_SECOND = env.float("PASSPORT_REQUESTS_PER_SECOND", default=0)
 PASSPORT_CONNECT_TIMEOUT_S = env.float("PASSPORT_CONNECT_TIMEOUT_S", default=3)

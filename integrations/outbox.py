@@ -1,0 +1,113 @@
+"""Noting what is due, in the transaction that saved it, and taking results back.
+
+`mark` is step 2 of a permit's way: one statement inserts or updates the registrations of the given permits as *due*. Rows
+coalesce: there is one per permit and connection, so ten edits are one more look, and each look reads the current state.
+`generation` counts the marks, which lets `settle` see that something changed while a push was under way.
+
+Nothing here talks to a vendor or a broker; the wake-up is a hint, given after the commit and never waited for.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import orjson
+from django.db import connection as db
+from django.db import transaction
+
+from integrations.models import Registration
+from integrations.wake import wake
+
+_IS_ENDING = "NOT (p.status = 'active' AND p.\"end\" > {now})"
+_PRIORITY = (
+    "CASE WHEN p.is_test THEN -1"
+    f" WHEN {_IS_ENDING} THEN {{ending}}"
+    " WHEN p.start <= {now} THEN {current}"
+    " ELSE {coming} END"
+)
+# The first branch finds where a permit belongs now, the second where it has been before (another connection after its
+# location was mapped anew, or nowhere any more), so that what is no longer wanted is taken away there.
+_MARK = """
+INSERT INTO integrations_registration
+    (permit_id, connection_id, state, priority, generation, marked_at, next_attempt_at, attempts, sessions,
+     accepted_revision, error_kind, error_code, error, remedy)
+SELECT x.permit_id, x.connection_id, 'due', x.priority, 1, {now}, {now}, 0, 0, 0, '', '', '', ''
+FROM (
+    SELECT p.id AS permit_id, z.connection_id AS connection_id, {priority} AS priority
+    FROM locations_permit p
+    JOIN integrations_zonemapping m ON m.location_id = p.location_id
+    JOIN integrations_zone z ON z.id = m.zone_id
+    JOIN integrations_connection c ON c.id = z.connection_id
+    WHERE {which} AND p.status = 'active' AND p."end" > {now} AND c.status <> 'ended'
+    UNION
+    SELECT r.permit_id, r.connection_id, {priority}
+    FROM integrations_registration r JOIN locations_permit p ON p.id = r.permit_id
+    WHERE {which}
+) x
+WHERE true
+ORDER BY x.permit_id, x.connection_id
+ON CONFLICT (permit_id, connection_id) DO UPDATE SET
+    state = 'due',
+    priority = CASE WHEN integrations_registration.state = 'due'
+                     AND integrations_registration.priority < excluded.priority
+                    THEN integrations_registration.priority ELSE excluded.priority END,
+    marked_at = CASE WHEN integrations_registration.state = 'due'
+                     THEN integrations_registration.marked_at ELSE excluded.marked_at END,
+    generation = integrations_registration.generation + 1,
+    next_attempt_at = excluded.next_attempt_at,
+    attempts = 0, error_kind = '', error_code = '', error = '', remedy = '', error_since = NULL
+RETURNING connection_id
+"""
+
+
+def mark(*, permit_ids: Sequence[int], bulk: bool = False) -> set[int]:
+    """Note the registrations of these permits as due and wake their connections after the commit.
+
+    Must run in the transaction that changed the permits. `bulk` puts them behind people's single edits. Returns the ids
+    of the connections concerned. A permit of an unmapped location that was never sent has no row: it waits for its
+    mapping, which marks it then.
+    """
+    if not permit_ids:
+        return set()
+    if db.vendor == "postgresql":
+        return _mark("p.id = ANY(%(which)s)", list(permit_ids), bulk=bulk)
+    return _mark("p.id IN (SELECT value FROM json_each(%(which)s))", orjson.dumps(list(permit_ids)).decode(), bulk=bulk)
+
+
+def mark_location(*, location_id: int, bulk: bool = True) -> set[int]:
+    """Note all permits of a location that have not ended as due; call it in the transaction that maps the location."""
+    which = "p.location_id = %(which)s AND p.status = 'active' AND p.\"end\" > {now}"
+    return _mark(which, location_id, bulk=bulk)
+
+
+def mark_connection(*, connection_id: int, bulk: bool = True) -> set[int]:
+    """Note all permits that have not ended of all locations mapped on a connection as due (backfill)."""
+    which = (
+        "p.location_id IN (SELECT m2.location_id FROM integrations_zonemapping m2"
+        " JOIN integrations_zone z2 ON z2.id = m2.zone_id WHERE z2.connection_id = %(which)s)"
+        " AND p.status = 'active' AND p.\"end\" > {now}"
+    )
+    return _mark(which, connection_id, bulk=bulk)
+
+
+def retry(*, registration_ids: Iterable[int]) -> int:
+    """Unpark refused registrations, so that they are tried again as they stand; return how many rows that were."""
+    ids = list(registration_ids)
+    with transaction.atomic():
+        permits = list(
+            Registration.objects.filter(pk__in=ids, state=Registration.State.REFUSED).values_list("permit_id", flat=True)
+        )
+        mark(permit_ids=permits, bulk=len(permits) > 1)
+    return len(permits)
+
+
+def _mark(which: str, value: object, *, bulk: bool) -> set[int]:
+    # The database's clock, since the claim compares with it. Not `now()`: a long transaction would date its marks back.
+    now = "clock_timestamp()" if db.vendor == "postgresql" else "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')"
+    ending, current, coming = (2, 3, 4) if bulk else (0, 0, 1)
+    priority = _PRIORITY.format(now=now, ending=ending, current=current, coming=coming)
+    sql = _MARK.format(now=now, priority=priority, which=which.format(now=now))
+    with db.cursor() as cursor:
+        cursor.execute(sql, {"which": value})
+        touched = {row[0] for row in cursor.fetchall()}
+    if touched:
+        transaction.on_commit(lambda: wake(touched))
+    return touched

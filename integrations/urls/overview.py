@@ -1,0 +1,27 @@
+"""Addresses of a company's overview, mapping, zones, activity and contacts, below `/c/<company>/`."""
+
+from django.urls import path
+
+from integrations.views import activity, contacts, mapping, overview, zones
+
+urlpatterns = [
+    path("", overview.overview, name="overview"),
+    path("locations/", mapping.locations, name="locations"),
+    path("locations/map/", mapping.map_several, name="locations_map"),
+    path("locations/accept/", mapping.accept_suggestions, name="suggestions_accept"),
+    path("locations/zone-options/", mapping.zone_options, name="zone_options"),
+    path("locations/<int:pk>/zone/", mapping.map_one, name="location_map"),
+    path("zones/", zones.zone_list, name="zones"),
+    path("zones/<int:pk>/", zones.zone_page, name="zone"),
+    path("zones/refresh/", zones.refresh, name="zones_refresh"),
+    path("zones/refreshes/", zones.refreshes, name="zone_refreshes"),
+    path("zones/refreshes/<int:pk>/", zones.refresh_page, name="zone_refresh"),
+    path("zones/refreshes/<int:pk>/decide/", zones.refresh_decide, name="zone_refresh_decide"),
+    path("activity/", activity.pushes, name="activity"),
+    path("activity/pushes/<int:pk>/", activity.push_page, name="push"),
+    path("activity/refused/", activity.refused, name="refused"),
+    path("activity/retry/", activity.retry, name="retry"),
+    path("activity/people/", activity.people, name="activity_people"),
+    path("settings/contacts/", contacts.contacts, name="contacts"),
+    path("settings/contacts/<int:pk>/remove/", contacts.contact_remove, name="contact_remove"),
+]

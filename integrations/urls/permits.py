@@ -1,0 +1,5 @@
+"""Addresses of a company's permits."""
+
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []

@@ -1,0 +1,1 @@
+"""Pages of the integration, one module a page."""

@@ -1,0 +1,351 @@
+"""The one module that talks HTTP (it alone imports httpx): one small pool, hard limits, no exception but our own.
+
+Each request has limits for connecting, reading and writing, and one for the whole of it, headers included; each answer
+is capped in size. A request carries one `Passport-Labs-Client-Trace-Id` of its own (observed), which is logged and kept as
+evidence. On 401 the token is dropped, fetched anew once, and the call repeated once (observed).
+
+httpx's pool slows down badly beyond about twenty connections, so there are at most `MAX_CONNECTIONS`; many events travel
+in one request instead.
+
+`Refused(answer)` never escapes as httpx's exception: `request` returns an `Answer` or raises `TryLater`.
+"""
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpcore
+import httpx
+import orjson
+import structlog
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from integrations.errors import DeliveryError, FixConnection, TryLater
+from passport.problems import error_for, read_json, read_problem, unreadable
+from passport.tokens import FetchedToken, TokenStore
+
+log = structlog.get_logger(__name__)
+
+MAX_CONNECTIONS = 16
+EVENT_ANSWER_MAX_BYTES = 2_000_000
+LIST_ANSWER_MAX_BYTES = 50_000_000
+TOKEN_ANSWER_MAX_BYTES = 64_000
+MAX_PAGES = 200
+TRACE_HEADER = "Passport-Labs-Client-Trace-Id"
+
+TOKENS_PATH = "/v3/shared/access-tokens"
+ZONES_PATH = "/v3/shared/zones"
+EVENTS_PATH = "/v3/shared/events"
+RIGHTS_PATH = "/v4/enforcement/parking-rights"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Where and as whom to call; times in seconds."""
+
+    base_url: str
+    client_id: str
+    client_secret: str
+    audience: str
+    connect_timeout_s: float = 3
+    read_timeout_s: float = 6
+    total_timeout_s: float = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer, read whole; `document` is None where the body holds no JSON."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    document: Any
+    trace_id: str
+
+    @property
+    def is_markup(self) -> bool:
+        """Whether a page came where a document was due (a proxy's work)."""
+        return "html" in self.headers.get("content-type", "").lower() or self.body.lstrip()[:1] == b"<"
+
+    @property
+    def is_broken_json(self) -> bool:
+        """Whether the answer says that it is JSON and is not."""
+        return bool(self.body.strip()) and self.document is None and "json" in self.headers.get("content-type", "").lower()
+
+
+class _Deadline(threading.local):
+    """The moment at which the request of this thread ends, whatever it is doing (monotonic seconds)."""
+
+    at: float | None = None
+
+    def cap(self, timeout: float | None) -> float | None:
+        if self.at is None:
+            return timeout
+        left = self.at - time.monotonic()
+        if left <= 0:
+            raise httpcore.ReadTimeout("the request's whole time is up")
+        return left if timeout is None else min(timeout, left)
+
+
+_deadline = _Deadline()
+
+
+class _LimitedStream(httpcore.NetworkStream):
+    """A connection on which no single read or write outlives the request's whole time.
+
+    httpx has limits for each read only: an answer that trickles a byte a second would hold a sender for ever.
+    """
+
+    def __init__(self, stream: httpcore.NetworkStream) -> None:
+        self._stream = stream
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, _deadline.cap(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, _deadline.cap(timeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(self, *args: Any, **kwargs: Any) -> httpcore.NetworkStream:
+        return _LimitedStream(self._stream.start_tls(*args, **kwargs))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+class _LimitedBackend(httpcore.NetworkBackend):
+    """Opens connections whose streams keep to the request's whole time."""
+
+    def __init__(self) -> None:
+        self._backend = httpcore.SyncBackend()
+
+    def connect_tcp(self, host: str, port: int, timeout: float | None = None, **rest: Any) -> httpcore.NetworkStream:
+        return _LimitedStream(self._backend.connect_tcp(host, port, timeout=_deadline.cap(timeout), **rest))
+
+
+def limited_transport() -> httpx.BaseTransport:
+    """Return httpx's own transport with few connections and a limit on the whole of each request."""
+    limits = httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS, keepalive_expiry=30)
+    transport = httpx.HTTPTransport(limits=limits, retries=0)
+    # httpx offers no way to hand its pool a network backend; tests/passport/test_client_limits.py notices if this moves.
+    transport._pool._network_backend = _LimitedBackend()
+    return transport
+
+
+class PassportClient:
+    """One partner application's view of Passport's API. Safe to share between threads."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        tokens: TokenStore,
+        transport: httpx.BaseTransport | None = None,
+        before_request: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`transport` is the seam for tests; `before_request` may wait (a limit of requests per second)."""
+        self._config = config
+        self._tokens = tokens
+        self._before_request = before_request
+        self._http = httpx.Client(
+            base_url=config.base_url,
+            transport=transport or limited_transport(),
+            timeout=httpx.Timeout(
+                connect=config.connect_timeout_s,
+                read=config.read_timeout_s,
+                write=config.read_timeout_s,
+                pool=config.total_timeout_s,
+            ),
+            follow_redirects=False,
+            trust_env=False,
+            headers={"Accept": "application/json", "User-Agent": "Offstreet"},
+        )
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+
+    # -- calls -----------------------------------------------------------------------------------------------
+
+    def check_token(self) -> None:
+        """Make sure that there is a token; raise `DeliveryError`."""
+        self._tokens.get(self._fetch_token)
+
+    def post_events(self, event_type: str, events: list[dict[str, Any]], *, trace_id: str) -> Answer:
+        """Send events of one type in one request (documented: `POST /v3/shared/events`, version 3.0.0).
+
+        Returns the answer whatever its status; raises `DeliveryError` where there is none, or no token.
+        """
+        body = orjson.dumps({"type": event_type, "version": "3.0.0", "data": events})
+        return self._call("POST", EVENTS_PATH, body=body, limit_bytes=EVENT_ANSWER_MAX_BYTES, trace_id=trace_id)
+
+    def list_zones(self, operator_id: str) -> list[Any]:
+        """Return the documents of an operator's zones (observed); raise `DeliveryError`."""
+        return self._list(ZONES_PATH, {"operator_id": operator_id})
+
+    def list_rights(self, params: Mapping[str, str]) -> list[Any]:
+        """Return the documents of the parking rights that have not ended (observed); raise `DeliveryError`."""
+        return self._list(RIGHTS_PATH, dict(params))
+
+    # -- how -------------------------------------------------------------------------------------------------
+
+    def _list(self, path: str, params: dict[str, str]) -> list[Any]:
+        """Read a list wrapped as `{"data": […]}` (observed), following `next` links if there are any (assumed)."""
+        entries: list[Any] = []
+        url, query, seen = path, params, set[str]()
+        for _page in range(MAX_PAGES):
+            answer = self._call("GET", url, params=query, limit_bytes=LIST_ANSWER_MAX_BYTES, trace_id=new_trace_id())
+            if error := answer_error(answer):
+                raise error
+            document = answer.document
+            data = document.get("data") if isinstance(document, dict) else None
+            if not isinstance(data, list):
+                raise unreadable(
+                    _("Passport's answer could not be read."), status=answer.status, trace_id=answer.trace_id
+                )
+            entries += data
+            following = self._next_page(answer, document)
+            if following is None or following in seen:
+                return entries
+            seen.add(following)
+            url, query = following, {}
+        raise unreadable(_("Passport's list did not come to an end."), status=None, trace_id="")
+
+    def _next_page(self, answer: Answer, document: dict[str, Any]) -> str | None:
+        """Return the path of the next page; only on Passport's own host, since the token travels along."""
+        links = document.get("links")
+        candidates = [document.get("next"), links.get("next") if isinstance(links, dict) else None]
+        link = next((c for c in candidates if c), None)
+        if isinstance(link, dict):
+            link = link.get("href")
+        if not link:
+            link = httpx.Response(200, headers=dict(answer.headers)).links.get("next", {}).get("url")
+        if not isinstance(link, str) or not link:
+            return None
+        base, target = urlsplit(self._config.base_url), urlsplit(link)
+        if target.netloc and (target.scheme, target.netloc) != (base.scheme, base.netloc):
+            raise unreadable(_("Passport's list goes on at another host."), status=answer.status, trace_id=answer.trace_id)
+        return f"{target.path}?{target.query}" if target.query else target.path
+
+    def _call(
+        self,
+        method: str,
+        url: str,
+        *,
+        limit_bytes: int,
+        trace_id: str,
+        params: dict[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> Answer:
+        """Call with the token; on 401 drop it, fetch a new one once and repeat once (observed)."""
+        token = self._tokens.get(self._fetch_token)
+        answer = self._request(method, url, limit_bytes, trace_id, params, body, token.secret)
+        if answer.status == 401:
+            self._tokens.drop(token)
+            token = self._tokens.get(self._fetch_token)
+            answer = self._request(method, url, limit_bytes, new_trace_id(), params, body, token.secret)
+        return answer
+
+    def _request(
+        self,
+        method: str,
+        url: str,
+        limit_bytes: int,
+        trace_id: str,
+        params: dict[str, str] | None,
+        body: bytes | None,
+        token: str | None,
+        content_type: str = "application/json",
+    ) -> Answer:
+        headers = {TRACE_HEADER: trace_id}
+        if body is not None:
+            headers["Content-Type"] = content_type
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        self._before_request()
+        began = time.monotonic()
+        _deadline.at = began + self._config.total_timeout_s
+        try:
+            with self._http.stream(method, url, params=params or None, content=body, headers=headers) as response:
+                content = _read_capped(response, limit_bytes, trace_id)
+                status, answer_headers = response.status_code, dict(response.headers)
+        except httpx.TimeoutException as error:
+            raise TryLater(_("Passport did not answer in time."), code="timeout", trace_id=trace_id) from error
+        except (httpx.TransportError, httpx.DecodingError) as error:
+            raise TryLater(_("Passport can't be reached."), code="unreachable", trace_id=trace_id) from error
+        finally:
+            _deadline.at = None
+        took_ms = round((time.monotonic() - began) * 1000)
+        log.debug("request", method=method, path=urlsplit(url).path, status=status, trace_id=trace_id, took_ms=took_ms)
+        return Answer(status, answer_headers, content, read_json(content), trace_id)
+
+    def _fetch_token(self) -> FetchedToken:
+        """Ask for an access token (documented: OAuth 2.0 client credentials); raise `DeliveryError`."""
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": self._config.client_id,
+            "client_secret": self._config.client_secret,
+            "audience": self._config.audience,
+        }
+        trace_id = new_trace_id()
+        answer = self._request(
+            "POST", TOKENS_PATH, TOKEN_ANSWER_MAX_BYTES, trace_id, None, orjson.dumps(form), token=None
+        )
+        if answer.status in (400, 401, 403):
+            raise FixConnection(
+                _("Passport does not accept our credentials."),
+                scope="host",
+                code=read_problem(answer.document).code or "credentials",
+                remedy=_("Support: check PASSPORT_CLIENT_ID and PASSPORT_CLIENT_SECRET."),
+                status=answer.status,
+                trace_id=trace_id,
+            )
+        if error := answer_error(answer):
+            # Whatever else goes wrong here is no fault of the record that happened to need the token.
+            if isinstance(error, TryLater):
+                raise error
+            raise TryLater(error.sentence, code="token", status=answer.status, trace_id=trace_id)
+        token = FetchedToken.read(answer.document, now=timezone.now())
+        if token is None:
+            raise unreadable(_("Passport's access token could not be read."), status=answer.status, trace_id=trace_id)
+        return token
+
+
+def new_trace_id() -> str:
+    """Return a fresh id for one request."""
+    return uuid.uuid4().hex
+
+
+def answer_error(answer: Answer) -> DeliveryError | None:
+    """Return what is wrong with an answer, or None: its status first, then whether it can be read."""
+    error = error_for(
+        answer.status,
+        answer.document,
+        retry_after_header=answer.headers.get("retry-after"),
+        now=timezone.now(),
+        trace_id=answer.trace_id,
+    )
+    if error is None and (answer.is_markup or answer.is_broken_json):
+        return unreadable(_("Passport's answer could not be read."), status=answer.status, trace_id=answer.trace_id)
+    return error
+
+
+def _read_capped(response: httpx.Response, limit_bytes: int, trace_id: str) -> bytes:
+    """Read the body up to the cap; a longer one is an answer that can't be read."""
+    chunks, size = [], 0
+    for chunk in response.iter_bytes():
+        size += len(chunk)
+        if size > limit_bytes:
+            raise unreadable(_("Passport's answer is far too long."), status=response.status_code, trace_id=trace_id)
+        chunks.append(chunk)
+        _deadline.cap(None)
+    return b"".join(chunks)
+
+

@@ -1,0 +1,202 @@
+"""Planning of events: from what Passport has to what it should have. Pure; no clock, no database, no network.
+
+What it decides (contract, "Pushing a registration"):
+
+| Passport has | it should have | events |
+|---|---|---|
+| nothing | a right | started |
+| a session | the same | none |
+| a session | another end only | extended (also when the new end is earlier but still to come) |
+| a session | another plate, state, zone, start or space | started anew, then the old one stopped (documented: a session can't change its plate or space) |
+| a session | nothing, or an end that is past | stopped |
+| a session that is over by itself | nothing | none |
+
+Invariants: at most one session of a registration is wanted at a time; a session id is never started twice; the events of
+one session carry a rising `occurred_at`, since Passport applies them in that order (assumed); a right is never taken away
+before its successor was sent.
+
+An *observed* document is what Passport accepted, in Passport's own formats (`Session`).
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, TypedDict
+
+from integrations.vendors import Account, Desired, Observed, Step
+
+STARTED = "started"
+EXTENDED = "extended"
+STOPPED = "stopped"
+EVENT_TYPE = {
+    STARTED: "parking_session_started",
+    EXTENDED: "parking_session_extended",
+    STOPPED: "parking_session_stopped",
+}
+StateFormat = Literal["iso", "short"]
+_TICK = timedelta(milliseconds=1)
+
+
+class Session(TypedDict):
+    """What Passport has of one registration. Times are RFC 3339 in UTC with milliseconds."""
+
+    session_id: str
+    zone_id: str
+    plate: str
+    country: str
+    subdivision: str
+    start: str
+    end: str
+    space: str
+    rate: str
+    occurred_at: str
+
+
+def timestamp(at: datetime) -> str:
+    """Return RFC 3339 in UTC with milliseconds and `Z` (documented: RFC 3339 with `T`, UTC; events with milliseconds)."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def parse_timestamp(text: str) -> datetime:
+    """Return the aware time of an RFC 3339 text; raise `ValueError`."""
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError("a time without a zone")
+    return at
+
+
+def session_of(desired: Desired, *, session_id: str, now: datetime) -> Session:
+    """Return the session that would fulfil `desired`."""
+    return {
+        "session_id": session_id,
+        "zone_id": desired.zone_id,
+        "plate": desired.plate,
+        "country": desired.country,
+        "subdivision": desired.subdivision,
+        "start": timestamp(desired.start),
+        "end": timestamp(desired.end),
+        "space": desired.space_number,
+        "rate": desired.rate_name,
+        "occurred_at": timestamp(now),
+    }
+
+
+_IDENTITY = ("zone_id", "plate", "country", "subdivision", "start", "space")
+
+
+def plan(
+    account: Account,
+    observed: Observed | None,
+    desired: Desired | None,
+    *,
+    now: datetime,
+    session_id: str,
+    state_format: StateFormat = "iso",
+    currency: str = "USD",
+) -> list[Step]:
+    """Return the steps from `observed` to `desired`; see the module's table."""
+    wanted = None
+    if desired is not None and desired.end > now:
+        wanted = session_of(desired, session_id=session_id, now=now)
+    if observed is not None and parse_timestamp(observed["end"]) <= now:
+        observed = None  # it is over by itself; there is nothing to end, and nothing that could be extended
+
+    def step(kind: str, session: Observed) -> Step:
+        return _step(kind, session, account, now=now, state_format=state_format, currency=currency)
+
+    if wanted is None:
+        return [] if observed is None else [step(STOPPED, observed)]
+    if observed is None:
+        return [step(STARTED, dict(wanted))]
+    if any(observed[name] != wanted[name] for name in _IDENTITY):  # type: ignore[literal-required]
+        return [step(STARTED, dict(wanted)), step(STOPPED, observed)]
+    if observed["end"] != wanted["end"]:
+        return [step(EXTENDED, {**observed, "end": wanted["end"]})]
+    return []
+
+
+def apply(observed: Observed | None, step: Step) -> Observed | None:
+    """Return what Passport has after it accepted `step`."""
+    event = step["event"]
+    if step["kind"] == STARTED:
+        vehicle = event["vehicle"]
+        return {
+            "session_id": event["session_id"],
+            "zone_id": event["passport_zone_id"],
+            "plate": vehicle["vehicle_plate"],
+            "country": vehicle["vehicle_country"],
+            "subdivision": _long_state(vehicle["vehicle_state"], vehicle["vehicle_country"]),
+            "start": event["start_time"],
+            "end": event["end_time"],
+            "space": event.get("space_number", ""),
+            "rate": event.get("rate_name", ""),
+            "occurred_at": event["occurred_at"],
+        }
+    if observed is None or observed["session_id"] != step["session"]:
+        return observed
+    if step["kind"] == STOPPED:
+        return None
+    return {**observed, "end": event["end_time"], "occurred_at": event["occurred_at"]}
+
+
+def undo(
+    account: Account, step: Step, *, now: datetime, state_format: StateFormat = "iso", currency: str = "USD"
+) -> Step | None:
+    """Return the stop for a start whose fate is unknown; None for a step that starts nothing."""
+    if step["kind"] != STARTED:
+        return None
+    session = apply(None, step)
+    assert session is not None
+    return _step(STOPPED, session, account, now=now, state_format=state_format, currency=currency)
+
+
+def _step(
+    kind: str, session: Observed, account: Account, *, now: datetime, state_format: StateFormat, currency: str
+) -> Step:
+    """Return one event as the contract's table asks for it (documented)."""
+    occurred_at = now
+    if kind != STARTED:
+        occurred_at = max(now, parse_timestamp(session["occurred_at"]) + _TICK)
+    start, end = session["start"], session["end"]
+    if kind == STOPPED:
+        start, end = _stopped_window(start, now)
+    fees = {"parking_fee": "0.00", "convenience_fee": "0.00", "tax": "0.00", "currency_code": currency}
+    event: dict[str, Any] = {
+        "occurred_at": timestamp(occurred_at),
+        "session_id": session["session_id"],
+        "operator_id": account.operator_id,
+        "passport_zone_id": session["zone_id"],
+        "start_time": start,
+        "end_time": end,
+        "vehicle": {
+            "vehicle_plate": session["plate"],
+            "vehicle_state": _state(session["subdivision"], state_format),
+            "vehicle_country": session["country"],
+        },
+        "event_fees": fees,
+    }
+    if kind != STARTED:
+        event["total_session_fees"] = fees
+    if session["space"]:
+        event["space_number"] = session["space"]
+    if session["rate"]:
+        event["rate_name"] = session["rate"]
+    return {"kind": kind, "session": session["session_id"], "event": event}
+
+
+def _stopped_window(start: str, now: datetime) -> tuple[str, str]:
+    """Return start and actual end of a session that is stopped now.
+
+    Assumed: an end before its start is refused. A session that never began is therefore reported as a second that is
+    over, so that it can't be listed until the window it never had.
+    """
+    if parse_timestamp(start) < now:
+        return start, timestamp(now)
+    return timestamp(now - timedelta(seconds=1)), timestamp(now)
+
+
+def _state(subdivision: str, state_format: StateFormat) -> str:
+    """Return the state as Passport is to read it (ISO 3166-2 observed; which of its two forms is assumed)."""
+    return subdivision if state_format == "iso" else subdivision.partition("-")[2]
+
+
+def _long_state(state: str, country: str) -> str:
+    return state if "-" in state or not state else f"{country}-{state}"

@@ -1,0 +1,127 @@
+"""What an answer of Passport means: from status and body to an error that says what to do next. Pure.
+
+Documented: standard HTTP codes; a failure's body may be RFC 7807 problem details whose `type` begins with
+`io.passportlabs:error:`; it may also be absent, or HTML from a proxy. Ours to decide: never again for 400, 403, 404, 409,
+422; always again for 408, 429 (`Retry-After`, both forms), 5xx and whatever can't be read.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple
+
+import orjson
+from django.utils.translation import gettext as _
+
+from integrations.errors import DeliveryError, FixConnection, FixRecord, TryLater, Unexpected
+
+URN_PREFIX = "io.passportlabs:error:"
+MAX_DETAIL_CHARS = 300
+_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+_RECORD = frozenset({400, 404, 409, 410, 413, 422})
+# Problems that say that what was to be ended is not there: the goal is reached. Assumed names.
+_GONE = frozenset({"session_not_found", "unknown_session", "session_already_stopped", "session_stopped"})
+
+
+class Problem(NamedTuple):
+    """Problem details as far as they could be read; empty texts where there were none."""
+
+    code: str
+    detail: str
+
+
+def read_json(body: bytes) -> Any:
+    """Return the JSON document of a body, or None where it holds none."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def read_problem(document: Any) -> Problem:
+    """Return the problem that a document describes; tolerant of every wrong type."""
+    if not isinstance(document, Mapping):
+        return Problem("", "")
+    urn = document.get("type")
+    code = urn.rpartition(":")[2] if isinstance(urn, str) and urn.startswith(URN_PREFIX) else ""
+    texts = [text for text in (document.get("detail"), document.get("title")) if isinstance(text, str) and text.strip()]
+    detail = " ".join(texts[0].split())[:MAX_DETAIL_CHARS] if texts else ""
+    return Problem("".join(sign for sign in code if sign.isalnum() or sign == "_")[:80], detail)
+
+
+def retry_after(value: str | None, *, now: datetime) -> timedelta | None:
+    """Return what a `Retry-After` header asks for, in seconds or as an HTTP date; None where it can't be read."""
+    if not value:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        return timedelta(seconds=min(int(text[:12]), 10**9))
+    try:
+        at = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return max(at - now, timedelta(0))
+
+
+def _remedies() -> dict[str, str]:
+    return {
+        "zone_not_found": _("Refresh the zones and map the location again."),
+        "zone_not_in_operator": _("Refresh the zones and map the location again."),
+        "invalid_state": _("Correct the state or province of the plate."),
+        "invalid_vehicle_state": _("Correct the state or province of the plate."),
+        "invalid_plate": _("Correct the plate."),
+        "space_number_required": _("Enter the space number."),
+        "invalid_space_number": _("Enter a space number that the zone has."),
+        "operator_not_found": _("Check the operator ID with your Passport contact."),
+    }
+
+
+def error_for(
+    status: int, document: Any, *, retry_after_header: str | None, now: datetime, trace_id: str
+) -> DeliveryError | None:
+    """Return the error that an answer stands for, or None for an acceptance (any 2xx)."""
+    if 200 <= status < 300:
+        return None
+    problem = read_problem(document)
+    known: dict[str, Any] = {"code": problem.code or f"http_{status}", "status": status, "trace_id": trace_id}
+    if status in _AGAIN or status >= 500 or 300 <= status < 400:
+        if status == 429:
+            sentence = _("Passport asks us to slow down.")
+        else:
+            sentence = _("Passport answered %(status)d.") % {"status": status}
+        return TryLater(sentence, retry_after=retry_after(retry_after_header, now=now), **known)
+    if status == 401:
+        return FixConnection(
+            _("Passport does not accept our credentials."),
+            scope="host",
+            remedy=_("Support: check PASSPORT_CLIENT_ID and PASSPORT_CLIENT_SECRET."),
+            **known,
+        )
+    if status == 403:
+        return FixConnection(
+            problem.detail or _("Passport says that this operator has not authorised Offstreet."),
+            remedy=_("Ask your Passport contact to authorise Offstreet for this operator ID."),
+            **known,
+        )
+    if status in _RECORD:
+        if problem.code == "operator_not_found":
+            return FixConnection(
+                _("Passport does not know this operator ID."), remedy=_remedies()["operator_not_found"], **known
+            )
+        return FixRecord(
+            problem.detail or _("Passport refused this registration (%(status)d).") % {"status": status},
+            remedy=_remedies().get(problem.code, ""),
+            gone=problem.code in _GONE,
+            **known,
+        )
+    return Unexpected(
+        problem.detail or _("Passport gave an answer that we don't know (%(status)d).") % {"status": status},
+        remedy=_("Support: look at the trace id with Passport."),
+        **known,
+    )
+
+
+def unreadable(sentence: str, *, status: int | None, trace_id: str) -> TryLater:
+    """Return the error for an answer that can't be read."""
+    return TryLater(sentence, code="unreadable", status=status, trace_id=trace_id)

@@ -1,0 +1,77 @@
+"""Reading what Passport lists: zones and parking rights, strict where identity is at stake and tolerant elsewhere. Pure.
+
+Observed: of a zone only `id`, `number`, `name` and `operator_id` are always there; anything else may be missing, null or
+new. An entry whose identity can't be read makes the whole answer unreadable: half a list must never pass for a list.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from integrations.vendors import RightSeen, ZoneSeen
+from passport.problems import unreadable
+
+
+def _text(value: Any) -> str:
+    """Return a text as it is, an integer in digits, anything else as no text."""
+    if isinstance(value, str):
+        return value.replace("\x00", "")
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
+
+
+def _time(value: Any) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return at if at is not None and at.tzinfo is not None else None
+
+
+def zones(entries: Sequence[Any], *, operator_id: str) -> list[ZoneSeen]:
+    """Return the zones of `operator_id`; raise `TryLater` where one has no readable identity.
+
+    Zones of another operator, should the list hold any, are left out: they are not this company's.
+    """
+    seen: dict[str, ZoneSeen] = {}
+    for entry in entries:
+        remote_id = _text(entry.get("id")).strip() if isinstance(entry, dict) else ""
+        number = _text(entry.get("number")) if remote_id else ""
+        if not number:
+            raise unreadable(_("Passport's list of zones could not be read."), status=200, trace_id="")
+        owner = _text(entry.get("operator_id")).lower()
+        if owner and owner != operator_id.lower():
+            continue
+        seen[remote_id] = ZoneSeen(
+            remote_id=remote_id,
+            number=number,
+            name=_text(entry.get("name")),
+            session_type=_text(entry.get("session_type")),
+            raw=entry,
+        )
+    return list(seen.values())
+
+
+def rights(entries: Sequence[Any]) -> list[RightSeen]:
+    """Return the parking rights; an entry that is no document makes the answer unreadable."""
+    seen = []
+    for entry in entries:
+        if not isinstance(entry, dict):
+            raise unreadable(_("Passport's list of parking rights could not be read."), status=200, trace_id="")
+        vehicle = entry.get("vehicle")
+        vehicle = vehicle if isinstance(vehicle, dict) else {}
+        seen.append(
+            RightSeen(
+                remote_id=_text(entry.get("id")),
+                zone_id=_text(entry.get("zone_id")),
+                plate=_text(vehicle.get("vehicle_plate")),
+                subdivision=_text(vehicle.get("vehicle_state")),
+                start=_time(entry.get("start_time")),
+                end=_time(entry.get("end_time")),
+                space_number=_text(entry.get("space_number")),
+                reference=_text(entry.get("reference_id")),
+                raw=entry,
+            )
+        )
+    return seen

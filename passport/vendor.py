@@ -1,0 +1,152 @@
+"""Passport as `integrations` sees it: the vendor protocol, put together from plan, client and problems."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from integrations.errors import DeliveryError, FixRecord, Unexpected
+from integrations.ratelimit import waiter
+from integrations.vendors import Account, Desired, Observed, RightSeen, Sent, Step, ZoneSeen
+from passport import plan as planning
+from passport import reading
+from passport.client import Answer, Config, PassportClient, answer_error, new_trace_id
+from passport.problems import error_for, unreadable
+from passport.tokens import DatabaseTokenStore
+
+log = structlog.get_logger(__name__)
+
+
+def config_from_settings() -> Config:
+    """Return the client's configuration from the environment's settings."""
+    return Config(
+        base_url=settings.PASSPORT_BASE_URL,
+        client_id=settings.PASSPORT_CLIENT_ID,
+        client_secret=settings.PASSPORT_CLIENT_SECRET,
+        audience=settings.PASSPORT_AUDIENCE,
+        connect_timeout_s=settings.PASSPORT_CONNECT_TIMEOUT_S,
+        read_timeout_s=settings.PASSPORT_READ_TIMEOUT_S,
+        total_timeout_s=settings.PASSPORT_TOTAL_TIMEOUT_S,
+    )
+
+
+def default_client() -> PassportClient:
+    """Return a client on the environment's settings, its token shared with the whole fleet."""
+    config = config_from_settings()
+    tokens = DatabaseTokenStore(
+        base_url=config.base_url, client_id=config.client_id, client_secret=config.client_secret
+    )
+    wait = waiter("passport", settings.PASSPORT_REQUESTS_PER_SECOND)
+    return PassportClient(config, tokens=tokens, before_request=wait)
+
+
+class Passport:
+    """The vendor; implements `integrations.vendors.Vendor`."""
+
+    slug = "passport"
+    label = "Passport"
+
+    def __init__(self, client: PassportClient | None = None) -> None:
+        self._client = client or default_client()
+        self.batch_size: int = settings.PASSPORT_EVENT_BATCH_SIZE
+        self._wire: dict[str, Any] = {
+            "state_format": settings.PASSPORT_STATE_FORMAT,
+            "currency": settings.PASSPORT_CURRENCY,
+        }
+
+    # -- decisions (pure) ------------------------------------------------------------------------------------
+
+    def plan(
+        self, account: Account, observed: Observed | None, desired: Desired | None, *, now: datetime, session_id: str
+    ) -> list[Step]:
+        """See `passport.plan.plan`."""
+        return planning.plan(account, observed, desired, now=now, session_id=session_id, **self._wire)
+
+    def apply(self, observed: Observed | None, step: Step) -> Observed | None:
+        """See `passport.plan.apply`."""
+        return planning.apply(observed, step)
+
+    def until(self, observed: Observed | None) -> datetime | None:
+        """Return the end of what Passport has."""
+        return None if observed is None else planning.parse_timestamp(observed["end"])
+
+    def undo(self, account: Account, step: Step, *, now: datetime) -> Step | None:
+        """See `passport.plan.undo`."""
+        return planning.undo(account, step, now=now, **self._wire)
+
+    def objection(self, desired: Desired) -> DeliveryError | None:
+        """A space zone needs a space number (documented); asking Passport would cost the whole batch its place."""
+        if desired.needs_space and not desired.space_number:
+            return FixRecord(
+                _("This zone goes by space number, and the registration has none."),
+                remedy=_("Enter the space number."),
+                code="space_number_required",
+            )
+        return None
+
+    # -- calls -----------------------------------------------------------------------------------------------
+
+    def send(self, account: Account, steps: Sequence[Step]) -> Sent:
+        """Send steps of one kind in one request; the answer holds a result for each, in order."""
+        trace_id, sent_at = new_trace_id(), timezone.now()
+        status: int | None = None
+        error: DeliveryError | None
+        results: list[DeliveryError | None]
+        try:
+            answer = self._client.post_events(
+                planning.EVENT_TYPE[steps[0]["kind"]], [step["event"] for step in steps], trace_id=trace_id
+            )
+            trace_id, status = answer.trace_id, answer.status
+            results = event_results(answer, len(steps))
+            error = results[0] if status != 207 else None
+        except DeliveryError as raised:
+            error, results = raised, [raised] * len(steps)
+            trace_id, status = raised.trace_id or trace_id, raised.status
+        except Exception as raised:
+            log.exception("sending failed in a way that nobody foresaw", trace_id=trace_id)
+            error = Unexpected(
+                _("Sending failed: %(name)s.") % {"name": type(raised).__name__}, code=type(raised).__name__
+            )
+            results = [error] * len(steps)
+        return Sent(results, trace_id=trace_id, sent_at=sent_at, answered_at=timezone.now(), status=status, error=error)
+
+    def fetch_zones(self, operator_id: str) -> list[ZoneSeen]:
+        """Return all zones of an operator; raise `DeliveryError`."""
+        return reading.zones(self._client.list_zones(operator_id), operator_id=operator_id)
+
+    def fetch_rights(
+        self, operator_id: str, *, zone_id: str = "", plate: str = "", subdivision: str = ""
+    ) -> list[RightSeen]:
+        """Return the parking rights of an operator that have not ended; raise `DeliveryError`."""
+        state = subdivision.partition("-")[2] if self._wire["state_format"] == "short" else subdivision
+        filters = {"operator_id": operator_id, "zone_id": zone_id, "vehicle_plate": plate, "vehicle_state": state}
+        return reading.rights(self._client.list_rights({name: value for name, value in filters.items() if value}))
+
+    def check_token(self) -> None:
+        """Make sure that the partner application's credentials work; raise `DeliveryError`."""
+        self._client.check_token()
+
+
+def event_results(answer: Answer, count: int) -> list[DeliveryError | None]:
+    """Return what an answer says of each of `count` events.
+
+    Any 2xx accepts the whole request; 207 carries one result per event in the order sent (both assumed). A 207 that does
+    not speak of every event leaves the fate of all of them open: they go out again, which changes nothing.
+    """
+    error = answer_error(answer)
+    if error is not None or answer.status != 207:
+        return [error] * count
+    document = answer.document
+    parts = document.get("data") if isinstance(document, dict) else None
+    statuses = [part.get("status") if isinstance(part, dict) else None for part in parts] if isinstance(parts, list) else []
+    if len(statuses) != count or not all(isinstance(s, int) and 200 <= s <= 599 for s in statuses):
+        return [unreadable(_("Passport's answer could not be read."), status=207, trace_id=answer.trace_id)] * count
+    assert isinstance(parts, list)
+    now = timezone.now()
+    return [
+        error_for(part["status"], part, retry_after_header=None, now=now, trace_id=answer.trace_id) for part in parts
+    ]
