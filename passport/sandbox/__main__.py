@@ -23,21 +23,14 @@ from .zones import DEFAULT_ZONES_FILE, Directory
 def _parser() -> argparse.ArgumentParser:
     environment = os.environ.get
     parser = argparse.ArgumentParser(
-        prog="python -m passport.sandbox",
-        description="A stand-in for Passport's API (see docs/sandbox.md).",
+        prog="python -m passport.sandbox", description="A stand-in for Passport's API (see docs/sandbox.md)."
     )
     parser.add_argument("--host", default=environment("SANDBOX_HOST", "127.0.0.1"))
     parser.add_argument(
-        "--port",
-        type=int,
-        default=environment("SANDBOX_PORT", "8765"),
-        help="0 takes a free port",
+        "--port", type=int, default=environment("SANDBOX_PORT", "8765"), help="0 takes a free port"
     )
     parser.add_argument(
-        "--zones",
-        type=Path,
-        default=environment("SANDBOX_ZONES", str(DEFAULT_ZONES_FILE)),
-        metavar="FILE",
+        "--zones", type=Path, default=environment("SANDBOX_ZONES", str(DEFAULT_ZONES_FILE)), metavar="FILE"
     )
     parser.add_argument(
         "--state",
@@ -48,8 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--client-id", default=environment("SANDBOX_CLIENT_ID", SANDBOX_CLIENT_ID))
     parser.add_argument(
-        "--client-secret",
-        default=environment("SANDBOX_CLIENT_SECRET", SANDBOX_CLIENT_SECRET),
+        "--client-secret", default=environment("SANDBOX_CLIENT_SECRET", SANDBOX_CLIENT_SECRET)
     )
     parser.add_argument("--audience", default=environment("SANDBOX_AUDIENCE", SANDBOX_AUDIENCE))
     return parser
@@ -67,10 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         journal = Journal(options.state) if options.state is not None else None
     except OSError as error:
-        print(
-            f"{options.state} can't be used, or another sandbox has it: {error}",
-            file=sys.stderr,
-        )
+        print(f"{options.state} can't be used, or another sandbox has it: {error}", file=sys.stderr)
         return 2
     try:
         simulator = Simulator(

@@ -15,13 +15,7 @@ class Sandbox:
         self.simulator = simulator
 
     def handle(
-        self,
-        method: str,
-        path: str,
-        query: str,
-        headers: Mapping[str, str],
-        body: bytes,
-        now: datetime,
+        self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, now: datetime
     ) -> Response:
         """Answer one request; `headers` have lower-case names."""
         if path.startswith(control.PREFIX):

@@ -235,11 +235,7 @@ def _operators(simulator: Simulator, method: str, rest: list[str], document: dic
             if zone_id.lower() not in operator.zones:
                 raise _Missing(f"there is no zone {zone_id}")
             simulator.change_directory(
-                {
-                    "do": "zone_gone",
-                    "operator_id": operator.id,
-                    "zone_id": zone_id.lower(),
-                }
+                {"do": "zone_gone", "operator_id": operator.id, "zone_id": zone_id.lower()}
             )
             return json_response(200, {"gone": zone_id.lower()})
     raise _Missing(f"there is no {method} /sandbox/operators/{'/'.join(rest)}")

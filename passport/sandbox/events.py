@@ -11,15 +11,7 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
-from .formats import (
-    check_fees,
-    check_session_id,
-    check_text,
-    check_vehicle,
-    is_uuid,
-    parse_time,
-    plate_key,
-)
+from .formats import check_fees, check_session_id, check_text, check_vehicle, is_uuid, parse_time
 from .jsonio import canonical
 from .problems import Problem, invalid
 from .zones import Directory, Operator, Zone
@@ -30,14 +22,7 @@ STOPPED = "parking_session_stopped"
 TYPES = (STARTED, EXTENDED, STOPPED)
 VERSION = "3.0.0"
 
-_ALWAYS = (
-    "occurred_at",
-    "session_id",
-    "operator_id",
-    "start_time",
-    "end_time",
-    "event_fees",
-)
+_ALWAYS = ("occurred_at", "session_id", "operator_id", "start_time", "end_time", "event_fees")
 _OPTIONAL = (
     "passport_zone_id",
     "external_zone_id",
@@ -86,6 +71,9 @@ def operator_of(event: Any, directory: Directory) -> Operator:
     if type(event) is not dict:
         raise Problem(400, "validation_error", "An event must be an object.", field="")
     operator_id = event.get("operator_id")
+    operator = directory.operators.get(operator_id) if type(operator_id) is str else None
+    if operator is not None and operator.authorised:
+        return operator
     if not isinstance(operator_id, str) or not is_uuid(operator_id):
         raise invalid("operator_id", "must be a UUID")
     return directory.require(operator_id)
@@ -110,9 +98,9 @@ def parse_event(event: Any, kind: str, directory: Directory, *, state_form: str 
     elif end <= start:
         raise invalid("end_time", "must be after start_time")
     plate: str | None = None
-    state = country = ""
+    key = state = country = ""
     if "vehicle" in event:
-        plate, state, country = check_vehicle(event["vehicle"], state_form=state_form)
+        plate, key, state, country = check_vehicle(event["vehicle"], state_form=state_form)
     space = _space(event, zone)
     check_fees("event_fees", event["event_fees"])
     if kind != STARTED:
@@ -128,7 +116,7 @@ def parse_event(event: Any, kind: str, directory: Directory, *, state_form: str 
         start=start,
         end=end,
         plate=plate,
-        plate_key=plate_key(plate) if plate else "",
+        plate_key=key,
         state=state,
         country=country,
         space=space,
@@ -153,10 +141,7 @@ def _zone(event: dict[str, Any], kind: str, operator: Operator) -> Zone:
         zone = operator.gone.get(zone_id.lower())
     if zone is None:
         if not is_uuid(zone_id):
-            raise invalid(
-                "passport_zone_id",
-                "must be a zone's UUID; a zone's number is not its id",
-            )
+            raise invalid("passport_zone_id", "must be a zone's UUID; a zone's number is not its id")
         raise _no_zone("passport_zone_id", zone_id)
     return zone
 

@@ -39,14 +39,7 @@ from .formats import is_uuid
 
 PATHS = ("all", "token", "zones", "events", "rights")
 
-_SPOILS_ANSWER = (
-    "broken_json",
-    "wrong_json",
-    "huge_body",
-    "endless_body",
-    "truncated",
-    "answer_lost",
-)
+_SPOILS_ANSWER = ("broken_json", "wrong_json", "huge_body", "endless_body", "truncated", "answer_lost")
 _REFUSES = ("401", "403", "429", "5xx", "html", "drop")
 KINDS = ("delay", "late", *_REFUSES, *_SPOILS_ANSWER)
 
@@ -79,21 +72,12 @@ class Fault:
 
     def document(self) -> dict[str, Any]:
         """The fault as the control API lists it."""
-        return {name: getattr(self, name) for name in _FIELDS if name not in ("rng",)}
+        return {name: getattr(self, name) for name in _FIELDS if name != "rng"}
 
 
 _FIELDS = tuple(Fault.__dataclass_fields__)
-_NUMBERS = {
-    "probability": (0.0, 1.0),
-    "delay_s": (0.0, 86_400.0),
-    "jitter_s": (0.0, 86_400.0),
-}
-_INTEGERS = {
-    "seed": (-(2**63), 2**63),
-    "times": (1, 10**9),
-    "status": (200, 599),
-    "size_bytes": (0, 10**9),
-}
+_NUMBERS = {"probability": (0.0, 1.0), "delay_s": (0.0, 86_400.0), "jitter_s": (0.0, 86_400.0)}
+_INTEGERS = {"seed": (-(2**63), 2**63), "times": (1, 10**9), "status": (200, 599), "size_bytes": (0, 10**9)}
 _FLAGS = ("before", "processed")
 
 

@@ -26,6 +26,7 @@ STATE_FORMS = ("either", "iso", "short")
 
 
 def is_uuid(value: object) -> bool:
+    """Whether `value` is a UUID with hyphens, in any case."""
     return isinstance(value, str) and _UUID(value) is not None
 
 
@@ -52,6 +53,8 @@ def format_time(moment: datetime) -> str:
 
 def plate_key(plate: str) -> str:
     """The form in which plates are compared: upper case, without blanks, hyphens and dots. Never O to 0."""
+    if _PLATE(plate):
+        return plate
     return plate.translate(_PLATE_NOISE).upper()
 
 
@@ -61,15 +64,14 @@ def state_key(state: str) -> str:
 
 
 def check_session_id(value: Any) -> str:
+    """A session id: 1 to 128 printable ASCII characters (assumed)."""
     if type(value) is not str or not _SESSION_ID(value):
-        raise invalid(
-            "session_id",
-            "must be a string of 1 to 128 printable ASCII characters without blanks",
-        )
+        raise invalid("session_id", "must be a string of 1 to 128 printable ASCII characters without blanks")
     return value
 
 
 def check_text(field: str, value: Any, *, at_most: int = 255) -> str:
+    """A string that is neither blank nor longer than `at_most` characters (assumed)."""
     if type(value) is not str or not value.strip() or len(value) > at_most:
         raise invalid(field, f"must be a string of 1 to {at_most} characters")
     return value
@@ -78,10 +80,7 @@ def check_text(field: str, value: Any, *, at_most: int = 255) -> str:
 def check_fees(field: str, value: Any) -> None:
     """A group of amounts with one currency; all four fields are required."""
     if type(value) is not dict:
-        raise invalid(
-            field,
-            "must be an object with parking_fee, convenience_fee, tax and currency_code",
-        )
+        raise invalid(field, "must be an object with parking_fee, convenience_fee, tax and currency_code")
     if value.keys() != _FEE_FIELDS:
         for name in sorted(_FEE_FIELDS - value.keys()):
             raise invalid(f"{field}.{name}", "is required")
@@ -90,16 +89,10 @@ def check_fees(field: str, value: Any) -> None:
     for name in _AMOUNTS:
         amount = value[name]
         if type(amount) is not str or not _MONEY(amount):
-            raise invalid(
-                f"{field}.{name}",
-                'must be a decimal string with a leading zero such as "0.05"',
-            )
+            raise invalid(f"{field}.{name}", 'must be a decimal string with a leading zero such as "0.05"')
     currency = value["currency_code"]
     if type(currency) is not str or currency not in CURRENCIES:
-        raise invalid(
-            f"{field}.currency_code",
-            "must be an ISO 4217 code in upper case such as USD",
-        )
+        raise invalid(f"{field}.currency_code", "must be an ISO 4217 code in upper case such as USD")
 
 
 _AMOUNTS = ("parking_fee", "convenience_fee", "tax")
@@ -107,31 +100,26 @@ _FEE_FIELDS = frozenset((*_AMOUNTS, "currency_code"))
 _VEHICLE_FIELDS = frozenset(("vehicle_plate", "vehicle_state", "vehicle_country"))
 
 
-def check_vehicle(value: Any, *, state_form: str) -> tuple[str, str, str]:
-    """(plate as sent, state as sent or "", country) of a `vehicle` object.
+def check_vehicle(value: Any, *, state_form: str) -> tuple[str, str, str, str]:
+    """(plate as sent, its key, state as sent or "", country) of a `vehicle` object.
 
     `state_form` is one of STATE_FORMS: ``iso`` takes US-NC alone, ``short`` NC alone.
     """
     if type(value) is not dict:
-        raise invalid(
-            "vehicle",
-            "must be an object with vehicle_plate, vehicle_state and vehicle_country",
-        )
-    for name in sorted(value.keys() - _VEHICLE_FIELDS):
-        raise invalid(f"vehicle.{name}", "is not a field of a vehicle")
-    plate = value.get("vehicle_plate")
-    if type(plate) is not str or not _PLATE(plate_key(plate)):
-        raise invalid(
-            "vehicle.vehicle_plate",
-            "must be a string of 1 to 12 letters A-Z and digits",
-        )
+        raise invalid("vehicle", "must be an object with vehicle_plate, vehicle_state and vehicle_country")
+    if not value.keys() <= _VEHICLE_FIELDS:
+        raise invalid(f"vehicle.{min(value.keys() - _VEHICLE_FIELDS)}", "is not a field of a vehicle")
+    plate: Any = value.get("vehicle_plate")
+    key = plate_key(plate) if type(plate) is str else ""
+    if not _PLATE(key):
+        raise invalid("vehicle.vehicle_plate", "must be a string of 1 to 12 letters A-Z and digits")
     country = value.get("vehicle_country")
     if type(country) is not str or country not in COUNTRIES:
         raise invalid("vehicle.vehicle_country", "must be an ISO 3166-1 alpha-2 code such as US")
     state = value.get("vehicle_state")
     if state is None and "vehicle_state" not in value and country not in SUBDIVISIONS:
-        return plate, "", country
-    return plate, _check_state(state, country, state_form), country
+        return plate, key, "", country
+    return plate, key, _check_state(state, country, state_form), country
 
 
 def _check_state(state: Any, country: str, state_form: str) -> str:

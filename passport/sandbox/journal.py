@@ -1,8 +1,8 @@
 """What survives a restart: an append-only file of JSON lines.
 
 Each line is one fact; the last one about a thing counts. A line is written before the response that promises it
-leaves, with one ``write``, so ``kill -9`` loses nothing that was promised; a line cut short by a crash of the machine is
-dropped when it is read. The file is rewritten to its live facts when it is opened and when it has grown to several
+leaves, with one ``write``, so ``kill -9`` loses nothing that was promised; a line cut short by a crash of the machine
+is dropped when it is read. The file is rewritten to its live facts when it is opened and when it has grown to several
 times their number. It is locked: two sandboxes never write to one file.
 
 Kept are sessions, tokens and edits of operators and zones. Faults, settings and counters are of one run.

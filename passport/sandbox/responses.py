@@ -43,13 +43,10 @@ class Response:
 
 
 def json_response(status: int, document: Any, headers: dict[str, str] | None = None) -> Response:
+    """`document` as a JSON answer."""
     return Response(status, dumps(document), headers=headers or {})
 
 
 def problem_response(problem: Problem, headers: dict[str, str] | None = None) -> Response:
-    return Response(
-        problem.status,
-        dumps(problem.document()),
-        "application/problem+json",
-        headers or {},
-    )
+    """A refusal as ``application/problem+json``."""
+    return Response(problem.status, dumps(problem.document()), "application/problem+json", headers or {})

@@ -31,13 +31,7 @@ class Handler(Interface):
     """What the server serves."""
 
     def handle(
-        self,
-        method: str,
-        path: str,
-        query: str,
-        headers: dict[str, str],
-        body: bytes,
-        now: datetime,
+        self, method: str, path: str, query: str, headers: dict[str, str], body: bytes, now: datetime
     ) -> Response: ...
 
 
@@ -59,15 +53,7 @@ class BadRequest(Exception):
 class Head:
     """A request's first line and headers."""
 
-    __slots__ = (
-        "chunked",
-        "headers",
-        "keep_alive",
-        "length",
-        "method",
-        "path",
-        "query",
-    )
+    __slots__ = ("chunked", "headers", "keep_alive", "length", "method", "path", "query")
 
     def __init__(self, data: bytes) -> None:
         lines = data.decode("latin-1").split("\r\n")
@@ -127,16 +113,7 @@ def read_chunks(buffer: bytearray) -> tuple[bytes, int] | None:
 class _Connection(asyncio.Protocol):
     """One client. `_busy` while an answer is under way: what arrives meanwhile waits in the buffer."""
 
-    __slots__ = (
-        "_buffer",
-        "_busy",
-        "_continued",
-        "_head",
-        "_room",
-        "_server",
-        "_tasks",
-        "_transport",
-    )
+    __slots__ = ("_buffer", "_busy", "_continued", "_head", "_room", "_server", "_tasks", "_transport")
 
     def __init__(self, server: "Server") -> None:
         self._server = server
@@ -344,12 +321,7 @@ class Server:
         """The handler's response; a fault of our own is a 500 and a traceback, never a dead server."""
         try:
             return self.handler.handle(
-                head.method,
-                head.path,
-                head.query,
-                head.headers,
-                body,
-                datetime.now(UTC),
+                head.method, head.path, head.query, head.headers, body, datetime.now(UTC)
             )
         except Exception:  # noqa: BLE001
             _log.exception("%s %s failed", head.method, head.path)

@@ -85,10 +85,7 @@ class Session:
     def show(self, visible_at: datetime | None) -> None:
         """Let enforcement see the present state, at once or from `visible_at`."""
         if visible_at is not None:
-            self.pending = [
-                *(self.pending or ()),
-                (visible_at, self.end, not self.stopped),
-            ]
+            self.pending = [*(self.pending or ()), (visible_at, self.end, not self.stopped)]
             return
         self.pending = None
         self.seen, self.seen_end = not self.stopped, self.end
@@ -115,10 +112,7 @@ class Session:
             "type": "parking_session",
             "start_time": format_time(self.start),
             "end_time": format_time(self.seen_end),
-            "vehicle": {
-                "vehicle_plate": self.plate,
-                "vehicle_state": self.state or None,
-            },
+            "vehicle": {"vehicle_plate": self.plate, "vehicle_state": self.state or None},
             "space_number": self.space,
         }
         if reference_ids and self.reference:
@@ -206,20 +200,13 @@ def judge(session: Session | None, event: Event) -> str:
     """
     if session is not None and session.operator_id != event.operator_id:
         if event.type == STARTED:
-            raise Problem(
-                409,
-                "session_conflict",
-                f"Session {event.session_id} belongs to another operator.",
-            )
+            raise Problem(409, "session_conflict", f"Session {event.session_id} belongs to another operator.")
         session = None
     if event.type == STARTED:
         return _judge_start(session, event)
     if session is None:
         raise Problem(
-            404,
-            "session_not_found",
-            f"There is no session {event.session_id}.",
-            session_id=event.session_id,
+            404, "session_not_found", f"There is no session {event.session_id}.", session_id=event.session_id
         )
     _require_same(session, event)
     if event.occurred_at < session.last_at:
@@ -320,13 +307,7 @@ class SessionBook:
             self._alive[session.operator_id].pop(session_id, None)
         return session
 
-    def apply(
-        self,
-        event: Event,
-        outcome: str,
-        now: datetime,
-        visible_at: datetime | None = None,
-    ) -> Session:
+    def apply(self, event: Event, outcome: str, now: datetime, visible_at: datetime | None = None) -> Session:
         """Carry out what :func:`judge` decided."""
         session = self.by_id.get(event.session_id)
         if session is None:
@@ -354,20 +335,10 @@ class SessionBook:
         self.note(session, now, _SHORT.get(event.type, "stopped"), event.occurred_at, outcome)
         return session
 
-    def note(
-        self,
-        session: Session,
-        now: datetime,
-        kind: str,
-        occurred_at: datetime,
-        outcome: str,
-    ) -> None:
+    def note(self, session: Session, now: datetime, kind: str, occurred_at: datetime, outcome: str) -> None:
         """Write a line into the session's own log."""
         if self.log_size:
-            session.log = [
-                *(session.log or ())[-self.log_size + 1 :],
-                (now, kind, occurred_at, outcome),
-            ]
+            session.log = [*(session.log or ())[-self.log_size + 1 :], (now, kind, occurred_at, outcome)]
 
     def twins(self, event: Event) -> int:
         """How many running sessions there are for the plate, zone and start of `event`."""
@@ -414,12 +385,7 @@ class SessionBook:
         extra = 0
         for operator_id in self._alive:
             for session in self.visible(operator_id, now):
-                key = (
-                    operator_id,
-                    plate_key(session.plate),
-                    session.zone_id,
-                    session.start,
-                )
+                key = (operator_id, plate_key(session.plate), session.zone_id, session.start)
                 extra += key in seen
                 seen.add(key)
         return extra

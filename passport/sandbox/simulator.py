@@ -53,6 +53,7 @@ _WRONG_SHAPES: tuple[Any, ...] = (
     {"data": {"id": 7}},
     {"data": [{"id": 7, "number": None, "status": "202", "vehicle": []}]},
 )
+_CLOCK_SKEW_S = 60
 _HTML_PAGE = (
     "<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head>"
     "<body><h1>Bad Gateway</h1><p>The upstream server did not answer.</p></body></html>"
@@ -62,25 +63,9 @@ _HTML_PAGE = (
 class Request:
     """One request. `headers` have lower-case names; `json` parses the body once."""
 
-    __slots__ = (
-        "_json",
-        "body",
-        "headers",
-        "kind",
-        "method",
-        "operator_id",
-        "path",
-        "query",
-    )
+    __slots__ = ("_json", "body", "headers", "kind", "method", "operator_id", "path", "query")
 
-    def __init__(
-        self,
-        method: str,
-        path: str,
-        query: str,
-        headers: Mapping[str, str],
-        body: bytes,
-    ) -> None:
+    def __init__(self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes) -> None:
         self.method = method
         self.path = path
         self.query = query
@@ -157,13 +142,7 @@ class Simulator:
     # -- the wire ------------------------------------------------------------------------------------------------
 
     def handle(
-        self,
-        method: str,
-        path: str,
-        query: str,
-        headers: Mapping[str, str],
-        body: bytes,
-        now: datetime,
+        self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, now: datetime
     ) -> Response:
         """Answer one request. `headers` have lower-case names; `now` is aware.
 
@@ -252,11 +231,7 @@ class Simulator:
                 return problem_response(Problem(401, "unauthorized", "The access token is not known."))
             case "403":
                 return problem_response(
-                    Problem(
-                        403,
-                        "operator_not_authorized",
-                        "The operator has not authorised this partner.",
-                    )
+                    Problem(403, "operator_not_authorized", "The operator has not authorised this partner.")
                 )
             case "429" | "5xx":
                 return self._busy(fault, request, now)
@@ -335,11 +310,7 @@ class Simulator:
         return json_response(200, answer, {"Cache-Control": "no-store"})
 
     def _get_rights(
-        self,
-        request: Request,
-        parameters: dict[str, str],
-        operator_id: str,
-        now: datetime,
+        self, request: Request, parameters: dict[str, str], operator_id: str, now: datetime
     ) -> Response:
         zone_id = parameters.get("zone_id")
         if zone_id is not None and not is_uuid(zone_id):
@@ -394,20 +365,12 @@ class Simulator:
             raise Problem(400, "malformed_body", "Content-Type must be application/json.")
         document = request.json
         if not isinstance(document, dict):
-            raise Problem(
-                400,
-                "malformed_body",
-                "The body must be an object with type, version and data.",
-            )
+            raise Problem(400, "malformed_body", "The body must be an object with type, version and data.")
         for name in sorted(document.keys() - {"type", "version", "data"}):
             raise invalid(name, "is not a field of the request")
         kind = document.get("type")
         if kind not in TYPES:
-            raise invalid(
-                "type",
-                f"must be one of {', '.join(TYPES)}",
-                code="unsupported_event_type",
-            )
+            raise invalid("type", f"must be one of {', '.join(TYPES)}", code="unsupported_event_type")
         if document.get("version") != VERSION:
             raise invalid("version", f"must be {VERSION}", code="unsupported_event_version")
         events = document.get("data")
@@ -416,9 +379,7 @@ class Simulator:
         if len(events) > self.options.max_events:
             self.traffic.breach("too_many_events", now, events=len(events))
             raise invalid(
-                "data",
-                f"must hold at most {self.options.max_events} events",
-                code="too_many_events",
+                "data", f"must hold at most {self.options.max_events} events", code="too_many_events"
             )
         return kind, events
 
@@ -439,10 +400,7 @@ class Simulator:
                         f"Session {event.session_id} is in this request with other content.",
                     )
             except Problem as problem:
-                alone = total == 1 or problem.code in (
-                    "operator_not_authorized",
-                    "operator_not_found",
-                )
+                alone = total == 1 or problem.code in ("operator_not_authorized", "operator_not_found")
                 raise problem.at(index, total, status=None if alone else 400) from None
             events.append(event)
         changed = [self._apply(event, now, visible_at) for event in events]
@@ -483,7 +441,7 @@ class Simulator:
             self.traffic.breach("outdated_event", now, session_id=event.session_id, type=event.type)
         elif outcome == "created" and self.sessions.twins(event):
             self.traffic.breach("doubled_session", now, session_id=event.session_id)
-        if event.occurred_at > now + timedelta(seconds=60):
+        if event.occurred_at > now and event.occurred_at > now + timedelta(seconds=_CLOCK_SKEW_S):
             self.traffic.breach("occurred_in_future", now, session_id=event.session_id)
         self.traffic.outcomes[outcome] += 1
         return self.sessions.apply(event, outcome, now, visible_at)

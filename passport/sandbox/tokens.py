@@ -31,11 +31,7 @@ def read_form(content_type: str, body: bytes) -> dict[str, Any]:
     if content_type == "application/x-www-form-urlencoded":
         try:
             pairs = parse_qsl(
-                body.decode(),
-                keep_blank_values=True,
-                strict_parsing=True,
-                max_num_fields=20,
-                errors="strict",
+                body.decode(), keep_blank_values=True, strict_parsing=True, max_num_fields=20, errors="strict"
             )
         except ValueError:
             raise Problem(400, "malformed_body", "The body is not a form.") from None
@@ -44,9 +40,7 @@ def read_form(content_type: str, body: bytes) -> dict[str, Any]:
             raise Problem(400, "malformed_body", "A field of the form is repeated.")
         return fields
     raise Problem(
-        400,
-        "malformed_body",
-        "Content-Type must be application/json or application/x-www-form-urlencoded.",
+        400, "malformed_body", "Content-Type must be application/json or application/x-www-form-urlencoded."
     )
 
 

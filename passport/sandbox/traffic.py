@@ -91,11 +91,7 @@ class Traffic:
         elif now > grace:
             early_s = (until - now).total_seconds()
             self.breach(
-                "retry_after_ignored",
-                now,
-                path=path,
-                operator_id=operator_id,
-                early_s=round(early_s, 3),
+                "retry_after_ignored", now, path=path, operator_id=operator_id, early_s=round(early_s, 3)
             )
 
     def finish(self, path: str, status: int, request: dict[str, Any]) -> None:

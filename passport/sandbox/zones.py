@@ -28,7 +28,7 @@ class Zone:
         if not isinstance(zone_id, str) or not is_uuid(zone_id):
             raise ValueError(f"a zone's id must be a UUID, not {zone_id!r}")
         if not isinstance(number, str) or not isinstance(name, str):
-            raise ValueError(f"zone {zone_id}: number and name must be strings")  # noqa: TRY004
+            raise ValueError(f"zone {zone_id}: number and name must be strings")
         self.id = zone_id.lower()
         self.operator_id = operator_id
         self.number = number
@@ -97,7 +97,7 @@ class Directory:
         """Read ``{"operators": [{"operator_id", "name", "zones": [...]}]}``; ValueError says what is wrong."""
         document = loads(path.read_bytes())
         if not isinstance(document, dict) or not isinstance(document.get("operators"), list):
-            raise ValueError(f'{path}: expected an object with a list "operators"')  # noqa: TRY004
+            raise ValueError(f'{path}: expected an object with a list "operators"')
         directory = cls()
         for entry in document["operators"]:
             directory.add(entry["operator_id"], entry.get("name", ""), entry.get("zones", ()))
