@@ -1,0 +1,263 @@
+"""Which location sends to which zone: mapping, suggestions, and the near misses that people must see.
+
+A mapping is one decision of a person. Saving it moves every permit of the location that has not ended, in the same
+transaction: what the mapping page shows and what is due can't drift apart. A location may move to a zone of another
+connection of its company; the registrations are then ended there and begun here.
+
+Suggestions are made only where a location's name or own id equals a zone's number or name letter for letter. Texts that
+differ in case, leading zeros or blanks alone are never taken for equal, since `LotB` and `LOTB`, or `0303` and `303`, may
+be two places; they are pointed out in words instead. `suggest` and `case_twins` are pure.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from integrations import events, notices, outbox
+from integrations.models import Connection, Zone, ZoneMapping
+from locations.models import Location, User
+
+# Blanks of any kind, those without a width (which spreadsheets and web pages leave behind) among them.
+_BLANKS = re.compile(r"[\s\u200b\u2060\ufeff]+")
+_LEADING_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
+# A batch of mappings is one decision; its time line entry names this many locations and counts the rest.
+NAMED_IN_EVENT = 5
+
+
+# --- Writes -------------------------------------------------------------------------------------------------------
+
+
+def map_location(*, location: Location, zone: Zone | None, actor: User | None = None) -> bool:
+    """Send a location's registrations to `zone`, or to none; return whether that changed anything.
+
+    Raises `ValidationError` where the zone is another company's, no longer listed, or of an ended connection.
+    """
+    return bool(map_locations(choices=[(location, zone)], actor=actor))
+
+
+def map_locations(*, choices: Iterable[tuple[Location, Zone | None]], actor: User | None = None) -> list[Location]:
+    """Map many locations, all or none; return those whose zone changed. See `map_location`."""
+    wanted = {location.pk: zone for location, zone in choices}
+    changed: list[Location] = []
+    moved: dict[Connection, list[str]] = defaultdict(list)
+    with transaction.atomic():
+        # Locked in one order, so that two people who map the same locations wait for one another.
+        locations = Location.objects.select_for_update().filter(pk__in=wanted).order_by("pk")
+        # Read afresh: the zone or its connection may have ended since the page was shown.
+        zone_ids = {zone.pk for zone in wanted.values() if zone is not None}
+        zones = Zone.objects.select_related("connection").in_bulk(zone_ids)
+        mapped = ZoneMapping.objects.select_related("zone__connection").in_bulk(wanted, field_name="location_id")
+        for location in locations:
+            choice = wanted[location.pk]
+            zone = zones[choice.pk] if choice is not None else None
+            mapping = mapped.get(location.pk)
+            before = mapping.zone if mapping else None
+            if before == zone:
+                continue
+            if zone is not None:
+                _check(location, zone)
+            _save(location, zone, mapping, actor)
+            outbox.mark_location(location_id=location.pk, bulk=True)
+            changed.append(location)
+            text = _("%(location)s → %(zone)s") if zone else _("%(location)s → no zone (was %(before)s)")
+            words = text % {"location": location, "zone": zone, "before": before}
+            for connection in {part.connection for part in (before, zone) if part is not None}:
+                moved[connection].append(words)
+            if before is not None and before.missing_since is not None and not before.mappings.exists():
+                notices.resolve(missing_zone_key(before.pk))
+        for connection, lines in moved.items():
+            events.happened(connection, "mapped", _sentence(lines), actor)
+    return changed
+
+
+def missing_zone_key(zone_id: int) -> str:
+    """The key of the notice that a mapped zone is missing."""
+    return f"zone_missing:{zone_id}"
+
+
+def _check(location: Location, zone: Zone) -> None:
+    if zone.connection.company_id != location.company_id:
+        raise ValidationError(_("That zone belongs to another company."), code="foreign_zone")
+    if zone.connection.status == Connection.Status.ENDED:
+        raise ValidationError(
+            _("The connection of zone %(zone)s has ended; choose a zone of another one."),
+            code="connection_ended",
+            params={"zone": zone.number},
+        )
+    if zone.missing_since is not None:
+        raise ValidationError(
+            _("Zone %(zone)s is no longer in the vendor's list; refresh the zones and choose one that is."),
+            code="zone_missing",
+            params={"zone": zone.number},
+        )
+
+
+def _save(location: Location, zone: Zone | None, mapping: ZoneMapping | None, actor: User | None) -> None:
+    if zone is None:
+        assert mapping is not None
+        mapping._history_user = actor  # type: ignore[attr-defined]
+        mapping.delete()
+        return
+    mapping = mapping or ZoneMapping(location=location)
+    mapping.zone, mapping.mapped_at, mapping.mapped_by = zone, timezone.now(), actor
+    mapping._history_user = actor  # type: ignore[attr-defined]
+    mapping.save()
+
+
+def _sentence(lines: Sequence[str]) -> str:
+    shown = "; ".join(lines[:NAMED_IN_EVENT])
+    more = len(lines) - NAMED_IN_EVENT
+    rest = ngettext("; and %(count)d more", "; and %(count)d more", more) % {"count": more} if more > 0 else ""
+    return _("Mapped: %(lines)s%(rest)s.") % {"lines": shown, "rest": rest}
+
+
+# --- Suggestions (pure) -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class NearMiss:
+    """A zone whose number or name is almost the location's; `words` say in what it differs."""
+
+    zone: Zone
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """What is known for one unmapped location: at most one zone to propose, and what to look at before choosing."""
+
+    location: Location
+    zone: Zone | None
+    why: str
+    near: tuple[NearMiss, ...]
+
+
+def suggest(locations: Iterable[Location], zones: Iterable[Zone]) -> list[Suggestion]:
+    """Return a suggestion for each location, in order; pure.
+
+    A zone is proposed only where exactly one carries the location's name or own id as its number, or the location's
+    name as its name, letter for letter. Several equal ones, and near ones, are pointed out and none is proposed.
+    """
+    listed = [zone for zone in zones if zone.missing_since is None]
+    exact: dict[str, dict[int, tuple[Zone, str]]] = defaultdict(dict)
+    near: dict[str, dict[int, tuple[Zone, str]]] = defaultdict(dict)
+    for zone in listed:
+        # A number says more than a name, so it is entered last and stays.
+        for text, why in ((zone.name, _("same name")), (zone.number, _("same number"))):
+            if text:
+                exact[text][zone.pk] = (zone, why)
+                near[_near_key(text)][zone.pk] = (zone, text)
+    return [_suggestion(location, exact, near) for location in locations]
+
+
+_Index = dict[str, dict[int, tuple[Zone, str]]]
+
+
+def _suggestion(location: Location, exact: _Index, near: _Index) -> Suggestion:
+    texts = [text for text in (location.external_id, location.name) if text]
+    found: dict[int, tuple[Zone, str]] = {}
+    misses: dict[int, NearMiss] = {}
+    for text in texts:
+        found.update(exact.get(text, {}))
+    for text in texts:
+        for pk, (zone, other) in near.get(_near_key(text), {}).items():
+            if pk not in found and other != text:
+                misses.setdefault(pk, NearMiss(zone, near_miss_words(text, other)))
+    if len(found) == 1:
+        zone, why = next(iter(found.values()))
+        return Suggestion(location, zone, why, tuple(misses.values()))
+    several = tuple(
+        NearMiss(zone, _("%(zone)s fits as well (%(why)s): choose one.") % {"zone": zone, "why": why})
+        for zone, why in found.values()
+    )
+    return Suggestion(location, None, "", several + tuple(misses.values()))
+
+
+def differences(one: str, other: str) -> list[str]:
+    """Return in what two texts differ, of case, leading zeros and blanks; empty where they are equal or differ in more."""
+    if one == other or _near_key(one) != _near_key(other):
+        return []
+    # With the two other kinds of difference taken away, what still differs is the third.
+    rest = {
+        "case": lambda text: _without_zeros(_without_blanks(text)),
+        "zeros": lambda text: _without_blanks(text).casefold(),
+        "blanks": lambda text: _without_zeros(text).casefold(),
+    }
+    return [kind for kind, bare in rest.items() if bare(one) != bare(other)]
+
+
+def near_miss_words(wanted: str, other: str) -> str:
+    """Return one sentence on how `other` differs from `wanted`, or an empty text where it differs in more than writing."""
+    how = _how(differences(wanted, other))
+    if not how:
+        return ""
+    return _("“%(other)s” differs from “%(wanted)s” only %(how)s.") % {"other": other, "wanted": wanted, "how": how}
+
+
+def nearest(wanted: str, texts: Iterable[str]) -> str:
+    """Return the first of `texts` that differs from `wanted` only in case, leading zeros or blanks, or an empty text."""
+    key = _near_key(wanted)
+    return next((text for text in texts if text != wanted and _near_key(text) == key), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Twins:
+    """Zones whose numbers people take for one another."""
+
+    zones: tuple[Zone, ...]
+    differ: str
+
+    def words(self, picked: Zone | None = None) -> str:
+        """Return one sentence: *Two zones differ only in case: LotB and LOTB. You picked LotB.*"""
+        numbers = [zone.number if zone.number == zone.number.strip() else f"“{zone.number}”" for zone in self.zones]
+        listing = _("%(first)s and %(last)s") % {"first": ", ".join(numbers[:-1]), "last": numbers[-1]}
+        count = _("Two") if len(numbers) == 2 else str(len(numbers))
+        if self.differ:
+            text = _("%(count)s zones differ only %(how)s: %(listing)s.")
+        else:
+            text = _("%(count)s zones have the same number: %(listing)s.")
+        text = text % {"count": count, "how": self.differ, "listing": listing}
+        if picked is not None:
+            chosen = picked.number if self.differ else str(picked)
+            text = _("%(text)s You picked %(chosen)s.") % {"text": text, "chosen": chosen}
+        return text
+
+
+def case_twins(zones: Iterable[Zone]) -> list[Twins]:
+    """Return the groups of listed zones whose numbers are equal, or differ only in case, leading zeros or blanks; pure."""
+    groups: dict[str, list[Zone]] = defaultdict(list)
+    for zone in zones:
+        if zone.missing_since is None and zone.number:
+            groups[_near_key(zone.number)].append(zone)
+    twins = []
+    for group in groups.values():
+        if len(group) < 2:
+            continue
+        found = {kind for zone in group[1:] for kind in differences(group[0].number, zone.number)}
+        twins.append(Twins(tuple(group), _how(found)))
+    return twins
+
+
+def _how(kinds: Collection[str]) -> str:
+    """Return words for kinds of difference: *in case and by a blank*."""
+    words = {"case": _("in case"), "zeros": _("by leading zeros"), "blanks": _("by blanks")}
+    return _(" and ").join(word for kind, word in words.items() if kind in kinds)
+
+
+def _without_blanks(text: str) -> str:
+    return _BLANKS.sub("", text)
+
+
+def _without_zeros(text: str) -> str:
+    return _LEADING_ZEROS.sub("", text)
+
+
+def _near_key(text: str) -> str:
+    return _without_zeros(_without_blanks(text)).casefold()
