@@ -1,10 +1,216 @@
-"""What the page shell (side bar, account menu) needs on every page."""
+"""What the page shell (side bar, company switcher, account menu) needs on every page.
 
+Invariant: a page that doesn't draw the shell (a fragment, a mailed link) pays nothing, and one that does pays at most two
+queries: the company's connection and unmapped locations, and the person's other companies. Both run when the template
+asks for them. An address that the project doesn't have (yet) leaves its entry out instead of breaking every page.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+from django.conf import settings
+from django.db.models import CharField, Count, F, IntegerField, OuterRef, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+from django.utils.translation import gettext as _
+
+from integrations.models import Connection
+from locations.access import SUPPORT, companies_of
+from locations.models import Company, Location, Role
+
+# Companies that the switcher lists; whoever belongs to more gets there by “All companies”.
+SWITCHER_LIMIT = 12
+
+
+@dataclass(frozen=True)
+class NavItem:
+    """One entry of the side bar."""
+
+    label: str
+    icon: str
+    url: str
+    current: bool = False
+    count: int = 0
+    count_says: str = ""
+
+
+@dataclass(frozen=True)
+class NavPlan:
+    """Where an entry leads (`view`), and which addresses besides its own belong to it."""
+
+    label: Any
+    icon: str
+    view: str
+    also: tuple[str, ...] = ()
+
+
+def company_plan() -> list[NavPlan]:
+    """Return the entries of a company's side bar, in order."""
+    return [
+        NavPlan(_("Overview"), "home", "overview"),
+        NavPlan(_("Set-up"), "stairs", "setup"),
+        NavPlan(_("Locations & zones"), "map-pin", "locations", also=("zones",)),
+        NavPlan(_("Permits"), "car", "permits"),
+        NavPlan(_("Is it valid?"), "eye", "validity"),
+        NavPlan(_("Activity"), "activity", "activity"),
+        NavPlan(_("Settings"), "settings", "settings"),
+    ]
+
+
+def address(view: str, *args: Any) -> str:
+    """Return a view's address, or "" where there is no such view."""
+    try:
+        return reverse(view, args=args)
+    except NoReverseMatch:
+        return ""
+
+
+def is_under(path: str, base: str) -> bool:
+    """Whether `path` is `base` or below it."""
+    return bool(base) and (path == base or path.startswith(base if base.endswith("/") else f"{base}/"))
+
+
+class Shell:
+    """The shell of one request; every property is computed when the template first asks."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        self.request = request
+
+    @property
+    def product(self) -> str:
+        """The product's name."""
+        return "Offstreet"
+
+    @property
+    def production(self) -> bool:
+        """Whether this is the real thing; everything else says so on top of the page."""
+        return bool(settings.PRODUCTION)
+
+    @property
+    def company(self) -> Company | None:
+        """The company whose page this is; set by `locations.access.company_view`."""
+        return getattr(self.request, "company", None)
+
+    @property
+    def is_support(self) -> bool:
+        """Whether the person works for support."""
+        return bool(getattr(self.request.user, "is_support", False))
+
+    @property
+    def role(self) -> str:
+        """What the person may do here, in words."""
+        role = getattr(self.request, "membership_role", "")
+        if self.is_support or role == SUPPORT:
+            return _("Support")
+        return str(Role(role).label) if role in Role.values else ""
+
+    @property
+    def initials(self) -> str:
+        """Two letters for the person's picture."""
+        words = str(getattr(self.request.user, "label", "")).replace("@", " ").replace(".", " ").split()
+        return "".join(word[0] for word in words[:2]).upper()
+
+    @cached_property
+    def _facts(self) -> tuple[str, int]:
+        """The company's integration name and its number of unmapped locations, by one query."""
+        if self.company is None:
+            return "", 0
+        unmapped = (
+            Location.objects.filter(company=OuterRef("pk"), active=True, zone_mapping=None)
+            .order_by()
+            .values("company")
+            .annotate(n=Count("pk"))
+            .values("n")
+        )
+        name = (
+            Connection.objects.filter(company=OuterRef("pk"))
+            .exclude(status=Connection.Status.ENDED)
+            .order_by("pk")
+            .values("name")[:1]
+        )
+        row = (
+            Company.objects.filter(pk=self.company.pk)
+            .annotate(
+                integration=Coalesce(Subquery(name), Value(""), output_field=CharField()),
+                unmapped=Coalesce(Subquery(unmapped), Value(0), output_field=IntegerField()),
+            )
+            .values_list("integration", "unmapped")
+            .first()
+        )
+        return row or ("", 0)
+
+    @property
+    def integration_name(self) -> str:
+        """The name of the company's (first) connection, such as PASSPORTUNIVERSITY."""
+        return self._facts[0]
+
+    @cached_property
+    def nav(self) -> list[NavItem]:
+        """The company's entries; empty on a page of no company."""
+        if self.company is None:
+            return []
+        slug, path = self.company.slug, self.request.path
+        items = []
+        for plan in company_plan():
+            url = address(plan.view, slug)
+            if not url:
+                continue
+            # The overview's address is the beginning of all the others.
+            current = path == url if plan.view == "overview" else any(
+                is_under(path, base) for base in (url, *(address(view, slug) for view in plan.also))
+            )
+            count = self._facts[1] if plan.view == "locations" else 0
+            items.append(NavItem(plan.label, plan.icon, url, current, count, _("not mapped to a zone") if count else ""))
+        return items
+
+    @cached_property
+    def support_nav(self) -> list[NavItem]:
+        """Support's entries; empty for everybody else."""
+        if not self.is_support:
+            return []
+        plans = [NavPlan(_("Companies"), "building", "companies"), NavPlan(_("Admin"), "database", "admin:index")]
+        return [
+            NavItem(plan.label, plan.icon, url, is_under(self.request.path, url))
+            for plan in plans
+            if (url := address(plan.view))
+        ]
+
+    @cached_property
+    def account_nav(self) -> list[NavItem]:
+        """The person's own pages."""
+        plans = [
+            NavPlan(_("Password"), "key", "account_change_password"),
+            NavPlan(_("Two-step sign-in"), "shield-lock", "mfa_index"),
+            NavPlan(_("Where you are signed in"), "devices", "usersessions_list"),
+            NavPlan(_("E-mail address"), "mail", "account_email"),
+        ]
+        return [
+            NavItem(plan.label, plan.icon, url, is_under(self.request.path, url))
+            for plan in plans
+            if (url := address(plan.view))
+        ]
+
+    @cached_property
+    def companies(self) -> list[Company]:
+        """The companies to switch to; support gets there by “Companies”."""
+        if self.is_support or not self.request.user.is_authenticated:
+            return []
+        mine: QuerySet[Company] = companies_of(self.request.user).order_by(F("name"))  # type: ignore[arg-type]
+        return list(mine.only("name", "slug")[:SWITCHER_LIMIT])
+
+    @property
+    def home(self) -> str:
+        """Where the mark leads: the company's overview, or the start."""
+        return (address("overview", self.company.slug) if self.company else "") or "/"
+
+    @property
+    def switchable(self) -> bool:
+        """Whether there is another company to go to."""
+        return any(company != self.company for company in self.companies)
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
-    """Return the template variables of the shell."""
-    return {}
+    """Return the template variable `shell`; nothing is looked up before a template asks."""
+    return {"shell": Shell(request)}

@@ -1,0 +1,164 @@
+// Small comforts on top of pages that work without them. Everything is delegated from the document, so that what htmx
+// swaps in works at once; no handler and no style stands in the HTML.
+(function () {
+  "use strict";
+
+  // --- Theme -----------------------------------------------------------------------------------------------------
+  const markTheme = () => {
+    for (const button of document.querySelectorAll("[data-theme-choice-button]")) {
+      button.setAttribute("aria-pressed", String(button.dataset.themeChoiceButton === document.documentElement.dataset.themeChoice));
+    }
+  };
+
+  // --- Dialogs ---------------------------------------------------------------------------------------------------
+  const openDialog = (dialog) => {
+    if (dialog instanceof HTMLDialogElement && !dialog.open) { dialog.showModal(); }
+  };
+  const closeDialog = (element) => element.closest("dialog")?.close();
+
+  // --- Toasts ----------------------------------------------------------------------------------------------------
+  const TONE_ICONS = { success: "check", warning: "alert-triangle", danger: "x", info: "info-circle", neutral: "circle-dashed" };
+  const removeToast = (toast) => toast.remove();
+  const startToast = (toast) => {
+    const seconds = Number(toast.dataset.toastSeconds || 0);
+    if (!seconds || toast.dataset.toastStarted) { return; }
+    toast.dataset.toastStarted = "yes";
+    let left = seconds * 1000;
+    let begun = 0;
+    let timer = 0;
+    const run = () => { begun = Date.now(); timer = window.setTimeout(() => removeToast(toast), left); };
+    const hold = () => { window.clearTimeout(timer); left = Math.max(1500, left - (Date.now() - begun)); };
+    // Nobody loses a message they are reading or about to act on.
+    toast.addEventListener("mouseenter", hold);
+    toast.addEventListener("mouseleave", run);
+    toast.addEventListener("focusin", hold);
+    toast.addEventListener("focusout", run);
+    run();
+  };
+  const startToasts = () => document.querySelectorAll("[data-toast]").forEach(startToast);
+  const spriteHref = () => document.querySelector("meta[name='icons']")?.content || "";
+  const showToast = (text, tone) => {
+    const holder = document.getElementById("toasts");
+    const shape = document.getElementById("toast-shape");
+    if (!holder || !shape) { return; }
+    const known = TONE_ICONS[tone] ? tone : "info";
+    const toast = shape.content.firstElementChild.cloneNode(true);
+    toast.classList.replace("os-tone-neutral", `os-tone-${known}`);
+    toast.querySelector("use").setAttribute("href", `${spriteHref()}#${TONE_ICONS[known]}`);
+    toast.querySelector(".os-toast__text").textContent = text;
+    if (known === "success") { toast.dataset.toastSeconds = "8"; }
+    holder.append(toast);
+    startToast(toast);
+  };
+
+  // --- Copy ------------------------------------------------------------------------------------------------------
+  const say = (key) => document.body.dataset[key] || "";
+  const copy = async (button) => {
+    try {
+      await navigator.clipboard.writeText(button.dataset.copy);
+      showToast(say("sayCopied"), "success");
+    } catch (refused) {
+      showToast(say("sayNotCopied"), "warning");
+    }
+  };
+
+  // --- Selecting rows --------------------------------------------------------------------------------------------
+  // <input type=checkbox data-check-all="row"> checks all [data-check="row"]; [data-check-count="row"] tells how many.
+  const countChecks = (group) => {
+    const boxes = [...document.querySelectorAll(`[data-check="${CSS.escape(group)}"]:not(:disabled)`)];
+    const checked = boxes.filter((box) => box.checked).length;
+    for (const all of document.querySelectorAll(`[data-check-all="${CSS.escape(group)}"]`)) {
+      all.checked = checked > 0 && checked === boxes.length;
+      all.indeterminate = checked > 0 && checked < boxes.length;
+    }
+    for (const place of document.querySelectorAll(`[data-check-count="${CSS.escape(group)}"]`)) { place.textContent = String(checked); }
+    for (const part of document.querySelectorAll(`[data-check-needed="${CSS.escape(group)}"]`)) { part.disabled = checked === 0; }
+  };
+
+  document.addEventListener("click", (event) => {
+    const target = event.target instanceof Element ? event.target : null;
+    if (!target) { return; }
+    const opener = target.closest("[data-dialog]");
+    if (opener) {
+      const dialog = document.getElementById(opener.dataset.dialog);
+      if (dialog) { event.preventDefault(); openDialog(dialog); }
+    }
+    const closer = target.closest("[data-dialog-close]");
+    if (closer) { event.preventDefault(); closeDialog(closer); }
+    if (target instanceof HTMLDialogElement && target.open) {
+      // A click on the backdrop lands on the dialog itself, outside of its box.
+      const box = target.getBoundingClientRect();
+      const inside = event.clientX >= box.left && event.clientX <= box.right && event.clientY >= box.top && event.clientY <= box.bottom;
+      if (!inside) { target.close(); }
+    }
+    const toastCloser = target.closest("[data-toast-close]");
+    if (toastCloser) { removeToast(toastCloser.closest("[data-toast]")); }
+    const copier = target.closest("[data-copy]");
+    if (copier) { copy(copier); }
+    const theme = target.closest("[data-theme-choice-button]");
+    if (theme) { window.setTheme(theme.dataset.themeChoiceButton); markTheme(); }
+    if (target.closest("[data-print]")) { event.preventDefault(); window.print(); }
+    for (const menu of document.querySelectorAll("details.os-menu[open]")) {
+      if (!menu.contains(target)) { menu.open = false; }
+    }
+  });
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") { return; }
+    for (const menu of document.querySelectorAll("details.os-menu[open], details.os-top[open]")) {
+      const held = menu.contains(document.activeElement);
+      menu.open = false;
+      if (held) { menu.querySelector("summary")?.focus(); }
+    }
+  });
+
+  document.addEventListener("change", (event) => {
+    const box = event.target;
+    if (!(box instanceof HTMLInputElement)) { return; }
+    if (box.dataset.checkAll) {
+      for (const one of document.querySelectorAll(`[data-check="${CSS.escape(box.dataset.checkAll)}"]:not(:disabled)`)) { one.checked = box.checked; }
+    }
+    const group = box.dataset.checkAll || box.dataset.check;
+    if (group) { countChecks(group); }
+  });
+
+  // --- htmx ------------------------------------------------------------------------------------------------------
+  // A swap into #dialog-content opens the shared dialog; an answer with HX-Trigger "closeDialog" closes it.
+  document.addEventListener("htmx:afterSwap", (event) => {
+    if (event.target instanceof Element && event.target.id === "dialog-content") {
+      const dialog = event.target.closest("dialog");
+      const heading = event.target.querySelector("h1, h2, h3, h4");
+      if (heading) { heading.id = heading.id || "dialog-heading"; dialog.setAttribute("aria-labelledby", heading.id); }
+      openDialog(dialog);
+    }
+  });
+  document.addEventListener("htmx:afterSettle", () => {
+    startToasts();
+    markTheme();
+    new Set([...document.querySelectorAll("[data-check]")].map((box) => box.dataset.check)).forEach(countChecks);
+  });
+  document.addEventListener("htmx:oobAfterSwap", startToasts);
+  document.addEventListener("closeDialog", () => document.querySelectorAll("dialog[open]").forEach((dialog) => dialog.close()));
+  document.addEventListener("toast", (event) => showToast(event.detail?.text || "", event.detail?.tone || "info"));
+  // A page that cannot reach the server says so once, and again only after it has been reached.
+  let unreachable = false;
+  const failed = (text) => { if (!unreachable) { showToast(text, "danger"); } unreachable = true; };
+  document.addEventListener("htmx:sendError", () => failed(say("sayUnreachable")));
+  document.addEventListener("htmx:timeout", () => failed(say("sayUnreachable")));
+  document.addEventListener("htmx:responseError", (event) => {
+    const status = event.detail?.xhr?.status;
+    if (status === 403 || status === 401) { showToast(say("sayRefused"), "danger"); } else { failed(say("sayFailed")); }
+  });
+  document.addEventListener("htmx:afterOnLoad", () => { unreachable = false; });
+
+  const start = () => {
+    markTheme();
+    startToasts();
+    // Lands on the first thing that is wrong, with or without a summary of errors above it.
+    document.querySelector("main [aria-invalid='true']")?.focus();
+    document.querySelectorAll("dialog[data-open]").forEach(openDialog);
+    new Set([...document.querySelectorAll("[data-check]")].map((box) => box.dataset.check)).forEach(countChecks);
+  };
+  if (document.readyState === "loading") { document.addEventListener("DOMContentLoaded", start); } else { start(); }
+  window.showToast = showToast;
+}());

@@ -1,0 +1,74 @@
+// Turns each <select data-search> into a dropdown that searches as you type. Without JavaScript the select stays.
+//
+// data-url="…"         asks the server (?q=…) for lists too long to ship: answers {"results": [{value, text, note?, disabled?}]}
+// data-placeholder="…" what the empty field says        data-none="…"  what an empty result says
+// option data-note="…" a short remark at the option's end, for example “needs space no.”
+(function () {
+  "use strict";
+  const MAX_OPTIONS = 200;
+
+  const line = (data, escape) => {
+    const note = data.note ? `<span class="os-option__note">${escape(data.note)}</span>` : "";
+    return `<div class="os-option"><span>${escape(data.text)}</span>${note}</div>`;
+  };
+
+  const enhance = (select) => {
+    if (select.tomselect || !window.TomSelect) { return; }
+    const url = select.dataset.url;
+    const label = select.labels?.[0]?.textContent?.trim() || select.getAttribute("aria-label") || "";
+    const described = select.getAttribute("aria-describedby");
+    const invalid = select.getAttribute("aria-invalid");
+    const settings = {
+      allowEmptyOption: false,
+      closeAfterSelect: !select.multiple,
+      copyClassesToDropdown: false,
+      hidePlaceholder: true,
+      maxOptions: MAX_OPTIONS,
+      openOnFocus: true,
+      placeholder: select.dataset.placeholder || "",
+      plugins: select.multiple ? ["remove_button"] : [],
+      refreshThrottle: 50,
+      searchField: ["text", "note"],
+      selectOnTab: true,
+      wrapperClass: "ts-wrapper",
+      render: {
+        option: line,
+        item: (data, escape) => `<div>${escape(data.text)}</div>`,
+        no_results: (data, escape) => `<div class="no-results">${escape(select.dataset.none || document.body.dataset.sayNone || "")}</div>`,
+        loading: () => "<div class=\"spinner\"></div>",
+      },
+    };
+    if (url) {
+      settings.preload = "focus";
+      settings.shouldLoad = () => true;
+      // The server searched; what it found is not filtered again.
+      settings.score = () => () => 1;
+      settings.loadThrottle = 200;
+      settings.load = function (query, done) {
+        const address = new URL(url, window.location.href);
+        address.searchParams.set("q", query);
+        fetch(address, { headers: { Accept: "application/json" }, credentials: "same-origin" })
+          .then((answer) => (answer.ok ? answer.json() : Promise.reject(new Error(String(answer.status)))))
+          .then((body) => { this.clearOptions((option) => this.items.includes(String(option.value))); done(body.results); })
+          .catch(() => { done(); window.showToast?.(document.body.dataset.sayFailed || "", "danger"); });
+      };
+    }
+    const box = new window.TomSelect(select, settings);
+    const input = box.control_input;
+    if (label) { input.setAttribute("aria-label", label); }
+    if (described) { input.setAttribute("aria-describedby", described); }
+    if (invalid) { input.setAttribute("aria-invalid", invalid); }
+    if (label) { box.dropdown_content.setAttribute("aria-label", label); }
+    // Escape without a choice leaves the field as it was, and does not close a dialog around it.
+    input.addEventListener("keydown", (event) => { if (event.key === "Escape" && box.isOpen) { event.stopPropagation(); event.preventDefault(); box.close(); } });
+  };
+
+  const enhanceAll = (root) => {
+    if (root instanceof HTMLSelectElement && root.matches("select[data-search]")) { enhance(root); }
+    root.querySelectorAll?.("select[data-search]").forEach(enhance);
+  };
+  const start = () => enhanceAll(document);
+  if (document.readyState === "loading") { document.addEventListener("DOMContentLoaded", start); } else { start(); }
+  document.addEventListener("htmx:load", (event) => enhanceAll(event.detail.elt));
+  document.addEventListener("htmx:beforeCleanupElement", (event) => { event.detail.elt.tomselect?.destroy(); });
+}());
