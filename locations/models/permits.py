@@ -14,7 +14,6 @@ from typing import Any, Self
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.functions import Upper
 from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
 
@@ -84,8 +83,9 @@ class Permit(models.Model):
         SHELL = "shell", _("script")
         TEST = "test", _("test plate")
 
-    company = models.ForeignKey(Company, on_delete=models.PROTECT, related_name="permits")
-    location = models.ForeignKey(Location, on_delete=models.PROTECT, related_name="permits")
+    # The indexes of these two begin the composite ones below.
+    company = models.ForeignKey(Company, on_delete=models.PROTECT, related_name="permits", db_index=False)
+    location = models.ForeignKey(Location, on_delete=models.PROTECT, related_name="permits", db_index=False)
     plate_typed = models.CharField(_("plate as typed"), max_length=40)
     plate = models.CharField(_("plate"), max_length=MAX_PLATE_CHARS)
     country = models.CharField(_("country"), max_length=2, default="US")
@@ -137,15 +137,15 @@ class Permit(models.Model):
             ),
         ]
         indexes = [
-            # The list of a company's permits, newest first.
+            # The list of a company's permits, newest first, and the same narrowed by one filter.
             models.Index(fields=["company", "-id"], name="permit_list"),
-            # Search and "is it valid?" by plate; the pattern class serves LIKE 'ABC%' on PostgreSQL.
+            models.Index(fields=["location", "-id"], name="permit_list_of_location"),
+            models.Index(fields=["company", "subdivision", "-id"], name="permit_list_of_state"),
+            models.Index(fields=["company", "type", "-id"], name="permit_list_of_type", condition=~Q(type="")),
+            # Search and "is it valid?" by plate; the pattern class serves LIKE 'ABC%' on PostgreSQL. The ones for unit
+            # and external id stand in migration 0002, since they need an expression and a pattern class.
             models.Index(
                 fields=["company", "plate"], name="permit_plate", opclasses=["int8_ops", "varchar_pattern_ops"]
-            ),
-            # Search by unit and by external id, in any case, from the beginning.
-            models.Index(
-                F("company"), Upper("unit"), name="permit_unit", condition=~Q(unit="")
             ),
             # Counts and lists of what is valid now or begins soon.
             models.Index(

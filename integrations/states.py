@@ -1,0 +1,195 @@
+"""What became of a permit's delivery, in words: one place for lists, the permit's page, commands and the API.
+
+`push_state` is pure. It answers from what is known at `now` and never asks the vendor. The order of its questions is the
+order in which a person can do something about it: refused → no zone → not live or paused → stopped → on its way.
+
+Invariant: every state has a word, a tone and an icon, and what went wrong says what to do (`remedy`).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.utils.translation import gettext as _
+
+from integrations.models import Breaker, Connection, Registration, ZoneMapping
+from integrations.vendors import get_vendor
+from locations.models import Permit
+from locations.times import say_clock
+
+# States that change by themselves, within seconds: a page that shows one looks again.
+MOVING = frozenset({"due", "sending", "outage", "withdrawing"})
+
+
+@dataclass(frozen=True, slots=True)
+class PushState:
+    """One state. `word` is for a badge, `sentence` stands beside it, `line` is both (for a terminal, for the API)."""
+
+    key: str
+    word: str
+    tone: str
+    icon: str
+    reason: str = ""
+    remedy: str = ""
+    since: datetime | None = None
+
+    @property
+    def sentence(self) -> str:
+        """The reason as a sentence; empty where the word says it all."""
+        return f"{self.reason[0].upper()}{self.reason[1:]}." if self.reason else ""
+
+    @property
+    def line(self) -> str:
+        """Word and reason in one line: “waiting: this location has no zone yet”."""
+        return f"{self.word}: {self.reason}" if self.reason else self.word
+
+    @property
+    def moving(self) -> bool:
+        """Whether it is expected to change by itself, soon."""
+        return self.key in MOVING
+
+
+def ordinal(number: int) -> str:
+    """Write 1st, 2nd, 3rd, 4th, 11th."""
+    suffix = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{suffix}"
+
+
+def fragment(sentence: str) -> str:
+    """Return a stored sentence without its full stop, to be put behind a colon."""
+    return sentence.strip().rstrip(".")
+
+
+def push_state(
+    permit: Permit,
+    registration: Registration | None,
+    mapping: ZoneMapping | None,
+    connection: Connection | None,
+    now: datetime,
+    breaker: Breaker | None = None,
+) -> PushState:
+    """Say what became of one permit's delivery at `now`.
+
+    `registration` is the permit's row on `connection`; `connection` is that of the mapped zone, or of the registration
+    where the location is not mapped any more; `breaker` the one that holds it back, if any. `permit.location` and
+    `mapping.zone` should be loaded.
+    """
+    over = permit.status == Permit.Status.CANCELLED or permit.end <= now
+    if registration is not None and registration.state == Registration.State.REFUSED:
+        return PushState(
+            key="refused",
+            word=_("refused"),
+            tone="danger",
+            icon="x",
+            reason=fragment(registration.error) or _("%(vendor)s refused it") % {"vendor": vendor_label(connection)},
+            remedy=registration.remedy,
+            since=registration.error_since,
+        )
+    if over:
+        return _ended(permit, registration, connection, now, breaker)
+    if registration is not None and registration.state == Registration.State.DONE and registration.observed:
+        at = registration.accepted_at or registration.marked_at
+        return PushState(
+            key="accepted",
+            word=_("accepted %(time)s") % {"time": say_clock(at, permit.location.tz, now)},
+            tone="success",
+            icon="check",
+            since=at,
+        )
+    if mapping is None or connection is None:
+        return _waiting(
+            "unmapped",
+            _("this location has no zone yet"),
+            _("Choose the location's zone; its permits follow by themselves."),
+            permit.updated_at,
+        )
+    return _on_its_way(permit, registration, connection, now, breaker)
+
+
+def _waiting(key: str, reason: str, remedy: str, since: datetime | None) -> PushState:
+    return PushState(key, _("waiting"), "warning", "clock", reason, remedy, since)
+
+
+def vendor_label(connection: Connection | None) -> str:
+    """Return how people call the vendor of a connection: “Passport”."""
+    return get_vendor(connection.vendor).label if connection else _("The vendor")
+
+
+def _ended(
+    permit: Permit,
+    registration: Registration | None,
+    connection: Connection | None,
+    now: datetime,
+    breaker: Breaker | None,
+) -> PushState:
+    """Say what became of a permit that is cancelled or over."""
+    since = permit.cancelled_at or permit.end
+    there = registration is not None and (registration.observed is not None or registration.intent is not None)
+    if registration is None or (not there and registration.accepted_at is None):
+        return PushState("not_sent", _("ended"), "neutral", "circle-dashed", _("nothing was sent"), since=since)
+    clock = say_clock(registration.marked_at, permit.location.tz, now)
+    if registration.state == Registration.State.DUE and there:
+        if connection is None:
+            return PushState("withdrawing", _("withdrawing"), "warning", "clock", since=registration.marked_at)
+        return _on_its_way(permit, registration, connection, now, breaker)
+    if registration.observed is None:
+        at = registration.accepted_at or registration.marked_at
+        clock = say_clock(at, permit.location.tz, now)
+        return PushState(
+            "withdrawn", _("withdrawn %(time)s") % {"time": clock}, "neutral", "circle", since=at
+        )
+    clock = say_clock(registration.observed_until or permit.end, permit.location.tz, now)
+    reason = _("%(vendor)s had it until %(time)s") % {"vendor": vendor_label(connection), "time": clock}
+    return PushState("expired", _("ended"), "neutral", "circle", reason, since=since)
+
+
+def _on_its_way(
+    permit: Permit,
+    registration: Registration | None,
+    connection: Connection,
+    now: datetime,
+    breaker: Breaker | None,
+) -> PushState:
+    """Say what holds a due registration, or how far it is."""
+    since = registration.marked_at if registration else permit.updated_at
+    ending = permit.status == Permit.Status.CANCELLED or permit.end <= now
+    status = Connection.Status(connection.status)
+    if status == Connection.Status.PAUSED:
+        reason = _("the connection is paused") + (
+            f": {fragment(connection.status_reason)}" if connection.status_reason else ""
+        )
+        remedy = _("A manager can resume the connection; everything held back is sent then.")
+        return PushState("paused", _("paused"), "warning", "player-pause", reason, remedy, connection.status_since)
+    if status == Connection.Status.ENDED:
+        remedy = _("Map the location to a zone of another connection.")
+        return _waiting("ended_connection", _("the connection has been ended"), remedy, since)
+    if status != Connection.Status.LIVE and not permit.is_test:
+        remedy = _("Finish the set-up; everything held back is sent then.")
+        return _waiting("not_live", _("the connection is not live yet"), remedy, since)
+    if breaker is not None and breaker.stopped:
+        return PushState(
+            "stopped",
+            _("connection stopped"),
+            "danger",
+            "plug-connected-x",
+            fragment(breaker.error) or _("it needs somebody's attention"),
+            breaker.remedy,
+            breaker.failing_since,
+        )
+    in_hand = registration is not None and registration.leased_until is not None and registration.leased_until > now
+    failed = registration is not None and bool(registration.error)
+    if breaker is not None and breaker.open_until is not None and breaker.open_until > now and not in_hand:
+        reason = fragment(registration.error if registration and failed else breaker.error) or _("no answer")
+        remedy = _("Nothing to do: it is tried again by itself.")
+        return _waiting("outage", reason, remedy, breaker.failing_since or since)
+    word = _("withdrawing") if ending else _("sending")
+    key = "withdrawing" if ending else "sending"
+    if registration is not None and (failed or in_hand):
+        # A try is counted when it begins, so between two tries the next one is the one that people wait for.
+        attempt = max(1, registration.attempts + (0 if in_hand else 1))
+        if attempt > 1:
+            word = _("%(word)s, %(nth)s try") % {"word": word, "nth": ordinal(attempt)}
+        remedy = _("Nothing to do: it is tried again by itself.") if failed else ""
+        return PushState(key, word, "warning", "clock", fragment(registration.error), remedy, since)
+    if ending:
+        return PushState("withdrawing", _("waiting to be withdrawn"), "warning", "clock", since=since)
+    return PushState("due", _("waiting to be sent"), "warning", "clock", since=since)
