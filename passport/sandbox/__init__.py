@@ -21,7 +21,9 @@ module              what it decides
 ``simulator``       one request in, one response out: all of the above in the order Passport would apply them
 ``journal``         what survives a restart
 ``control``         the JSON API under ``/sandbox/``
-``pages``           the officer's page and the page of faults
+``officer``         the page that plays the officer
+``switchboard``     the page on which faults are switched on by hand
+``app``             which of these a request is for
 ``server``          HTTP/1.1 on asyncio
 ==================  ==========================================================================================
 """

@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from . import control
-from .responses import Response
+from . import control, officer, switchboard
+from .html import STYLESHEET_PATH, stylesheet
+from .responses import Response, json_response
 from .simulator import Simulator
+
+_PAGES = (officer.PATH, switchboard.PATH, STYLESHEET_PATH)
 
 
 class Sandbox:
@@ -20,4 +23,25 @@ class Sandbox:
         """Answer one request; `headers` have lower-case names."""
         if path.startswith(control.PREFIX):
             return control.handle(self.simulator, method, path, query, headers, body, now)
+        if path in _PAGES:
+            return self._page(method, path, headers, body, now)
         return self.simulator.handle(method, path, query, headers, body, now)
+
+    def _page(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes, now: datetime
+    ) -> Response:
+        simulator = self.simulator
+        with simulator.lock:
+            now = simulator.clock(now)
+            match "GET" if method == "HEAD" else method, path:
+                case "GET", officer.PATH:
+                    return officer.show(simulator)
+                case "POST", officer.PATH:
+                    return officer.look_up(simulator, headers, body, now)
+                case "GET", switchboard.PATH:
+                    return switchboard.show(simulator, now)
+                case "POST", switchboard.PATH:
+                    return switchboard.act(simulator, headers, body, now)
+                case "GET", _:
+                    return stylesheet()
+        return json_response(405, {"error": f"{path} does not take {method}"})
