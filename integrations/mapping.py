@@ -4,9 +4,9 @@ A mapping is one decision of a person. Saving it moves every permit of the locat
 transaction: what the mapping page shows and what is due can't drift apart. A location may move to a zone of another
 connection of its company; the registrations are then ended there and begun here.
 
-Suggestions are made only where a location's name or own id equals a zone's number or name letter for letter. Texts that
-differ in case, leading zeros or blanks alone are never taken for equal, since `LotB` and `LOTB`, or `0303` and `303`, may
-be two places; they are pointed out in words instead. `suggest` and `case_twins` are pure.
+Suggestions are made only where a location's name or own id equals a zone's number or name letter for letter. Texts
+that differ in case, leading zeros or blanks alone are never taken for equal, since `LotB` and `LOTB`, or `0303` and
+`303`, may be two places; they are pointed out in words instead. `suggest` and `case_twins` are pure.
 """
 
 import re
@@ -42,7 +42,9 @@ def map_location(*, location: Location, zone: Zone | None, actor: User | None = 
     return bool(map_locations(choices=[(location, zone)], actor=actor))
 
 
-def map_locations(*, choices: Iterable[tuple[Location, Zone | None]], actor: User | None = None) -> list[Location]:
+def map_locations(
+    *, choices: Iterable[tuple[Location, Zone | None]], actor: User | None = None
+) -> list[Location]:
     """Map many locations, all or none; return those whose zone changed. See `map_location`."""
     wanted = {location.pk: zone for location, zone in choices}
     changed: list[Location] = []
@@ -53,7 +55,9 @@ def map_locations(*, choices: Iterable[tuple[Location, Zone | None]], actor: Use
         # Read afresh: the zone or its connection may have ended since the page was shown.
         zone_ids = {zone.pk for zone in wanted.values() if zone is not None}
         zones = Zone.objects.select_related("connection").in_bulk(zone_ids)
-        mapped = ZoneMapping.objects.select_related("zone__connection").in_bulk(wanted, field_name="location_id")
+        mapped = ZoneMapping.objects.select_related("zone__connection").in_bulk(
+            wanted, field_name="location_id"
+        )
         for location in locations:
             choice = wanted[location.pk]
             zone = zones[choice.pk] if choice is not None else None
@@ -114,7 +118,9 @@ def _save(location: Location, zone: Zone | None, mapping: ZoneMapping | None, ac
 def _sentence(lines: Sequence[str]) -> str:
     shown = "; ".join(lines[:NAMED_IN_EVENT])
     more = len(lines) - NAMED_IN_EVENT
-    rest = ngettext("; and %(count)d more", "; and %(count)d more", more) % {"count": more} if more > 0 else ""
+    rest = (
+        ngettext("; and %(count)d more", "; and %(count)d more", more) % {"count": more} if more > 0 else ""
+    )
     return _("Mapped: %(lines)s%(rest)s.") % {"lines": shown, "rest": rest}
 
 
@@ -181,7 +187,7 @@ def _suggestion(location: Location, exact: _Index, near: _Index) -> Suggestion:
 
 
 def differences(one: str, other: str) -> list[str]:
-    """Return in what two texts differ, of case, leading zeros and blanks; empty where they are equal or differ in more."""
+    """Return in what two texts differ: case, zeros, blanks. Empty where they are equal or differ in more than that."""
     if one == other or _near_key(one) != _near_key(other):
         return []
     # With the two other kinds of difference taken away, what still differs is the third.
@@ -194,15 +200,19 @@ def differences(one: str, other: str) -> list[str]:
 
 
 def near_miss_words(wanted: str, other: str) -> str:
-    """Return one sentence on how `other` differs from `wanted`, or an empty text where it differs in more than writing."""
+    """Return one sentence on how `other` differs from `wanted`, or an empty text where it differs in more."""
     how = _how(differences(wanted, other))
     if not how:
         return ""
-    return _("“%(other)s” differs from “%(wanted)s” only %(how)s.") % {"other": other, "wanted": wanted, "how": how}
+    return _("“%(other)s” differs from “%(wanted)s” only %(how)s.") % {
+        "other": other,
+        "wanted": wanted,
+        "how": how,
+    }
 
 
 def nearest(wanted: str, texts: Iterable[str]) -> str:
-    """Return the first of `texts` that differs from `wanted` only in case, leading zeros or blanks, or an empty text."""
+    """Return the first of `texts` that differs from `wanted` only in case, leading zeros or blanks, or no text."""
     key = _near_key(wanted)
     return next((text for text in texts if text != wanted and _near_key(text) == key), "")
 
@@ -216,7 +226,9 @@ class Twins:
 
     def words(self, picked: Zone | None = None) -> str:
         """Return one sentence: *Two zones differ only in case: LotB and LOTB. You picked LotB.*"""
-        numbers = [zone.number if zone.number == zone.number.strip() else f"“{zone.number}”" for zone in self.zones]
+        numbers = [
+            zone.number if zone.number == zone.number.strip() else f"“{zone.number}”" for zone in self.zones
+        ]
         listing = _("%(first)s and %(last)s") % {"first": ", ".join(numbers[:-1]), "last": numbers[-1]}
         count = _("Two") if len(numbers) == 2 else str(len(numbers))
         if self.differ:
@@ -231,7 +243,7 @@ class Twins:
 
 
 def case_twins(zones: Iterable[Zone]) -> list[Twins]:
-    """Return the groups of listed zones whose numbers are equal, or differ only in case, leading zeros or blanks; pure."""
+    """Return the groups of listed zones whose numbers are equal but for case, leading zeros or blanks; pure."""
     groups: dict[str, list[Zone]] = defaultdict(list)
     for zone in zones:
         if zone.missing_since is None and zone.number:

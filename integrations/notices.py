@@ -1,17 +1,22 @@
 """What people see in the dashboard without having asked: one open notice per matter.
 
-`tell` may be called as often as the matter is noticed; `resolve` closes it when the matter is over. Both belong into the
-transaction of what they tell of.
+`tell` may be called as often as the matter is noticed; `resolve` closes it when the matter is over. Both belong
+into the transaction of what they tell of. An alarm (level *danger*) is mailed as well, once for as long as it stays open: nobody
+should have to look at the dashboard to learn that enforcement sees too little.
 """
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from integrations import mails
 from integrations.models import Notice
-from locations.models import Company
+from locations.models import Company, User
 
 
-def tell(company: Company | None, kind: str, level: str, text: str, url: str = "", dedupe_key: str = "") -> None:
+def tell(
+    company: Company | None, kind: str, level: str, text: str, url: str = "", dedupe_key: str = ""
+) -> None:
     """Show a notice to a company's people, or to support where `company` is None.
 
     With a `dedupe_key` there is at most one open notice of that key: telling it again renews its words.
@@ -21,16 +26,38 @@ def tell(company: Company | None, kind: str, level: str, text: str, url: str = "
         return
     try:
         with transaction.atomic():
-            Notice.objects.create(**values, dedupe_key=dedupe_key, created_at=timezone.now())
+            notice = Notice.objects.create(**values, dedupe_key=dedupe_key, created_at=timezone.now())
     except IntegrityError:
         # Somebody else told of the same matter in the same moment.
         if not dedupe_key or not _renew(dedupe_key, values):
             raise
+        return
+    if level == Notice.Level.DANGER:
+        mails.queue(
+            kind="alarm",
+            to=mails.people_of(company),
+            context={"text": text, "path": url},
+            company=company,
+            dedupe_key=f"alarm:{notice.pk}",
+        )
 
 
 def resolve(dedupe_key: str) -> bool:
     """Close the open notice of this key; return whether there was one."""
     return bool(Notice.objects.filter(dedupe_key=dedupe_key, done_at=None).update(done_at=timezone.now()))
+
+
+def dismiss(*, notice: Notice, actor: User) -> bool:
+    """Close one notice by hand; return whether it was still open."""
+    return bool(
+        Notice.objects.filter(pk=notice.pk, done_at=None).update(done_at=timezone.now(), done_by=actor)
+    )
+
+
+def open_for(company: Company, *, support: bool = False) -> QuerySet[Notice]:
+    """Return the open notices of a company, newest first; with `support` those for support as well."""
+    which = Q(company=company) | Q(company=None) if support else Q(company=company)
+    return Notice.objects.filter(which, done_at=None)
 
 
 def _renew(dedupe_key: str, values: dict[str, object]) -> bool:

@@ -1,7 +1,7 @@
 """Builds what tests need, with defaults that are valid and say nothing.
 
-Permits are made through `locations.services`, as everywhere: a test that builds one has it noted for delivery. Times are
-aware; a permit holds from an hour ago until a day from now unless the test says otherwise.
+Permits are made through `locations.services`, as everywhere: a test that builds one has it noted for delivery.
+Times are aware; a permit holds from an hour ago until a day from now unless the test says otherwise.
 """
 
 import uuid
@@ -18,7 +18,7 @@ from integrations.models.connections import integration_name
 from locations.models import Company, Location, Membership, Permit, Role, User
 from locations.services import PermitDraft, register_permit
 
-PASSWORD = "demo-passport"  # noqa: S105 - of made-up people
+PASSWORD = "demo-passport"
 
 
 class UserFactory(DjangoModelFactory[User]):
