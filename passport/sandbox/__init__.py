@@ -13,10 +13,12 @@ module              what it decides
 ``formats``         what a time, an amount, a plate, a state or an id may look like
 ``problems``        how a refusal is worded (RFC 7807)
 ``events``          whether one session event is well formed
+``intake``          what becomes of a request with events
 ``zones``           which operators and zones exist, and which operator has authorised the partner
 ``sessions``        what an event does to its session, and which parking rights follow
 ``tokens``          who gets an access token and how long it lasts
 ``faults``          whether a request meets a fault
+``spoiling``        what an answer looks like once a fault has had its way with it
 ``traffic``         what the client did: counters, the last requests, breaches of good manners
 ``simulator``       one request in, one response out: all of the above in the order Passport would apply them
 ``journal``         what survives a restart

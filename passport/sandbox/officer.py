@@ -142,13 +142,17 @@ def _card(operator: Operator, right: Session, now: datetime) -> str:
         )
     else:
         badge = '<span class="badge good"><span aria-hidden="true">✓</span> valid now</span>'
+    session = right.id if right.reference else "a driver's own, not the partner's"
     rows = [
         ("Plate", f'<span class="mono">{e(right.plate)}</span>'),
         ("State", e(right.state or "not given")),
         ("Zone", shown_zone),
         ("From", moment(right.start)),
         ("Until", moment(right.seen_end)),
-        ("Session", f'<span class="mono small">{e(right.id if right.reference else "not ours")}</span>'),
+        (
+            "Session",
+            f'<span class="mono small">{e(right.id if right.reference else "a driver's own, not the partner's")}</span>',
+        ),
     ]
     if right.space is not None:
         rows.insert(3, ("Space", e(right.space)))

@@ -10,22 +10,22 @@ journal before the response leaves. One lock guards everything, so the simulator
 
 import threading
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 from .credentials import SANDBOX_AUDIENCE, SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET
-from .events import TYPES, VERSION, Event, parse_event
-from .faults import Fault, FaultBook, Verdict
+from .faults import CALM, FaultBook, Verdict
 from .formats import check_text, is_uuid
+from .intake import Intake
 from .journal import Journal
-from .jsonio import loads
 from .options import Options
 from .problems import Problem, invalid
+from .requests import TRACE_HEADER, Request
 from .responses import Carriage, Response, json_response, problem_response
-from .sessions import Session, SessionBook, judge
+from .sessions import Session, SessionBook
+from .spoiling import spoil
 from .tokens import TokenOffice, read_form, token_answer
 from .traffic import Traffic
 from .zones import DEFAULT_ZONES_FILE, Directory
@@ -34,7 +34,6 @@ TOKEN_PATH = "/v3/shared/access-tokens"
 ZONES_PATH = "/v3/shared/zones"
 EVENTS_PATH = "/v3/shared/events"
 RIGHTS_PATH = "/v4/enforcement/parking-rights"
-TRACE_HEADER = "passport-labs-client-trace-id"
 
 _ROUTES = {
     TOKEN_PATH: ("token", "POST"),
@@ -42,74 +41,6 @@ _ROUTES = {
     EVENTS_PATH: ("events", "POST"),
     RIGHTS_PATH: ("rights", "GET"),
 }
-_WRONG_SHAPES: tuple[Any, ...] = (
-    [],
-    None,
-    "ok",
-    42,
-    {"data": None},
-    {"data": "none"},
-    {"data": [None, 1, "x"]},
-    {"data": {"id": 7}},
-    {"data": [{"id": 7, "number": None, "status": "202", "vehicle": []}]},
-)
-_CLOCK_SKEW_S = 60
-_HTML_PAGE = (
-    "<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head>"
-    "<body><h1>Bad Gateway</h1><p>The upstream server did not answer.</p></body></html>"
-)
-
-
-class Request:
-    """One request. `headers` have lower-case names; `json` parses the body once."""
-
-    __slots__ = ("_json", "body", "headers", "kind", "method", "operator_id", "path", "query")
-
-    def __init__(self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes) -> None:
-        self.method = method
-        self.path = path
-        self.query = query
-        self.headers = headers
-        self.body = body
-        self.kind = "unknown"
-        self.operator_id: str | None = None
-        self._json: Any = None
-
-    @property
-    def json(self) -> Any:
-        if self._json is None:
-            try:
-                self._json = loads(self.body)
-            except ValueError:
-                raise Problem(400, "malformed_body", "The body is not JSON.") from None
-        return self._json
-
-    @property
-    def content_type(self) -> str:
-        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-    def parameters(self) -> dict[str, str]:
-        """The query's parameters; one that is repeated is refused."""
-        try:
-            pairs = parse_qsl(self.query, keep_blank_values=True, max_num_fields=50, errors="strict")
-        except ValueError:
-            raise Problem(400, "validation_error", "The query could not be read.") from None
-        parameters = dict(pairs)
-        if len(parameters) != len(pairs):
-            raise Problem(400, "validation_error", "A parameter of the query is repeated.")
-        return parameters
-
-    def guess_operator(self) -> str | None:
-        """The operator that the request is about, in lower case, without insisting on a well-formed request."""
-        operator: Any = None
-        if self.kind in ("zones", "rights"):
-            operator = dict(parse_qsl(self.query)).get("operator_id")
-        elif self.kind == "events":
-            try:
-                operator = self.json["data"][0]["operator_id"]
-            except (Problem, LookupError, TypeError):
-                return None
-        return operator.lower() if isinstance(operator, str) else None
 
 
 class Simulator:
@@ -153,6 +84,7 @@ class Simulator:
             request = Request(method, path, query, headers, body)
             route = _ROUTES.get(path)
             if route is None:
+                self.traffic.by_status["unknown", 404] += 1
                 return problem_response(Problem(404, "not_found", f"There is no {path}."))
             request.kind, allowed = route
             if method != allowed:
@@ -181,16 +113,20 @@ class Simulator:
 
     def _answer(self, request: Request, verdict: Verdict, now: datetime) -> Response:
         fault = verdict.fault
+        response: Response | None = None
         if fault is None or fault.processed:
             visible_at = now + timedelta(seconds=verdict.late_s) if verdict.late_s else None
             try:
                 response = self._process(request, now, visible_at)
             except Problem as problem:
                 response = problem_response(problem)
-            if fault is not None:
-                response = self._spoil(response, fault, request, now)
-        else:
-            response = self._spoil(None, fault, request, now)
+        if fault is not None:
+            self.traffic.by_fault[fault.kind] += 1
+            response = spoil(response, fault, now)
+            if fault.retry_after_s is not None and "Retry-After" in response.headers:
+                operator_id = request.operator_id or request.guess_operator()
+                self.traffic.hold(request.kind, operator_id, now, fault.retry_after_s)
+        assert response is not None
         response.action.wait_s = verdict.wait_after_s
         self._note(request, response, verdict, now)
         return response
@@ -216,57 +152,8 @@ class Simulator:
         problem = Problem(429, "rate_limited", "More requests came than are allowed in a second.")
         response = problem_response(problem, {"Retry-After": "1"})
         self.traffic.hold(request.kind, request.operator_id or request.guess_operator(), now, 1)
-        self._note(request, response, Verdict(), now)
+        self._note(request, response, CALM, now)
         return response
-
-    # -- faults --------------------------------------------------------------------------------------------------
-
-    def _spoil(self, response: Response | None, fault: Fault, request: Request, now: datetime) -> Response:
-        """The answer as `fault` makes it; `response` is the true one where the request was processed."""
-        self.traffic.by_fault[fault.kind] += 1
-        match fault.kind:
-            case "drop" | "answer_lost":
-                return Response(0, action=Carriage(ending="drop"))
-            case "401":
-                return problem_response(Problem(401, "unauthorized", "The access token is not known."))
-            case "403":
-                return problem_response(
-                    Problem(403, "operator_not_authorized", "The operator has not authorised this partner.")
-                )
-            case "429" | "5xx":
-                return self._busy(fault, request, now)
-            case "html":
-                page = (fault.body or _HTML_PAGE).encode()
-                return Response(fault.status, page, "text/html; charset=utf-8")
-            case "broken_json":
-                return Response(fault.status, (fault.body or '{"data": [{"id": "5d0').encode())
-            case "wrong_json":
-                if fault.body is not None:
-                    return Response(fault.status, fault.body.encode())
-                return json_response(fault.status, fault.rng.choice(_WRONG_SHAPES))
-            case "huge_body":
-                carriage = Carriage(ending="padded", size_bytes=fault.size_bytes)
-                return Response(fault.status, b'{"data": [],', action=carriage)
-            case "endless_body":
-                carriage = Carriage(ending="endless", interval_s=fault.delay_s)
-                return Response(fault.status, b'{"data": [', action=carriage)
-            case _:  # truncated
-                true = (
-                    response if response is not None and response.body else json_response(200, {"data": []})
-                )
-                true.action.ending = "truncated"
-                return true
-
-    def _busy(self, fault: Fault, request: Request, now: datetime) -> Response:
-        headers = {}
-        if fault.retry_after_s is not None:
-            operator_id = request.operator_id or request.guess_operator()
-            self.traffic.hold(request.kind, operator_id, now, fault.retry_after_s)
-            headers["Retry-After"] = retry_after(fault.retry_after_s, fault.retry_after_form, now)
-        if fault.body is not None:
-            return Response(fault.status, fault.body.encode(), "text/plain; charset=utf-8", headers)
-        code = "rate_limited" if fault.status == 429 else "internal_error"
-        return problem_response(Problem(fault.status, code, "Please try again later."), headers)
 
     # -- the resources -------------------------------------------------------------------------------------------
 
@@ -351,100 +238,15 @@ class Simulator:
                 document["next"] = link
         return json_response(200, document, headers)
 
-    # -- events --------------------------------------------------------------------------------------------------
-
     def _post_events(self, request: Request, now: datetime, visible_at: datetime | None) -> Response:
-        kind, events = self._read_envelope(request, now)
+        intake = Intake(self.directory, self.sessions, self.options, self.traffic, now, visible_at)
+        kind, events = intake.read_envelope(request)
         if self.options.answer_mode == "multi_status":
-            return json_response(207, {"data": self._apply_each(events, kind, now, visible_at)})
-        self._apply_all(events, kind, now, visible_at)
+            results, touched = intake.apply_each(events, kind)
+            self._keep(touched)
+            return json_response(207, {"data": results})
+        self._keep(intake.apply_all(events, kind))
         return Response(202)
-
-    def _read_envelope(self, request: Request, now: datetime) -> tuple[str, list[Any]]:
-        if request.content_type != "application/json":
-            raise Problem(400, "malformed_body", "Content-Type must be application/json.")
-        document = request.json
-        if not isinstance(document, dict):
-            raise Problem(400, "malformed_body", "The body must be an object with type, version and data.")
-        for name in sorted(document.keys() - {"type", "version", "data"}):
-            raise invalid(name, "is not a field of the request")
-        kind = document.get("type")
-        if kind not in TYPES:
-            raise invalid("type", f"must be one of {', '.join(TYPES)}", code="unsupported_event_type")
-        if document.get("version") != VERSION:
-            raise invalid("version", f"must be {VERSION}", code="unsupported_event_version")
-        events = document.get("data")
-        if not isinstance(events, list) or not events:
-            raise invalid("data", "must be an array of at least one event")
-        if len(events) > self.options.max_events:
-            self.traffic.breach("too_many_events", now, events=len(events))
-            raise invalid(
-                "data", f"must hold at most {self.options.max_events} events", code="too_many_events"
-            )
-        return kind, events
-
-    def _apply_all(self, raw: list[Any], kind: str, now: datetime, visible_at: datetime | None) -> None:
-        """All events or none. A lone bad event answers with its own status; one among others makes it a 400,
-        except that an operator who has not authorised the partner refuses the request as such."""
-        total = len(raw)
-        events: list[Event] = []
-        started: dict[str, str] = {}
-        for index, item in enumerate(raw):
-            try:
-                event = parse_event(item, kind, self.directory, state_form=self.options.state_form)
-                judge(self.sessions.by_id.get(event.session_id), event)
-                if event.digest and started.setdefault(event.session_id, event.digest) != event.digest:
-                    raise Problem(
-                        409,
-                        "session_conflict",
-                        f"Session {event.session_id} is in this request with other content.",
-                    )
-            except Problem as problem:
-                alone = total == 1 or problem.code in ("operator_not_authorized", "operator_not_found")
-                raise problem.at(index, total, status=None if alone else 400) from None
-            events.append(event)
-        changed = [self._apply(event, now, visible_at) for event in events]
-        self._keep(changed)
-
-    def _apply_each(
-        self, raw: list[Any], kind: str, now: datetime, visible_at: datetime | None
-    ) -> list[dict[str, Any]]:
-        """Each event for itself; one result per event, in order."""
-        results: list[dict[str, Any]] = []
-        changed: list[Session] = []
-        for index, item in enumerate(raw):
-            try:
-                event = parse_event(item, kind, self.directory, state_form=self.options.state_form)
-                judge(self.sessions.by_id.get(event.session_id), event)
-            except Problem as problem:
-                results.append(problem.at(index, len(raw)).document())
-            else:
-                changed.append(self._apply(event, now, visible_at))
-                results.append({"status": 202})
-        self._keep(changed)
-        return results
-
-    def _apply(self, event: Event, now: datetime, visible_at: datetime | None) -> Session:
-        session = self.sessions.by_id.get(event.session_id)
-        try:
-            outcome = judge(session, event)
-        except Problem:
-            # An event before it in the same request has changed the session; in the order of time it has no say.
-            outcome = "outdated"
-        if (
-            session is not None
-            and outcome in ("extended", "stopped")
-            and event.occurred_at == session.last_at
-        ):
-            self.traffic.breach("same_occurred_at", now, session_id=event.session_id)
-        if outcome == "outdated":
-            self.traffic.breach("outdated_event", now, session_id=event.session_id, type=event.type)
-        elif outcome == "created" and self.sessions.twins(event):
-            self.traffic.breach("doubled_session", now, session_id=event.session_id)
-        if event.occurred_at > now and event.occurred_at > now + timedelta(seconds=_CLOCK_SKEW_S):
-            self.traffic.breach("occurred_in_future", now, session_id=event.session_id)
-        self.traffic.outcomes[outcome] += 1
-        return self.sessions.apply(event, outcome, now, visible_at)
 
     def _keep(self, sessions: list[Session]) -> None:
         if self.journal is not None and sessions:
@@ -501,15 +303,3 @@ class Simulator:
             self.clock_offset_s = 0.0
             if self.journal is not None:
                 self.journal.rewrite(self)
-
-
-def retry_after(seconds: float, form: str, now: datetime) -> str:
-    """A Retry-After header in either form; seconds are rounded up, a date is in whole seconds."""
-    whole = int(-(-seconds // 1))
-    if form == "date":
-        try:
-            later = now.astimezone(UTC) + timedelta(seconds=whole)
-        except OverflowError:
-            later = datetime.max.replace(tzinfo=UTC)
-        return format_datetime(later.replace(microsecond=0), usegmt=True)
-    return str(whole)
