@@ -149,10 +149,7 @@ def _card(operator: Operator, right: Session, now: datetime) -> str:
         ("Zone", shown_zone),
         ("From", moment(right.start)),
         ("Until", moment(right.seen_end)),
-        (
-            "Session",
-            f'<span class="mono small">{e(right.id if right.reference else "a driver's own, not the partner's")}</span>',
-        ),
+        ("Session", f'<span class="mono small">{e(session)}</span>'),
     ]
     if right.space is not None:
         rows.insert(3, ("Space", e(right.space)))
