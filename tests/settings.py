@@ -24,7 +24,7 @@ from offstreet.settings import STORAGES, env  # noqa: E402
 assert env  # the star import above brings every setting; these two are named for the type checker
 
 CELERY_BROKER_URL = "memory://"
-CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object] = {}
+CELERY_BROKER_TRANSPORT_OPTIONS = {}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 # Pages are rendered without a collected manifest.

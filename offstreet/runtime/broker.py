@@ -70,7 +70,9 @@ def find_server(path: str | None = None) -> Path:
     return found_in_wheel
 
 
-def server_command(binary: Path, *, data_dir: Path, socket_path: Path | None = None, port: int = 0) -> list[str]:
+def server_command(
+    binary: Path, *, data_dir: Path, socket_path: Path | None = None, port: int = 0
+) -> list[str]:
     """Return the command line of a server that listens on `socket_path`, on the loopback's `port`, or on both."""
     command = [str(binary), "--port", str(port), "--bind", "127.0.0.1", "--daemonize", "no"]
     if socket_path is not None:

@@ -41,7 +41,7 @@ LOGINS = (
     ("viewer@university.example", "reads"),
     ("support@offstreet.example", "sees all companies, and the admin"),
 )
-LOGIN_PASSWORD = "demo-passport"  # noqa: S105 - the demo's own, printed on the screen
+LOGIN_PASSWORD = "demo-passport"
 
 
 class CannotStart(Exception):
@@ -305,7 +305,9 @@ def start_broker(manager: Manager, plan: Plan) -> None:
     for attempt in (1, 2):
         data_dir.mkdir(parents=True, exist_ok=True)
         socket_path.unlink(missing_ok=True)
-        child = manager.start("broker", broker.server_command(binary, data_dir=data_dir, socket_path=socket_path))
+        child = manager.start(
+            "broker", broker.server_command(binary, data_dir=data_dir, socket_path=socket_path)
+        )
         if manager.wait_ready(child, lambda: processes.answers_ping(socket_path)):
             return
         manager.children.remove(child)
@@ -363,8 +365,12 @@ def banner(plan: Plan) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo until it is ended; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m offstreet.runtime.demo", description="Run the whole product here.")
-    parser.add_argument("--end-with-parent", action="store_true", help="end when the process that started it ends")
+    parser = argparse.ArgumentParser(
+        prog="python -m offstreet.runtime.demo", description="Run the whole product here."
+    )
+    parser.add_argument(
+        "--end-with-parent", action="store_true", help="end when the process that started it ends"
+    )
     options = parser.parse_args(arguments)
     if options.end_with_parent:
         processes.die_with_parent(os.getppid(), signum=signal.SIGTERM)

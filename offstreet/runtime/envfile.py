@@ -40,4 +40,6 @@ def write(path: Path, variables: Mapping[str, str]) -> None:
 
 def names(example: Path) -> list[str]:
     """Return the names of the variables that an example file lists, whether they are commented out or not."""
-    return [match.group(1) for line in example.read_text().splitlines() if (match := _EXAMPLE_LINE.match(line))]
+    return [
+        match.group(1) for line in example.read_text().splitlines() if (match := _EXAMPLE_LINE.match(line))
+    ]

@@ -22,7 +22,9 @@ def main() -> int:
     port = int(os.environ.get("WEB_BIND", "127.0.0.1:8000").rpartition(":")[2])
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)
     try:
-        connection.request("GET", "/healthz", headers={"Host": host_header(os.environ.get("ALLOWED_HOSTS", ""))})
+        connection.request(
+            "GET", "/healthz", headers={"Host": host_header(os.environ.get("ALLOWED_HOSTS", ""))}
+        )
         return 0 if connection.getresponse().status == 200 else 1
     except (OSError, http.client.HTTPException) as error:
         print(error, file=sys.stderr)

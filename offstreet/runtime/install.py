@@ -129,7 +129,7 @@ def bring_uv() -> Path | None:
 
 def pip_install(lock: Path) -> bool:
     """Install a lock with pip; return whether it succeeded."""
-    pip = [VENV / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    pip: list[str | Path] = [VENV / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
     return run([*pip, "--require-hashes", "--no-deps", "-r", lock])
 
 
@@ -172,22 +172,28 @@ def compile_locks() -> None:
     make_venv()
     uv = bring_uv()
     if uv is None:
-        raise InstallFailed("Locks are compiled by uv, which could not be installed; the lines above say why.")
+        raise InstallFailed(
+            "Locks are compiled by uv, which could not be installed; the lines above say why."
+        )
     # A side index may hold one wheel of a package; the lock needs the hashes of all, which the main index has.
     sources = uv_environment(pip_config())
-    env = {**os.environ, **{name: sources[name] for name in sources if name not in ("UV_INDEX", "UV_FIND_LINKS")}}
-    common = [uv, "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--no-annotate"]
+    env = {
+        **os.environ,
+        **{name: sources[name] for name in sources if name not in ("UV_INDEX", "UV_FIND_LINKS")},
+    }
+    common: list[str | Path] = [uv, "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--no-annotate"]
     common += [f"--python-version={MIN_PYTHON[0]}.{MIN_PYTHON[1]}", "--custom-compile-command=make lock"]
     common += ["--no-emit-index-url", "--no-emit-find-links"]
     if os.environ.get("UPGRADE"):
         common.append("--upgrade")
     project = ROOT / "pyproject.toml"
     base, dev = REQUIREMENTS / "base.txt", REQUIREMENTS / "dev.txt"
-    for arguments in (
+    targets: tuple[list[str | Path], ...] = (
         [project, "-o", base],
         [project, "--group", f"{project}:dev", "-c", base, "-o", dev],
         [REQUIREMENTS / "bootstrap.in", "-o", BOOTSTRAP],
-    ):
+    )
+    for arguments in targets:
         if not run([*common, *arguments], env=env):
             raise InstallFailed("uv could not compile a lock; the lines above say why.")
 

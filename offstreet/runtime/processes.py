@@ -76,7 +76,9 @@ def signal_group(process: subprocess.Popen[bytes], signum: int) -> None:
         os.killpg(process.pid, signum)
 
 
-def stop(process: subprocess.Popen[bytes], *, timeout_s: float = DEFAULT_STOP_S, signum: int = signal.SIGTERM) -> None:
+def stop(
+    process: subprocess.Popen[bytes], *, timeout_s: float = DEFAULT_STOP_S, signum: int = signal.SIGTERM
+) -> None:
     """End a child from `spawn`: ask with `signum`, wait up to `timeout_s` seconds, then kill its whole group."""
     if process.poll() is None:
         process.send_signal(signum)
