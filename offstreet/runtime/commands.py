@@ -23,7 +23,7 @@ def worker_command(*, name: str = "worker") -> list[str]:
     the database. The sweeper and the scheduler are threads of every worker, so there is no beat process.
     """
     return [
-        *(sys.executable, "-m", "celery", "-A", "offstreet", "worker"),
+        *(sys.executable, "-m", "celery", "--quiet", "-A", "offstreet", "worker"),
         *("--pool", "threads", "--hostname", f"{name}@%h"),
         *("--without-gossip", "--without-mingle", "--without-heartbeat"),
     ]

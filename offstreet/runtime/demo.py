@@ -97,6 +97,8 @@ def make_plan(environment: Mapping[str, str], *, root: Path = ROOT) -> Plan:
         "WEB_BIND": f"127.0.0.1:{port}",
         "WORKER_HEARTBEAT_FILE": str(var_dir / "worker.alive"),
         "PYTHONUNBUFFERED": "1",
+        # A demo in a container runs as root, and need not be told so each time.
+        "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",
     }
     return Plan(
         var_dir=var_dir,
@@ -325,7 +327,7 @@ def bring_up(manager: Manager, plan: Plan) -> None:
     if plan.own_broker:
         start_broker(manager, plan)
     if plan.sandbox_port is not None:
-        address = f"http://127.0.0.1:{plan.sandbox_port}/"
+        address = f"http://127.0.0.1:{plan.sandbox_port}/sandbox/health"
         state = plan.var_dir / "sandbox.json"
         sandbox = manager.start("sandbox", commands.sandbox_command(port=plan.sandbox_port, state=state))
         if not manager.wait_ready(sandbox, lambda: processes.answers_http(address)):
