@@ -39,7 +39,9 @@ class Chart:
             raise ValueError(f"A chart shows one to {MAX_SERIES} series, not {len(self.series)}.")
         lengths = {len(self.labels), len(self.ticks), *(len(one.values) for one in self.series)}
         if len(lengths) != 1:
-            raise ValueError(f"Labels, ticks and values of “{self.title}” differ in number: {sorted(lengths)}.")
+            raise ValueError(
+                f"Labels, ticks and values of “{self.title}” differ in number: {sorted(lengths)}."
+            )
 
     def write(self, value: float | None) -> str:
         """Write one value with its unit; a dash for `None`."""
@@ -50,11 +52,15 @@ class Chart:
 
     def rows(self) -> list[tuple[str, list[str]]]:
         """Return the chart as a table: each slot's label and its values in words."""
-        return [(label, [self.write(one.values[i]) for one in self.series]) for i, label in enumerate(self.labels)]
+        return [
+            (label, [self.write(one.values[i]) for one in self.series]) for i, label in enumerate(self.labels)
+        ]
 
     def hint(self, slot: int) -> str:
         """Return what hovering over a slot says."""
-        return f"{self.labels[slot]}: " + ", ".join(f"{one.name} {self.write(one.values[slot])}" for one in self.series)
+        return f"{self.labels[slot]}: " + ", ".join(
+            f"{one.name} {self.write(one.values[slot])}" for one in self.series
+        )
 
 
 @dataclass(frozen=True)
@@ -112,7 +118,8 @@ def _px(value: float) -> str:
 def guides(chart: Chart, top: float) -> list[Guide]:
     """Return the lines at half and at full height."""
     return [
-        Guide(_px(TOP_ROOM_PX + PLOT_HEIGHT_PX * (1 - share)), chart.write(top * share)) for share in (0.5, 1.0)
+        Guide(_px(TOP_ROOM_PX + PLOT_HEIGHT_PX * (1 - share)), chart.write(top * share))
+        for share in (0.5, 1.0)
     ]
 
 
@@ -132,7 +139,9 @@ def slots(chart: Chart, top: float = 0) -> list[Slot]:
             # A bar that is there can be seen: one refusal among thousands is what the page is about.
             height = max(2.0, PLOT_HEIGHT_PX * value / top)
             base -= height
-            rects.append(Rect(number, _percent(left + pitch * 0.2), _percent(pitch * 0.6), _px(base), _px(height)))
+            rects.append(
+                Rect(number, _percent(left + pitch * 0.2), _percent(pitch * 0.6), _px(base), _px(height))
+            )
         made.append(
             Slot(
                 x=_percent(left),
@@ -150,7 +159,9 @@ def slots(chart: Chart, top: float = 0) -> list[Slot]:
 
 def bar_top(chart: Chart) -> float:
     """Return the axis' end for stacked bars."""
-    return nice_ceiling(max((sum(one.values[i] or 0 for one in chart.series) for i in range(len(chart.labels))), default=0))
+    return nice_ceiling(
+        max((sum(one.values[i] or 0 for one in chart.series) for i in range(len(chart.labels))), default=0)
+    )
 
 
 def line_top(chart: Chart) -> float:

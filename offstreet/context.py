@@ -1,8 +1,9 @@
 """What the page shell (side bar, company switcher, account menu) needs on every page.
 
-Invariant: a page that doesn't draw the shell (a fragment, a mailed link) pays nothing, and one that does pays at most two
-queries: the company's connection and unmapped locations, and the person's other companies. Both run when the template
-asks for them. An address that the project doesn't have (yet) leaves its entry out instead of breaking every page.
+Invariant: a page that doesn't draw the shell (a fragment, a mailed link) pays nothing, and one that does pays at most
+two queries: the company's connection and unmapped locations, and the person's other companies. Both run when the
+template asks for them. An address that the project doesn't have (yet) leaves its entry out instead of breaking
+every page.
 """
 
 from dataclasses import dataclass
@@ -88,10 +89,13 @@ class Shell:
         """Whether this is the real thing; everything else says so on top of the page."""
         return bool(settings.PRODUCTION)
 
-    @property
+    @cached_property
     def company(self) -> Company | None:
-        """The company whose page this is; set by `locations.access.company_view`."""
-        return getattr(self.request, "company", None)
+        """The company whose page this is (set by `locations.access.company_view`), or the person's only one."""
+        here: Company | None = getattr(self.request, "company", None)
+        if here is None and len(self.companies) == 1:
+            return self.companies[0]
+        return here
 
     @property
     def is_support(self) -> bool:
@@ -158,11 +162,17 @@ class Shell:
             if not url:
                 continue
             # The overview's address is the beginning of all the others.
-            current = path == url if plan.view == "overview" else any(
-                is_under(path, base) for base in (url, *(address(view, slug) for view in plan.also))
+            current = (
+                path == url
+                if plan.view == "overview"
+                else any(is_under(path, base) for base in (url, *(address(view, slug) for view in plan.also)))
             )
             count = self._facts[1] if plan.view == "locations" else 0
-            items.append(NavItem(plan.label, plan.icon, url, current, count, _("not mapped to a zone") if count else ""))
+            items.append(
+                NavItem(
+                    plan.label, plan.icon, url, current, count, _("not mapped to a zone") if count else ""
+                )
+            )
         return items
 
     @cached_property
@@ -170,7 +180,10 @@ class Shell:
         """Support's entries; empty for everybody else."""
         if not self.is_support:
             return []
-        plans = [NavPlan(_("Companies"), "building", "companies"), NavPlan(_("Admin"), "database", "admin:index")]
+        plans = [
+            NavPlan(_("Companies"), "building", "companies"),
+            NavPlan(_("Admin"), "database", "admin:index"),
+        ]
         return [
             NavItem(plan.label, plan.icon, url, is_under(self.request.path, url))
             for plan in plans
@@ -197,7 +210,7 @@ class Shell:
         """The companies to switch to; support gets there by “Companies”."""
         if self.is_support or not self.request.user.is_authenticated:
             return []
-        mine: QuerySet[Company] = companies_of(self.request.user).order_by(F("name"))  # type: ignore[arg-type]
+        mine: QuerySet[Company] = companies_of(self.request.user).order_by(F("name"))
         return list(mine.only("name", "slug")[:SWITCHER_LIMIT])
 
     @property

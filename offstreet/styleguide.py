@@ -21,20 +21,86 @@ NOW = datetime(2026, 11, 22, 17, 10, tzinfo=UTC)
 HOURS = 24
 ACCEPTED = (12, 8, 6, 5, 9, 18, 41, 78, 92, 86, 71, 66, 73, 61, 58, 64, 81, 75, 52, 38, 30, 22, 17, 14)
 REFUSED = (0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0)
-MEDIAN_S = (0.4, 0.4, 0.3, None, None, 0.4, 0.5, 0.6, 0.6, 0.5, 0.4, 0.4, 0.5, 0.4, 0.4, 0.4, 0.9, 0.5, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4)
-P95_S = (1.0, 0.9, 0.8, None, None, 1.1, 1.2, 1.6, 1.9, 1.4, 1.1, 1.0, 1.2, 1.0, 1.1, 1.1, 3.4, 1.3, 1.0, 1.0, 1.1, 1.0, 1.0, 1.1)
-ZONES = (("216", "All Passport spaces"), ("Lot 70", "E. 24th Street"), ("LotB", "Lot B"), ("LOTB", "Lot B, upper deck"), ("Z123", "North Campus Garage"))
+MEDIAN_S = (
+    0.4,
+    0.4,
+    0.3,
+    None,
+    None,
+    0.4,
+    0.5,
+    0.6,
+    0.6,
+    0.5,
+    0.4,
+    0.4,
+    0.5,
+    0.4,
+    0.4,
+    0.4,
+    0.9,
+    0.5,
+    0.4,
+    0.4,
+    0.4,
+    0.4,
+    0.4,
+    0.4,
+)
+P95_S = (
+    1.0,
+    0.9,
+    0.8,
+    None,
+    None,
+    1.1,
+    1.2,
+    1.6,
+    1.9,
+    1.4,
+    1.1,
+    1.0,
+    1.2,
+    1.0,
+    1.1,
+    1.1,
+    3.4,
+    1.3,
+    1.0,
+    1.0,
+    1.1,
+    1.0,
+    1.0,
+    1.1,
+)
+ZONES = (
+    ("216", "All Passport spaces"),
+    ("Lot 70", "E. 24th Street"),
+    ("LotB", "Lot B"),
+    ("LOTB", "Lot B, upper deck"),
+    ("Z123", "North Campus Garage"),
+)
 
 
 class SampleForm(forms.Form):
     """A form with one field of each kind."""
 
-    plate = forms.CharField(label=_("Plate"), max_length=12, help_text=_("As it stands on the car; spaces don't matter."))
-    location = forms.ChoiceField(label=_("Location"), choices=[("", "---------"), ("1", "Lot B"), ("2", "Rec Garage")])
-    zone = forms.ChoiceField(label=_("Passport zone"), choices=[("", ""), *((number, f"{number} · {name}") for number, name in ZONES)], required=False)
+    plate = forms.CharField(
+        label=_("Plate"), max_length=12, help_text=_("As it stands on the car; spaces don't matter.")
+    )
+    location = forms.ChoiceField(
+        label=_("Location"), choices=[("", "---------"), ("1", "Lot B"), ("2", "Rec Garage")]
+    )
+    zone = forms.ChoiceField(
+        label=_("Passport zone"),
+        choices=[("", ""), *((number, f"{number} · {name}") for number, name in ZONES)],
+        required=False,
+    )
     start = forms.DateTimeField(label=_("From"), widget=forms.DateTimeInput(attrs={"type": "datetime-local"}))
     note = forms.CharField(label=_("Note"), widget=forms.Textarea(attrs={"rows": 2}), required=False)
-    kind = forms.ChoiceField(label=_("Type"), choices=[("visitor", _("Visitor")), ("staff", _("Staff"))], widget=forms.RadioSelect)
+    kind = forms.ChoiceField(
+        label=_("Type"), choices=[("visitor", _("Visitor")), ("staff", _("Staff"))], widget=forms.RadioSelect
+    )
     confirm = forms.BooleanField(label=_("I have checked the plate on the car"))
 
     def clean_plate(self) -> str:
@@ -71,11 +137,30 @@ def sample_lines() -> Chart:
 def sample_steps() -> list[dict[str, Any]]:
     """A workflow with each state of a step."""
     return [
-        {"title": _("Ask for the integration"), "state": "done", "note": _("Asked on 2 Aug by Operator."), "hint": _("done 2 Aug")},
+        {
+            "title": _("Ask for the integration"),
+            "state": "done",
+            "note": _("Asked on 2 Aug by Operator."),
+            "hint": _("done 2 Aug"),
+        },
         {"title": _("Operator ID"), "state": "done"},
-        {"title": _("Map locations to zones"), "state": "current", "note": _("7 of 10 locations are mapped."), "href": "#"},
-        {"title": _("Test plate"), "state": "waiting", "note": _("Julka Dr.: TEST123 was sent to the enforcement team."), "hint": _("waits for enforcement, 1 h")},
-        {"title": _("Authorisation"), "state": "blocked", "note": _("Passport answered that this operator has not authorised Offstreet.")},
+        {
+            "title": _("Map locations to zones"),
+            "state": "current",
+            "note": _("7 of 10 locations are mapped."),
+            "href": "#",
+        },
+        {
+            "title": _("Test plate"),
+            "state": "waiting",
+            "note": _("Julka Dr.: TEST123 was sent to the enforcement team."),
+            "hint": _("waits for enforcement, 1 h"),
+        },
+        {
+            "title": _("Authorisation"),
+            "state": "blocked",
+            "note": _("Passport answered that this operator has not authorised Offstreet."),
+        },
         {"title": _("Go live"), "state": "todo"},
     ]
 
@@ -96,7 +181,9 @@ def styleguide(request: HttpRequest) -> HttpResponse:
         "form": form,
         "bars": sample_bars(),
         "lines": sample_lines(),
-        "no_bars": Chart(title="Nothing", labels=["a", "b"], ticks=["12:00", "18:00"], series=[Series("accepted", [0, 0])]),
+        "no_bars": Chart(
+            title="Nothing", labels=["a", "b"], ticks=["12:00", "18:00"], series=[Series("accepted", [0, 0])]
+        ),
         "steps": sample_steps(),
         "tones": list(TONE_ICONS),
         "states": sorted(STATES),

@@ -36,22 +36,33 @@ def described_by(field: BoundField, live: bool) -> str:
 
 @register.simple_tag
 def field(
-    bound: BoundField, label: str = "", help: str = "", search: bool = False, live: bool = False, css: str = "", **attrs: Any
+    bound: BoundField,
+    label: str = "",
+    help: str | None = None,
+    search: bool = False,
+    live: bool = False,
+    css: str = "",
+    **attrs: Any,
 ) -> SafeString:
     """Render one field of a form.
 
     `search` turns a select into the searching dropdown (`data_url="…"` for long lists); `live` adds an empty element
-    `<id>_live` that a page may fill while the reader types; other arguments become attributes of the control
+    `<id>_live` that a page may fill while the reader types; `help=""` leaves the form's own help out;
+    other arguments become attributes of the control
     (`placeholder="…"`, `data_url="…"` as `data-url`, `hx_get="…"` as `hx-get`).
     """
     widget = bound.field.widget
-    if help:
+    if help is not None:
         bound.help_text = help
     own = bound.id_for_label or bound.auto_id or bound.html_name
     is_group = isinstance(widget, widgets.RadioSelect | widgets.CheckboxSelectMultiple)
     classes = " ".join(part for part in (widget.attrs.get("class", ""), control_class(widget), css) if part)
     given: dict[str, Any] = {key.replace("_", "-"): value for key, value in attrs.items()}
     given["class"] = classes
+    if widget.attrs.get("placeholder") == bound.label:
+        given.setdefault(
+            "placeholder", False
+        )  # it would vanish on the first key, and the label says it already
     if described := described_by(bound, live):
         given["aria-describedby"] = described
     if bound.errors:

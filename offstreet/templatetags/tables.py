@@ -1,7 +1,8 @@
 """Lists: sort headers, filter bars and paging that keep their whole state in the address.
 
 What it decides: the query string is the list's state, so that a filtered list can be bookmarked, mailed and reloaded;
-htmx only saves the reload. `sort=plate` is ascending, `sort=-plate` descending; a change of sort or filter drops the page.
+htmx only saves the reload. `sort=plate` is ascending, `sort=-plate` descending; a change of sort or filter
+drops the page.
 """
 
 from typing import Any
@@ -20,7 +21,10 @@ PAGE_KEYS = ("page", "after", "before")
 
 
 def query_with(query: QueryDict, drop: tuple[str, ...] = (), **changes: Any) -> str:
-    """Return `query` as “?…” with `changes` made and `drop` left out; empty values leave too. “?” where nothing is left."""
+    """Return `query` as “?…” with `changes` made and `drop` left out; empty values leave too.
+
+    It is “?” where nothing is left, which as an address means this page without a query.
+    """
     changed = query.copy()
     for key in (*drop, *changes):
         changed.pop(key, None)
@@ -39,7 +43,12 @@ def query(context: template.Context, **changes: Any) -> str:
 
 @register.simple_tag(takes_context=True)
 def sort_header(
-    context: template.Context, label: str, key: str, default: str = "", target: str = "", numeric: bool = False
+    context: template.Context,
+    label: str,
+    key: str,
+    default: str = "",
+    target: str = "",
+    numeric: bool = False,
 ) -> SafeString:
     """Render a column's head as a link that sorts by it and turns round when it already does.
 
@@ -55,7 +64,12 @@ def sort_header(
         order, mark, following = "", "selector", key
     href = query_with(request.GET, drop=PAGE_KEYS, sort=following)
     swap = (
-        format_html(' hx-get="{}" hx-target="#{}" hx-select="#{}" hx-swap="outerHTML" hx-push-url="true"', href, target, target)
+        format_html(
+            ' hx-get="{}" hx-target="#{}" hx-select="#{}" hx-swap="outerHTML" hx-push-url="true"',
+            href,
+            target,
+            target,
+        )
         if target
         else ""
     )
@@ -71,7 +85,9 @@ def sort_header(
 
 
 @register.simple_block_tag(takes_context=True)
-def filter_bar(context: template.Context, content: str, target: str = "", label: str = "", keep: str = "sort") -> SafeString:
+def filter_bar(
+    context: template.Context, content: str, target: str = "", label: str = "", keep: str = "sort"
+) -> SafeString:
     """Render a list's filters as a GET form; the content holds the fields.
 
     With `target` (an element's id) htmx replaces that part while typing; without JavaScript there is a button. `keep`
@@ -82,7 +98,14 @@ def filter_bar(context: template.Context, content: str, target: str = "", label:
     narrowed = any(value and key not in (*keep.split(), *PAGE_KEYS) for key, value in request.GET.items())
     return render_to_string(
         "components/filter_bar.html",
-        {"body": content, "target": target, "label": label, "kept": kept, "narrowed": narrowed, "path": request.path},
+        {
+            "body": content,
+            "target": target,
+            "label": label,
+            "kept": kept,
+            "narrowed": narrowed,
+            "path": request.path,
+        },
     )
 
 

@@ -57,7 +57,10 @@ def zone_word(value: datetime, tz: Any = None) -> str:
 
 
 def duration_text(span: timedelta, parts: int = 1) -> str:
-    """Write a span as people do: “4 s”, “6 min”, “1 h”, “2 days”; `parts=2` gives “1 h 20 min”. Negative spans count as 0."""
+    """Write a span as people do: “4 s”, “6 min”, “1 h”, “2 days”; `parts=2` gives “1 h 20 min”.
+
+    A negative span counts as 0.
+    """
     seconds = max(0.0, span.total_seconds())
     if seconds < 1:
         return gettext("0 s") if seconds == 0 else gettext("%(n)s s") % {"n": f"{seconds:.1f}"}
@@ -68,7 +71,11 @@ def duration_text(span: timedelta, parts: int = 1) -> str:
         count, left = divmod(left, size)
         if count or shown:
             if count:
-                shown.append(ngettext("%(n)d day", "%(n)d days", count) % {"n": count} if unit == "day" else f"{count} {unit}")
+                shown.append(
+                    ngettext("%(n)d day", "%(n)d days", count) % {"n": count}
+                    if unit == "day"
+                    else f"{count} {unit}"
+                )
             parts -= 1
         if parts <= 0:
             break
@@ -91,7 +98,9 @@ def _tag(value: datetime, text: str, title: str) -> SafeString:
 
 
 @register.simple_tag
-def localtime(value: datetime | None, tz: Any = None, style: str = "full", milliseconds: bool = False) -> SafeString | str:
+def localtime(
+    value: datetime | None, tz: Any = None, style: str = "full", milliseconds: bool = False
+) -> SafeString | str:
     """Show a time at a location: `tz` is the location, a zone's name or a tzinfo; `style` is a key of `FORMATS`.
 
     Hovering shows UTC. `None` shows as a dash.
@@ -120,7 +129,9 @@ def bothtimes(value: datetime | None, tz: Any = None) -> SafeString | str:
         return NOTHING
     local, utc = _aware(value).astimezone(as_zone(tz)), value.astimezone(UTC)
     utc_part = date_format(utc, "H:i") if local.date() == utc.date() else date_format(utc, "j M, H:i")
-    return _tag(value, f"{date_format(local, FORMATS['full'])} {local.tzname()} ({utc_part} UTC)", utc_text(value))
+    return _tag(
+        value, f"{date_format(local, FORMATS['full'])} {local.tzname()} ({utc_part} UTC)", utc_text(value)
+    )
 
 
 @register.simple_tag

@@ -6,11 +6,11 @@ Invariant: every state has a word, an icon and a tone, and a tone never stands a
 is a mistake of the page and raises `ValueError`, so that a test meets it and no reader does.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
-from xml.etree import ElementTree
 
 from django import template
 from django.conf import settings
@@ -18,6 +18,7 @@ from django.template.loader import render_to_string
 from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 register = template.Library()
@@ -40,7 +41,7 @@ class State(NamedTuple):
     word: Any
 
 
-# The states that several pages show, so that each looks the same everywhere. Keys are what the models store.
+# The states that several pages show, so that each looks the same everywhere.
 STATES: dict[str, State] = {
     # a registration
     "accepted": State("success", "check", _("accepted")),
@@ -78,9 +79,7 @@ STATES: dict[str, State] = {
 def icon_names() -> frozenset[str]:
     """Return the names of the icons in the sprite."""
     sprite = Path(settings.BASE_DIR) / "static" / SPRITE
-    return frozenset(
-        symbol.attrib["id"] for symbol in ElementTree.parse(sprite).getroot() if "id" in symbol.attrib
-    )
+    return frozenset(re.findall(r'<symbol id="([^"]+)"', sprite.read_text(encoding="utf-8")))
 
 
 def check_tone(tone: str) -> str:
@@ -98,10 +97,14 @@ def icon(name: str, size: str = "", label: str = "", spin: bool = False) -> Safe
     "small", "large" or empty. Raise `ValueError` for a name that the sprite does not have.
     """
     if name not in icon_names():
-        raise ValueError(f"The sprite has no icon “{name}”; see templates/components/README.md for adding one.")
+        raise ValueError(
+            f"The sprite has no icon “{name}”; see templates/components/README.md for adding one."
+        )
     classes = "os-icon" + (f" os-icon--{size}" if size else "") + (" os-spin" if spin else "")
     hint = format_html('role="img" aria-label="{}"', label) if label else SafeString('aria-hidden="true"')
-    return format_html('<svg class="{}" {}><use href="{}#{}"></use></svg>', classes, hint, static(SPRITE), name)
+    return format_html(
+        '<svg class="{}" {}><use href="{}#{}"></use></svg>', classes, hint, static(SPRITE), name
+    )
 
 
 def _stripped(content: str) -> SafeString:
@@ -130,22 +133,37 @@ def state(key: str, word: str = "") -> SafeString:
 
 
 @register.simple_block_tag
-def page_header(content: str, title: str, subtitle: str = "", back_url: str = "", back: str = "") -> SafeString:
+def page_header(
+    content: str, title: str, subtitle: str = "", back_url: str = "", back: str = ""
+) -> SafeString:
     """Render the page's heading; the content holds the actions (buttons), at most one of them primary."""
     return _component(
-        "page_header", title=title, subtitle=subtitle, back_url=back_url, back=back, actions=_stripped(content)
+        "page_header",
+        title=title,
+        subtitle=subtitle,
+        back_url=back_url,
+        back=back,
+        actions=_stripped(content),
     )
 
 
 @register.simple_block_tag
 def answer(
-    content: str, tone: str, sentence: str, detail: str = "", icon: str = "", small: bool = False, live: bool = False
+    content: str,
+    tone: str,
+    sentence: str,
+    detail: str = "",
+    icon: str = "",
+    small: bool = False,
+    live: bool = False,
 ) -> SafeString:
     """Render the answer to the page's question: one sentence, a detail, and in the content what to do about it.
 
     `live` makes screen readers announce a change, for an answer that updates itself.
     """
-    default = {"success": "check", "danger": "alert-circle", "neutral": "info-circle"}.get(tone, TONE_ICONS.get(tone, ""))
+    default = {"success": "check", "danger": "alert-circle", "neutral": "info-circle"}.get(
+        tone, TONE_ICONS.get(tone, "")
+    )
     return _component(
         "answer",
         tone=check_tone(tone),
@@ -160,10 +178,18 @@ def answer(
 
 @register.simple_block_tag
 def card(
-    content: str, title: str = "", hint: str = "", id: str = "", flush: bool = False, tools: str = "", foot: str = ""
+    content: str,
+    title: str = "",
+    hint: str = "",
+    id: str = "",
+    flush: bool = False,
+    tools: str = "",
+    foot: str = "",
 ) -> SafeString:
     """Render a card. `flush` leaves out the inner space (tables, lists); `tools` and `foot` are ready HTML."""
-    return _component("card", title=title, hint=hint, id=id, flush=flush, tools=tools, foot=foot, body=content)
+    return _component(
+        "card", title=title, hint=hint, id=id, flush=flush, tools=tools, foot=foot, body=content
+    )
 
 
 @register.simple_tag
@@ -179,10 +205,17 @@ def empty_state(content: str, title: str, text: str = "", icon: str = "info-circ
 
 
 @register.simple_block_tag
-def timeline_item(content: str, title: str, tone: str = "neutral", icon: str = "", when: Any = "") -> SafeString:
+def timeline_item(
+    content: str, title: str, tone: str = "neutral", icon: str = "", when: Any = ""
+) -> SafeString:
     """Render one thing that happened; wrap them in `<ol class="os-timeline">`. `when` is a time tag's result."""
     return _component(
-        "timeline_item", title=title, tone=check_tone(tone), icon=icon or TONE_ICONS[tone], when=when, body=content
+        "timeline_item",
+        title=title,
+        tone=check_tone(tone),
+        icon=icon or TONE_ICONS[tone],
+        when=when,
+        body=content,
     )
 
 
@@ -205,7 +238,9 @@ def stepper(steps: Iterable[Mapping[str, Any]]) -> SafeString:
     shown = []
     for number, step in enumerate(steps, 1):
         if step["state"] not in STEP_STATES:
-            raise ValueError(f"“{step['state']}” is no state of a step; choose one of {', '.join(STEP_STATES)}.")
+            raise ValueError(
+                f"“{step['state']}” is no state of a step; choose one of {', '.join(STEP_STATES)}."
+            )
         mark, word = STEP_STATES[step["state"]]
         shown.append({**step, "number": number, "icon": mark, "word": step.get("hint") or word})
     return _component("stepper", steps=shown)
@@ -219,7 +254,7 @@ def definition(content: str, term: str) -> SafeString:
 
 @register.simple_block_tag
 def dialog(content: str, id: str, title: str, foot: str = "") -> SafeString:
-    """Render a native dialog. A link with `data-dialog="<id>"` opens it; without JavaScript the link goes to its href."""
+    """Render a native dialog, opened by a link with `data-dialog="<id>"`; without JavaScript that goes to its href."""
     return _component("dialog", id=id, title=title, foot=foot, body=content)
 
 
@@ -227,11 +262,22 @@ def dialog(content: str, id: str, title: str, foot: str = "") -> SafeString:
 def toast(content: str, tone: str = "success", text: str = "", seconds: int = 0) -> SafeString:
     """Render one toast; the content may hold an action such as “Undo”. It stays until closed, or `seconds` seconds."""
     return _component(
-        "toast", tone=check_tone(tone), icon=TONE_ICONS[tone], text=text, seconds=seconds, action=_stripped(content)
+        "toast",
+        tone=check_tone(tone),
+        icon=TONE_ICONS[tone],
+        text=text,
+        seconds=seconds,
+        action=_stripped(content),
     )
 
 
-MESSAGE_TONES = {"debug": "neutral", "info": "info", "success": "success", "warning": "warning", "error": "danger"}
+MESSAGE_TONES = {
+    "debug": "neutral",
+    "info": "info",
+    "success": "success",
+    "warning": "warning",
+    "error": "danger",
+}
 
 
 @register.inclusion_tag("components/toasts.html", takes_context=True)
@@ -241,7 +287,14 @@ def toasts(context: template.Context, oob: bool = False) -> dict[str, Any]:
     for message in context.get("messages") or ():
         tone = MESSAGE_TONES.get(message.level_tag, "info")
         # What went wrong stays until it is closed; what went well may leave by itself.
-        shown.append({"text": message, "tone": tone, "icon": TONE_ICONS[tone], "seconds": 8 if tone == "success" else 0})
+        shown.append(
+            {
+                "text": message,
+                "tone": tone,
+                "icon": TONE_ICONS[tone],
+                "seconds": 8 if tone == "success" else 0,
+            }
+        )
     return {"toasts": shown, "oob": oob}
 
 
@@ -249,7 +302,15 @@ def toasts(context: template.Context, oob: bool = False) -> dict[str, Any]:
 def progress(value: int, total: int, label: str, note: str = "", id: str = "progress") -> SafeString:
     """Render how far a long piece of work is: `value` of `total`."""
     percent = 0 if total <= 0 else min(100, int(100 * value / total))
-    return _component("progress", value=min(value, total), total=max(total, 1), percent=percent, label=label, note=note, id=id)
+    return _component(
+        "progress",
+        value=min(value, total),
+        total=max(total, 1),
+        percent=percent,
+        label=label,
+        note=note,
+        id=id,
+    )
 
 
 @register.simple_tag
@@ -269,5 +330,38 @@ def plate(value: str, state: str = "", sign: bool = False) -> SafeString:
     """Render a plate as it was typed, in a typeface that tells O from 0; `sign` makes it as big as on a car."""
     classes = "os-plate os-plate--sign" if sign else "os-plate"
     if state:
-        return format_html('<span class="{}">{}<span class="os-plate__state">{}</span></span>', classes, value, state)
+        return format_html(
+            '<span class="{}">{}<span class="os-plate__state">{}</span></span>', classes, value, state
+        )
     return format_html('<span class="{}">{}</span>', classes, value)
+
+
+_BROWSERS = (
+    ("Edg/", "Edge"),
+    ("OPR/", "Opera"),
+    ("Firefox/", "Firefox"),
+    ("Chrome/", "Chrome"),
+    ("Safari/", "Safari"),
+)
+_SYSTEMS = (
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Android", "Android"),
+    ("Windows", "Windows"),
+    ("Mac OS", "Mac"),
+    ("CrOS", "ChromeOS"),
+    ("Linux", "Linux"),
+)
+
+
+@register.filter
+def browser(user_agent: str) -> str:
+    """Name a browser as people do (“Chrome on Windows”); what it does not know is shown as it came, shortened.
+
+    The order matters: Edge and Opera say that they are Chrome, and Chrome says that it is Safari.
+    """
+    name = next((name for sign, name in _BROWSERS if sign in user_agent), "")
+    system = next((name for sign, name in _SYSTEMS if sign in user_agent), "")
+    if name and system:
+        return gettext("%(browser)s on %(system)s") % {"browser": name, "system": system}
+    return name or user_agent[:60] or gettext("unknown")
