@@ -1,8 +1,8 @@
 """The life of a connection: connect, test, go live, pause, resume, end.
 
 Each step checks whether it may be taken, writes who took it, when and why, tells the tracking ticket, and sets going
-what follows, all in one transaction. Taking a step that has been taken already changes nothing, so scripts may be run again.
-Steps raise `ValidationError` with one sentence where they may not be taken.
+what follows, all in one transaction. Taking a step that has been taken already changes nothing, so scripts may be run
+again. Steps raise `ValidationError` with one sentence where they may not be taken.
 
 What is never done: real registrations are not pushed before *live*; an account is never exchanged under registrations
 that it still holds, since nobody could withdraw them any more.
