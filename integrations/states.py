@@ -123,22 +123,18 @@ def _ended(
 ) -> PushState:
     """Say what became of a permit that is cancelled or over."""
     since = permit.cancelled_at or permit.end
-    there = registration is not None and (registration.observed is not None or registration.intent is not None)
-    if registration is None or (not there and registration.accepted_at is None):
+    # A row that had nothing to send is settled as well; only a session that was ever begun means that something went out.
+    if registration is None or (registration.sessions == 0 and registration.observed is None):
         return PushState("not_sent", _("ended"), "neutral", "circle-dashed", _("nothing was sent"), since=since)
-    clock = say_clock(registration.marked_at, permit.location.tz, now)
-    if registration.state == Registration.State.DUE and there:
-        if connection is None:
-            return PushState("withdrawing", _("withdrawing"), "warning", "clock", since=registration.marked_at)
+    tz = permit.location.tz
+    if registration.state == Registration.State.DUE and connection is not None:
         return _on_its_way(permit, registration, connection, now, breaker)
     if registration.observed is None:
         at = registration.accepted_at or registration.marked_at
-        clock = say_clock(at, permit.location.tz, now)
-        return PushState(
-            "withdrawn", _("withdrawn %(time)s") % {"time": clock}, "neutral", "circle", since=at
-        )
-    clock = say_clock(registration.observed_until or permit.end, permit.location.tz, now)
-    reason = _("%(vendor)s had it until %(time)s") % {"vendor": vendor_label(connection), "time": clock}
+        word = _("withdrawn %(time)s") % {"time": say_clock(at, tz, now)}
+        return PushState("withdrawn", word, "neutral", "circle", since=at)
+    until = say_clock(registration.observed_until or permit.end, tz, now)
+    reason = _("%(vendor)s had it until %(time)s") % {"vendor": vendor_label(connection), "time": until}
     return PushState("expired", _("ended"), "neutral", "circle", reason, since=since)
 
 

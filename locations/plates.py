@@ -4,6 +4,7 @@ Normalising is upper case and leaving out blanks, hyphens and dots, nothing more
 cameras and people confuse are only ever *pointed out* (`looks_like`), never rewritten.
 """
 
+import itertools
 import re
 import unicodedata
 
@@ -15,6 +16,8 @@ _LEFT_OUT = re.compile(r"[\s.\-\u2010-\u2015\u00ad]+")
 _ALLOWED = re.compile(rf"[A-Z0-9]{{1,{MAX_PLATE_CHARS}}}")
 # Pairs that officers and cameras mistake for one another; each class folds to one sign for comparison.
 _LOOK_ALIKE = str.maketrans({"O": "0", "I": "1", "B": "8", "S": "5"})
+_TWINS = {"O": "0", "0": "O", "I": "1", "1": "I", "B": "8", "8": "B", "S": "5", "5": "S"}
+MAX_CONFUSABLE = 8
 
 
 def normalise_plate(typed: str) -> str:
@@ -50,3 +53,19 @@ def look_alike_key(plate: str) -> str:
 def looks_like(one: str, other: str) -> bool:
     """Whether two different normalised plates could be taken for one another."""
     return one != other and look_alike_key(one) == look_alike_key(other)
+
+
+def look_alikes(plate: str) -> list[str]:
+    """Return all other plates that differ from a normalised one only by O/0, I/1, B/8 or S/5.
+
+    With more than `MAX_CONFUSABLE` such signs only the first ones are varied: 2 ** 8 plates are enough for one query.
+    """
+    places = [place for place, sign in enumerate(plate) if sign in _TWINS][:MAX_CONFUSABLE]
+    found = []
+    for choice in itertools.product((False, True), repeat=len(places)):
+        signs = list(plate)
+        for place, swap in zip(places, choice, strict=True):
+            if swap:
+                signs[place] = _TWINS[signs[place]]
+        found.append("".join(signs))
+    return [other for other in found if other != plate]

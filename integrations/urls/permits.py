@@ -1,5 +1,19 @@
-"""Addresses of a company's permits."""
+"""Addresses of a company's permits and of "Is it valid?", below `/c/<company>/`. No address holds a plate."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from integrations.views import permits, validity
+
+urlpatterns = [
+    path("permits/", permits.permit_list, name="permits"),
+    path("permits/add/", permits.permit_add, name="permit_add"),
+    path("permits/hints/", permits.permit_hints, name="permit_hints"),
+    path("permits/states/", permits.permit_states, name="permit_states"),
+    path("permits/cancel/", permits.permits_cancel, name="permits_cancel"),
+    path("permits/<int:pk>/", permits.permit_page, name="permit"),
+    path("permits/<int:pk>/change/", permits.permit_change, name="permit_change"),
+    path("permits/<int:pk>/cancel/", permits.permit_cancel, name="permit_cancel"),
+    path("permits/<int:pk>/reinstate/", permits.permit_reinstate, name="permit_reinstate"),
+    path("permits/<int:pk>/check/", permits.permit_check, name="permit_check"),
+    path("valid/", validity.validity, name="validity"),
+]

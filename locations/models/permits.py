@@ -48,15 +48,21 @@ class PermitQuerySet(models.QuerySet["Permit"]):
         """Those that are current at `at` or begin later."""
         return self.filter(status=Permit.Status.ACTIVE, end__gt=at)
 
-    def search(self, text: str) -> Self:
-        """Those whose plate (however it is written), unit or external id begins with `text`."""
+    def search_branches(self, text: str) -> list[Self]:
+        """Those whose plate (however it is written), unit or external id begins with `text`, as one set for each.
+
+        They are kept apart so that each uses its own index; their union is the result. An empty text narrows nothing.
+        """
         text = text.strip()
         if not text:
-            return self
-        found = Q(unit__istartswith=text) | Q(external_id__istartswith=text)
+            return [self]
+        branches = [
+            self.exclude(unit="").filter(unit__istartswith=text),
+            self.exclude(external_id="").filter(external_id__istartswith=text),
+        ]
         if plate := normalise_plate(text):
-            found |= Q(plate__startswith=plate)
-        return self.filter(found)
+            branches.insert(0, self.filter(plate__startswith=plate))
+        return branches
 
     def delete(self) -> tuple[int, dict[str, int]]:
         """Refuse: see `NeverDeleted`."""

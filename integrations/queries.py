@@ -1,0 +1,253 @@
+"""Reads that join permits with their delivery: lists over a million rows and what a page of permits needs in words.
+
+What it decides about speed:
+- Paging is by key (`after`/`before` an id), and nothing is counted: page 10,000 costs what page 1 costs.
+- A search or a push state that means one thing *or* another is asked branch by branch, each with an index of its own, and
+  the newest of each are merged. One query with OR would walk the whole company where few rows match.
+- What a page of permits needs beside itself is fetched for all of its rows at once (`push_states`), so the number of
+  queries does not grow with rows.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from django.db import connection as db
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from integrations.models import Breaker, Connection, Registration, ZoneMapping
+from integrations.states import PushState, push_state
+from locations.models import Company, Location, Permit, PermitQuerySet
+
+PAGE_ROWS = 50
+MAX_TYPES = 60
+
+When = Literal["", "current", "coming", "ended", "cancelled"]
+PushFilter = Literal["", "waiting", "accepted", "refused", "unprotected"]
+
+
+@dataclass(frozen=True, slots=True)
+class PermitFilters:
+    """What a list of permits is narrowed to; empty values narrow nothing. `tests` shows test plates too."""
+
+    q: str = ""
+    location: int | None = None
+    subdivision: str = ""
+    when: When = ""
+    push: PushFilter = ""
+    type: str = ""
+    tests: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A permit with all that says what became of it."""
+
+    permit: Permit
+    state: PushState
+    registration: Registration | None = None
+    mapping: ZoneMapping | None = None
+    connection: Connection | None = None
+
+
+@dataclass(slots=True)
+class PermitPage:
+    """One page of permits, newest first; `newer`/`older` are ids to page by, or None where the list ends."""
+
+    rows: list[Delivery] = field(default_factory=list)
+    newer: int | None = None
+    older: int | None = None
+
+
+def breaker_keys(connection: Connection) -> tuple[str, str]:
+    """Return the keys of the breakers that hold a connection back: its own, and the vendor's host."""
+    return f"c:{connection.pk}", f"h:{connection.vendor}"
+
+
+def pick_breaker(breakers: dict[str, Breaker], connection: Connection, now: datetime) -> Breaker | None:
+    """Return the breaker that holds the connection back at `now`; one that people must mend goes first."""
+    holding = [
+        found
+        for key in breaker_keys(connection)
+        if (found := breakers.get(key)) and (found.stopped or (found.open_until and found.open_until > now))
+    ]
+    return min(holding, key=lambda found: not found.stopped, default=None)
+
+
+def pick_registration(
+    registrations: Sequence[Registration], connection: Connection | None
+) -> Registration | None:
+    """Return the registration that tells a permit's state: the one on the mapped connection.
+
+    Without it, one that is still to be brought in line (somewhere else), else the latest.
+    """
+    for registration in registrations:
+        if connection is not None and registration.connection_id == connection.pk:
+            return registration
+    open_ones = [found for found in registrations if found.state != Registration.State.DONE]
+    return max(open_ones or registrations, key=lambda found: found.marked_at, default=None)
+
+
+def deliveries(permits: Sequence[Permit], now: datetime) -> list[Delivery]:
+    """Return the permits with their delivery in words, by three queries however many they are.
+
+    `permit.location` must be loaded, or each costs a query.
+    """
+    by_permit: dict[int, list[Registration]] = {}
+    for row in Registration.objects.filter(permit__in=[permit.pk for permit in permits]).select_related(
+        "connection"
+    ):
+        by_permit.setdefault(row.permit_id, []).append(row)
+    mappings = {
+        mapping.location_id: mapping
+        for mapping in ZoneMapping.objects.filter(
+            location__in={permit.location_id for permit in permits}
+        ).select_related("zone__connection")
+    }
+    picked: list[tuple[Permit, Registration | None, ZoneMapping | None, Connection | None]] = []
+    for permit in permits:
+        mapping = mappings.get(permit.location_id)
+        mapped = mapping.zone.connection if mapping else None
+        registration = pick_registration(by_permit.get(permit.pk, []), mapped)
+        picked.append((permit, registration, mapping, mapped or (registration.connection if registration else None)))
+    keys = {key for _, _, _, connection in picked if connection for key in breaker_keys(connection)}
+    breakers = {breaker.key: breaker for breaker in Breaker.objects.filter(key__in=keys)} if keys else {}
+    return [
+        Delivery(
+            permit=permit,
+            state=push_state(
+                permit,
+                registration,
+                mapping,
+                connection,
+                now,
+                pick_breaker(breakers, connection, now) if connection else None,
+            ),
+            registration=registration,
+            mapping=mapping,
+            connection=connection,
+        )
+        for permit, registration, mapping, connection in picked
+    ]
+
+
+def delivery_of(permit: Permit, now: datetime) -> Delivery:
+    """Return one permit with its delivery in words."""
+    return deliveries([permit], now)[0]
+
+
+def narrowed(company: Company, filters: PermitFilters, now: datetime) -> list[PermitQuerySet]:
+    """Return the querysets whose union is what the filters ask for; each can use an index."""
+    permits = Permit.objects.filter(company=company)
+    if not filters.tests:
+        permits = permits.real()
+    if filters.location is not None:
+        permits = permits.filter(location=filters.location)
+    if filters.subdivision:
+        permits = permits.filter(subdivision=filters.subdivision)
+    if filters.type:
+        permits = permits.exclude(type="").filter(type=filters.type)
+    if filters.when:
+        permits = _when(permits, filters.when, now)
+    branches = _pushed(permits, company, filters.push, now) if filters.push else [permits]
+    return [found for branch in branches for found in branch.search_branches(filters.q)]
+
+
+def _when(permits: PermitQuerySet, when: When, now: datetime) -> PermitQuerySet:
+    if when == "current":
+        return permits.current(now)
+    if when == "coming":
+        return permits.coming(now)
+    if when == "cancelled":
+        return permits.filter(status=Permit.Status.CANCELLED)
+    return permits.ended(now)
+
+
+def _pushed(permits: PermitQuerySet, company: Company, push: PushFilter, now: datetime) -> list[PermitQuerySet]:
+    """Return the branches for one push state."""
+    connections = list(Connection.objects.filter(company=company).values_list("pk", flat=True))
+    here = Registration.objects.filter(permit=OuterRef("pk"), connection__in=connections)
+    unmapped = permits.not_ended(now).filter(
+        location__in=list(
+            Location.objects.filter(company=company, zone_mapping=None).values_list("pk", flat=True)
+        )
+    )
+    if push == "refused":
+        return [permits.filter(Exists(here.refused()))]
+    if push == "accepted":
+        return [permits.filter(Exists(here.filter(state=Registration.State.DONE, observed_until__isnull=False)))]
+    if push == "waiting":
+        return [permits.filter(Exists(here.due())), unmapped]
+    # Not protected: the window has begun, and what Passport accepted is not what it should have.
+    behind = here.exclude(state=Registration.State.DONE)
+    return [permits.current(now).filter(Exists(behind)), unmapped.current(now)]
+
+
+def list_permits(
+    company: Company,
+    filters: PermitFilters,
+    *,
+    now: datetime,
+    older_than: int | None = None,
+    newer_than: int | None = None,
+    rows: int = PAGE_ROWS,
+) -> PermitPage:
+    """Return one page, newest first. `older_than`/`newer_than` are ids; without them it is the first page."""
+    branches = narrowed(company, filters, now)
+    upwards = newer_than is not None
+    if newer_than is not None:
+        branches = [branch.filter(pk__gt=newer_than) for branch in branches]
+    elif older_than is not None:
+        branches = [branch.filter(pk__lt=older_than) for branch in branches]
+    order = "pk" if upwards else "-pk"
+    found = {pk for branch in branches for pk in branch.order_by(order).values_list("pk", flat=True)[: rows + 1]}
+    ids = sorted(found, reverse=not upwards)
+    more, ids = len(ids) > rows, sorted(ids[:rows], reverse=True)
+    page = PermitPage(rows=deliveries(_in_order(ids), now))
+    if ids:
+        page.older = ids[-1] if (upwards or more) else None
+        page.newer = ids[0] if (more if upwards else older_than is not None) else None
+    return page
+
+
+def _in_order(ids: Collection[int]) -> list[Permit]:
+    found = Permit.objects.select_related("location").in_bulk(ids)
+    return [found[pk] for pk in ids if pk in found]
+
+
+def permit_types(company: Company) -> list[str]:
+    """Return the types that a company's permits have, in order, at most `MAX_TYPES`.
+
+    Each type costs one step through the index (a "loose index scan"), however many permits have it.
+    """
+    table, no_more = db.ops.quote_name(Permit._meta.db_table), MAX_TYPES
+    sql = f"""
+        WITH RECURSIVE kinds(kind, n) AS (
+            SELECT (SELECT MIN(type) FROM {table} WHERE company_id = %s AND type <> ''), 1
+            UNION ALL
+            SELECT (SELECT MIN(type) FROM {table} WHERE company_id = %s AND type <> '' AND type > kind), n + 1
+            FROM kinds WHERE kind IS NOT NULL AND n < %s
+        )
+        SELECT kind FROM kinds WHERE kind IS NOT NULL
+    """  # noqa: S608 - the table's name is the model's own
+    with db.cursor() as cursor:
+        cursor.execute(sql, [company.pk, company.pk, no_more])
+        return [row[0] for row in cursor.fetchall()]
+
+
+def current_at(location: Location, plate: str, subdivision: str, now: datetime) -> QuerySet[Permit]:
+    """Return the current permits of a plate at a location; an empty `subdivision` means any."""
+    same = Permit.objects.filter(company=location.company_id, plate=plate, location=location).real().current(now)
+    return same.filter(subdivision=subdivision) if subdivision else same
+
+
+def look_alikes(company: Company, plates: Iterable[str], now: datetime) -> QuerySet[Permit]:
+    """Return the permits (current or coming) of these plates in a company."""
+    return (
+        Permit.objects.filter(Q(company=company), plate__in=list(plates))
+        .real()
+        .not_ended(now)
+        .select_related("location")
+        .order_by("plate", "-pk")
+    )

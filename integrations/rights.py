@@ -1,0 +1,100 @@
+"""Asking the vendor what enforcement sees of one permit, now.
+
+`compare` is pure and says whether what is listed is what was accepted. `look_up` asks (never inside a transaction: the
+vendor may take seconds) and notes what was seen.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from integrations.errors import DeliveryError
+from integrations.models import Registration, Zone
+from integrations.queries import Delivery
+from integrations.states import vendor_label
+from integrations.vendors import RightSeen, get_vendor
+
+
+@dataclass(frozen=True, slots=True)
+class RightLine:
+    """One parking right, with the zone's number where it is one of ours, and whether it is this permit's session."""
+
+    right: RightSeen
+    zone: str
+    ours: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the vendor answered; `trouble` is set where it gave no answer."""
+
+    asked_at: datetime
+    tone: str
+    sentence: str
+    rights: Sequence[RightLine] = ()
+    trouble: str = ""
+    remedy: str = ""
+
+
+def ours(right: RightSeen, registration: Registration) -> bool:
+    """Whether a right is this registration's session: by its reference, or where that is missing by plate, state and zone.
+
+    Contract, "Reading back": matching by `reference_id` is assumed.
+    """
+    held = registration.observed or {}
+    if right.reference:
+        return right.reference == held.get("session_id")
+    same_state = not right.subdivision or right.subdivision.endswith(str(held.get("subdivision", "")).split("-")[-1])
+    return bool(held) and right.plate == held.get("plate") and right.zone_id == held.get("zone_id") and same_state
+
+
+def compare(delivery: Delivery, rights: Sequence[RightSeen], zones: dict[str, str], now: datetime) -> Held:
+    """Say whether the listed rights are what they should be; pure. `zones` are numbers by the vendor's id."""
+    registration, permit = delivery.registration, delivery.permit
+    lines = [
+        RightLine(right, zones.get(right.zone_id, right.zone_id), registration is not None and ours(right, registration))
+        for right in rights
+    ]
+    words = {"vendor": vendor_label(delivery.connection), "plate": permit.plate_typed}
+    mine = [line for line in lines if line.ours]
+    wanted = permit.is_current(now)
+    if mine:
+        words["zone"] = mine[0].zone
+        sentence = _("%(vendor)s lists this permit in zone %(zone)s now.") % words
+        return Held(now, "success" if wanted or permit.start > now else "warning", sentence, lines)
+    if lines:
+        sentence = _("%(vendor)s lists this plate, but not for this permit.") % words
+        return Held(now, "warning" if wanted else "info", sentence, lines)
+    sentence = _("%(vendor)s lists no parking right for this plate now.") % words
+    return Held(now, "warning" if wanted else "neutral", sentence, lines)
+
+
+def look_up(delivery: Delivery) -> Held:
+    """Ask the vendor for the plate's rights and note on the registration when they were seen.
+
+    Takes up to the client's time-out; must not run inside a transaction. Trouble is part of the answer, never raised.
+    """
+    now = timezone.now()
+    connection, permit = delivery.connection, delivery.permit
+    if connection is None or not connection.operator_id:
+        trouble = _("There is no account to ask yet.")
+        return Held(now, "neutral", trouble, trouble=trouble, remedy=_("The set-up asks for the operator ID."))
+    vendor = get_vendor(connection.vendor)
+    try:
+        rights = vendor.fetch_rights(connection.operator_id, plate=permit.plate)
+    except DeliveryError as error:
+        return Held(now, "danger", error.sentence, trouble=error.sentence, remedy=error.remedy)
+    now = timezone.now()
+    zones = dict(
+        Zone.objects.filter(connection=connection, remote_id__in={right.zone_id for right in rights}).values_list(
+            "remote_id", "number"
+        )
+    )
+    held = compare(delivery, rights, zones, now)
+    if delivery.registration is not None:
+        seen = {"seen_at": now} if any(line.ours for line in held.rights) else {}
+        Registration.objects.filter(pk=delivery.registration.pk).update(checked_at=now, **seen)
+    return held

@@ -1,0 +1,357 @@
+"""A company's permits: list, add, change, cancel with undo, and the page that proves delivery."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_GET, require_POST, require_safe
+
+from integrations.evidence import gather, headline, timeline
+from integrations.forms.permits import PermitFilterForm, PermitForm
+from integrations.queries import PAGE_ROWS, Delivery, deliveries, delivery_of, list_permits, permit_types
+from integrations.rights import Held, look_up
+from locations.access import CompanyRequest, company_view, may
+from locations.models import Location, Permit, Role
+from locations.regions import region_label
+from locations.services import cancel_permit, cancel_permits, change_permit, register_permit, reinstate_permit
+
+# A cancellation can be taken back for ten seconds; the rest is for the way of the click.
+UNDO_S = 10
+UNDO_GRACE_S = 5
+HTMX_STOP_POLLING = 286
+_UNDO_KEY = "undo_cancel"
+
+
+def _permit(request: CompanyRequest, pk: int) -> Permit:
+    """Return one permit of the company, or raise 404."""
+    permit = (
+        Permit.objects.select_related("location", "created_by", "updated_by")
+        .filter(company=request.company, pk=pk)
+        .first()
+    )
+    if permit is None:
+        raise Http404
+    return permit
+
+
+def _may_write(request: CompanyRequest) -> bool:
+    return may(request.membership_role, Role.OPERATOR)
+
+
+def _id(text: str | None) -> int | None:
+    """Read an id from an address; what is none counts as absent."""
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) <= 18 else None
+
+
+def _ids(texts: Sequence[str]) -> list[int]:
+    return [pk for text in texts if (pk := _id(text)) is not None]
+
+
+# --- The list ------------------------------------------------------------------------------------------------------
+
+
+@company_view(Role.VIEWER)
+@require_safe
+def permit_list(request: CompanyRequest) -> HttpResponse:
+    """Show a page of permits, newest first; filters and place are kept in the address."""
+    now = timezone.now()
+    form = PermitFilterForm(request.GET, company=request.company, types=permit_types(request.company))
+    filters = form.filters()
+    page = list_permits(
+        request.company,
+        filters,
+        now=now,
+        older_than=_id(request.GET.get("after")),
+        newer_than=_id(request.GET.get("before")),
+    )
+    return render(
+        request,
+        "integrations/permits.html",
+        {
+            "now": now,
+            "form": form,
+            "page": page,
+            "narrowed": any(request.GET.get(name) for name in form.fields),
+            "may_write": _may_write(request),
+            "polled": [row.permit.pk for row in page.rows if row.state.moving],
+            "older": _paged(request, after=page.older),
+            "newer": _paged(request, before=page.newer),
+            "summary": _summary(len(page.rows), alone=page.older is None and page.newer is None),
+            "undo": _undo(request, now),
+        },
+    )
+
+
+def _paged(request: CompanyRequest, **place: int | None) -> str:
+    """Return the address of a neighbouring page, or an empty text where there is none."""
+    if not any(place.values()):
+        return ""
+    query = request.GET.copy()
+    for key in ("after", "before"):
+        query.pop(key, None)
+    for key, value in place.items():
+        query[key] = str(value)
+    return f"{request.path}?{query.urlencode()}"
+
+
+def _summary(shown: int, *, alone: bool) -> str:
+    if not shown:
+        return ""
+    if alone:
+        return ngettext("%(n)d permit", "%(n)d permits", shown) % {"n": shown}
+    return _("%(n)d permits a page, newest first") % {"n": PAGE_ROWS}
+
+
+@company_view(Role.VIEWER)
+@require_GET
+def permit_states(request: CompanyRequest) -> HttpResponse:
+    """Answer a list's poll: the states of the permits that were still moving; 286 once none is."""
+    ids = _ids(request.GET.getlist("id"))[:PAGE_ROWS]
+    permits = list(Permit.objects.select_related("location").filter(company=request.company, pk__in=ids))
+    rows = deliveries(permits, timezone.now())
+    response = render(request, "integrations/permit_states.html", {"rows": rows})
+    if not any(row.state.moving for row in rows):
+        response.status_code = HTMX_STOP_POLLING
+    return response
+
+
+# --- One permit ----------------------------------------------------------------------------------------------------
+
+
+@company_view(Role.VIEWER)
+@require_safe
+def permit_page(request: CompanyRequest, pk: int) -> HttpResponse:
+    """Show a permit with its proof of delivery."""
+    return _permit_page(request, _permit(request, pk))
+
+
+def _permit_page(request: CompanyRequest, permit: Permit, held: Held | None = None) -> HttpResponse:
+    now = timezone.now()
+    delivery = delivery_of(permit, now)
+    return render(
+        request,
+        "integrations/permit.html",
+        {
+            "now": now,
+            "permit": permit,
+            "delivery": delivery,
+            "state": delivery.state,
+            "headline": headline(delivery, now),
+            "timeline": timeline(permit, gather(permit)),
+            "held": held,
+            "phase": phase(permit, now),
+            "region": region_label(permit.subdivision),
+            "may_write": _may_write(request),
+            "open": permit.status == Permit.Status.ACTIVE and permit.end > now,
+            "undo": _undo(request, now, permit.pk),
+        },
+    )
+
+
+def phase(permit: Permit, now: datetime) -> str:
+    """Return the key of the badge that says where a permit stands in time."""
+    if permit.status == Permit.Status.CANCELLED:
+        return "cancelled"
+    if permit.end <= now:
+        return "ended"
+    return "current" if permit.start <= now else "coming"
+
+
+@company_view(Role.VIEWER)
+@require_POST
+def permit_check(request: CompanyRequest, pk: int) -> HttpResponse:
+    """Ask what the vendor holds now, and show it: as a fragment to htmx, else on the whole page."""
+    permit = _permit(request, pk)
+    held = look_up(delivery_of(permit, timezone.now()))
+    if request.htmx:
+        return render(request, "integrations/permit_held.html", {"held": held, "permit": permit})
+    return _permit_page(request, permit, held)
+
+
+# --- Add and change --------------------------------------------------------------------------------------------------
+
+
+@company_view(Role.OPERATOR)
+def permit_add(request: CompanyRequest) -> HttpResponse:
+    """Register a plate."""
+    form = PermitForm(
+        request.POST if request.method == "POST" else None,
+        company=request.company,
+        now=timezone.now(),
+        location=_preset_location(request),
+        initial={"subdivision": _usual_region(request)} if request.method != "POST" else {},
+    )
+    if request.method == "POST" and form.is_valid():
+        try:
+            permit = register_permit(draft=form.draft(), actor=request.user, source=Permit.Source.DASHBOARD)
+        except ValidationError as error:
+            form.take_errors(error)
+        else:
+            messages.success(request, _("%(plate)s is registered.") % {"plate": permit.plate_typed})
+            if "another" in request.POST:
+                return redirect(f"{reverse('permit_add', args=[request.company.slug])}?location={permit.location_id}")
+            return redirect("permit", request.company.slug, permit.pk)
+    return _form_page(request, form, None)
+
+
+def _preset_location(request: CompanyRequest) -> Location | None:
+    wanted = _id(request.GET.get("location"))
+    places = Location.objects.filter(company=request.company, active=True)
+    if wanted is not None:
+        return places.filter(pk=wanted).first()
+    few = list(places[:2])
+    return few[0] if len(few) == 1 else None
+
+
+def _usual_region(request: CompanyRequest) -> str:
+    """Return the state of the company's newest permit: the likeliest for the next."""
+    newest = Permit.objects.filter(company=request.company).order_by("-pk").values_list("subdivision", flat=True)[:1]
+    return next(iter(newest), "")
+
+
+@company_view(Role.OPERATOR)
+def permit_change(request: CompanyRequest, pk: int) -> HttpResponse:
+    """Change a permit; a cancelled one can only be registered anew."""
+    permit = _permit(request, pk)
+    if permit.status == Permit.Status.CANCELLED:
+        messages.warning(request, _("This permit is cancelled; register the plate anew."))
+        return redirect("permit", request.company.slug, permit.pk)
+    data = request.POST if request.method == "POST" else None
+    form = PermitForm(data, company=request.company, now=timezone.now(), permit=permit)
+    if request.method == "POST" and form.is_valid():
+        try:
+            changed = change_permit(
+                permit=permit, actor=request.user, source=Permit.Source.DASHBOARD, **form.changes()
+            )
+        except ValidationError as error:
+            form.take_errors(error)
+        else:
+            if changed.revision == permit.revision:
+                messages.info(request, _("Nothing was changed."))
+            else:
+                messages.success(request, _("%(plate)s is changed.") % {"plate": changed.plate_typed})
+            return redirect("permit", request.company.slug, permit.pk)
+    return _form_page(request, form, permit)
+
+
+def _form_page(request: CompanyRequest, form: PermitForm, permit: Permit | None) -> HttpResponse:
+    context = {
+        "form": form,
+        "permit": permit,
+        "hint": form.plate_hint(),
+        "types": permit_types(request.company),
+        "no_location": not form.fields["location"].queryset.exists(),  # type: ignore[attr-defined]
+    }
+    return render(request, "integrations/permit_form.html", context, status=422 if form.errors else 200)
+
+
+@company_view(Role.OPERATOR)
+@require_POST
+def permit_hints(request: CompanyRequest) -> HttpResponse:
+    """Say what is to be said while a permit is being typed; nothing is saved. The plate travels in the body only."""
+    pk = _id(request.POST.get("permit"))
+    permit = _permit(request, pk) if pk else None
+    form = PermitForm(request.POST, company=request.company, now=timezone.now(), permit=permit)
+    context = {"form": form, "hint": form.plate_hint(), "with_space": request.POST.get("part") == "space"}
+    return render(request, "integrations/permit_hints.html", context)
+
+
+# --- Cancel ----------------------------------------------------------------------------------------------------------
+
+
+@company_view(Role.OPERATOR)
+def permit_cancel(request: CompanyRequest, pk: int) -> HttpResponse:
+    """End one permit at once; it can be undone for ten seconds. Without JavaScript the link asks first."""
+    permit = _permit(request, pk)
+    if request.method != "POST":
+        return render(request, "integrations/permit_cancel.html", {"permit": permit, "now": timezone.now()})
+    if permit.status == Permit.Status.ACTIVE:
+        cancel_permit(permit=permit, actor=request.user)
+        request.session[_UNDO_KEY] = {"pk": permit.pk, "at": timezone.now().timestamp()}
+    return _back(request, permit)
+
+
+@company_view(Role.OPERATOR)
+@require_POST
+def permit_reinstate(request: CompanyRequest, pk: int) -> HttpResponse:
+    """Undo a cancellation, within ten seconds of it."""
+    permit = _permit(request, pk)
+    request.session.pop(_UNDO_KEY, None)
+    limit = timezone.now() - timedelta(seconds=UNDO_S + UNDO_GRACE_S)
+    if permit.cancelled_at is None:
+        messages.info(request, _("%(plate)s is not cancelled.") % {"plate": permit.plate_typed})
+    elif permit.cancelled_at < limit:
+        messages.error(
+            request,
+            _("The %(seconds)d seconds are over: %(plate)s stays cancelled. Register it anew.")
+            % {"seconds": UNDO_S, "plate": permit.plate_typed},
+        )
+    else:
+        try:
+            reinstate_permit(permit=permit, actor=request.user)
+        except ValidationError as error:
+            messages.error(request, " ".join(error.messages))
+        else:
+            messages.success(request, _("%(plate)s is registered again.") % {"plate": permit.plate_typed})
+    return _back(request, permit)
+
+
+def _undo(request: CompanyRequest, now: datetime, pk: int | None = None) -> dict[str, Any] | None:
+    """Return what can still be undone (the permit and the seconds left), for this page's toast."""
+    noted = request.session.get(_UNDO_KEY)
+    if not noted or not _may_write(request):
+        return None
+    left = int(noted["at"] + UNDO_S - now.timestamp())
+    if left < 1 or (pk is not None and noted["pk"] != pk):
+        if left < 1:
+            request.session.pop(_UNDO_KEY, None)
+        return None
+    permit = Permit.objects.filter(
+        company=request.company, pk=noted["pk"], status=Permit.Status.CANCELLED
+    ).first()
+    return {"permit": permit, "seconds": left} if permit else None
+
+
+def _back(request: CompanyRequest, permit: Permit) -> HttpResponseRedirect:
+    """Return to where the person came from (`next`, an address of ours), else to the permit."""
+    wanted = request.POST.get("next", "")
+    if wanted and url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure()):
+        return HttpResponseRedirect(wanted)
+    return HttpResponseRedirect(reverse("permit", args=[request.company.slug, permit.pk]))
+
+
+@company_view(Role.OPERATOR)
+@require_POST
+def permits_cancel(request: CompanyRequest) -> HttpResponse:
+    """Cancel several permits: first a preview of what would happen, then, confirmed, all or none."""
+    ids = _ids(request.POST.getlist("permit"))
+    chosen = list(
+        Permit.objects.filter(company=request.company, pk__in=ids).select_related("location").order_by("-pk")
+    )
+    now = timezone.now()
+    if "confirm" in request.POST and chosen:
+        done = cancel_permits(permits=chosen, actor=request.user)
+        said = ngettext("%(n)d permit is cancelled.", "%(n)d permits are cancelled.", done) % {"n": done}
+        messages.success(request, said)
+        return redirect("permits", request.company.slug)
+    if not chosen:
+        messages.warning(request, _("Choose at least one permit first."))
+        return redirect("permits", request.company.slug)
+    rows = deliveries(chosen, now)
+    active = [row for row in rows if row.permit.status == Permit.Status.ACTIVE and row.permit.end > now]
+    context = {"active": active, "left_alone": len(rows) - len(active), "shown_at": _there(active), "now": now}
+    return render(request, "integrations/permits_cancel.html", context)
+
+
+def _there(rows: Sequence[Delivery]) -> int:
+    """Count the permits that the vendor has: officers stop seeing these."""
+    return sum(1 for row in rows if row.registration is not None and row.registration.observed is not None)
