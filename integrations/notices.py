@@ -1,9 +1,12 @@
 """What people see in the dashboard without having asked: one open notice per matter.
 
 `tell` may be called as often as the matter is noticed; `resolve` closes it when the matter is over. Both belong
-into the transaction of what they tell of. An alarm (level *danger*) is mailed as well, once for as long as it stays open: nobody
-should have to look at the dashboard to learn that enforcement sees too little.
+into the transaction of what they tell of. An alarm (level *danger*) is mailed as well, once for as long as it stays open:
+nobody should have to look at the dashboard to learn that enforcement sees too little.
 """
+
+from collections.abc import Mapping
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
@@ -60,5 +63,5 @@ def open_for(company: Company, *, support: bool = False) -> QuerySet[Notice]:
     return Notice.objects.filter(which, done_at=None)
 
 
-def _renew(dedupe_key: str, values: dict[str, object]) -> bool:
+def _renew(dedupe_key: str, values: Mapping[str, Any]) -> bool:
     return bool(Notice.objects.filter(dedupe_key=dedupe_key, done_at=None).update(**values))

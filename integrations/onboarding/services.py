@@ -1,0 +1,366 @@
+"""What people do on the way to live. Each is one decision: checked, written, told and noted in the ticket together.
+
+No transaction is open while Passport is asked: the operator ID is tried first, and what was found is written afterwards
+under a lock, where everything that may have changed meanwhile is looked at again.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import transaction
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from integrations import connections, events, mails, notices
+from integrations.errors import DeliveryError, FixConnection, FixRecord
+from integrations.models import Connection, Contact, Mail, Notice, Ticket
+from integrations.models.connections import integration_name
+from integrations.onboarding.facts import contact_unknown_key
+from integrations.onboarding.steps import Finding
+from integrations.vendors import get_vendor
+from locations.models import Company, User
+
+REQUEST_MAX_CHARS = 6_000
+# The mail may be sent again as a reminder; this keeps it from being used to write to anybody about anything.
+REQUESTS_PER_DAY = 5
+LABEL_MAX_CHARS = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What Passport said to an operator ID: the finding, one sentence and what to do next."""
+
+    finding: Finding
+    sentence: str
+    remedy: str = ""
+    zones: int = 0
+
+
+# --- Beginning ------------------------------------------------------------------------------------------------------
+
+
+def begin_connection(*, company: Company, label: str = "", actor: User | None = None) -> Connection:
+    """Return the company's connection for a site, begun anew where there is none.
+
+    A further connection needs a site's name (`label`) of its own: raises `ValidationError` without one.
+    """
+    label = " ".join(label.split())
+    with transaction.atomic():
+        Company.objects.select_for_update().get(pk=company.pk)
+        others = list(connections.current_connections(company).values_list("label", flat=True))
+        if others and not label:
+            raise ValidationError({"label": [_("Name the site, so that the connections can be told apart.")]})
+        if len(label) > LABEL_MAX_CHARS:
+            raise ValidationError({"label": [_("At most %(most)d characters.") % {"most": LABEL_MAX_CHARS}]})
+        if any(label.casefold() == other.casefold() for other in others):
+            raise ValidationError({"label": [_("There is a connection for this site already.")]})
+        return connections.open_connection(company=company, label=label, actor=actor)
+
+
+# --- 1. Operator ID requested ---------------------------------------------------------------------------------------
+
+
+def request_text(*, company: Company, rep_name: str, sender: User) -> tuple[str, str]:
+    """Return subject and text of the mail that asks the Passport account manager for the operator ID."""
+    context = {
+        "company": company,
+        "rep_name": " ".join(rep_name.split()),
+        "sender_name": sender.label,
+        "sender_email": sender.email,
+    }
+    return mails.render("operator_id_request", context)
+
+
+def request_operator_id(
+    *,
+    connection: Connection,
+    subject: str,
+    text: str,
+    rep_name: str = "",
+    rep_email: str = "",
+    send: bool,
+    actor: User,
+) -> Connection:
+    """Note that the operator ID was asked for, keep the text, and with `send` mail it from here.
+
+    Raises `ValidationError` keyed by field. The account manager's address is kept as a contact.
+    """
+    rep_name, rep_email, now = " ".join(rep_name.split()), rep_email.strip(), timezone.now()
+    if not text.strip():
+        raise ValidationError({"text": [_("The mail has no text.")]})
+    if len(text) > REQUEST_MAX_CHARS:
+        raise ValidationError({"text": [_("At most %(most)d characters.") % {"most": REQUEST_MAX_CHARS}]})
+    if rep_email or send:
+        _check_address(rep_email)
+    with transaction.atomic():
+        connection = _locked(connection)
+        if rep_email:
+            _keep_contact(connection.company, Contact.Kind.PASSPORT, rep_name, rep_email)
+        if send:
+            day = Mail.objects.filter(
+                company=connection.company, kind="operator_id_request", created_at__gt=now - timedelta(days=1)
+            )
+            if day.count() >= REQUESTS_PER_DAY:
+                raise ValidationError(
+                    _("This mail was sent %(count)d times today; that is enough for a day.")
+                    % {"count": REQUESTS_PER_DAY}
+                )
+            mails.write(
+                kind="operator_id_request",
+                to=[rep_email],
+                subject=" ".join(subject.split())[:200],
+                text=text,
+                company=connection.company,
+                dedupe_key=f"operator-id:{connection.pk}:{now.timestamp():.6f}",
+            )
+        again = connection.requested_at is not None
+        connection.request_text, connection.contact_unknown = text, False
+        connection.requested_at = connection.requested_at or now
+        _save(connection, actor)
+        notices.resolve(contact_unknown_key(connection.pk))
+        words = _("Operator ID asked for again.") if again else _("Operator ID asked for.")
+        events.happened(connection, "requested", words, actor)
+    return connection
+
+
+def contact_unknown(*, connection: Connection, actor: User) -> Connection:
+    """Note that the company does not know its Passport account manager; it becomes a task for support."""
+    with transaction.atomic():
+        connection = _locked(connection)
+        if connection.contact_unknown or connection.requested_at:
+            return connection
+        connection.contact_unknown = True
+        _save(connection, actor)
+        path = setup_path(connection)
+        notices.tell(
+            None,
+            "contact_unknown",
+            Notice.Level.WARNING,
+            _("%(company)s does not know its Passport account manager: find out who it is.")
+            % {"company": connection.company},
+            path,
+            contact_unknown_key(connection.pk),
+        )
+        mails.queue(
+            kind="contact_wanted",
+            to=settings.SUPPORT_EMAIL,
+            context={"path": path, "asked_by": actor.email},
+            company=connection.company,
+            dedupe_key=contact_unknown_key(connection.pk),
+        )
+        events.happened(
+            connection,
+            "contact_unknown",
+            _("The Passport account manager is not known; support asks."),
+            actor,
+        )
+    return connection
+
+
+def contact_found(*, connection: Connection, name: str, email: str, actor: User) -> Connection:
+    """Enter the Passport account manager that the company did not know, and tell the company's people."""
+    name, email = " ".join(name.split()), email.strip()
+    _check_address(email)
+    with transaction.atomic():
+        connection = _locked(connection)
+        contact = _keep_contact(connection.company, Contact.Kind.PASSPORT, name, email)
+        connection.contact_unknown = False
+        _save(connection, actor)
+        notices.resolve(contact_unknown_key(connection.pk))
+        mails.queue(
+            kind="contact_found",
+            to=mails.people_of(connection.company),
+            context={"rep": str(contact), "path": setup_path(connection)},
+            company=connection.company,
+            dedupe_key=f"contact-found:{contact.pk}",
+        )
+        events.happened(
+            connection,
+            "contact_found",
+            _("Passport account manager found: %(who)s.") % {"who": contact},
+            actor,
+        )
+    return connection
+
+
+# --- 2. Operator ID received ----------------------------------------------------------------------------------------
+
+
+def try_operator_id(vendor: str, operator_id: str) -> Trial:
+    """Ask Passport about an operator ID; never inside a transaction. See `Trial`."""
+    try:
+        zones = get_vendor(vendor).fetch_zones(operator_id)
+    except FixConnection as error:
+        if error.scope == "host":
+            return Trial(
+                Finding.CREDENTIALS,
+                error.sentence,
+                _("Nothing is wrong with the operator ID: support renews the credentials."),
+            )
+        if error.status == 403:
+            return Trial(
+                Finding.NOT_AUTHORISED,
+                _("Passport knows this operator, but it has not authorised Offstreet."),
+                _("Ask the account manager to authorise Offstreet for it. It is tried again every hour."),
+            )
+        return Trial(Finding.UNKNOWN, _("Passport does not know this operator ID."), _unknown_remedy())
+    except FixRecord:
+        return Trial(Finding.UNKNOWN, _("Passport does not know this operator ID."), _unknown_remedy())
+    except DeliveryError as error:
+        return Trial(
+            Finding.UNREACHABLE, error.sentence, _("The operator ID is kept and tried again every minute.")
+        )
+    return Trial(Finding.OK, _("Passport knows this operator and lists its zones."), zones=len(zones))
+
+
+def receive_operator_id(*, connection: Connection, operator_id: str, actor: User | None = None) -> Trial:
+    """Check an operator ID, try it at once against Passport, and keep it unless Passport does not know it.
+
+    Raises `ValidationError` where it is no UUID, belongs to another connection, or may not be changed any more.
+    """
+    wanted = connections.clean_operator_id(operator_id)
+    _check_free(connection, wanted)
+    trial = try_operator_id(connection.vendor, wanted)
+    with transaction.atomic():
+        connection = _locked(connection)
+        if trial.finding != Finding.UNKNOWN:
+            connections.set_operator_id(connection=connection, operator_id=wanted, actor=actor)
+            connection = _locked(connection)
+        if connection.operator_id in ("", wanted):
+            _note_trial(connection, trial, actor)
+        events.happened(
+            connection, "operator_id", _("Operator ID tried: %(says)s") % {"says": trial.sentence}, actor
+        )
+    return trial
+
+
+def recheck_operator_id(*, connection: Connection, actor: User | None = None) -> Trial:
+    """Try the kept operator ID again and note what Passport says."""
+    trial = try_operator_id(connection.vendor, connection.operator_id)
+    with transaction.atomic():
+        fresh = _locked(connection)
+        if fresh.operator_id != connection.operator_id:
+            return trial
+        changed = trial.finding != fresh.operator_id_finding
+        _note_trial(fresh, trial, actor)
+        if changed:
+            events.happened(
+                fresh, "operator_id", _("Operator ID tried again: %(says)s") % {"says": trial.sentence}, actor
+            )
+        if changed and trial.finding == Finding.OK:
+            notices.tell(
+                fresh.company,
+                "operator_id",
+                Notice.Level.SUCCESS,
+                _("The operator ID works now: the connection can be set up."),
+                setup_path(fresh),
+                f"operator-id-ok:{fresh.pk}",
+            )
+    return trial
+
+
+# --- 3. Set up ------------------------------------------------------------------------------------------------------
+
+
+def set_up(*, connection: Connection, actor: User | None = None) -> Ticket:
+    """Name the connection by the convention and open its tracking ticket; the workers pull the zones then
+    (`integrations.onboarding.following`).
+
+    Raises `ValidationError` unless the operator ID works. May be called again: there is one ticket.
+    """
+    now = timezone.now()
+    with transaction.atomic():
+        connection = _locked(connection)
+        if connection.operator_id_finding != Finding.OK and not connection.zones_pulled_at:
+            raise ValidationError(
+                _("The operator ID has to work before the connection can be set up."), code="operator_id"
+            )
+        connection.name = integration_name(connection.vendor, connection.company.name)
+        _save(connection, actor)
+        existing = events.current_ticket(connection)
+        if existing is not None:
+            return existing
+        subject = _("Connect %(company)s with Passport (%(name)s)") % {
+            "company": connection.company,
+            "name": connection,
+        }
+        ticket, _made = events.open_ticket(connection, subject[:200], now)
+        _tell_the_past(connection, now)
+        events.happened(
+            connection,
+            "set_up",
+            _("Set up as %(name)s; the zones are being fetched.") % {"name": connection},
+            actor,
+            at=now,
+        )
+    return ticket
+
+
+def setup_path(connection: Connection) -> str:
+    """Return the path of a connection's set-up page."""
+    return reverse("setup_connection", args=[connection.company.slug, connection.pk])
+
+
+# --- Inside ---------------------------------------------------------------------------------------------------------
+
+
+def _tell_the_past(connection: Connection, now: datetime) -> None:
+    """Write what happened before there was a ticket into it, with its own times."""
+    for kind, at, text in (
+        ("begun", connection.created_at, _("The connection was begun.")),
+        ("requested", connection.requested_at, _("Operator ID asked for.")),
+        ("operator_id", connection.operator_id_at, _("Operator ID entered; Passport knows it.")),
+    ):
+        if at is not None:
+            events.happened(connection, kind, text, at=min(at, now))
+
+
+def _check_free(connection: Connection, operator_id: str) -> None:
+    """Refuse another company's operator ID before Passport is asked: what it says of it is not this company's business."""
+    taken = Connection.objects.filter(vendor=connection.vendor, operator_id=operator_id)
+    other = taken.exclude(company=connection.company_id).exclude(status=Connection.Status.ENDED)
+    if other.exists():
+        raise ValidationError(
+            _(
+                "This operator ID belongs to another company here. Compare it with the account manager's mail."
+            ),
+            code="taken",
+        )
+
+
+def _note_trial(connection: Connection, trial: Trial, actor: User | None) -> None:
+    connection.operator_id_checked_at, connection.operator_id_finding = timezone.now(), trial.finding
+    _save(connection, actor)
+
+
+def _unknown_remedy() -> str:
+    return _(
+        "Compare it with the mail, sign for sign. If it is the same, ask the account manager for the right one."
+    )
+
+
+def _check_address(email: str) -> None:
+    try:
+        validate_email(email)
+    except ValidationError as error:
+        raise ValidationError({"rep_email": [_("Enter the account manager's e-mail address.")]}) from error
+
+
+def _keep_contact(company: Company, kind: str, name: str, email: str) -> Contact:
+    contact, _made = Contact.objects.update_or_create(
+        company=company, kind=kind, email=email, defaults={"name": name} if name else {}
+    )
+    return contact
+
+
+def _locked(connection: Connection) -> Connection:
+    return Connection.objects.select_for_update(of=("self",)).select_related("company").get(pk=connection.pk)
+
+
+def _save(connection: Connection, actor: User | None) -> None:
+    connection._history_user = actor  # type: ignore[attr-defined]
+    connection.save()

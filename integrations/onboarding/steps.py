@@ -1,0 +1,395 @@
+"""The steps to live as a pure function over a snapshot.
+
+`steps(facts, now)` gives all seven in order. At most one of them is *active*: the first that is not done. It says who
+has to act, since when and what comes next; those before it are done, those after it are still to come. A connection
+that support has set live without a test has that step done with a note, so that the reason stays visible.
+
+States are those of the stepper: `done`, `current` (somebody of the company has to act), `waiting` (somebody else, or
+the product itself), `blocked` (it can't go on as it is), `todo`.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from django.db import models
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+DONE, CURRENT, WAITING, BLOCKED, TODO = "done", "current", "waiting", "blocked", "todo"
+
+
+class Who(models.TextChoices):
+    """Whose turn it is."""
+
+    COMPANY = "company", gettext_lazy("the company")
+    PASSPORT = "passport", gettext_lazy("the Passport account manager")
+    SUPPORT = "support", gettext_lazy("Offstreet support")
+    ENFORCEMENT = "enforcement", gettext_lazy("the enforcement team")
+    PRODUCT = "product", gettext_lazy("nobody: it goes on by itself")
+    NOBODY = "", gettext_lazy("nobody")
+
+
+class Finding(models.TextChoices):
+    """What Passport said when the operator ID was tried."""
+
+    UNTRIED = "", gettext_lazy("not tried yet")
+    OK = "ok", gettext_lazy("works")
+    UNKNOWN = "unknown", gettext_lazy("not known to Passport")
+    NOT_AUTHORISED = "not_authorised", gettext_lazy("known, but Offstreet is not authorised")
+    CREDENTIALS = "credentials", gettext_lazy("Offstreet's own credentials are refused")
+    UNREACHABLE = "unreachable", gettext_lazy("Passport could not be reached")
+
+
+@dataclass(frozen=True, slots=True)
+class TestFacts:
+    """The latest test plate. Times are aware; `over` says that it was withdrawn or its window ended."""
+
+    __test__ = False
+
+    saved_at: datetime
+    accepted_at: datetime | None = None
+    seen_at: datetime | None = None
+    answer: str = ""
+    answered_at: datetime | None = None
+    over: bool = False
+    over_at: datetime | None = None
+    refused_since: datetime | None = None
+    asked_by_mail: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of one connection. `zones` counts those listed now, `locations` the company's active ones."""
+
+    created_at: datetime
+    contact_unknown_since: datetime | None = None
+    requested_at: datetime | None = None
+    operator_id: str = ""
+    operator_id_at: datetime | None = None
+    finding: str = ""
+    checked_at: datetime | None = None
+    set_up_at: datetime | None = None
+    zones: int = 0
+    zones_pulled_at: datetime | None = None
+    pull: str = ""
+    pull_since: datetime | None = None
+    pull_error: str = ""
+    locations: int = 0
+    mapped: int = 0
+    first_mapped_at: datetime | None = None
+    ready_at: datetime | None = None
+    test: TestFacts | None = None
+    verified_at: datetime | None = None
+    status: str = "setup"
+    status_since: datetime | None = None
+    status_reason: str = ""
+    live_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step; `since` is when the active one began to wait, `done_at` when a finished one was done."""
+
+    key: str
+    title: str
+    state: str
+    who: str = Who.NOBODY
+    since: datetime | None = None
+    waiting_days: int = 0
+    what_next: str = ""
+    done_at: datetime | None = None
+    note: str = ""
+
+    @property
+    def who_label(self) -> str:
+        """Whose turn it is, in words."""
+        return str(Who(self.who).label)
+
+
+class _Turn(NamedTuple):
+    """How an active step stands."""
+
+    state: str
+    who: str
+    since: datetime | None
+    what_next: str
+    note: str = ""
+
+
+def steps(facts: Facts, now: datetime) -> list[Step]:
+    """Return the seven steps in order."""
+    shown: list[Step] = []
+    active_found = False
+    for key, title, done, turn in _RULES:
+        done_at, note = done(facts)
+        if done_at is not None:
+            shown.append(Step(key, str(title), DONE, done_at=done_at, note=note))
+        elif active_found:
+            shown.append(Step(key, str(title), TODO))
+        else:
+            active_found = True
+            state, who, since, what_next, note = turn(facts)
+            days = max(0, (now - since).days) if since else 0
+            shown.append(Step(key, str(title), state, who, since, days, what_next, None, note))
+    return shown
+
+
+def active(shown: list[Step]) -> Step | None:
+    """Return the step that somebody has to act on, or None where all are done."""
+    return next((step for step in shown if step.state in (CURRENT, WAITING, BLOCKED)), None)
+
+
+def _requested(facts: Facts) -> tuple[datetime | None, str]:
+    # Whoever has the operator ID already need not ask for it.
+    if facts.requested_at is None and facts.operator_id and facts.operator_id_at:
+        return facts.operator_id_at, _("The operator ID was at hand already.")
+    return facts.requested_at, ""
+
+
+def _turn_requested(facts: Facts) -> _Turn:
+    if facts.contact_unknown_since:
+        return _Turn(
+            WAITING,
+            Who.SUPPORT,
+            facts.contact_unknown_since,
+            _("Support finds out who the company's Passport account manager is and enters the address."),
+        )
+    return _Turn(
+        CURRENT,
+        Who.COMPANY,
+        facts.created_at,
+        _("Ask the Passport account manager for the operator ID; the mail is written already."),
+    )
+
+
+def _received(facts: Facts) -> tuple[datetime | None, str]:
+    return (facts.operator_id_at if facts.operator_id and facts.finding == Finding.OK else None), ""
+
+
+def _turn_received(facts: Facts) -> _Turn:
+    tried = facts.checked_at or facts.operator_id_at or facts.requested_at
+    match facts.finding:
+        case Finding.UNKNOWN:
+            return _Turn(
+                BLOCKED,
+                Who.COMPANY,
+                tried,
+                _(
+                    "Passport does not know that operator ID. Compare it with the mail, sign for sign; if it is the "
+                    "same, ask the account manager for the right one."
+                ),
+            )
+        case Finding.NOT_AUTHORISED:
+            return _Turn(
+                BLOCKED,
+                Who.PASSPORT,
+                facts.operator_id_at or tried,
+                _(
+                    "Passport knows the operator ID, but the operator has not authorised Offstreet. Ask the account "
+                    "manager to authorise it; it is tried again every hour."
+                ),
+            )
+        case Finding.CREDENTIALS:
+            return _Turn(
+                BLOCKED,
+                Who.SUPPORT,
+                facts.operator_id_at or tried,
+                _(
+                    "Passport refuses Offstreet's own credentials. Support has to renew them; nothing is wrong with "
+                    "the operator ID."
+                ),
+            )
+        case Finding.UNREACHABLE:
+            return _Turn(
+                WAITING,
+                Who.PRODUCT,
+                facts.operator_id_at or tried,
+                _("Passport could not be reached. The operator ID is kept and tried again every minute."),
+            )
+    if facts.operator_id:
+        return _Turn(
+            WAITING, Who.PRODUCT, facts.operator_id_at, _("The operator ID is being tried against Passport.")
+        )
+    return _Turn(
+        WAITING,
+        Who.PASSPORT,
+        facts.requested_at,
+        _("The account manager sends the operator ID; enter it as soon as it is there."),
+    )
+
+
+def _set_up(facts: Facts) -> tuple[datetime | None, str]:
+    return (facts.zones_pulled_at if facts.set_up_at and facts.zones else None), ""
+
+
+def _turn_set_up(facts: Facts) -> _Turn:
+    if facts.set_up_at is None:
+        return _Turn(
+            CURRENT,
+            Who.COMPANY,
+            facts.operator_id_at,
+            _("Set the connection up: this opens the tracking ticket and fetches the zones."),
+        )
+    if facts.pull == "failed":
+        return _Turn(
+            BLOCKED,
+            Who.COMPANY,
+            facts.pull_since or facts.set_up_at,
+            _(
+                "Fetching the zones did not work: %(error)s Fetch them again; if it fails twice, look at the doctor."
+            )
+            % {"error": facts.pull_error},
+        )
+    if facts.pull == "held":
+        return _Turn(
+            BLOCKED,
+            Who.SUPPORT,
+            facts.pull_since or facts.set_up_at,
+            _(
+                "The last refresh would take more than half of the zones away; support has to say whether that is right."
+            ),
+        )
+    if facts.pull == "done":
+        return _Turn(
+            BLOCKED,
+            Who.PASSPORT,
+            facts.pull_since or facts.set_up_at,
+            _(
+                "Passport lists no zone for this operator. Ask the account manager to create the zones or to name the "
+                "operator ID that they belong to; then fetch them again."
+            ),
+        )
+    return _Turn(
+        WAITING,
+        Who.PRODUCT,
+        facts.pull_since or facts.set_up_at,
+        _("The zones are being fetched from Passport."),
+    )
+
+
+def _mapped(facts: Facts) -> tuple[datetime | None, str]:
+    if not facts.mapped:
+        return None, ""
+    note = _("%(mapped)d of %(all)d locations") % {
+        "mapped": facts.mapped,
+        "all": max(facts.locations, facts.mapped),
+    }
+    return facts.first_mapped_at, note
+
+
+def _turn_mapped(facts: Facts) -> _Turn:
+    if not facts.locations:
+        return _Turn(
+            CURRENT, Who.COMPANY, facts.zones_pulled_at, _("Add the first location, then choose its zone.")
+        )
+    return _Turn(
+        CURRENT, Who.COMPANY, facts.zones_pulled_at, _("Choose the Passport zone of at least one location.")
+    )
+
+
+def _ready(facts: Facts) -> tuple[datetime | None, str]:
+    return facts.ready_at or (facts.first_mapped_at if facts.live_since or facts.test else None), ""
+
+
+def _turn_ready(facts: Facts) -> _Turn:
+    return _Turn(
+        WAITING,
+        Who.PRODUCT,
+        facts.first_mapped_at,
+        _("The people named are being told that testing can begin."),
+    )
+
+
+def _tested(facts: Facts) -> tuple[datetime | None, str]:
+    if facts.verified_at is None and facts.live_since:
+        reason = facts.status_reason
+        return facts.live_since, _("Left out: %(reason)s") % {"reason": reason} if reason else _(
+            "Left out by support"
+        )
+    return facts.verified_at, ""
+
+
+def _turn_tested(facts: Facts) -> _Turn:
+    test = facts.test
+    if test is None:
+        return _Turn(
+            CURRENT,
+            Who.COMPANY,
+            facts.ready_at or facts.first_mapped_at,
+            _("Send a test plate for a mapped location."),
+        )
+    if test.answer == "no":
+        return _Turn(
+            BLOCKED,
+            Who.COMPANY,
+            test.answered_at,
+            _("The test plate was not seen as it should be. Follow the doctor's findings, then test again."),
+        )
+    if test.refused_since and test.accepted_at is None:
+        return _Turn(
+            BLOCKED,
+            Who.COMPANY,
+            test.refused_since,
+            _(
+                "Passport refused the test plate. The reason stands on the test's page; mend it and test again."
+            ),
+        )
+    if test.over:
+        return _Turn(
+            CURRENT,
+            Who.COMPANY,
+            test.over_at,
+            _(
+                "The last test ended without an answer. Send another test plate when somebody can look for it."
+            ),
+        )
+    if test.accepted_at is None:
+        return _Turn(WAITING, Who.PRODUCT, test.saved_at, _("The test plate is on its way to Passport."))
+    if test.seen_at is None:
+        return _Turn(
+            WAITING,
+            Who.PRODUCT,
+            test.accepted_at,
+            _("Passport has accepted the test plate; the product looks for it in the parking rights."),
+        )
+    return _Turn(
+        WAITING if test.asked_by_mail else CURRENT,
+        Who.ENFORCEMENT if test.asked_by_mail else Who.COMPANY,
+        test.seen_at,
+        _("Somebody looks the test plate up in OpsMan Mobile and answers: seen, or not."),
+    )
+
+
+def _live(facts: Facts) -> tuple[datetime | None, str]:
+    return (facts.live_since if facts.status == "live" else None), ""
+
+
+def _turn_live(facts: Facts) -> _Turn:
+    if facts.status == "paused":
+        return _Turn(
+            BLOCKED,
+            Who.COMPANY,
+            facts.status_since,
+            _("Paused: %(reason)s Nothing is sent meanwhile and nothing is lost; resume when it may go on.")
+            % {"reason": _sentence(facts.status_reason)},
+        )
+    if facts.status == "ended":
+        return _Turn(BLOCKED, Who.NOBODY, facts.status_since, _("This connection has ended."))
+    return _Turn(CURRENT, Who.COMPANY, facts.verified_at, _("The test is confirmed: go live."))
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    return text if not text or text[-1] in ".!?" else f"{text}."
+
+
+_RULES = (
+    ("requested", gettext_lazy("Operator ID requested"), _requested, _turn_requested),
+    ("received", gettext_lazy("Operator ID received"), _received, _turn_received),
+    ("set_up", gettext_lazy("Set up"), _set_up, _turn_set_up),
+    ("mapped", gettext_lazy("Mapped"), _mapped, _turn_mapped),
+    ("ready", gettext_lazy("Ready for testing"), _ready, _turn_ready),
+    ("tested", gettext_lazy("Test plate confirmed"), _tested, _turn_tested),
+    ("live", gettext_lazy("Live"), _live, _turn_live),
+)

@@ -1,0 +1,1 @@
+"""Template tags of the integration's own pages and mails."""
