@@ -22,7 +22,13 @@ class DeliveryError(Exception):
     kind = "unexpected"
 
     def __init__(
-        self, sentence: str, *, remedy: str = "", code: str = "", status: int | None = None, trace_id: str = ""
+        self,
+        sentence: str,
+        *,
+        remedy: str = "",
+        code: str = "",
+        status: int | None = None,
+        trace_id: str = "",
     ) -> None:
         super().__init__(sentence)
         self.sentence = sentence

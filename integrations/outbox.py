@@ -69,7 +69,9 @@ def mark(*, permit_ids: Sequence[int], bulk: bool = False) -> set[int]:
         return set()
     if db.vendor == "postgresql":
         return _mark("p.id = ANY(%(which)s)", list(permit_ids), bulk=bulk)
-    return _mark("p.id IN (SELECT value FROM json_each(%(which)s))", orjson.dumps(list(permit_ids)).decode(), bulk=bulk)
+    return _mark(
+        "p.id IN (SELECT value FROM json_each(%(which)s))", orjson.dumps(list(permit_ids)).decode(), bulk=bulk
+    )
 
 
 def mark_location(*, location_id: int, bulk: bool = True) -> set[int]:
@@ -93,13 +95,15 @@ def retry(*, registration_ids: Iterable[int]) -> int:
     ids = list(registration_ids)
     with transaction.atomic():
         permits = list(
-            Registration.objects.filter(pk__in=ids, state=Registration.State.REFUSED).values_list("permit_id", flat=True)
+            Registration.objects.filter(pk__in=ids, state=Registration.State.REFUSED).values_list(
+                "permit_id", flat=True
+            )
         )
         mark(permit_ids=permits, bulk=len(permits) > 1)
     return len(permits)
 
 
-def _mark(which: str, value: object, *, bulk: bool) -> set[int]:
+def _mark(which: str, value: int | str | list[int], *, bulk: bool) -> set[int]:
     # The database's clock, since the claim compares with it. Not `now()`: a long transaction would date its marks back.
     now = "clock_timestamp()" if db.vendor == "postgresql" else "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')"
     ending, current, coming = (2, 3, 4) if bulk else (0, 0, 1)

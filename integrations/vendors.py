@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
-from typing import Any, Protocol, TypedDict
+from typing import Any, NotRequired, Protocol, TypedDict
 
 from django.conf import settings
 from django.utils.module_loading import import_string
@@ -23,11 +23,17 @@ Observed = dict[str, Any]
 
 
 class Step(TypedDict):
-    """One event of a plan; `event` is what is sent, letter for letter."""
+    """One event of a plan; `event` is what is sent, letter for letter.
+
+    `ends` says that the step takes a session away. `refused` marks such a step that the vendor refused: it stays with the
+    row and goes out again when somebody changes or retries it.
+    """
 
     kind: str
     session: str
     event: dict[str, Any]
+    ends: NotRequired[bool]
+    refused: NotRequired[bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +107,13 @@ class Vendor(Protocol):
     batch_size: int
 
     def plan(
-        self, account: Account, observed: Observed | None, desired: Desired | None, *, now: datetime, session_id: str
+        self,
+        account: Account,
+        observed: Observed | None,
+        desired: Desired | None,
+        *,
+        now: datetime,
+        session_id: str,
     ) -> list[Step]:
         """Return the steps from what the vendor has to what it should have; pure. Empty: nothing to do.
 
@@ -115,6 +127,10 @@ class Vendor(Protocol):
 
     def until(self, observed: Observed | None) -> datetime | None:
         """Return the end of what the vendor has; pure."""
+        ...
+
+    def observe(self, right: RightSeen) -> Observed | None:
+        """Return what the vendor has, as far as a right shows it; None where it can't be read; pure."""
         ...
 
     def undo(self, account: Account, step: Step, *, now: datetime) -> Step | None:
@@ -133,7 +149,9 @@ class Vendor(Protocol):
         """Return all zones of the account; raise `DeliveryError`."""
         ...
 
-    def fetch_rights(self, operator_id: str, *, zone_id: str = "", plate: str = "", subdivision: str = "") -> list[RightSeen]:
+    def fetch_rights(
+        self, operator_id: str, *, zone_id: str = "", plate: str = "", subdivision: str = ""
+    ) -> list[RightSeen]:
         """Return the parking rights that have not ended; raise `DeliveryError`."""
         ...
 

@@ -53,7 +53,9 @@ class Waker:
                 ids, self._pending, self._busy = sorted(self._pending), set(), True
             try:
                 publish(ids)
-            except Exception as error:  # whatever the broker's client raises, a lost hint is found by the sweeper
+            except (
+                Exception
+            ) as error:  # whatever the broker's client raises, a lost hint is found by the sweeper
                 log.warning("wake-up not sent; the sweeper will find it", error=type(error).__name__)
             finally:
                 with self._changed:

@@ -75,7 +75,11 @@ class Answer:
     @property
     def is_broken_json(self) -> bool:
         """Whether the answer says that it is JSON and is not."""
-        return bool(self.body.strip()) and self.document is None and "json" in self.headers.get("content-type", "").lower()
+        return (
+            bool(self.body.strip())
+            and self.document is None
+            and "json" in self.headers.get("content-type", "").lower()
+        )
 
 
 class _Deadline(threading.local):
@@ -126,13 +130,17 @@ class _LimitedBackend(httpcore.NetworkBackend):
     def __init__(self) -> None:
         self._backend = httpcore.SyncBackend()
 
-    def connect_tcp(self, host: str, port: int, timeout: float | None = None, **rest: Any) -> httpcore.NetworkStream:
+    def connect_tcp(  # type: ignore[override]  # the rest is handed on as it comes
+        self, host: str, port: int, timeout: float | None = None, **rest: Any
+    ) -> httpcore.NetworkStream:
         return _LimitedStream(self._backend.connect_tcp(host, port, timeout=_deadline.cap(timeout), **rest))
 
 
 def limited_transport() -> httpx.BaseTransport:
     """Return httpx's own transport with few connections and a limit on the whole of each request."""
-    limits = httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS, keepalive_expiry=30)
+    limits = httpx.Limits(
+        max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS, keepalive_expiry=30
+    )
     transport = httpx.HTTPTransport(limits=limits, retries=0)
     # httpx offers no way to hand its pool a network backend; tests/passport/test_client_limits.py notices if this moves.
     transport._pool._network_backend = _LimitedBackend()
@@ -184,7 +192,9 @@ class PassportClient:
         Returns the answer whatever its status; raises `DeliveryError` where there is none, or no token.
         """
         body = orjson.dumps({"type": event_type, "version": "3.0.0", "data": events})
-        return self._call("POST", EVENTS_PATH, body=body, limit_bytes=EVENT_ANSWER_MAX_BYTES, trace_id=trace_id)
+        return self._call(
+            "POST", EVENTS_PATH, body=body, limit_bytes=EVENT_ANSWER_MAX_BYTES, trace_id=trace_id
+        )
 
     def list_zones(self, operator_id: str) -> list[Any]:
         """Return the documents of an operator's zones (observed); raise `DeliveryError`."""
@@ -201,7 +211,9 @@ class PassportClient:
         entries: list[Any] = []
         url, query, seen = path, params, set[str]()
         for _page in range(MAX_PAGES):
-            answer = self._call("GET", url, params=query, limit_bytes=LIST_ANSWER_MAX_BYTES, trace_id=new_trace_id())
+            answer = self._call(
+                "GET", url, params=query, limit_bytes=LIST_ANSWER_MAX_BYTES, trace_id=new_trace_id()
+            )
             if error := answer_error(answer):
                 raise error
             document = answer.document
@@ -231,7 +243,9 @@ class PassportClient:
             return None
         base, target = urlsplit(self._config.base_url), urlsplit(link)
         if target.netloc and (target.scheme, target.netloc) != (base.scheme, base.netloc):
-            raise unreadable(_("Passport's list goes on at another host."), status=answer.status, trace_id=answer.trace_id)
+            raise unreadable(
+                _("Passport's list goes on at another host."), status=answer.status, trace_id=answer.trace_id
+            )
         return f"{target.path}?{target.query}" if target.query else target.path
 
     def _call(
@@ -273,17 +287,28 @@ class PassportClient:
         began = time.monotonic()
         _deadline.at = began + self._config.total_timeout_s
         try:
-            with self._http.stream(method, url, params=params or None, content=body, headers=headers) as response:
+            with self._http.stream(
+                method, url, params=params or None, content=body, headers=headers
+            ) as response:
                 content = _read_capped(response, limit_bytes, trace_id)
                 status, answer_headers = response.status_code, dict(response.headers)
         except httpx.TimeoutException as error:
-            raise TryLater(_("Passport did not answer in time."), code="timeout", trace_id=trace_id) from error
+            raise TryLater(
+                _("Passport did not answer in time."), code="timeout", trace_id=trace_id
+            ) from error
         except (httpx.TransportError, httpx.DecodingError) as error:
             raise TryLater(_("Passport can't be reached."), code="unreachable", trace_id=trace_id) from error
         finally:
             _deadline.at = None
         took_ms = round((time.monotonic() - began) * 1000)
-        log.debug("request", method=method, path=urlsplit(url).path, status=status, trace_id=trace_id, took_ms=took_ms)
+        log.debug(
+            "request",
+            method=method,
+            path=urlsplit(url).path,
+            status=status,
+            trace_id=trace_id,
+            took_ms=took_ms,
+        )
         return Answer(status, answer_headers, content, read_json(content), trace_id)
 
     def _fetch_token(self) -> FetchedToken:
@@ -314,7 +339,9 @@ class PassportClient:
             raise TryLater(error.sentence, code="token", status=answer.status, trace_id=trace_id)
         token = FetchedToken.read(answer.document, now=timezone.now())
         if token is None:
-            raise unreadable(_("Passport's access token could not be read."), status=answer.status, trace_id=trace_id)
+            raise unreadable(
+                _("Passport's access token could not be read."), status=answer.status, trace_id=trace_id
+            )
         return token
 
 
@@ -333,7 +360,9 @@ def answer_error(answer: Answer) -> DeliveryError | None:
         trace_id=answer.trace_id,
     )
     if error is None and (answer.is_markup or answer.is_broken_json):
-        return unreadable(_("Passport's answer could not be read."), status=answer.status, trace_id=answer.trace_id)
+        return unreadable(
+            _("Passport's answer could not be read."), status=answer.status, trace_id=answer.trace_id
+        )
     return error
 
 
@@ -343,9 +372,9 @@ def _read_capped(response: httpx.Response, limit_bytes: int, trace_id: str) -> b
     for chunk in response.iter_bytes():
         size += len(chunk)
         if size > limit_bytes:
-            raise unreadable(_("Passport's answer is far too long."), status=response.status_code, trace_id=trace_id)
+            raise unreadable(
+                _("Passport's answer is far too long."), status=response.status_code, trace_id=trace_id
+            )
         chunks.append(chunk)
         _deadline.cap(None)
     return b"".join(chunks)
-
-

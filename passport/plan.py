@@ -157,7 +157,7 @@ def _step(
         occurred_at = max(now, parse_timestamp(session["occurred_at"]) + _TICK)
     start, end = session["start"], session["end"]
     if kind == STOPPED:
-        start, end = _stopped_window(start, now)
+        end = _stopped_end(start, now)
     fees = {"parking_fee": "0.00", "convenience_fee": "0.00", "tax": "0.00", "currency_code": currency}
     event: dict[str, Any] = {
         "occurred_at": timestamp(occurred_at),
@@ -179,18 +179,19 @@ def _step(
         event["space_number"] = session["space"]
     if session["rate"]:
         event["rate_name"] = session["rate"]
-    return {"kind": kind, "session": session["session_id"], "event": event}
+    step: Step = {"kind": kind, "session": session["session_id"], "event": event}
+    if kind == STOPPED:
+        step["ends"] = True
+    return step
 
 
-def _stopped_window(start: str, now: datetime) -> tuple[str, str]:
-    """Return start and actual end of a session that is stopped now.
+def _stopped_end(start: str, now: datetime) -> str:
+    """Return the actual end of a session that is stopped now (documented: `stopped` carries the actual end).
 
-    Assumed: an end before its start is refused. A session that never began is therefore reported as a second that is
-    over, so that it can't be listed until the window it never had.
+    Assumed: an end that is not after its start is refused, and a start that is not the session's own as well. A session
+    that is stopped before it began is therefore ended a millisecond after its start.
     """
-    if parse_timestamp(start) < now:
-        return start, timestamp(now)
-    return timestamp(now - timedelta(seconds=1)), timestamp(now)
+    return timestamp(max(now, parse_timestamp(start) + _TICK))
 
 
 def _state(subdivision: str, state_format: StateFormat) -> str:

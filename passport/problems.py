@@ -44,7 +44,11 @@ def read_problem(document: Any) -> Problem:
         return Problem("", "")
     urn = document.get("type")
     code = urn.rpartition(":")[2] if isinstance(urn, str) and urn.startswith(URN_PREFIX) else ""
-    texts = [text for text in (document.get("detail"), document.get("title")) if isinstance(text, str) and text.strip()]
+    texts = [
+        text
+        for text in (document.get("detail"), document.get("title"))
+        if isinstance(text, str) and text.strip()
+    ]
     detail = " ".join(texts[0].split())[:MAX_DETAIL_CHARS] if texts else ""
     return Problem("".join(sign for sign in code if sign.isalnum() or sign == "_")[:80], detail)
 
@@ -107,7 +111,9 @@ def error_for(
     if status in _RECORD:
         if problem.code == "operator_not_found":
             return FixConnection(
-                _("Passport does not know this operator ID."), remedy=_remedies()["operator_not_found"], **known
+                _("Passport does not know this operator ID."),
+                remedy=_remedies()["operator_not_found"],
+                **known,
             )
         return FixRecord(
             problem.detail or _("Passport refused this registration (%(status)d).") % {"status": status},

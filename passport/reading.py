@@ -58,7 +58,9 @@ def rights(entries: Sequence[Any]) -> list[RightSeen]:
     seen = []
     for entry in entries:
         if not isinstance(entry, dict):
-            raise unreadable(_("Passport's list of parking rights could not be read."), status=200, trace_id="")
+            raise unreadable(
+                _("Passport's list of parking rights could not be read."), status=200, trace_id=""
+            )
         vehicle = entry.get("vehicle")
         vehicle = vehicle if isinstance(vehicle, dict) else {}
         seen.append(

@@ -61,7 +61,13 @@ class Passport:
     # -- decisions (pure) ------------------------------------------------------------------------------------
 
     def plan(
-        self, account: Account, observed: Observed | None, desired: Desired | None, *, now: datetime, session_id: str
+        self,
+        account: Account,
+        observed: Observed | None,
+        desired: Desired | None,
+        *,
+        now: datetime,
+        session_id: str,
     ) -> list[Step]:
         """See `passport.plan.plan`."""
         return planning.plan(account, observed, desired, now=now, session_id=session_id, **self._wire)
@@ -73,6 +79,23 @@ class Passport:
     def until(self, observed: Observed | None) -> datetime | None:
         """Return the end of what Passport has."""
         return None if observed is None else planning.parse_timestamp(observed["end"])
+
+    def observe(self, right: RightSeen) -> Observed | None:
+        """Return the session behind a parking right; None without a reference or a window."""
+        if not right.reference or right.start is None or right.end is None:
+            return None
+        return {
+            "session_id": right.reference,
+            "zone_id": right.zone_id,
+            "plate": right.plate,
+            "country": right.subdivision.partition("-")[0] if "-" in right.subdivision else "US",
+            "subdivision": right.subdivision if "-" in right.subdivision else f"US-{right.subdivision}",
+            "start": planning.timestamp(right.start),
+            "end": planning.timestamp(right.end),
+            "space": right.space_number,
+            "rate": "",
+            "occurred_at": planning.timestamp(right.start),
+        }
 
     def undo(self, account: Account, step: Step, *, now: datetime) -> Step | None:
         """See `passport.plan.undo`."""
@@ -112,7 +135,14 @@ class Passport:
                 _("Sending failed: %(name)s.") % {"name": type(raised).__name__}, code=type(raised).__name__
             )
             results = [error] * len(steps)
-        return Sent(results, trace_id=trace_id, sent_at=sent_at, answered_at=timezone.now(), status=status, error=error)
+        return Sent(
+            results,
+            trace_id=trace_id,
+            sent_at=sent_at,
+            answered_at=timezone.now(),
+            status=status,
+            error=error,
+        )
 
     def fetch_zones(self, operator_id: str) -> list[ZoneSeen]:
         """Return all zones of an operator; raise `DeliveryError`."""
@@ -123,8 +153,15 @@ class Passport:
     ) -> list[RightSeen]:
         """Return the parking rights of an operator that have not ended; raise `DeliveryError`."""
         state = subdivision.partition("-")[2] if self._wire["state_format"] == "short" else subdivision
-        filters = {"operator_id": operator_id, "zone_id": zone_id, "vehicle_plate": plate, "vehicle_state": state}
-        return reading.rights(self._client.list_rights({name: value for name, value in filters.items() if value}))
+        filters = {
+            "operator_id": operator_id,
+            "zone_id": zone_id,
+            "vehicle_plate": plate,
+            "vehicle_state": state,
+        }
+        return reading.rights(
+            self._client.list_rights({name: value for name, value in filters.items() if value})
+        )
 
     def check_token(self) -> None:
         """Make sure that the partner application's credentials work; raise `DeliveryError`."""
@@ -142,11 +179,18 @@ def event_results(answer: Answer, count: int) -> list[DeliveryError | None]:
         return [error] * count
     document = answer.document
     parts = document.get("data") if isinstance(document, dict) else None
-    statuses = [part.get("status") if isinstance(part, dict) else None for part in parts] if isinstance(parts, list) else []
+    statuses = (
+        [part.get("status") if isinstance(part, dict) else None for part in parts]
+        if isinstance(parts, list)
+        else []
+    )
     if len(statuses) != count or not all(isinstance(s, int) and 200 <= s <= 599 for s in statuses):
-        return [unreadable(_("Passport's answer could not be read."), status=207, trace_id=answer.trace_id)] * count
+        return [
+            unreadable(_("Passport's answer could not be read."), status=207, trace_id=answer.trace_id)
+        ] * count
     assert isinstance(parts, list)
     now = timezone.now()
     return [
-        error_for(part["status"], part, retry_after_header=None, now=now, trace_id=answer.trace_id) for part in parts
+        error_for(part["status"], part, retry_after_header=None, now=now, trace_id=answer.trace_id)
+        for part in parts
     ]

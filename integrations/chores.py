@@ -1,0 +1,38 @@
+"""All periodic duties, in one list (see `integrations.scheduler`)."""
+
+from datetime import datetime, timedelta
+
+from django.db.models import Exists, OuterRef, Q
+
+from integrations import audit, evidence_keeping, mails, scheduler, zones
+from integrations.models import Connection, ZoneRefresh
+
+ZONES_EVERY = timedelta(days=1)
+# After a pull that failed or is held, the daily one is tried again this much later.
+ZONES_AGAIN_AFTER = timedelta(hours=1)
+ZONES_AT_A_TIME = 5
+
+
+def register_all() -> None:
+    """Register the chores of every worker."""
+    scheduler.register(audit.AUDIT_CHORE, 5, audit.audit)
+    scheduler.register("raise urgency", 10, scheduler.raise_urgency)
+    scheduler.register("reconcile", 5, audit.reconcile_all)
+    scheduler.register("refresh zones", 60, refresh_oldest_zones)
+    scheduler.register("send mails", 2, mails.send_due)
+    scheduler.register("thin evidence", 3600, evidence_keeping.thin)
+
+
+def connections_for_refresh(now: datetime) -> list[Connection]:
+    """Return the connections whose zones were last pulled more than a day ago, longest ago first."""
+    lately = ZoneRefresh.objects.filter(connection=OuterRef("pk"), started_at__gt=now - ZONES_AGAIN_AFTER)
+    old = Q(zones_pulled_at=None) | Q(zones_pulled_at__lt=now - ZONES_EVERY)
+    due = Connection.objects.filter(old, ~Exists(lately)).exclude(operator_id="")
+    due = due.exclude(status=Connection.Status.ENDED).order_by("zones_pulled_at")
+    return list(due[:ZONES_AT_A_TIME])
+
+
+def refresh_oldest_zones(now: datetime) -> None:
+    """Do the daily pull for a few connections at a time, so that a thousand of them spread over the day (chore)."""
+    for connection in connections_for_refresh(now):
+        zones.refresh_zones(connection=connection, trigger="daily")

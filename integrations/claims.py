@@ -1,0 +1,272 @@
+"""Claiming: taking due rows, deciding what is to be sent, and writing that down — in one short transaction.
+
+Two statements read: the first locks rows that are due (SKIP LOCKED on PostgreSQL; SQLite's one writer needs no more), the
+second reads what they stand for. They must be two: a row that changed while it was being locked would otherwise be joined
+with the permit as it was before. The third writes the lease, the *intent* (the very events that go out) and the next
+attempt. So a crash afterwards costs an attempt and never the record, and the same events go out again.
+
+Per connection at most `quota` rows are taken, in the order of priority and age: a company with a hundred thousand due rows
+takes no more of a claim than one with a single row.
+"""
+
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+from django.db import connection as db
+from django.db import transaction
+
+from integrations import bulk
+from integrations.breakers import Gate
+from integrations.clock import database_now
+from integrations.errors import DeliveryError
+from integrations.models import Registration
+from integrations.models.delivery import Priority
+from integrations.vendors import Account, Desired, Observed, Step, Vendor
+
+LEASE = timedelta(seconds=12)
+
+
+@dataclass(slots=True)
+class Work:
+    """One claimed row, what is to be sent for it, and (filled in by the sender) what became of it."""
+
+    id: int
+    connection_id: int
+    generation: int
+    attempts: int
+    sessions: int
+    marked_at: datetime
+    revision: int
+    lease: str
+    observed: Observed | None
+    steps: list[Step]
+    # The steps were decided at an earlier attempt that may have reached the vendor.
+    replay: bool = False
+    undone: bool = False
+    refusal: DeliveryError | None = None
+    later: DeliveryError | None = None
+    kept: list[Step] = field(default_factory=list)
+    accepted_any: bool = False
+    # Rows of `PushEvent`: (index of the push in the unit, kind, session id, error or None).
+    evidence: list[tuple[int, str, str, DeliveryError | None]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What is to be claimed of one connection; `tests_only` where it is not live, so that only test plates are sent."""
+
+    account: Account
+    vendor: Vendor
+    quota: int
+    gate: Gate
+    tests_only: bool
+
+    @property
+    def lowest_priority(self) -> int:
+        """The last priority that may be claimed; written as a bound so that the index serves it."""
+        return Priority.TEST if self.tests_only else max(Priority)
+
+
+def claim(asks: Sequence[Ask]) -> list[Work]:
+    """Claim due rows and return them with their steps; rows without any step (nothing to do) are among them."""
+    by_connection = {ask.account.connection_id: ask for ask in asks}
+    with transaction.atomic():
+        now = database_now()
+        ids = _lock(asks, now)
+        if not ids:
+            return []
+        lease = uuid.uuid4().hex
+        works = [_decide(row, by_connection[row[1]], lease, now) for row in _read(ids)]
+        _write(works, lease, now)
+    return works
+
+
+_DUE = """
+r.connection_id = {connection} AND r.state = 'due' AND (r.leased_until IS NULL OR r.leased_until < %(now)s)
+AND ({probing} OR r.next_attempt_at <= %(now)s OR r.tried_at < {recovered})
+AND r.priority <= {lowest}
+ORDER BY r.priority, r.marked_at LIMIT {quota}
+"""
+
+
+def _lock(asks: Sequence[Ask], now: datetime) -> list[int]:
+    if db.vendor == "postgresql":
+        due = _DUE.format(
+            connection="a.id",
+            probing="a.probing",
+            recovered="a.recovered",
+            lowest="a.lowest",
+            quota="a.quota",
+        )
+        sql = f"""
+            SELECT r.id FROM unnest(%(ids)s::bigint[], %(quotas)s::int[], %(probing)s::bool[], %(recovered)s::timestamptz[],
+                                    %(lowest)s::int[]) AS a(id, quota, probing, recovered, lowest)
+            CROSS JOIN LATERAL (SELECT r.id FROM integrations_registration r WHERE {due} FOR UPDATE SKIP LOCKED) r
+        """
+        parameters: dict[str, Any] = {
+            "now": now,
+            "ids": [ask.account.connection_id for ask in asks],
+            "quotas": [ask.quota for ask in asks],
+            "probing": [ask.gate.probing for ask in asks],
+            "recovered": [ask.gate.recovered_at for ask in asks],
+            "lowest": [ask.lowest_priority for ask in asks],
+        }
+        with bulk.fast_cursor() as cursor:
+            cursor.execute(sql, parameters)
+            return [row[0] for row in cursor.fetchall()]
+    due = _DUE.format(
+        connection="%(id)s",
+        probing="%(probing)s",
+        recovered="%(recovered)s",
+        lowest="%(lowest)s",
+        quota="%(quota)s",
+    )
+    found: list[int] = []
+    with db.cursor() as cursor:
+        for ask in asks:
+            cursor.execute(
+                f"SELECT r.id FROM integrations_registration r WHERE {due}",
+                {
+                    "now": bulk.adapted(now),
+                    "id": ask.account.connection_id,
+                    "quota": ask.quota,
+                    "probing": ask.gate.probing,
+                    "recovered": bulk.adapted(ask.gate.recovered_at),
+                    "lowest": ask.lowest_priority,
+                },
+            )
+            found += [row[0] for row in cursor.fetchall()]
+    return found
+
+
+_COLUMNS = (
+    "id", "connection_id", "generation", "attempts", "sessions", "marked_at", "observed", "intent",
+    "permit__revision", "permit__plate", "permit__country", "permit__subdivision", "permit__start", "permit__end",
+    "permit__space_number", "permit__type", "permit__status",
+    "permit__location__zone_mapping__zone__connection_id", "permit__location__zone_mapping__zone__remote_id",
+    "permit__location__zone_mapping__zone__session_type",
+)  # fmt: skip
+
+
+def _read(ids: Sequence[int]) -> Iterable[Any]:
+    rows: list[Any] = []
+    for begin in range(0, len(ids), bulk.MAX_PARAMETERS):
+        rows += Registration.objects.filter(pk__in=ids[begin : begin + bulk.MAX_PARAMETERS]).values_list(
+            *_COLUMNS
+        )
+    order = {pk: place for place, pk in enumerate(ids)}
+    rows.sort(key=lambda row: order[row[0]])
+    return rows
+
+
+def desired_of(
+    *,
+    connection_id: int,
+    zone_connection_id: int | None,
+    zone_id: str | None,
+    session_type: str | None,
+    status: str,
+    plate: str,
+    country: str,
+    subdivision: str,
+    start: datetime,
+    end: datetime,
+    space_number: str,
+    permit_type: str,
+    now: datetime,
+) -> Desired | None:
+    """Return what the vendor should have for a permit on a connection, or None for nothing. Pure.
+
+    Nothing is wanted of a permit that is cancelled or over, or whose location sends elsewhere or nowhere.
+    """
+    if status != "active" or end <= now or zone_id is None or zone_connection_id != connection_id:
+        return None
+    needs_space = session_type == "space"
+    return Desired(
+        zone_id=zone_id,
+        plate=plate,
+        country=country,
+        subdivision=subdivision,
+        start=start,
+        end=end,
+        # A number typed for another zone must not travel to one that does not go by space.
+        space_number=space_number if needs_space else "",
+        rate_name=permit_type,
+        needs_space=needs_space,
+    )
+
+
+def _decide(row: Any, ask: Ask, lease: str, now: datetime) -> Work:
+    (pk, connection_id, generation, attempts, sessions, marked_at, observed, intent, revision, plate, country, subdivision,
+     start, end, space_number, permit_type, status, zone_connection_id, zone_id, session_type) = row  # fmt: skip
+    work = Work(pk, connection_id, generation, attempts, sessions, marked_at, revision, lease, observed, [])
+    if any(not step.get("refused") for step in intent or ()):
+        work.steps, work.replay = intent, True
+        return work
+    desired = desired_of(
+        connection_id=connection_id,
+        zone_connection_id=zone_connection_id,
+        zone_id=zone_id,
+        session_type=session_type,
+        status=status,
+        plate=plate,
+        country=country,
+        subdivision=subdivision,
+        start=start,
+        end=end,
+        space_number=space_number,
+        permit_type=permit_type,
+        now=now,
+    )
+    if desired is not None and (refusal := ask.vendor.objection(desired)) is not None:
+        # What the vendor would refuse must not stand in for what it replaces: that one is taken away.
+        work.refusal, desired = refusal, None
+    account = ask.account
+    session_id = f"os-{account.key}-{pk}-{sessions + 1}"
+    steps = ask.vendor.plan(account, observed, desired, now=now, session_id=session_id)
+    if any(step["session"] == session_id for step in steps):
+        work.sessions = sessions + 1
+    work.steps = [*(intent or ()), *steps]
+    return work
+
+
+def _write(works: Sequence[Work], lease: str, now: datetime) -> None:
+    """Write lease, intent and the next attempt of all rows in one statement."""
+    until = now + LEASE
+    bulk.update(
+        "integrations_registration",
+        {
+            "id": ("bigint", [work.id for work in works]),
+            "intent": (
+                "jsonb",
+                [orjson.dumps(work.steps).decode() if work.steps else None for work in works],
+            ),
+            "sessions": ("int", [work.sessions for work in works]),
+        },
+        set_also={
+            "lease": lease,
+            "leased_until": until,
+            "next_attempt_at": until,
+            "tried_at": now,
+        },
+        add_one="attempts",
+    )
+
+
+def renew(works: Sequence[Work]) -> None:
+    """Lengthen the leases of rows whose requests are still under way."""
+    ids: dict[str, list[int]] = defaultdict(list)
+    for work in works:
+        ids[work.lease].append(work.id)
+    until = database_now() + LEASE
+    for lease, pks in ids.items():
+        with transaction.atomic():
+            # In the order of ids, as `mark` locks them, so that the two never wait for one another in a circle.
+            rows = Registration.objects.filter(pk__in=pks[: bulk.MAX_PARAMETERS], lease=lease).order_by("pk")
+            held = list(rows.select_for_update().values_list("pk", flat=True))
+            Registration.objects.filter(pk__in=held).update(leased_until=until, next_attempt_at=until)

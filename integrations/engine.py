@@ -1,0 +1,329 @@
+"""The delivery engine: one per worker process; claims, sends and settles as a pipeline.
+
+One thread (`Engine.run`) does everything that needs the database; a few sender threads do nothing but requests. The engine
+is level-triggered: a wake-up says only "look at this connection", and each look claims what is due *now*. It goes on with
+a connection until a claim comes back empty, so nothing is missed between two wake-ups.
+
+    wake-ups ─┐
+              ├─ inbox ─→ settle what has finished ─→ renew leases ─→ claim for woken connections ─→ senders ─┐
+    finished ─┘ ←─────────────────────────────────────────────────────────────────────────────────────────────┘
+
+Fairness: each connection may have at most a share of the senders under way, and takes at most `CLAIM_ROWS` rows at a
+time; so one with a dead remote or with a hundred thousand rows leaves the others their senders. No transaction is open
+while anything is sent. Several engines (workers) share the rows through leases and the trouble through breakers; they
+know nothing of each other.
+"""
+
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+
+import structlog
+from django.conf import settings
+from django.db import close_old_connections
+from django.db.utils import Error as DatabaseError
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from integrations import breakers, claims, settling, trouble
+from integrations.claims import Ask, Work
+from integrations.clock import database_now
+from integrations.errors import DeliveryError, Unexpected
+from integrations.models import Connection
+from integrations.sending import Unit, units
+from integrations.vendors import Account, get_vendor
+
+log = structlog.get_logger(__name__)
+
+SENDERS = 16
+# Rows that one connection may take at a time, and all of them together.
+CLAIM_ROWS = 2_000
+CONNECTIONS_PER_CLAIM = 64
+RENEW_EVERY_S = 3.0
+IDLE_S = 1.0
+DATABASE_PAUSE_S = 0.5
+# A request that takes longer than this is slow: such a connection gets few senders, so that it can't hold them all.
+SLOW_S = 1.0
+SLOW_SENDERS = 2
+
+
+@dataclass(slots=True)
+class _Flight:
+    """One unit under way."""
+
+    unit: Unit
+    began: float
+
+
+class Engine:
+    """See the module's text. `wake` may be called from any thread; `run` and `drain` from one."""
+
+    def __init__(self, *, senders: int = SENDERS) -> None:
+        self._senders = senders
+        self._pool = ThreadPoolExecutor(max_workers=senders, thread_name_prefix="sender")
+        self._inbox: SimpleQueue[_Flight | list[int]] = SimpleQueue()
+        self._awake: dict[int, None] = {}
+        self._flights: dict[int, _Flight] = {}
+        self._ready: dict[int, list[Unit]] = {}
+        self._busy: Counter[int] = Counter()
+        self._slow: set[int] = set()
+        self._renewed = time.monotonic()
+        self._trouble = trouble.Watch()
+
+    # -- from outside ----------------------------------------------------------------------------------------
+
+    def wake(self, connection_ids: Iterable[int]) -> None:
+        """Look at these connections soon; returns at once."""
+        self._inbox.put(list(connection_ids))
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set, then finish what is under way; a database that is away is waited for."""
+        while not stop.is_set():
+            try:
+                self._turn(IDLE_S)
+            except DatabaseError:
+                log.exception("the database did not answer; going on in a moment")
+                self._forget()
+                stop.wait(DATABASE_PAUSE_S)
+            except Exception:
+                log.exception("the engine met something that nobody foresaw; going on")
+                self._forget()
+                stop.wait(DATABASE_PAUSE_S)
+        self._finish()
+
+    def drain(self, connection_ids: Iterable[int]) -> int:
+        """Deliver until nothing more can be claimed of these connections now; return the number of rows looked at."""
+        self.wake(connection_ids)
+        rows = 0
+        while self._flights or self._ready or self._awake or not self._inbox.empty():
+            rows += self._turn(IDLE_S)
+        return rows
+
+    def close(self) -> None:
+        """End the sender threads."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    # -- one turn --------------------------------------------------------------------------------------------
+
+    def _turn(self, idle_s: float) -> int:
+        """Take in what has happened, settle, claim, send; return the number of rows claimed."""
+        can_claim = bool(self._awake) and self._free() > 0
+        finished = self._receive(0 if can_claim else idle_s)
+        if finished:
+            self._settle([flight.unit for flight in finished])
+        self._renew()
+        self._dispatch()
+        rows = self._claim() if self._awake and self._free() > 0 else 0
+        self._dispatch()
+        if not self._flights and not self._awake:
+            close_old_connections()
+        return rows
+
+    def _receive(self, wait_s: float) -> list[_Flight]:
+        finished: list[_Flight] = []
+        try:
+            item = self._inbox.get(timeout=wait_s) if wait_s else self._inbox.get_nowait()
+            while True:
+                if isinstance(item, _Flight):
+                    finished.append(item)
+                    self._land(item)
+                else:
+                    self._awake.update(dict.fromkeys(item))
+                item = self._inbox.get_nowait()
+        except Empty:
+            return finished
+
+    def _land(self, flight: _Flight) -> None:
+        self._flights.pop(id(flight), None)
+        pk = flight.unit.account.connection_id
+        self._busy[pk] -= 1
+        if self._busy[pk] <= 0:
+            del self._busy[pk]
+        took_s = time.monotonic() - flight.began
+        (self._slow.add if took_s > SLOW_S else self._slow.discard)(pk)
+
+    def _settle(self, finished: list[Unit]) -> None:
+        now = settling.settle(finished)
+        for unit in finished:
+            pk = unit.account.connection_id
+            self._trouble.note(unit, now=now)
+            if unit.trouble is None:
+                self._awake.setdefault(pk)
+            else:
+                # What was claimed and not yet sent waits with the rest; its lease runs out or the probe finds it.
+                self._awake.pop(pk, None)
+                self._give_back(pk, unit.trouble)
+
+    def _give_back(self, connection_id: int, error: DeliveryError) -> None:
+        """Settle what was claimed of a connection in trouble and not sent: it stays due."""
+        unsent = self._ready.pop(connection_id, [])
+        for unit in unsent:
+            for work in unit.works:
+                work.later = error
+        if unsent:
+            settling.settle(unsent)
+
+    def _renew(self) -> None:
+        """Lengthen the leases of what is under way or lined up, when some of it has taken long."""
+        now = time.monotonic()
+        if now - self._renewed < RENEW_EVERY_S:
+            return
+        self._renewed = now
+        held = [flight.unit for flight in self._flights.values() if now - flight.began > RENEW_EVERY_S]
+        held += [unit for waiting in self._ready.values() for unit in waiting]
+        if held:
+            claims.renew([work for unit in held for work in unit.works])
+
+    # -- claiming and sending --------------------------------------------------------------------------------
+
+    def _free(self) -> int:
+        """Senders that no connection has a claim on: what is lined up counts only as far as its share reaches."""
+        held = self._busy.keys() | self._ready.keys()
+        return self._senders - sum(min(self._load(pk), self._share(pk)) for pk in held)
+
+    def _load(self, connection_id: int) -> int:
+        return self._busy[connection_id] + len(self._ready.get(connection_id, ()))
+
+    def _share(self, connection_id: int) -> int:
+        """How many senders a connection may hold: a slow one few, the others what an even share allows, with slack."""
+        if connection_id in self._slow:
+            return SLOW_SENDERS
+        others = len(self._busy.keys() | self._ready.keys() | self._awake.keys() - {connection_id})
+        return max(2, self._senders - min(others, self._senders // 2))
+
+    def _claim(self) -> int:
+        wanted = list(self._awake)[:CONNECTIONS_PER_CLAIM]
+        asks = self._asks(wanted)
+        works = claims.claim(asks) if asks else []
+        by_connection: dict[int, list[Work]] = defaultdict(list)
+        for work in works:
+            by_connection[work.connection_id].append(work)
+        asked = {ask.account.connection_id: ask for ask in asks}
+        for pk in wanted:
+            mine = by_connection.get(pk, [])
+            ask = asked.get(pk)
+            # An empty claim ends the look; one that came back full is looked at again, after the others.
+            self._awake.pop(pk, None)
+            if ask is None:
+                continue
+            if mine and not ask.gate.probing:
+                self._awake[pk] = None
+            if not mine and ask.gate.probing:
+                breakers.release_probe(pk, ask.vendor.slug)
+        self._take_in(works, asked)
+        return len(works)
+
+    def _asks(self, connection_ids: list[int]) -> list[Ask]:
+        statuses = [
+            Connection.Status.SETUP,
+            Connection.Status.TESTING,
+            Connection.Status.LIVE,
+            Connection.Status.PAUSED,
+        ]
+        rows = Connection.objects.filter(pk__in=connection_ids, status__in=statuses).exclude(operator_id="")
+        connections = {row.pk: row for row in rows.only("pk", "vendor", "operator_id", "key", "status")}
+        gates = breakers.gates([(pk, row.vendor) for pk, row in connections.items()], now=database_now())
+        free, asks = self._free(), []
+        for pk in connection_ids:
+            row = connections.get(pk)
+            if row is None or not gates[pk].may_send:
+                continue
+            vendor = get_vendor(row.vendor)
+            room = min(self._share(pk) - self._load(pk), max(free, 1))
+            if room <= 0:
+                continue  # looked at again when one of its units has landed
+            quota = 1 if gates[pk].probing else min(CLAIM_ROWS, room * vendor.batch_size)
+            account = Account(pk, row.operator_id, row.key)
+            asks.append(Ask(account, vendor, quota, gates[pk], tests_only=not row.is_live))
+        return asks
+
+    def _take_in(self, works: list[Work], asked: dict[int, Ask]) -> None:
+        """Settle rows that need nothing sent; line the others up."""
+        idle = [work for work in works if not work.steps]
+        if idle:
+            nothing = defaultdict(list)
+            for work in idle:
+                nothing[work.connection_id].append(work)
+            now = timezone.now()
+            settling.settle(
+                [Unit(asked[pk].account, asked[pk].vendor, mine, now) for pk, mine in nothing.items()]
+            )
+        busy = defaultdict(list)
+        for work in works:
+            if work.steps:
+                busy[work.connection_id].append(work)
+        for pk, mine in busy.items():
+            ask = asked[pk]
+            made = units(mine, ask.account, ask.vendor, now=timezone.now(), probing=ask.gate.probing)
+            self._ready.setdefault(pk, []).extend(made)
+        for pk in {work.connection_id for work in idle} - busy.keys():
+            ask = asked[pk]
+            if ask.gate.probing:
+                breakers.release_probe(pk, ask.vendor.slug)
+                self._awake[pk] = None
+
+    def _dispatch(self) -> None:
+        """Hand lined-up units to the senders, one of each connection in turn."""
+        while self._ready and len(self._flights) < self._senders:
+            started = 0
+            for pk in list(self._ready):
+                if self._busy[pk] >= self._share(pk) or len(self._flights) >= self._senders:
+                    continue
+                waiting = self._ready[pk]
+                self._start(waiting.pop(0))
+                started += 1
+                if not waiting:
+                    del self._ready[pk]
+            if not started:
+                return
+
+    def _start(self, unit: Unit) -> None:
+        began = time.monotonic()
+        flight = _Flight(unit, began)
+        self._flights[id(flight)] = flight
+        self._busy[unit.account.connection_id] += 1
+        self._pool.submit(self._deliver, flight)
+
+    def _deliver(self, flight: _Flight) -> None:
+        """Run in a sender thread."""
+        unit = flight.unit
+        try:
+            unit.deliver()
+        except Exception as error:
+            log.exception(
+                "a unit failed in a way that nobody foresaw", connection_id=unit.account.connection_id
+            )
+            for work in unit.works:
+                if work.steps and work.later is None:
+                    name = type(error).__name__
+                    work.refusal = work.refusal or Unexpected(
+                        _("Sending failed: %(name)s.") % {"name": name}, code=name
+                    )
+                    work.kept, work.steps = work.kept + work.steps, []
+        finally:
+            self._inbox.put(flight)
+
+    # -- ends ------------------------------------------------------------------------------------------------
+
+    def _forget(self) -> None:
+        """After an error in the database: drop what was lined up; the leases run out and the rows are claimed again."""
+        self._ready.clear()
+        close_old_connections()
+
+    def _finish(self) -> None:
+        """Settle what is under way, for as long as a request may take; the rest is found by the next worker."""
+        give_up_at = time.monotonic() + settings.PASSPORT_TOTAL_TIMEOUT_S + 2
+        self._ready.clear()
+        while self._flights and time.monotonic() < give_up_at:
+            finished = self._receive(0.2)
+            if finished:
+                try:
+                    settling.settle([flight.unit for flight in finished])
+                except DatabaseError:
+                    log.exception("a result could not be settled; the same events go out again")
+        self.close()
+        close_old_connections()

@@ -1,0 +1,179 @@
+"""The scheduler: a thread in every worker, so that no single process is needed for anything to go on.
+
+Two things happen here. The *sweep* looks each second for connections that have something due, and wakes this worker's own
+engine: it needs no broker, and makes up for every hint that was lost. *Chores* are periodic duties; whichever worker moves a
+chore's `next_at` forward in the database does it this time, so each is done once however many workers there are. A
+worker that dies over a chore costs one round of it.
+"""
+
+import os
+import random
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from django.db import close_old_connections, transaction
+from django.db.models import Exists, OuterRef, Q
+from django.db.utils import Error as DatabaseError
+
+from integrations.clock import database_now
+from integrations.engine import Engine
+from integrations.models import Breaker, Chore, Connection, Registration, WorkerBeat
+from integrations.models.delivery import Priority
+
+log = structlog.get_logger(__name__)
+
+SWEEP_EVERY_S = 1.0
+BEAT_EVERY_S = 5.0
+CHORE_THREADS = 2
+# A worker that was not heard of for this long is forgotten.
+FORGET_WORKERS_AFTER = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """A chore: its name, how often, and what to do. The function gets the database's time."""
+
+    name: str
+    every_s: float
+    work: Callable[[datetime], object]
+
+
+_duties: dict[str, Duty] = {}
+
+
+def register(name: str, every_s: float, work: Callable[[datetime], object]) -> None:
+    """Make `work` a chore of every worker, done once every `every_s` seconds by one of them."""
+    _duties[name] = Duty(name, every_s, work)
+
+
+def duties() -> Sequence[Duty]:
+    """Return all registered chores."""
+    return list(_duties.values())
+
+
+def due_connections(now: datetime) -> list[int]:
+    """Return the ids of connections that have a row which may be claimed now, or a probe that is due.
+
+    Each connection costs one look into the partial index of due rows. Connections that are not live are looked at for test
+    plates alone.
+    """
+    claimable = Registration.objects.filter(
+        Q(leased_until=None) | Q(leased_until__lt=now),
+        connection=OuterRef("pk"),
+        state=Registration.State.DUE,
+    )
+    soon = claimable.filter(next_attempt_at__lte=now)
+    live = Connection.objects.filter(status=Connection.Status.LIVE)
+    others = Connection.objects.filter(
+        status__in=[Connection.Status.SETUP, Connection.Status.TESTING, Connection.Status.PAUSED]
+    )
+    found = set(live.filter(Exists(soon)).values_list("pk", flat=True))
+    found.update(others.filter(Exists(soon.filter(priority=Priority.TEST))).values_list("pk", flat=True))
+    probing = Breaker.objects.filter(key__startswith="c:", failures__gt=0, open_until__lte=now)
+    found.update(int(key.removeprefix("c:")) for key in probing.values_list("key", flat=True))
+    return sorted(found)
+
+
+def take(duty: Duty, now: datetime) -> bool:
+    """Take a chore for this round; False if it is not due or another worker has it."""
+    row, _made = Chore.objects.get_or_create(name=duty.name, defaults={"next_at": now})
+    if row.next_at > now:
+        return False
+    next_at = now + timedelta(seconds=duty.every_s)
+    return bool(
+        Chore.objects.filter(name=duty.name, next_at=row.next_at).update(next_at=next_at, last_began_at=now)
+    )
+
+
+def perform(duty: Duty, now: datetime) -> None:
+    """Do a chore and note how it ended; an error is logged and kept, and the next round tries again."""
+    error = ""
+    try:
+        duty.work(now)
+    except Exception as raised:
+        log.exception("a chore failed", chore=duty.name)
+        error = f"{type(raised).__name__}: {raised}"[:500]
+    finally:
+        try:
+            Chore.objects.filter(name=duty.name).update(last_ended_at=database_now(), last_error=error)
+        finally:
+            close_old_connections()
+
+
+class Scheduler:
+    """See the module's text."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._pool = ThreadPoolExecutor(max_workers=CHORE_THREADS, thread_name_prefix="chore")
+        self._running: set[str] = set()
+        self._lock = threading.Lock()
+        self._beaten_at: datetime | None = None
+        self.name = f"{socket.gethostname()}:{os.getpid()}"
+        self._started_at: datetime | None = None
+
+    def run(self, stop: threading.Event) -> None:
+        """Sweep, beat and hand out chores until `stop` is set; a database that is away is waited for."""
+        while not stop.is_set():
+            try:
+                self.tick()
+            except DatabaseError as error:
+                log.warning("the database did not answer the scheduler", error=type(error).__name__)
+            except Exception:
+                log.exception("the scheduler met something that nobody foresaw; going on")
+            finally:
+                close_old_connections()
+            stop.wait(SWEEP_EVERY_S * random.uniform(0.8, 1.2))
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def tick(self) -> None:
+        """Do one round."""
+        now = database_now()
+        found = due_connections(now)
+        if found:
+            self._engine.wake(found)
+        self._beat(now)
+        for duty in duties():
+            with self._lock:
+                if duty.name in self._running:
+                    continue
+            if take(duty, now):
+                with self._lock:
+                    self._running.add(duty.name)
+                self._pool.submit(self._perform, duty, now)
+
+    def _perform(self, duty: Duty, now: datetime) -> None:
+        try:
+            perform(duty, now)
+        finally:
+            with self._lock:
+                self._running.discard(duty.name)
+
+    def _beat(self, now: datetime) -> None:
+        if self._beaten_at is not None and (now - self._beaten_at).total_seconds() < BEAT_EVERY_S:
+            return
+        self._started_at = self._started_at or now
+        WorkerBeat.objects.update_or_create(
+            name=self.name,
+            defaults={"seen_at": now},
+            create_defaults={"seen_at": now, "started_at": self._started_at},
+        )
+        WorkerBeat.objects.filter(seen_at__lt=now - FORGET_WORKERS_AFTER).delete()
+        self._beaten_at = now
+
+
+def raise_urgency(now: datetime) -> None:
+    """Let waiting rows whose window has begun meanwhile move up (chore)."""
+    begun = Registration.objects.filter(state=Registration.State.DUE, permit__start__lte=now)
+    with transaction.atomic():
+        for soon, current in ((Priority.SOON, Priority.NOW), (Priority.MASS_SOON, Priority.MASS_NOW)):
+            rows = (
+                begun.filter(priority=soon).order_by("pk").select_for_update(of=("self",), skip_locked=False)
+            )
+            held = list(rows.values_list("pk", flat=True)[:5_000])
+            Registration.objects.filter(pk__in=held).update(priority=current)

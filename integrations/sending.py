@@ -1,0 +1,118 @@
+"""Sending one unit of work: up to a batch of registrations of one connection, through all their steps. No database.
+
+Steps of one kind travel together. A request that is refused as a whole is halved until the bad event stands alone (a 400
+does not say which it was); trouble with the remote or the connection ends the unit at once, so that nothing hammers. A
+row's steps go out in their order: the next only after the one before was accepted or has come to nothing.
+
+What a refusal means for the rest of a row: a start or an extension that is refused is dropped, and what should be stopped
+is stopped all the same, since a plate that is no longer wanted must not park for free. A stop that is refused stays in
+the row, to be sent again when somebody changes or retries it; one that finds nothing to stop has reached its goal.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from integrations.claims import Work
+from integrations.errors import DeliveryError, FixConnection, FixRecord, TryLater
+from integrations.vendors import Account, Sent, Step, Vendor
+
+
+@dataclass(slots=True)
+class Unit:
+    """Rows of one connection that are sent together, and the requests that it took."""
+
+    account: Account
+    vendor: Vendor
+    works: list[Work]
+    now: datetime
+    probing: bool = False
+    pushes: list[tuple[str, int, Sent]] = field(default_factory=list)
+    # What ended the unit before its time: trouble of the remote or the connection, not of a record.
+    trouble: DeliveryError | None = None
+
+    def deliver(self) -> None:
+        """Send all steps of all rows; results are left on the rows. Never raises a `DeliveryError`."""
+        waiting = [work for work in self.works if work.steps]
+        while waiting and self.trouble is None:
+            kind = waiting[0].steps[0]["kind"]
+            self._send([work for work in waiting if work.steps[0]["kind"] == kind], kind)
+            waiting = [work for work in waiting if work.steps and work.later is None]
+        for work in waiting:
+            work.later = work.later or self.trouble
+
+    def _send(self, works: list[Work], kind: str) -> None:
+        if self.trouble is not None:
+            for work in works:
+                work.later = self.trouble
+            return
+        sent = self.vendor.send(self.account, [work.steps[0] for work in works])
+        error = sent.error
+        if len(works) > 1 and error is not None and not isinstance(error, TryLater | FixConnection):
+            # Nothing of a refused request was applied; the halves show who it was.
+            self.pushes.append((kind, len(works), sent))
+            middle = len(works) // 2
+            self._send(works[:middle], kind)
+            self._send(works[middle:], kind)
+            return
+        if isinstance(error, TryLater | FixConnection):
+            self.trouble = error
+        push = len(self.pushes)
+        self.pushes.append((kind, len(works), sent))
+        for work, result in zip(works, sent.results, strict=True):
+            self._note(work, result, push)
+
+    def _note(self, work: Work, result: DeliveryError | None, push: int) -> None:
+        """Take in what became of a row's first step."""
+        step = work.steps[0]
+        work.evidence.append((push, step["kind"], step["session"], result))
+        if isinstance(result, TryLater | FixConnection):
+            work.later = result
+            if isinstance(result, FixConnection):
+                self.trouble = self.trouble or result
+            return
+        del work.steps[0]
+        if result is None or (isinstance(result, FixRecord) and result.gone):
+            work.observed = self.vendor.apply(work.observed, step)
+            work.accepted_any = work.accepted_any or result is None
+            return
+        work.refusal = work.refusal or result
+        if step.get("ends"):
+            if work.observed is None or not self._is_of_observed(work, step):
+                work.kept.append({**step, "refused": True})
+            return
+        undo = self.vendor.undo(self.account, step, now=self.now)
+        if undo is not None and work.replay and not work.undone:
+            # An earlier try of this very start may have arrived: what may be there is ended.
+            work.undone = True
+            work.steps.insert(0, undo)
+
+    def _is_of_observed(self, work: Work, step: Step) -> bool:
+        """Whether a step ends the very session that the row still has: the next plan will ask for that again."""
+        return self.vendor.apply(work.observed, step) is None
+
+
+def units(
+    works: Sequence[Work], account: Account, vendor: Vendor, *, now: datetime, probing: bool
+) -> list[Unit]:
+    """Group claimed rows of one connection into units: by the kind of their first step, at most a batch each.
+
+    Rows that have failed before travel in ever smaller company, so that one event that breaks a request can't hold up
+    the others for long: 100, 100, 25, 6, 1.
+    """
+    groups: dict[tuple[str, int], list[Work]] = {}
+    made: list[Unit] = []
+    for work in works:
+        size = 1 if probing else batch_limit(vendor.batch_size, work.attempts)
+        group = groups.setdefault((work.steps[0]["kind"], size), [])
+        group.append(work)
+        if len(group) == size:
+            made.append(Unit(account, vendor, group, now, probing))
+            groups[(work.steps[0]["kind"], size)] = []
+    made += [Unit(account, vendor, group, now, probing) for group in groups.values() if group]
+    return made
+
+
+def batch_limit(batch_size: int, attempts: int) -> int:
+    """Return with how many others a row may travel that was tried `attempts` times before without success."""
+    return max(1, batch_size >> (2 * max(0, attempts - 1)))

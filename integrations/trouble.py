@@ -1,0 +1,92 @@
+"""From the results of units to breakers, and to people.
+
+One connection's failures open its own breaker. Only when at least `HOST_CONNECTIONS` different connections have failed since
+anything last succeeded is it the vendor's host that is away, and its breaker opens; so one dead company never stops the
+others. Credentials belong to the whole account, so their refusal stops the host at once.
+
+When a connection stops for a reason that people must mend, they are told once (`integrations.notices`), and again that it
+is over.
+"""
+
+from collections import defaultdict
+from datetime import datetime
+
+from integrations import breakers, notices
+from integrations.breakers import connection_key, host_key
+from integrations.errors import FixConnection
+from integrations.models import Breaker, Connection
+from integrations.sending import Unit
+
+HOST_CONNECTIONS = 3
+
+
+class Watch:
+    """What one engine has seen of its vendors lately; the breakers themselves are in the database."""
+
+    def __init__(self) -> None:
+        self._failing: dict[str, set[int]] = defaultdict(set)
+        # Connections that had trouble, so that a success has to be written; others cost no statement.
+        self._troubled: set[int] = set()
+
+    def note(self, unit: Unit, *, now: datetime) -> None:
+        """Take in one settled unit."""
+        if not unit.pushes:
+            return
+        pk, vendor = unit.account.connection_id, unit.vendor.slug
+        if unit.trouble is None:
+            self._success(pk, vendor, now, probing=unit.probing)
+            return
+        self._troubled.add(pk)
+        began = unit.pushes[-1][2].sent_at
+        error = unit.trouble
+        whole_host = isinstance(error, FixConnection) and error.scope == "host"
+        row = None if whole_host else breakers.record_failure(connection_key(pk), error, now=now, began=began)
+        if row is not None and row.stopped and row.failures == 1:
+            _tell_stopped(pk, row)
+        self._failing[vendor].add(pk)
+        if whole_host or (
+            not isinstance(error, FixConnection) and len(self._failing[vendor]) >= HOST_CONNECTIONS
+        ):
+            host = breakers.record_failure(host_key(vendor), error, now=now, began=began)
+            if host is not None and host.stopped and host.failures == 1:
+                _tell_host_stopped(vendor, host)
+        if unit.probing:
+            breakers.release_probe(pk, vendor)
+
+    def _success(self, pk: int, vendor: str, now: datetime, *, probing: bool) -> None:
+        failing = self._failing[vendor]
+        if not probing and pk not in self._troubled and not failing:
+            return
+        self._troubled.discard(pk)
+        if breakers.record_success(connection_key(pk), now=now):
+            notices.resolve(f"stopped:{pk}")
+        if breakers.record_success(host_key(vendor), now=now):
+            notices.resolve(f"stopped:{vendor}")
+            breakers.free_connections(_connections_in_trouble(), now=now)
+        failing.clear()
+
+
+def _connections_in_trouble() -> list[int]:
+    keys = Breaker.objects.filter(key__startswith="c:", failures__gt=0).values_list("key", flat=True)
+    return [int(key.removeprefix("c:")) for key in keys]
+
+
+def _tell_stopped(connection_id: int, row: Breaker) -> None:
+    connection = Connection.objects.select_related("company").get(pk=connection_id)
+    notices.tell(
+        company=connection.company,
+        kind="connection_stopped",
+        level="danger",
+        text=f"{connection.name}: {row.error} {row.remedy}".strip(),
+        dedupe_key=f"stopped:{connection_id}",
+    )
+
+
+def _tell_host_stopped(vendor: str, row: Breaker) -> None:
+    notices.tell(
+        company=None,
+        kind="host_stopped",
+        level="danger",
+        text=f"{row.error} {row.remedy}".strip(),
+        dedupe_key=f"stopped:{vendor}",
+    )

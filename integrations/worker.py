@@ -1,0 +1,80 @@
+"""A worker process's engine and scheduler: two threads that begin with the Celery worker and end with it.
+
+They begin before the broker is reached and do not need it: a worker that has lost its broker goes on delivering by the
+sweep. On SIGTERM the engine claims nothing more, finishes the requests under way and settles them.
+"""
+
+import threading
+from typing import Any
+
+import structlog
+from celery.signals import worker_init, worker_shutdown, worker_shutting_down
+
+from integrations import chores
+from integrations.engine import Engine
+from integrations.scheduler import Scheduler
+
+log = structlog.get_logger(__name__)
+
+JOIN_S = 12.0
+
+
+class Worker:
+    """The two threads."""
+
+    def __init__(self) -> None:
+        self.engine = Engine()
+        self._stop = threading.Event()
+        scheduler = Scheduler(self.engine)
+        self._threads = [
+            threading.Thread(target=self.engine.run, args=(self._stop,), name="engine", daemon=True),
+            threading.Thread(target=scheduler.run, args=(self._stop,), name="scheduler", daemon=True),
+        ]
+
+    def start(self) -> None:
+        """Begin."""
+        chores.register_all()
+        for thread in self._threads:
+            thread.start()
+
+    def begin_to_stop(self) -> None:
+        """Claim nothing more."""
+        self._stop.set()
+        self.engine.wake([])
+
+    def join(self) -> None:
+        """Wait until what was under way is settled."""
+        for thread in self._threads:
+            thread.join(JOIN_S)
+
+
+_worker: Worker | None = None
+
+
+def engine() -> Engine:
+    """Return this process's engine; only a worker has one."""
+    if _worker is None:
+        raise RuntimeError("This process is not a worker.")
+    return _worker.engine
+
+
+@worker_init.connect
+def _begin(**_: Any) -> None:
+    global _worker
+    _worker = Worker()
+    _worker.start()
+    log.info("engine and scheduler are running")
+
+
+@worker_shutting_down.connect
+def _shutting_down(**_: Any) -> None:
+    if _worker is not None:
+        _worker.begin_to_stop()
+
+
+@worker_shutdown.connect
+def _shutdown(**_: Any) -> None:
+    if _worker is not None:
+        _worker.begin_to_stop()
+        _worker.join()
+        log.info("engine and scheduler have ended")
