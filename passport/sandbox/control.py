@@ -105,7 +105,7 @@ def _route(
         case "POST", "tokens", "expire":
             return json_response(200, {"expired": simulator.expire_tokens()})
         case "POST", "clock":
-            simulator.clock_offset_s = float(document["offset_s"])
+            simulator.move_clock(float(document["offset_s"]))
             return json_response(200, {"offset_s": simulator.clock_offset_s})
         case "POST", "reset":
             simulator.reset()

@@ -390,6 +390,11 @@ class SessionBook:
                 seen.add(key)
         return extra
 
+    def look_again(self) -> None:
+        """Consider every session anew: the clock was moved, perhaps back."""
+        for session in self.by_id.values():
+            self._alive.setdefault(session.operator_id, {})[session.id] = session
+
     def _sweep(self, operator_id: str, now: datetime) -> None:
         alive = self._alive.get(operator_id, {})
         for session_id in [key for key, session in alive.items() if session.finished(now)]:

@@ -34,6 +34,7 @@ TOKEN_PATH = "/v3/shared/access-tokens"
 ZONES_PATH = "/v3/shared/zones"
 EVENTS_PATH = "/v3/shared/events"
 RIGHTS_PATH = "/v4/enforcement/parking-rights"
+_MAX_CLOCK_OFFSET_S = 10 * 366 * 86_400
 
 _ROUTES = {
     TOKEN_PATH: ("token", "POST"),
@@ -267,6 +268,14 @@ class Simulator:
             self.options = self.options.changed(edit)
             self.sessions.log_size = self.options.event_log_size
             return self.options
+
+    def move_clock(self, offset_s: float) -> None:
+        """Let the sandbox's clock run `offset_s` seconds ahead of (or behind) the real one; ValueError if absurd."""
+        if not abs(offset_s) <= _MAX_CLOCK_OFFSET_S:
+            raise ValueError(f"offset_s must be within {_MAX_CLOCK_OFFSET_S:,} seconds")
+        with self.lock:
+            self.clock_offset_s = offset_s
+            self.sessions.look_again()
 
     def expire_tokens(self) -> int:
         """Make every token that was issued worthless; says how many there were."""

@@ -85,11 +85,11 @@ class Partner:
         data: list[dict[str, Any]] = json.loads(response.body)["data"]
         return data
 
-    def event(self, kind: str = "started", session_id: str = "s-1", **changes: Any) -> dict[str, Any]:
+    def event(self, kind: str = "started", /, **changes: Any) -> dict[str, Any]:
         """A well-formed event of `kind`; a change to `...` leaves the field out."""
-        event = {
+        event: dict[str, Any] = {
             "occurred_at": stamp_ms(self.now),
-            "session_id": session_id,
+            "session_id": "s-1",
             "operator_id": UNIVERSITY,
             "passport_zone_id": NORTH_CAMPUS,
             "start_time": stamp(NOON),
@@ -111,15 +111,15 @@ class Partner:
         document = {"type": f"parking_session_{kind}", "version": "3.0.0", "data": list(events)}
         return self.call("POST", EVENTS_PATH, document=document)
 
-    def start(self, session_id: str = "s-1", **changes: Any) -> Response:
-        return self.send("started", self.event("started", session_id, **changes))
+    def start(self, session_id: str = "s-1", /, **changes: Any) -> Response:
+        return self.send("started", self.event("started", **{"session_id": session_id, **changes}))
 
-    def extend(self, session_id: str = "s-1", **changes: Any) -> Response:
-        return self.send("extended", self.event("extended", session_id, **changes))
+    def extend(self, session_id: str = "s-1", /, **changes: Any) -> Response:
+        return self.send("extended", self.event("extended", **{"session_id": session_id, **changes}))
 
-    def stop(self, session_id: str = "s-1", **changes: Any) -> Response:
+    def stop(self, session_id: str = "s-1", /, **changes: Any) -> Response:
         changes.setdefault("end_time", stamp(max(self.now, NOON)))
-        return self.send("stopped", self.event("stopped", session_id, **changes))
+        return self.send("stopped", self.event("stopped", **{"session_id": session_id, **changes}))
 
     def control(self, method: str, path: str, document: Any = None, *, expect: int = 200) -> Any:
         target, _, query = path.partition("?")
