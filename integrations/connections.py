@@ -261,19 +261,25 @@ def backfill_permits(connection: Connection) -> QuerySet[Permit]:
 
 
 def registration_counts(connections: Collection[Connection]) -> dict[int, dict[str, int]]:
-    """Return, for each connection, how many registrations of real permits are waiting, accepted and refused."""
+    """Return, for each connection, how many registrations of real permits are in which state.
+
+    `accepted` are those that the vendor has as they should be, `withdrawn` those of which it has nothing any more.
+    """
+    there = Q(observed_until__isnull=False)
+    kinds = {
+        "waiting": Q(state=Registration.State.DUE),
+        "accepted": Q(state=Registration.State.DONE) & there,
+        "refused": Q(state=Registration.State.REFUSED),
+        "withdrawn": Q(state=Registration.State.DONE) & ~there,
+    }
     rows = (
         Registration.objects.filter(connection__in=connections, permit__is_test=False)
         .values("connection_id")
-        .annotate(**{state.name.lower(): Count("id", filter=Q(state=state)) for state in Registration.State})
+        .annotate(**{kind: Count("id", filter=which) for kind, which in kinds.items()})
     )
-    counts = {connection.pk: {"waiting": 0, "accepted": 0, "refused": 0} for connection in connections}
+    counts = {connection.pk: dict.fromkeys(kinds, 0) for connection in connections}
     for row in rows:
-        counts[row["connection_id"]] = {
-            "waiting": row["due"],
-            "accepted": row["done"],
-            "refused": row["refused"],
-        }
+        counts[row["connection_id"]] = {kind: row[kind] for kind in kinds}
     return counts
 
 

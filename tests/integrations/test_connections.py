@@ -256,5 +256,5 @@ def test_every_step_is_told_on_the_tracking_ticket(ready: Connection) -> None:
 
 def test_registrations_are_counted_by_state_without_test_plates(ready: Connection) -> None:
     counts = connections.registration_counts([ready, ConnectionFactory(operator_id=str(uuid.uuid4()))])
-    assert counts[ready.pk] == {"waiting": 3, "accepted": 0, "refused": 0}
+    assert counts[ready.pk] == {"waiting": 3, "accepted": 0, "refused": 0, "withdrawn": 0}
     assert not Zone.objects.exclude(connection=ready).exists()

@@ -1,0 +1,146 @@
+"""What the product's commands share: finding things letter for letter, and failing with one clear sentence.
+
+A command prints what it did to standard output, what else is worth knowing to standard error, and exits with 1 and one
+sentence where it could not do it. Names and numbers are compared letter for letter; an error names the near one, and it
+is never taken instead.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
+from django.utils.translation import gettext as _
+
+from integrations import wake
+from integrations.connections import current_connections
+from integrations.errors import DeliveryError
+from integrations.mapping import nearest
+from integrations.models import Connection, Zone
+from locations.models import Company, Location
+
+Say = Callable[[str], object]
+
+
+class ScriptCommand(BaseCommand):
+    """A command that fails with one sentence and leaves no wake-up behind. Subclasses implement `script`."""
+
+    requires_system_checks: list[str] = []
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run `script`, then wait for the wake-ups that it caused; the sweeper finds what a broker did not take."""
+        try:
+            with one_sentence():
+                self.script(options)
+        finally:
+            wake.flush()
+
+    def script(self, options: dict[str, Any]) -> None:
+        """Do the command's work."""
+        raise NotImplementedError
+
+
+@contextmanager
+def one_sentence() -> Iterator[None]:
+    """Turn what people can do something about into a `CommandError` of one line."""
+    try:
+        yield
+    except ValidationError as error:
+        raise CommandError(sentence_of(error)) from error
+    except DeliveryError as error:
+        raise CommandError(f"{error.sentence} {error.remedy}".strip()) from error
+    except DatabaseError as error:
+        text = str(error).strip().partition("\n")[0]
+        raise CommandError(_("The database answered: %(error)s") % {"error": text}) from error
+
+
+def sentence_of(error: ValidationError) -> str:
+    """Return a validation error's messages in one line, each with the name of its field."""
+    if not hasattr(error, "error_dict"):
+        return " ".join(error.messages)
+    return " ".join(f"{name}: {' '.join(messages)}" for name, messages in error.message_dict.items())
+
+
+def find_company(slug: str) -> Company:
+    """Return the company of a slug."""
+    company = Company.objects.filter(slug=slug).first()
+    if company is None:
+        slugs = list(Company.objects.order_by("slug").values_list("slug", flat=True)[:20])
+        raise CommandError(
+            _("There is no company “%(slug)s”. %(known)s")
+            % {"slug": slug, "known": _known(_("Companies"), slugs)}
+        )
+    return company
+
+
+def find_location(company: Company, name: str) -> Location:
+    """Return the company's location of exactly this name."""
+    location = company.locations.filter(name=name).first()
+    if location is None:
+        names = list(company.locations.order_by("name").values_list("name", flat=True))
+        raise CommandError(
+            _("%(company)s has no location “%(name)s”. %(hint)s")
+            % {"company": company, "name": name, "hint": _hint(name, names, _("Locations"))}
+        )
+    return location
+
+
+def find_connection(company: Company, site: str = "") -> Connection:
+    """Return the company's connection, or that of one of its sites where it has several."""
+    connections = list(current_connections(company))
+    if not connections:
+        raise CommandError(
+            _("%(company)s has no connection yet: run “passport connect” first.") % {"company": company}
+        )
+    found = [connection for connection in connections if connection.label == site]
+    if found:
+        return found[0]
+    sites = [connection.label for connection in connections]
+    if site:
+        raise CommandError(
+            _("%(company)s has no site “%(site)s”. %(hint)s")
+            % {"company": company, "site": site, "hint": _hint(site, sites, _("Sites"))}
+        )
+    if len(connections) > 1:
+        raise CommandError(_("Say which site with --site. %(known)s") % {"known": _known(_("Sites"), sites)})
+    return connections[0]
+
+
+def find_zone(company: Company, number: str, connection: Connection | None = None) -> Zone:
+    """Return the one zone of exactly this number among those that are listed on the company's connections."""
+    zones = Zone.objects.filter(connection__in=current_connections(company)).select_related("connection")
+    if connection is not None:
+        zones = zones.filter(connection=connection)
+    exact = list(zones.filter(number=number))
+    # Letter for letter also where the database compares without case.
+    exact = [zone for zone in exact if zone.number == number]
+    listed = [zone for zone in exact if zone.missing_since is None] or exact
+    if len(listed) == 1:
+        return listed[0]
+    if listed:
+        names = "; ".join(f"{zone} ({zone.connection})" for zone in listed)
+        raise CommandError(
+            _("Several zones have the number “%(number)s”: %(names)s. Say which site with --site.")
+            % {"number": number, "names": names}
+        )
+    numbers = list(zones.listed().values_list("number", flat=True))
+    raise CommandError(
+        _("%(company)s has no zone “%(number)s”. %(hint)s")
+        % {"company": company, "number": number, "hint": _hint(number, numbers, _("Zones"))}
+    )
+
+
+def _hint(wanted: str, known: list[str], what: str) -> str:
+    if near := nearest(wanted, known):
+        return _("Did you mean “%(near)s”? They are compared letter for letter.") % {"near": near}
+    return _known(what, known)
+
+
+def _known(what: str, texts: list[str], most: int = 12) -> str:
+    if not texts:
+        return _("%(what)s: none yet.") % {"what": what}
+    shown = ", ".join(f"“{text}”" if re.search(r"\s|^$", text) else text for text in texts[:most])
+    return f"{what}: {shown}{', …' if len(texts) > most else ''}."

@@ -1,0 +1,31 @@
+"""`passport live`: set a connection live without a test; the reason is kept."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from integrations import connections
+from integrations.management.scripting import Say, find_company, find_connection
+
+HELP = "set the connection live without a test; the reason is kept"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("--reason", required=True, metavar="TEXT")
+
+
+def run(options: dict[str, Any], say: Say) -> None:
+    """Go live; a live connection stays as it is."""
+    connection = find_connection(find_company(options["company"]), options["site"])
+    if connection.is_live:
+        say(_("%(name)s is live already.") % {"name": connection})
+        return
+    connection = connections.go_live(connection=connection, reason=options["reason"])
+    total = connection.backfill_total or 0
+    words = ngettext("%(count)d permit is sent now.", "%(count)d permits are sent now.", total) % {
+        "count": total
+    }
+    say(_("%(name)s is live. %(words)s") % {"name": connection, "words": words})

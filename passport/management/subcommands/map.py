@@ -1,0 +1,46 @@
+"""`passport map`: send a location's registrations to a zone."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from integrations import mapping
+from integrations.connections import current_connections
+from integrations.management.scripting import Say, find_company, find_connection, find_location, find_zone
+from integrations.models import Zone
+from locations.models import Permit
+
+HELP = "send a location's registrations to a zone; both are matched letter for letter"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("--location", required=True, metavar="NAME")
+    target = parser.add_mutually_exclusive_group(required=True)
+    target.add_argument("--zone", metavar="NUMBER")
+    target.add_argument("--unmap", action="store_true", help="send them nowhere; what was sent is withdrawn")
+
+
+def run(options: dict[str, Any], say: Say) -> None:
+    """Map, and point out the zones that could be taken for this one."""
+    company = find_company(options["company"])
+    location = find_location(company, options["location"])
+    zone = None
+    if not options["unmap"]:
+        connection = find_connection(company, options["site"]) if options["site"] else None
+        zone = find_zone(company, options["zone"], connection)
+    changed = mapping.map_location(location=location, zone=zone)
+    if zone is None:
+        say(_("%(location)s has no zone now.") % {"location": location})
+        return
+    words = _("%(location)s → %(zone)s") if changed else _("%(location)s → %(zone)s (as before)")
+    say(words % {"location": location, "zone": zone})
+    if changed:
+        count = Permit.objects.real().filter(location=location, registrations__state="due").distinct().count()
+        if count:
+            say(ngettext("%(count)d permit moves.", "%(count)d permits move.", count) % {"count": count})
+    for twins in mapping.case_twins(Zone.objects.filter(connection__in=current_connections(company))):
+        if zone in twins.zones:
+            say(twins.words(zone))

@@ -1,0 +1,22 @@
+"""`passport resume`: push again, beginning with what was held back."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from integrations import connections
+from integrations.management.scripting import Say, find_company, find_connection
+
+HELP = "push again, beginning with what was held back"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """There are none beside the company's."""
+
+
+def run(options: dict[str, Any], say: Say) -> None:
+    """Resume; a live connection stays as it is."""
+    connection = find_connection(find_company(options["company"]), options["site"])
+    connections.resume(connection=connection)
+    say(_("%(name)s is live.") % {"name": connection})

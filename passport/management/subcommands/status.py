@@ -1,0 +1,135 @@
+"""`passport status`: connection, zones, mappings, registrations by state, and the backlog's age."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+import orjson
+from django.db.models import Count, Min, Q
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from integrations import connections
+from integrations.management.scripting import Say, find_company, find_connection
+from integrations.models import Breaker, Connection, ZoneMapping, ZoneRefresh
+from integrations.queries import breaker_keys, pick_breaker
+from locations.models import Company, Permit
+
+HELP = "show connection, zones, mappings, registrations by state, and the backlog's age"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("--json", action="store_true")
+
+
+def run(options: dict[str, Any], say: Say) -> None:
+    """Print the status."""
+    company = find_company(options["company"])
+    has_any = connections.current_connections(company).exists()
+    connection = find_connection(company, options["site"]) if has_any else None
+    document = status_document(company, connection)
+    if options["json"]:
+        say(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+    else:
+        _print(document, say)
+
+
+def status_document(company: Company, connection: Connection | None) -> dict[str, Any]:
+    """Return what `passport status --json` prints. Ages are in seconds, times ISO 8601 in UTC."""
+    now = timezone.now()
+    permits = Count(
+        "permits",
+        filter=Q(permits__status=Permit.Status.ACTIVE, permits__end__gt=now, permits__is_test=False),
+    )
+    locations = company.locations.filter(active=True).annotate(current=permits).order_by("name")
+    unmapped = [
+        {"location": location.name, "permits": location.current}
+        for location in locations.filter(zone_mapping=None)
+    ]
+    document: dict[str, Any] = {
+        "company": company.slug,
+        "connection": None,
+        "zones": {"listed": 0, "missing": 0, "refreshed_at": None, "held": False},
+        "mappings": [],
+        "unmapped": unmapped,
+        "registrations": {"waiting": 0, "accepted": 0, "refused": 0, "withdrawn": 0},
+        "backlog_age_s": None,
+        "breaker": None,
+    }
+    if connection is not None:
+        document |= _connected(connection)
+    document["registrations"]["unmapped"] = sum(entry["permits"] for entry in unmapped)
+    return document
+
+
+def _connected(connection: Connection) -> dict[str, Any]:
+    now = timezone.now()
+    zones = connection.zones.aggregate(
+        listed=Count("id", filter=Q(missing_since=None)),
+        missing=Count("id", filter=Q(missing_since__isnull=False)),
+    )
+    refreshes = connection.refreshes.filter(outcome=ZoneRefresh.Outcome.DONE)
+    refreshed_at = refreshes.values_list("finished_at", flat=True).first()
+    held = connection.refreshes.filter(outcome=ZoneRefresh.Outcome.HELD).exists()
+    mappings = (
+        ZoneMapping.objects.filter(zone__connection=connection)
+        .select_related("location", "zone")
+        .order_by("location__name")
+    )
+    oldest = connection.registrations.due().aggregate(oldest=Min("marked_at"))["oldest"]
+    breakers = {breaker.key: breaker for breaker in Breaker.objects.filter(key__in=breaker_keys(connection))}
+    holding = pick_breaker(breakers, connection, now)
+    return {
+        "connection": {
+            "name": connection.name,
+            "site": connection.label,
+            "operator_id": connection.operator_id,
+            "status": connection.status,
+            "since": connection.status_since.isoformat(),
+            "reason": connection.status_reason,
+        },
+        "zones": {**zones, "refreshed_at": refreshed_at.isoformat() if refreshed_at else None, "held": held},
+        "mappings": [
+            {
+                "location": mapping.location.name,
+                "zone": mapping.zone.number,
+                "zone_name": mapping.zone.name,
+                "zone_missing": mapping.zone.missing_since is not None,
+            }
+            for mapping in mappings
+        ],
+        "registrations": connections.registration_counts([connection])[connection.pk],
+        "backlog_age_s": round((now - oldest).total_seconds(), 1) if oldest else None,
+        "breaker": holding
+        and {
+            "state": "stopped" if holding.stopped else "open",
+            "since": holding.failing_since.isoformat() if holding.failing_since else None,
+            "error": holding.error,
+            "remedy": holding.remedy,
+        },
+    }
+
+
+def _print(document: dict[str, Any], say: Say) -> None:
+    connection, zones, counts = document["connection"], document["zones"], document["registrations"]
+    if connection is None:
+        say(_("%(company)s has no connection yet.") % {"company": document["company"]})
+    else:
+        site = f" ({connection['site']})" if connection["site"] else ""
+        reason = f": {connection['reason']}" if connection["reason"] else ""
+        say(f"{connection['name']}{site}  {connection['operator_id'] or '–'}")
+        say(f"{connection['status']} since {connection['since']}{reason}")
+        age = zones["refreshed_at"] or _("never")
+        say(f"zones: {zones['listed']} listed, {zones['missing']} missing, refreshed {age}")
+        if zones["held"]:
+            say(_("  a pull is held: refresh-zones --release or --discard"))
+        if breaker := document["breaker"]:
+            say(f"{breaker['state']} since {breaker['since']}: {breaker['error']} {breaker['remedy']}")
+    for entry in document["mappings"]:
+        missing = _("  (no longer listed)") if entry["zone_missing"] else ""
+        say(f"  {entry['location']} → {entry['zone']} · {entry['zone_name']}{missing}")
+    for entry in document["unmapped"]:
+        say(f"  {entry['location']} → –  ({entry['permits']} permits wait)")
+    say("registrations: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+    if document["backlog_age_s"] is not None:
+        say(f"oldest waiting: {document['backlog_age_s']} s")
