@@ -10,10 +10,10 @@ from typing import Any, Concatenate, ParamSpec
 
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse
 
-from locations.models import Company, Role, User
+from locations.models import Company, Membership, Role, User
 
 SUPPORT = "support"
 P = ParamSpec("P")
@@ -31,8 +31,7 @@ def role_in(user: User, company: Company) -> str | None:
     """Return the person's role in the company, "support" for support, or None for an outsider."""
     if user.is_support:
         return SUPPORT
-    membership = company.memberships.filter(user=user).only("role").first()
-    return membership.role if membership else None
+    return company.memberships.filter(user=user).values_list("role", flat=True).first()
 
 
 def may(role: str, needed: str) -> bool:
@@ -56,8 +55,10 @@ def company_view(
         @login_required
         @wraps(view)
         def guarded(request: Any, company_slug: str, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-            company = Company.objects.filter(slug=company_slug).first()
-            role = role_in(request.user, company) if company else None
+            # One query for both, since every page pays it.
+            own_role = Membership.objects.filter(company=OuterRef("pk"), user=request.user.pk).values("role")[:1]
+            company = Company.objects.filter(slug=company_slug).annotate(own_role=Subquery(own_role)).first()
+            role = SUPPORT if request.user.is_support else getattr(company, "own_role", None)
             if company is None or role is None:
                 raise Http404
             if not may(role, needed):

@@ -3,10 +3,22 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from locations.views.places import company_add
 from offstreet.health import healthz
+from offstreet.home import home
 from offstreet.styleguide import styleguide, styleguide_zones
 
+company_pages = [
+    path("", include("locations.urls")),
+    path("", include("integrations.urls.overview")),
+    path("", include("integrations.urls.permits")),
+    path("", include("integrations.urls.onboarding")),
+]
+
 urlpatterns = [
+    path("", home, name="home"),
+    path("companies/add/", company_add, name="company_add"),
+    path("c/<slug:company_slug>/", include(company_pages)),
     path("healthz", healthz, name="healthz"),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from integrations.views import activity, contacts, mapping, overview, zones
+from integrations.views import mapping, overview, zones
 
 urlpatterns = [
     path("", overview.overview, name="overview"),
@@ -17,11 +17,4 @@ urlpatterns = [
     path("zones/refreshes/", zones.refreshes, name="zone_refreshes"),
     path("zones/refreshes/<int:pk>/", zones.refresh_page, name="zone_refresh"),
     path("zones/refreshes/<int:pk>/decide/", zones.refresh_decide, name="zone_refresh_decide"),
-    path("activity/", activity.pushes, name="activity"),
-    path("activity/pushes/<int:pk>/", activity.push_page, name="push"),
-    path("activity/refused/", activity.refused, name="refused"),
-    path("activity/retry/", activity.retry, name="retry"),
-    path("activity/people/", activity.people, name="activity_people"),
-    path("settings/contacts/", contacts.contacts, name="contacts"),
-    path("settings/contacts/<int:pk>/remove/", contacts.contact_remove, name="contact_remove"),
 ]

@@ -1,0 +1,159 @@
+"""Zones as Passport has them: the list, one zone, refreshing, and what each refresh found."""
+
+from celery.exceptions import CeleryError
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.core.paginator import Paginator
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+from kombu.exceptions import KombuError
+
+from integrations import limit, tasks, zone_reads
+from integrations.mapping_board import open_connections
+from integrations.models import Connection, Zone, ZoneRefresh
+from integrations.zones import begin_refresh, discard_refresh, release_refresh, summary
+from locations.access import SUPPORT, CompanyRequest, company_view, may
+from locations.models import Role
+from locations.pages import STOP_POLLING, company_clock, read_key, render_page
+
+HISTORY_ROWS = 50
+
+
+@company_view()
+@require_safe
+def zone_list(request: CompanyRequest) -> HttpResponse:
+    """List the zones with where each is used."""
+    company, show = request.company, request.GET.get("show", "")
+    text = request.GET.get("q", "")
+    found = zone_reads.zones_of(company, text=text, show=show if show in zone_reads.SHOWN else "")
+    page = Paginator(found, zone_reads.PAGE_ROWS).get_page(request.GET.get("page"))
+    connections = list(open_connections(company))
+    last = zone_reads.refreshes_of(company).first()
+    context = {
+        "company": company,
+        "page": page,
+        "rows": zone_reads.zone_rows(page.object_list),
+        "connections": connections,
+        "several": len(connections) > 1,
+        "last": last,
+        "last_words": summary(last) if last else "",
+        "missing": zone_reads.zones_of(company, show="missing").count(),
+        "clock": company_clock(company),
+        "may_refresh": may(request.membership_role, Role.OPERATOR),
+    }
+    return render_page(request, "integrations/zones.html", context)
+
+
+@company_view()
+@require_safe
+def zone_page(request: CompanyRequest, pk: int) -> HttpResponse:
+    """Show one zone: what it is, where it is used, and the document as Passport sent it."""
+    zone = get_object_or_404(Zone.objects.select_related("connection"), pk=pk, connection__company=request.company)
+    context = {
+        "company": request.company,
+        "zone": zone,
+        "used_by": zone_reads.used_by(zone, timezone.now()),
+        "clock": company_clock(request.company),
+        "facts": [(key, value) for key, value in sorted(zone.raw.items()) if isinstance(value, str | int | float | bool)],
+        "settings": sorted(zone.raw["settings"].items()) if isinstance(zone.raw.get("settings"), dict) else [],
+    }
+    return render_page(request, "integrations/zone.html", context)
+
+
+@company_view(Role.OPERATOR)
+@require_POST
+def refresh(request: CompanyRequest) -> HttpResponse:
+    """Begin a refresh of each connection and show how it goes; operators once a minute, support at any time."""
+    company = request.company
+    who = ("zones_refresh", str(company.pk))
+    is_support = request.membership_role == SUPPORT
+    if not is_support and not limit.take(limit.ONCE_A_MINUTE, *who):
+        messages.warning(request, _("The zones were refreshed less than a minute ago; try again in a minute."))
+        return redirect("zones", company.slug)
+    begun: list[ZoneRefresh] = []
+    for connection in open_connections(company):
+        try:
+            begun.append(_begin(request, connection))
+        except ValidationError as error:
+            messages.error(request, f"{connection}: {' '.join(error.messages)}")
+    if not begun:
+        limit.forget(limit.ONCE_A_MINUTE, *who)
+        return redirect("zones", company.slug)
+    if len(begun) == 1:
+        return redirect("zone_refresh", company.slug, begun[0].pk)
+    return redirect("zone_refreshes", company.slug)
+
+
+def _begin(request: CompanyRequest, connection: Connection) -> ZoneRefresh:
+    """Begin a refresh and hand it to a worker; where no worker can be told, say so in the refresh."""
+    begun, is_ours = begin_refresh(connection=connection, trigger="button", asked_by=request.user)
+    if is_ours:
+        try:
+            tasks.refresh_zones.delay(begun.pk)
+        except (CeleryError, KombuError, OSError):
+            begun.outcome, begun.finished_at = ZoneRefresh.Outcome.FAILED, timezone.now()
+            begun.error = _("The workers could not be told to refresh.")
+            begun.remedy = _("Nothing was changed; try again. If it goes on, tell support: the broker does not answer.")
+            begun.save()
+    return begun
+
+
+@company_view()
+@require_safe
+def refreshes(request: CompanyRequest) -> HttpResponse:
+    """List the refreshes, newest first."""
+    found = zone_reads.refreshes_of(request.company)
+    before = read_key(request.GET.get("before"))
+    if before is not None:
+        found = found.filter(pk__lt=before)
+    rows = list(found[: HISTORY_ROWS + 1])
+    older = f"?before={rows[HISTORY_ROWS - 1].pk}" if len(rows) > HISTORY_ROWS else ""
+    context = {
+        "company": request.company,
+        "rows": [(one, summary(one)) for one in rows[:HISTORY_ROWS]],
+        "older": older,
+        "newest": "?" if before is not None else "",
+        "running": any(one.outcome == ZoneRefresh.Outcome.RUNNING for one in rows),
+        "clock": company_clock(request.company),
+    }
+    return render_page(request, "integrations/zone_refreshes.html", context)
+
+
+@company_view()
+@require_safe
+def refresh_page(request: CompanyRequest, pk: int) -> HttpResponse:
+    """Show one refresh; while it runs the page asks again, and stops when there is nothing more to wait for."""
+    one = get_object_or_404(zone_reads.refreshes_of(request.company), pk=pk)
+    running = one.outcome == ZoneRefresh.Outcome.RUNNING
+    context = {
+        "company": request.company,
+        "refresh": one,
+        "words": summary(one),
+        "groups": zone_reads.found_groups(one),
+        "running": running,
+        "clock": company_clock(request.company),
+        "may_decide": request.membership_role == SUPPORT and one.outcome == ZoneRefresh.Outcome.HELD,
+        "may_map": may(request.membership_role, Role.OPERATOR),
+    }
+    polled = bool(request.htmx) and not running  # type: ignore[attr-defined]
+    return render_page(request, "integrations/zone_refresh.html", context, status=STOP_POLLING if polled else None)
+
+
+@company_view(SUPPORT)
+@require_POST
+def refresh_decide(request: CompanyRequest, pk: int) -> HttpResponse:
+    """Support's word on a held refresh: let the zones go, or discard what was pulled."""
+    held = get_object_or_404(zone_reads.refreshes_of(request.company), pk=pk)
+    try:
+        if request.POST.get("word") == "release":
+            done = release_refresh(refresh=held, actor=request.user)
+        else:
+            done = discard_refresh(refresh=held, actor=request.user)
+            messages.success(request, _("The pull was discarded; the zones stay as they were."))
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+        done = held
+    return redirect("zone_refresh", request.company.slug, done.pk)

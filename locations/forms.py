@@ -1,0 +1,134 @@
+"""Forms of companies, locations and members. They check what a person can correct; the services keep the rest."""
+
+import zoneinfo
+from typing import Any
+
+from django import forms
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
+
+from locations.models import Company, Location, Role, User
+
+# The zones of North American lots come first; the others follow by name.
+COMMON_ZONES = {
+    "America/New_York": _("Eastern"),
+    "America/Chicago": _("Central"),
+    "America/Denver": _("Mountain"),
+    "America/Phoenix": _("Arizona"),
+    "America/Los_Angeles": _("Pacific"),
+    "America/Anchorage": _("Alaska"),
+    "Pacific/Honolulu": _("Hawaii"),
+    "America/Puerto_Rico": _("Atlantic, Puerto Rico"),
+    "America/Halifax": _("Atlantic"),
+    "America/Toronto": _("Eastern, Canada"),
+    "America/Winnipeg": _("Central, Canada"),
+    "America/Edmonton": _("Mountain, Canada"),
+    "America/Vancouver": _("Pacific, Canada"),
+    "America/Mexico_City": _("Mexico City"),
+}
+
+
+def timezone_choices() -> list[tuple[str, Any]]:
+    """Return all time zones, the common ones first with their everyday names."""
+    common = [(key, f"{name} · {key}") for key, name in COMMON_ZONES.items()]
+    rest = sorted(key for key in zoneinfo.available_timezones() if "/" in key and key not in COMMON_ZONES)
+    return [*common, *((key, key) for key in rest)]
+
+
+class LocationForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A location's own facts."""
+
+    timezone = forms.ChoiceField(
+        label=_("time zone"),
+        choices=timezone_choices,
+        help_text=_("Times of its permits are typed and shown in this zone."),
+    )
+
+    class Meta:
+        model = Location
+        fields = ["name", "external_id", "timezone", "active"]
+        help_texts = {
+            "external_id": _("What your own system calls it; helps to find it, and to propose its zone."),
+            "active": _("An inactive location takes no new permits and waits for no zone; what is parked there stays."),
+        }
+
+    def clean_name(self) -> str:
+        """Refuse a name that another location of the company has, letter for letter."""
+        name: str = self.cleaned_data["name"].strip()
+        if self._others().filter(name=name).exists():
+            raise ValidationError(_("Another location has this name."), code="taken")
+        return name
+
+    def clean_external_id(self) -> str:
+        """Refuse an own id that another location of the company has."""
+        own: str = self.cleaned_data["external_id"].strip()
+        if own and self._others().filter(external_id=own).exists():
+            raise ValidationError(_("Another location has this id."), code="taken")
+        return own
+
+    def _others(self) -> Any:
+        return Location.objects.filter(company=self.instance.company_id).exclude(pk=self.instance.pk)
+
+
+class CompanyForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A company's details."""
+
+    class Meta:
+        model = Company
+        fields = ["name"]
+        help_texts = {"name": _("As people know it. The name of an existing integration does not change with it.")}
+
+
+class NewCompanyForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A new company; support fills it in."""
+
+    class Meta:
+        model = Company
+        fields = ["name", "offstreet_id", "slug"]
+        labels = {"slug": _("address")}
+        help_texts = {
+            "offstreet_id": _("The company's id in Offstreet."),
+            "slug": _("Part of its pages' addresses: small letters, digits and hyphens, for example north-university."),
+        }
+
+
+class InvitationForm(forms.Form):
+    """Whom to invite, and as what."""
+
+    email = forms.EmailField(label=_("e-mail address"), max_length=254)
+    role = forms.ChoiceField(label=_("role"), choices=Role.choices, initial=Role.OPERATOR)
+
+
+class RoleForm(forms.Form):
+    """Another role for a member."""
+
+    role = forms.ChoiceField(label=_("role"), choices=Role.choices)
+
+
+class AcceptForm(forms.Form):
+    """What a person without an account says when they accept an invitation."""
+
+    first_name = forms.CharField(label=_("first name"), max_length=150, required=False)
+    last_name = forms.CharField(label=_("last name"), max_length=150, required=False)
+    password = forms.CharField(
+        label=_("password"),
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text=_("At least eight characters, and not one that everybody uses."),
+    )
+
+    def __init__(self, *args: Any, email: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.email = email
+
+    def clean_password(self) -> str:
+        """Hold the password to the project's rules."""
+        password: str = self.cleaned_data["password"]
+        person = User(
+            email=self.email,
+            first_name=self.cleaned_data.get("first_name", ""),
+            last_name=self.cleaned_data.get("last_name", ""),
+        )
+        validate_password(password, person)
+        return password

@@ -1,0 +1,1 @@
+"""Pages of companies, their people and their locations, one module a page."""
