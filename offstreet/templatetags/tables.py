@@ -130,9 +130,11 @@ def paging(context: template.Context, page: Any, target: str = "", noun: str = "
 
 
 @register.simple_tag
-def pager(previous: str = "", following: str = "", summary: str = "", target: str = "") -> SafeString:
+def pager(
+    previous: str = "", following: str = "", summary: str = "", target: str = "", label: str = ""
+) -> SafeString:
     """Render paging for lists too long to count: ready addresses (`?after=…`) and a summary in words."""
     return render_to_string(
         "components/paging.html",
-        {"previous": previous, "following": following, "summary": summary, "target": target},
+        {"previous": previous, "following": following, "summary": summary, "target": target, "label": label},
     )

@@ -105,7 +105,7 @@
 
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Escape") { return; }
-    for (const menu of document.querySelectorAll("details.os-menu[open], details.os-top[open]")) {
+    for (const menu of document.querySelectorAll("details.os-menu[open], .os-top > details[open]")) {
       const held = menu.contains(document.activeElement);
       menu.open = false;
       if (held) { menu.querySelector("summary")?.focus(); }

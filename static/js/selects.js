@@ -55,6 +55,8 @@
     }
     const box = new window.TomSelect(select, settings);
     const input = box.control_input;
+    // The select stays as the form's value; only the box that stands for it is read out.
+    select.setAttribute("aria-hidden", "true");
     if (label) { input.setAttribute("aria-label", label); }
     if (described) { input.setAttribute("aria-describedby", described); }
     if (invalid) { input.setAttribute("aria-invalid", invalid); }

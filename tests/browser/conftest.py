@@ -1,0 +1,75 @@
+"""A real Chromium for the pages: Debian's, headless, with what each page must keep to watched from outside.
+
+Playwright drives its own event loop in the thread of the test, so Django takes each database call of a fixture for one
+made by asynchronous code; `DJANGO_ALLOW_ASYNC_UNSAFE` tells it that nothing runs at the same time here.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.test import Client
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from locations.models import User
+from tests.browser.face import Watched
+
+os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+
+CHROMIUM = os.environ.get("CHROMIUM", "") or shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark everything here as a browser test, which may open sockets."""
+    for item in items:
+        if "browser" in item.path.parts:
+            item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.enable_socket)
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    """Launch the system's Chromium; Playwright's own download is not needed."""
+    if CHROMIUM is None:
+        pytest.fail("No Chromium found: install Debian's package `chromium`, or set CHROMIUM to its path.")
+    return {**browser_type_launch_args, "executable_path": CHROMIUM, "args": ["--no-sandbox", "--disable-gpu"]}
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Callable[..., Watched]]:
+    """Open pages in a given colour scheme, width and (where given) as a person; each keeps its own watch."""
+    contexts: list[BrowserContext] = []
+
+    def open_page(
+        *, scheme: str = "light", width: int = 1440, height: int = 900, javascript: bool = True, **options: Any
+    ) -> Watched:
+        context = browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme=scheme,
+            java_script_enabled=javascript,
+            reduced_motion="reduce",
+            **options,
+        )
+        contexts.append(context)
+        page: Page = context.new_page()
+        return Watched(page)
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def sign_in() -> Callable[[Watched, str, User], None]:
+    """Give a page the session of a signed-in person, without going through the sign-in page."""
+
+    def sign_in(watched: Watched, base_url: str, user: User) -> None:
+        client = Client()
+        client.force_login(user)
+        watched.page.context.add_cookies(
+            [{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": base_url}]
+        )
+
+    return sign_in
