@@ -327,6 +327,10 @@ class Server:
             _log.exception("%s %s failed", head.method, head.path)
             return Response(500, b"the sandbox itself has failed; see its log", "text/plain")
 
+    def connection(self) -> _Connection:
+        """A protocol for one more client."""
+        return _Connection(self)
+
     def joined(self, connection: _Connection) -> None:
         self._connections.add(connection)
         self._measure()
@@ -361,7 +365,7 @@ class Server:
         """Listen and serve. OSError if the port is taken. Port 0 takes a free one (:attr:`port`)."""
         loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        listener = await loop.create_server(lambda: _Connection(self), host, port, backlog=1024)
+        listener = await loop.create_server(self.connection, host, port, backlog=1024)
         self.port = listener.sockets[0].getsockname()[1]
         for number in (signal.SIGTERM, signal.SIGINT):
             with suppress(NotImplementedError, RuntimeError, ValueError):  # not in the main thread
