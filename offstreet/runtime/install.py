@@ -129,7 +129,14 @@ def bring_uv() -> Path | None:
 
 def pip_install(lock: Path) -> bool:
     """Install a lock with pip; return whether it succeeded."""
-    pip: list[str | Path] = [VENV / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    pip: list[str | Path] = [
+        VENV / "bin" / "python",
+        "-m",
+        "pip",
+        "--disable-pip-version-check",
+        "install",
+        "--quiet",
+    ]
     return run([*pip, "--require-hashes", "--no-deps", "-r", lock])
 
 
@@ -181,7 +188,15 @@ def compile_locks() -> None:
         **os.environ,
         **{name: sources[name] for name in sources if name not in ("UV_INDEX", "UV_FIND_LINKS")},
     }
-    common: list[str | Path] = [uv, "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--no-annotate"]
+    common: list[str | Path] = [
+        uv,
+        "pip",
+        "compile",
+        "--quiet",
+        "--universal",
+        "--generate-hashes",
+        "--no-annotate",
+    ]
     common += [f"--python-version={MIN_PYTHON[0]}.{MIN_PYTHON[1]}", "--custom-compile-command=make lock"]
     common += ["--no-emit-index-url", "--no-emit-find-links"]
     if os.environ.get("UPGRADE"):

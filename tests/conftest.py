@@ -1,0 +1,42 @@
+"""What all tests share: sockets are off in unit tests, and stacks of real processes come as a fixture.
+
+Tests below `tests/flows`, `tests/faults` and `tests/browser` use real sockets; everywhere else one is an error
+(`--disable-socket` in pyproject.toml), so that a unit test can't depend on what happens to run on the machine.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import servers
+
+HERE = Path(__file__).parent
+REAL = {"flows": "flow", "faults": "faults", "browser": "browser"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by their folder, and give those on real processes their sockets."""
+    for item in items:
+        folder = item.path.relative_to(HERE).parts[0] if item.path.is_relative_to(HERE) else ""
+        if folder in REAL:
+            item.add_marker(getattr(pytest.mark, REAL[folder]))
+            item.add_marker(pytest.mark.enable_socket)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Show the end of every running server's log beside a failure."""
+    report = yield
+    if report.failed:
+        for stack in servers.RUNNING:
+            for server in stack.servers:
+                report.sections.append((f"log of {server.name} on {stack.backend}", server.log()))
+    return report
+
+
+@pytest.fixture(params=servers.BACKENDS)
+def stack(request: pytest.FixtureRequest) -> Iterator[servers.Stack]:
+    """A whole product with one worker and an empty, migrated database, once per back end."""
+    with servers.running_stack(request.param) as running:
+        yield running
