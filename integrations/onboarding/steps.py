@@ -144,6 +144,8 @@ def _requested(facts: Facts) -> tuple[datetime | None, str]:
     # Whoever has the operator ID already need not ask for it.
     if facts.requested_at is None and facts.operator_id and facts.operator_id_at:
         return facts.operator_id_at, _("The operator ID was at hand already.")
+    if facts.requested_at is None and facts.finding:
+        return facts.checked_at, ""
     return facts.requested_at, ""
 
 
