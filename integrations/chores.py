@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Exists, OuterRef, Q
 
-from integrations import audit, evidence_keeping, mails, scheduler, zones
+from integrations import audit, evidence_keeping, hours, mails, scheduler, zones
 from integrations.models import Connection, ZoneRefresh
 
 ZONES_EVERY = timedelta(days=1)
@@ -16,6 +16,7 @@ ZONES_AT_A_TIME = 5
 def register_all() -> None:
     """Register the chores of every worker."""
     scheduler.register(audit.AUDIT_CHORE, 5, audit.audit)
+    scheduler.register("count pushes by the hour", 60, hours.count_hours)
     scheduler.register("raise urgency", 10, scheduler.raise_urgency)
     scheduler.register("reconcile", 5, audit.reconcile_all)
     scheduler.register("refresh zones", 60, refresh_oldest_zones)

@@ -2,6 +2,7 @@
 
 from integrations.models.connections import Connection, Contact
 from integrations.models.delivery import Breaker, Push, PushEvent, RateBucket, Registration
+from integrations.models.hours import PushHour
 from integrations.models.onboarding import StatusLink, TestPlate, Ticket, TicketEntry
 from integrations.models.people import Mail, Notice
 from integrations.models.running import Chore, WorkerBeat
@@ -16,6 +17,7 @@ __all__ = [
     "Notice",
     "Push",
     "PushEvent",
+    "PushHour",
     "RateBucket",
     "Registration",
     "StatusLink",
