@@ -40,7 +40,7 @@ class PermitDraft:
     is_test: bool = field(default=False, kw_only=True)
 
 
-def _check(draft: PermitDraft) -> dict[str, Any]:
+def check_draft(draft: PermitDraft) -> dict[str, Any]:
     """Return the permit's columns, or raise `ValidationError` keyed by field."""
     errors: dict[str, list[str]] = {}
 
@@ -85,7 +85,7 @@ def _check(draft: PermitDraft) -> dict[str, Any]:
 def register_permit(*, draft: PermitDraft, actor: User | None = None, source: str = Permit.Source.SHELL) -> Permit:
     """Save one new permit; raise `ValidationError` keyed by field."""
     now = timezone.now()
-    permit = Permit(**_check(draft), source=source, created_at=now, updated_at=now, created_by=actor, updated_by=actor)
+    permit = Permit(**check_draft(draft), source=source, created_at=now, updated_at=now, created_by=actor, updated_by=actor)
     with transaction.atomic():
         _save(permit, actor)
         permits_changed.send(Permit, permit_ids=[permit.pk], bulk=False)
@@ -100,7 +100,7 @@ def register_permits(
     permits = []
     for number, draft in enumerate(drafts, start=1):
         try:
-            columns = _check(draft)
+            columns = check_draft(draft)
         except ValidationError as error:
             raise ValidationError(
                 _("Row %(number)d: %(reason)s"), params={"number": number, "reason": " ".join(error.messages)}
@@ -144,7 +144,7 @@ def change_permit(
             external_id=permit.external_id,
             is_test=permit.is_test,
         )
-        columns = _check(replace(draft, **changes))
+        columns = check_draft(replace(draft, **changes))
         different = {name: value for name, value in columns.items() if getattr(permit, name) != value}
         if not different:
             return permit
