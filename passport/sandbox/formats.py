@@ -8,6 +8,7 @@ hyphens and dots aside), and a vehicle of a country with known subdivisions name
 
 import re
 from datetime import UTC, datetime
+from sys import intern
 from typing import Any
 
 from .codes import COUNTRIES, CURRENCIES, SUBDIVISIONS
@@ -118,8 +119,9 @@ def check_vehicle(value: Any, *, state_form: str) -> tuple[str, str, str, str]:
         raise invalid("vehicle.vehicle_country", "must be an ISO 3166-1 alpha-2 code such as US")
     state = value.get("vehicle_state")
     if state is None and "vehicle_state" not in value and country not in SUBDIVISIONS:
-        return plate, key, "", country
-    return plate, key, _check_state(state, country, state_form), country
+        return plate, key, "", intern(country)
+    # There are few states and countries, and many sessions that hold them.
+    return plate, key, intern(_check_state(state, country, state_form)), intern(country)
 
 
 def _check_state(state: Any, country: str, state_form: str) -> str:

@@ -89,8 +89,14 @@ class Journal:
     def _append(self, facts: Iterable[Any]) -> None:
         lines = [dumps(fact) for fact in facts]
         data = b"\n".join(lines) + b"\n"
-        while data:
-            data = data[os.write(self._fd, data) :]
+        size_before = os.fstat(self._fd).st_size
+        try:
+            while data:
+                data = data[os.write(self._fd, data) :]
+        except OSError:
+            # A disk that is full must not leave half a line, or the next fact would be glued to it and lost.
+            os.ftruncate(self._fd, size_before)
+            raise
         self._lines += len(lines)
         simulator = self._simulator
         if simulator is not None and self._lines > max(

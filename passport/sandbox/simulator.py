@@ -11,6 +11,7 @@ journal before the response leaves. One lock guards everything, so the simulator
 import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from email.utils import formatdate
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
@@ -67,6 +68,7 @@ class Simulator:
         self.faults = FaultBook()
         self.traffic = Traffic()
         self.clock_offset_s = 0.0
+        self._date = (0, "")
         self.journal = journal
         if journal is not None:
             journal.open(self)
@@ -133,6 +135,7 @@ class Simulator:
         return response
 
     def _note(self, request: Request, response: Response, verdict: Verdict, now: datetime) -> None:
+        response.headers["Date"] = self._http_date(now)
         status = 0 if response.action.ending == "drop" else response.status
         self.traffic.finish(
             request.kind,
@@ -148,6 +151,13 @@ class Simulator:
                 "size_bytes": len(request.body),
             },
         )
+
+    def _http_date(self, now: datetime) -> str:
+        """The `Date` header: the sandbox's own time, so that a clock that is off can be tried out."""
+        second = int(now.timestamp())
+        if second != self._date[0]:
+            self._date = (second, formatdate(second, usegmt=True))
+        return self._date[1]
 
     def _refuse_for_rate(self, request: Request, now: datetime) -> Response:
         problem = Problem(429, "rate_limited", "More requests came than are allowed in a second.")

@@ -213,6 +213,7 @@ def test_the_clock_can_be_moved(partner: Partner) -> None:
     partner.start()
     partner.control("POST", "clock", {"offset_s": 9 * 3600})
     assert partner.rights() == []
+    assert partner.zones().headers["Date"] == "Sun, 22 Nov 2026 21:00:00 GMT"
     partner.control("POST", "clock", {"offset_s": 0})
     assert len(partner.rights()) == 1
 

@@ -1,6 +1,8 @@
 """What survives a restart of the sandbox, and what a torn file does."""
 
+import errno
 import json
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -134,6 +136,26 @@ def test_the_file_is_rewritten_to_its_live_facts(file: Path, monkeypatch: pytest
     partner = again(partner, file)
     assert partner.rights() == before
     assert len(file.read_bytes().splitlines()) == 2, "one token, one session"
+    end(partner)
+
+
+def test_a_full_disk_leaves_no_half_line(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    partner = begin(file).log_in()
+    partner.start("before")
+    real, room = os.write, [10]
+
+    def write(fd: int, data: bytes) -> int:
+        if not room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(fd, data[: room.pop()])
+
+    monkeypatch.setattr(os, "write", write)
+    with pytest.raises(OSError):
+        partner.start("during")
+    monkeypatch.undo()
+    partner.start("after")
+    partner = again(partner, file)
+    assert {"before", "after"} <= set(partner.simulator.sessions.by_id)
     end(partner)
 
 
