@@ -1,0 +1,298 @@
+"""Admin pages of connections, zones, deliveries, onboarding and mails, for support: nearly all of it is evidence.
+
+What changes a connection, a mapping or a test is done in the dashboard, which asks for reasons and tells people. Here
+support looks things up, and sets going what goes by itself: zones are pulled, refused registrations tried again.
+"""
+
+import structlog
+from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
+from django.db import models, transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext as _t
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from integrations import outbox, zones
+from integrations.models import (
+    Breaker,
+    Chore,
+    Connection,
+    Contact,
+    Mail,
+    Notice,
+    Push,
+    PushEvent,
+    RateBucket,
+    Registration,
+    StatusLink,
+    TestPlate,
+    Ticket,
+    TicketEntry,
+    WorkerBeat,
+    Zone,
+    ZoneMapping,
+    ZoneRefresh,
+)
+from integrations.tasks import refresh_zones
+from locations.admin_base import EvidenceAdmin, EvidenceHistoryAdmin, SupportAdmin
+
+log = structlog.get_logger(__name__)
+
+
+# --- Connections and zones ----------------------------------------------------------------------------------------
+
+
+@admin.register(Connection)
+class ConnectionAdmin(EvidenceHistoryAdmin):
+    """Connections; their steps are taken in the dashboard or by `manage.py passport`."""
+
+    list_display = ("name", "label", "company", "operator_id", "status", "status_since", "live_since")
+    list_filter = ("status", "vendor")
+    list_select_related = ("company",)
+    search_fields = ("name", "label", "operator_id", "company__name", "company__slug")
+    actions = ("pull_zones",)
+
+    @admin.action(description=_("Pull the zones of the selected connections"))
+    def pull_zones(self, request: HttpRequest, queryset: QuerySet[Connection]) -> None:
+        """Begin a refresh of each; the workers do the pulling, and its page shows what it found."""
+        begun = 0
+        for connection in queryset:
+            try:
+                refresh, is_ours = zones.begin_refresh(
+                    connection=connection, trigger="button", asked_by=request.user
+                )  # type: ignore[arg-type]
+            except ValidationError as error:
+                self.message_user(request, f"{connection}: {error.messages[0]}", messages.ERROR)
+                continue
+            if is_ours:
+                begun += 1
+                _hand_over(refresh)
+        words = ngettext("%(count)d refresh begun.", "%(count)d refreshes begun.", begun)
+        self.message_user(request, words % {"count": begun}, messages.SUCCESS)
+
+
+def _hand_over(refresh: ZoneRefresh) -> None:
+    transaction.on_commit(lambda: refresh_zones.delay(refresh.pk))
+
+
+@admin.register(Contact)
+class ContactAdmin(SupportAdmin):
+    """Who hears of an integration by mail."""
+
+    list_display = ("email", "name", "kind", "company")
+    list_filter = ("kind",)
+    list_select_related = ("company",)
+    search_fields = ("email", "name", "company__name")
+    autocomplete_fields = ("company",)
+
+
+@admin.register(Zone)
+class ZoneAdmin(EvidenceAdmin):
+    """Zones as the vendor lists them."""
+
+    list_display = (
+        "number",
+        "name",
+        "connection",
+        "session_type",
+        "first_seen_at",
+        "changed_at",
+        "missing_since",
+    )
+    list_filter = (("missing_since", admin.EmptyFieldListFilter), "session_type")
+    list_select_related = ("connection",)
+    search_fields = ("number", "name", "remote_id__exact")
+
+
+@admin.register(ZoneMapping)
+class ZoneMappingAdmin(EvidenceHistoryAdmin):
+    """Which location sends to which zone; mapped in the dashboard, where near misses are pointed out."""
+
+    list_display = ("location", "zone", "mapped_at", "mapped_by")
+    list_select_related = ("location", "zone", "mapped_by")
+    search_fields = ("location__name", "location__company__name", "zone__number", "zone__name")
+
+
+@admin.register(ZoneRefresh)
+class ZoneRefreshAdmin(EvidenceAdmin):
+    """Pulls of zones and what they found."""
+
+    list_display = ("id", "connection", "started_at", "outcome", "trigger", "zones_listed", "error")
+    list_filter = ("outcome", "trigger")
+    list_select_related = ("connection",)
+    search_fields = ("connection__name", "connection__company__name")
+
+
+# --- Deliveries ---------------------------------------------------------------------------------------------------
+
+
+@admin.register(Registration)
+class RegistrationAdmin(EvidenceAdmin):
+    """What the vendor has of each permit, and what is being brought there."""
+
+    list_display = (
+        "id", "permit_id", "connection", "state", "priority", "marked_at", "attempts", "accepted_at", "error_code",
+    )  # fmt: skip
+    list_filter = ("state", "priority", "error_kind")
+    list_select_related = ("connection",)
+    search_fields = ("permit__plate__startswith", "=permit__id", "=error_code")
+    search_help_text = _("Beginning of a normalised plate, a permit's id, or an error code.")
+    ordering = ("-id",)
+    actions = ("retry",)
+
+    @admin.action(description=_("Try the selected refused registrations again"))
+    def retry(self, request: HttpRequest, queryset: QuerySet[Registration]) -> None:
+        """Unpark what is refused."""
+        count = outbox.retry(registration_ids=list(queryset.values_list("pk", flat=True)))
+        words = ngettext("%(count)d is tried again.", "%(count)d are tried again.", count)
+        self.message_user(request, words % {"count": count}, messages.SUCCESS)
+
+
+@admin.register(Push)
+class PushAdmin(EvidenceAdmin):
+    """Requests that carried events."""
+
+    list_display = (
+        "trace_id",
+        "connection",
+        "kind",
+        "events",
+        "accepted",
+        "sent_at",
+        "status",
+        "outcome",
+        "error_code",
+    )
+    list_filter = ("outcome", "kind")
+    list_select_related = ("connection",)
+    search_fields = ("trace_id",)
+
+
+@admin.register(PushEvent)
+class PushEventAdmin(EvidenceAdmin):
+    """What each request meant for one registration."""
+
+    list_display = ("id", "registration_id", "push", "kind", "session_id", "result", "error_code")
+    list_filter = ("result", "kind")
+    list_select_related = ("push",)
+    search_fields = ("=session_id", "=registration__permit__id")
+    ordering = ("-id",)
+
+
+@admin.register(Breaker)
+class BreakerAdmin(EvidenceAdmin):
+    """What holds sends back."""
+
+    list_display = ("key", "failures", "failing_since", "open_until", "stopped", "error_code")
+    list_filter = ("stopped",)
+    search_fields = ("key",)
+
+
+@admin.register(RateBucket)
+class RateBucketAdmin(EvidenceAdmin):
+    """When the fleet's next request may go."""
+
+    list_display = ("key", "next_at")
+
+
+# --- Onboarding ---------------------------------------------------------------------------------------------------
+
+
+class TicketEntryInline(admin.TabularInline):  # type: ignore[type-arg]
+    """A ticket's time line."""
+
+    model = TicketEntry
+    fields = readonly_fields = ("at", "kind", "text", "by")
+    extra = 0
+    can_delete = False
+
+    def has_view_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        """As for the ticket."""
+        return True
+
+    def has_add_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        """Events write themselves."""
+        return False
+
+    has_change_permission = has_delete_permission = has_add_permission
+
+
+@admin.register(Ticket)
+class TicketAdmin(EvidenceAdmin):
+    """Tracking tickets."""
+
+    list_display = ("number", "company", "subject", "state", "opened_at", "done_at")
+    list_filter = ("state",)
+    list_select_related = ("company",)
+    search_fields = ("subject", "company__name")
+    inlines = (TicketEntryInline,)
+
+
+@admin.register(TestPlate)
+class TestPlateAdmin(EvidenceAdmin):
+    """Test plates; secrets of links are hashes and not shown."""
+
+    list_display = ("id", "location", "connection", "saved_at", "accepted_at", "seen_at", "answer", "gone_at")
+    list_filter = ("answer",)
+    list_select_related = ("location", "connection")
+    search_fields = ("location__name", "connection__name")
+    exclude = ("link_hash",)
+
+
+@admin.register(StatusLink)
+class StatusLinkAdmin(EvidenceAdmin):
+    """Status pages that were passed on."""
+
+    list_display = ("connection", "created_by", "created_at", "revoked_at", "last_opened_at")
+    list_select_related = ("connection", "created_by")
+    search_fields = ("connection__name",)
+
+
+# --- Telling people -----------------------------------------------------------------------------------------------
+
+
+@admin.register(Mail)
+class MailAdmin(EvidenceAdmin):
+    """Mails and whether they went out."""
+
+    list_display = ("id", "kind", "to", "subject", "state", "created_at", "sent_at", "attempts", "error")
+    list_filter = ("state", "kind")
+    search_fields = ("to", "subject")
+    exclude = ("html",)
+
+
+@admin.register(Notice)
+class NoticeAdmin(EvidenceAdmin):
+    """What the dashboard shows to people."""
+
+    list_display = ("text", "company", "level", "kind", "created_at", "done_at")
+    list_filter = ("level", "kind", ("done_at", admin.EmptyFieldListFilter))
+    list_select_related = ("company",)
+    search_fields = ("text", "company__name")
+    actions = ("close",)
+
+    @admin.action(description=_("Mark the selected notices as done"))
+    def close(self, request: HttpRequest, queryset: QuerySet[Notice]) -> None:
+        """Close what is open."""
+        count = queryset.filter(done_at=None).update(done_at=timezone.now(), done_by=request.user)
+        self.message_user(request, _t("%(count)d marked as done.") % {"count": count}, messages.SUCCESS)
+
+
+# --- Running ------------------------------------------------------------------------------------------------------
+
+
+@admin.register(Chore)
+class ChoreAdmin(EvidenceAdmin):
+    """Periodic duties."""
+
+    list_display = ("name", "next_at", "last_began_at", "last_ended_at", "last_error")
+
+
+@admin.register(WorkerBeat)
+class WorkerBeatAdmin(EvidenceAdmin):
+    """Workers and when they were last alive."""
+
+    list_display = ("name", "started_at", "seen_at")

@@ -1,0 +1,280 @@
+"""Admin pages of companies, people, locations and permits, for support. See `locations.admin_base`.
+
+Permits, companies and locations are saved through `locations.services` here as everywhere, so a permit that support
+changes is noted for delivery, and its history says who did it.
+"""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.forms import AdminUserCreationForm
+from django.contrib.auth.forms import UserChangeForm as DjangoUserChangeForm
+from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext as _t
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from locations.admin_base import EvidenceAdmin, HistoryAdmin, SupportAdmin
+from locations.models import Company, Invitation, Location, Membership, Permit, PermitQuerySet, User
+from locations.regions import SUBDIVISIONS, region_label
+from locations.services import (
+    PermitDraft,
+    cancel_permits,
+    change_permit,
+    check_draft,
+    register_permit,
+    save_company,
+    save_location,
+)
+
+# Rights are given by roles in companies and by `is_staff`, never by groups.
+admin.site.unregister(Group)
+
+
+# --- People -------------------------------------------------------------------------------------------------------
+
+
+class UserCreationForm(AdminUserCreationForm):  # type: ignore[type-arg]
+    """A new person, by e-mail address."""
+
+    class Meta:
+        model = User
+        fields = ("email",)
+        field_classes: dict[str, type[forms.Field]] = {}
+
+
+class UserChangeForm(DjangoUserChangeForm):  # type: ignore[type-arg]
+    """A person."""
+
+    class Meta:
+        model = User
+        fields = "__all__"
+        field_classes: dict[str, type[forms.Field]] = {}
+
+
+class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
+    """A person's companies."""
+
+    model = Membership
+    extra = 0
+    autocomplete_fields = ["company"]
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """As for the person."""
+        return True
+
+    has_add_permission = has_change_permission = has_delete_permission = has_view_permission
+
+
+@admin.register(User)
+class UserAdmin(SupportAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
+    """People. Only a superuser makes others support; nobody but a superuser touches a superuser."""
+
+    form = UserChangeForm
+    add_form = UserCreationForm
+    ordering = ("email",)
+    list_display = ("email", "first_name", "last_name", "is_active", "is_staff", "last_login")
+    list_filter = ("is_active", "is_staff", "is_superuser")
+    search_fields = ("email", "first_name", "last_name")
+    filter_horizontal = ()
+    fieldsets = (
+        (None, {"fields": ("email", "password", "first_name", "last_name")}),
+        (_("Rights"), {"fields": ("is_active", "is_staff", "is_superuser")}),
+        (_("Dates"), {"fields": ("last_login", "date_joined")}),
+    )
+    add_fieldsets = ((None, {"fields": ("email", "usable_password", "password1", "password2")}),)
+    readonly_fields = ("last_login", "date_joined")
+    inlines = (MembershipInline,)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """See the class's text."""
+        above = isinstance(obj, User) and obj.is_superuser and not _is_superuser(request)
+        return super().has_change_permission(request, obj) and not above
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
+        """See the class's text."""
+        own = tuple(super().get_readonly_fields(request, obj))
+        return own if _is_superuser(request) else (*own, "is_staff", "is_superuser")
+
+
+def _is_superuser(request: HttpRequest) -> bool:
+    return isinstance(request.user, User) and request.user.is_superuser
+
+
+# --- Companies and locations --------------------------------------------------------------------------------------
+
+
+@admin.register(Company)
+class CompanyAdmin(HistoryAdmin):
+    """Companies."""
+
+    list_display = ("name", "slug", "offstreet_id", "created_at")
+    search_fields = ("name", "slug", "offstreet_id")
+    prepopulated_fields = {"slug": ("name",)}
+
+    def save_model(self, request: HttpRequest, obj: Company, form: Any, change: bool) -> None:
+        """Save through the service."""
+        save_company(company=obj, actor=_actor(request))
+
+
+@admin.register(Membership)
+class MembershipAdmin(HistoryAdmin):
+    """Who may do what in which company."""
+
+    list_display = ("user", "company", "role", "created_at")
+    list_filter = ("role",)
+    list_select_related = ("user", "company")
+    search_fields = ("user__email", "company__name", "company__slug")
+    autocomplete_fields = ("user", "company")
+
+
+@admin.register(Invitation)
+class InvitationAdmin(EvidenceAdmin):
+    """Invitations: made in the dashboard, since only their mail holds the secret."""
+
+    list_display = ("email", "company", "role", "created_at", "expires_at", "accepted_at", "withdrawn_at")
+    list_select_related = ("company",)
+    search_fields = ("email", "company__name")
+    fields = (
+        "email", "company", "role", "invited_by", "created_at", "expires_at", "accepted_at", "withdrawn_at",
+    )  # fmt: skip
+
+
+@admin.register(Location)
+class LocationAdmin(HistoryAdmin):
+    """Locations."""
+
+    list_display = ("name", "company", "external_id", "timezone", "active")
+    list_filter = ("active",)
+    list_select_related = ("company",)
+    search_fields = ("name", "external_id", "company__name", "company__slug")
+    autocomplete_fields = ("company",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
+        """A location stays with its company: its permits are that company's."""
+        return ("company",) if obj else ()
+
+    def save_model(self, request: HttpRequest, obj: Location, form: Any, change: bool) -> None:
+        """Save through the service."""
+        save_location(location=obj, actor=_actor(request))
+
+
+# --- Permits ------------------------------------------------------------------------------------------------------
+
+
+class PermitAdminForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A permit; what the service would refuse is said beside the field."""
+
+    # The service's names; the model keeps a plate both as typed and normalised.
+    plate_typed = forms.CharField(label=_("Plate"), max_length=40)
+    subdivision = forms.ChoiceField(
+        label=_("State or province"), choices=[(code, region_label(code)) for code in SUBDIVISIONS]
+    )
+
+    class Meta:
+        model = Permit
+        fields = (
+            "location", "plate_typed", "subdivision", "start", "end", "space_number", "type", "unit", "external_id",
+        )  # fmt: skip
+        help_texts = {"start": _("In UTC."), "end": _("In UTC. An end in the past ends the permit early.")}
+
+    def _post_clean(self) -> None:
+        """Ask the service instead of the model: it says the same, and a person's words stay as typed."""
+        if self.errors:
+            return
+        try:
+            columns = check_draft(PermitDraft(**self.draft_values()))
+        except ValidationError as error:
+            for name, messages_of in error.message_dict.items():
+                self.add_error(
+                    {"plate": "plate_typed", "country": "subdivision"}.get(name, name), messages_of
+                )
+            return
+        location = self.cleaned_data["location"]
+        if self.instance.pk and location.company_id != self.instance.company_id:
+            self.add_error("location", _t("That location belongs to another company."))
+        external_id = columns["external_id"]
+        same = Permit.objects.filter(company=location.company_id, external_id=external_id).exclude(
+            pk=self.instance.pk
+        )
+        if external_id and same.exists():
+            self.add_error("external_id", _t("Another permit of this company has this external id."))
+
+    def draft_values(self) -> dict[str, Any]:
+        """Return the form's values under the names of `PermitDraft`."""
+        values = dict(self.cleaned_data)
+        values["plate"] = values.pop("plate_typed")
+        return values
+
+
+@admin.register(Permit)
+class PermitAdmin(HistoryAdmin):
+    """Permits; saved, changed and cancelled through the services alone."""
+
+    form = PermitAdminForm
+    list_display = ("id", "plate", "subdivision", "company", "location", "start", "end", "status", "is_test")
+    list_display_links = ("id", "plate")
+    list_filter = ("status", "is_test", "source")
+    list_select_related = ("company", "location")
+    search_fields = ("plate",)
+    search_help_text = _(
+        "Plate (however it is written), unit or external id, from the beginning; or a permit's id."
+    )
+    autocomplete_fields = ("location",)
+    ordering = ("-id",)
+    actions = ("cancel",)
+    _KEPT = (
+        "id", "company", "plate", "country", "status", "cancelled_at", "source", "is_test", "revision",
+        "created_at", "created_by", "updated_at", "updated_by",
+    )  # fmt: skip
+
+    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
+        """The form's fields, and beneath them what the services keep."""
+        return (*PermitAdminForm.Meta.fields, *self._KEPT) if obj else PermitAdminForm.Meta.fields
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
+        """What the services keep is not typed."""
+        return self._KEPT if obj else ()
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """A cancelled permit is not changed any more."""
+        is_over = isinstance(obj, Permit) and obj.status == Permit.Status.CANCELLED
+        return super().has_change_permission(request, obj) and not is_over
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Permit], search_term: str
+    ) -> tuple[QuerySet[Permit], bool]:
+        """Search as the dashboard does, which has an index for each way; a number is also an id."""
+        assert isinstance(queryset, PermitQuerySet)
+        found = queryset.search(search_term)
+        if search_term.strip().isdecimal():
+            found = found | queryset.filter(pk=int(search_term[:18]))
+        return found, False
+
+    def save_model(self, request: HttpRequest, obj: Permit, form: PermitAdminForm, change: bool) -> None:
+        """Register or change through the service."""
+        values = form.draft_values()
+        if change:
+            saved = change_permit(permit=obj, actor=_actor(request), source=Permit.Source.ADMIN, **values)
+        else:
+            saved = register_permit(
+                draft=PermitDraft(**values), actor=_actor(request), source=Permit.Source.ADMIN
+            )
+        obj.__dict__.update(saved.__dict__)
+
+    @admin.action(description=_("Cancel the selected permits"))
+    def cancel(self, request: HttpRequest, queryset: QuerySet[Permit]) -> None:
+        """Cancel through the service, all or none."""
+        count = cancel_permits(permits=queryset.only("pk"), actor=_actor(request))
+        words = ngettext("%(count)d permit cancelled.", "%(count)d permits cancelled.", count)
+        self.message_user(request, words % {"count": count}, messages.SUCCESS)
+
+
+def _actor(request: HttpRequest) -> User:
+    assert isinstance(request.user, User)
+    return request.user

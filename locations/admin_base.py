@@ -1,0 +1,105 @@
+"""What all admin pages have in common: support only, nothing is deleted, and a table with a million rows opens at once.
+
+Counting a large table is the one slow thing that Django's lists do, so `CappedPaginator` counts no further than anybody
+pages. What tells what happened (`EvidenceAdmin`) is read-only; what a form saves goes through the services.
+"""
+
+from functools import cached_property
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
+from django.core.paginator import Paginator
+from django.db.models import Model
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from simple_history.admin import SimpleHistoryAdmin
+
+from locations.models import User
+
+# Nobody pages further than this; a search finds the rest.
+COUNTED_ROWS = 5_000
+ROWS_PER_PAGE = 50
+
+
+class CappedPaginator(Paginator):  # type: ignore[type-arg]
+    """Pages through the first `COUNTED_ROWS` rows only."""
+
+    @cached_property
+    def count(self) -> int:
+        """How many rows there are, as far as they are counted."""
+        return len(self.object_list[:COUNTED_ROWS].values_list("pk")) if self._is_queryset else super().count
+
+    @property
+    def _is_queryset(self) -> bool:
+        return hasattr(self.object_list, "values_list")
+
+
+def is_support(request: HttpRequest) -> bool:
+    """Whether the request is made by support."""
+    return isinstance(request.user, User) and request.user.is_support
+
+
+class SupportAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """A model's pages for support; see the module's text."""
+
+    show_full_result_count = False
+    paginator = CappedPaginator
+    list_per_page = ROWS_PER_PAGE
+    list_max_show_all = 0
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Support sees all models."""
+        return is_support(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Support sees all rows."""
+        return is_support(request)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Support adds what has a form."""
+        return is_support(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Support changes what has a form."""
+        return is_support(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Nothing is deleted: what was must stay explainable."""
+        return False
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Show what a service refused although the form let it through (somebody else was quicker)."""
+        try:
+            return super().changeform_view(request, *args, **kwargs)
+        except ValidationError as error:
+            for message in error.messages:
+                self.message_user(request, message, messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
+
+
+class EvidenceAdmin(SupportAdmin):
+    """Pages that only show."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Evidence is not made by hand."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Evidence is not changed."""
+        return False
+
+
+class HistoryAdmin(SimpleHistoryAdmin, SupportAdmin):  # type: ignore[misc]
+    """Pages with a history that is looked at only: going back to an old version would pass by the services."""
+
+    def revert_disabled(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Nothing is reverted from the history."""
+        return True
+
+
+class EvidenceHistoryAdmin(SimpleHistoryAdmin, EvidenceAdmin):  # type: ignore[misc]
+    """Pages that only show, with a history."""
+
+    def revert_disabled(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Nothing is reverted from the history."""
+        return True
