@@ -19,7 +19,7 @@ from integrations.queries import Delivery
 from integrations.states import fragment, ordinal, vendor_label
 from locations.models import Location, Permit
 from locations.regions import region_label
-from locations.times import say_clock, say_time, say_utc
+from locations.times import say_both, say_clock, say_time
 
 MAX_EVENTS = 200
 MAX_MAPPINGS = 50
@@ -69,7 +69,9 @@ def gather(permit: Permit) -> Evidence:
     versions = list(permit.history.select_related("history_user").order_by("history_date", "history_id"))
     registrations = list(Registration.objects.filter(permit=permit).select_related("connection"))
     events = list(
-        PushEvent.objects.filter(registration__in=registrations).select_related("push").order_by("-id")[:MAX_EVENTS]
+        PushEvent.objects.filter(registration__in=registrations)
+        .select_related("push")
+        .order_by("-id")[:MAX_EVENTS]
     )[::-1]
     places = {version.location_id for version in versions} | {permit.location_id}
     mappings = list(
@@ -80,7 +82,9 @@ def gather(permit: Permit) -> Evidence:
     names = dict(Location.objects.filter(pk__in=places).values_list("pk", "name"))
     zones = {
         zone.pk: str(zone)
-        for zone in Zone.objects.filter(Q(pk__in={mapping.zone_id for mapping in mappings})).only("number", "name")
+        for zone in Zone.objects.filter(Q(pk__in={mapping.zone_id for mapping in mappings})).only(
+            "number", "name"
+        )
     }
     return Evidence(versions, events, registrations, mappings, names, zones)
 
@@ -106,20 +110,30 @@ def _saves(versions: Sequence[Any], locations: Mapping[int, str], tz: tzinfo) ->
     for version in versions:
         who = version.history_user.label if version.history_user else ""
         if older is None:
-            source = Permit.Source(version.source).label if version.source in Permit.Source.values else version.source
-            text = _("%(source)s · revision %(number)d") % {"source": _source(str(source)), "number": version.revision}
+            text = _("%(where)s · revision %(number)d") % {
+                "where": _where(version.source),
+                "number": version.revision,
+            }
             entries.append(Happened(version.history_date, _("Registered"), "success", "car", text, who))
         else:
             title, icon, tone = change_title(older, version)
-            what = "; ".join(changes(older, version, locations, tz)) or _("saved without a change")
+            what = "; ".join(changes(older, version, locations, tz)) or _("nothing else changed")
             text = _("%(what)s · revision %(number)d") % {"what": what, "number": version.revision}
             entries.append(Happened(version.history_date, title, tone, icon, text, who))
         older = version
     return entries
 
 
-def _source(label: str) -> str:
-    return _("from: %(source)s") % {"source": label}
+def _where(source: str) -> str:
+    """Say where a permit was registered."""
+    return {
+        Permit.Source.DASHBOARD: _("in the dashboard"),
+        Permit.Source.ADMIN: _("in the admin"),
+        Permit.Source.COMMAND: _("on the command line"),
+        Permit.Source.IMPORT: _("by an import"),
+        Permit.Source.API: _("through the API"),
+        Permit.Source.TEST: _("as a test plate"),
+    }.get(Permit.Source(source), _("by a script"))
 
 
 def change_title(older: Any, newer: Any) -> tuple[str, str, str]:
@@ -148,6 +162,9 @@ def changes(older: Any, newer: Any, locations: Mapping[int, str], tz: tzinfo) ->
                 % {"name": name, "was": was or _("nothing"), "now": now or _("nothing")}
             )
 
+    if older.status != newer.status:
+        cancelled = newer.status == Permit.Status.CANCELLED
+        told.append(_("ended at once") if cancelled else _("valid again, as it was"))
     tell(_("plate"), older.plate_typed, newer.plate_typed)
     tell(_("state"), region_label(older.subdivision), region_label(newer.subdivision))
     tell(
@@ -174,10 +191,16 @@ def _moves(permit: Permit, evidence: Evidence) -> list[Happened]:
         zone = evidence.zones.get(mapping.zone_id, "")
         if mapping.history_type == "-":
             text = _("the location has no zone any more; it was %(zone)s") % {"zone": zone}
-            entries.append(Happened(mapping.history_date, _("Zone taken away"), "warning", "unlink", text, who, rank=_MAPPED))
+            entries.append(
+                Happened(
+                    mapping.history_date, _("Zone taken away"), "warning", "unlink", text, who, rank=_MAPPED
+                )
+            )
         else:
             text = _("the location sends to %(zone)s") % {"zone": zone}
-            entries.append(Happened(mapping.history_date, _("Zone chosen"), "info", "link", text, who, rank=_MAPPED))
+            entries.append(
+                Happened(mapping.history_date, _("Zone chosen"), "info", "link", text, who, rank=_MAPPED)
+            )
     return entries
 
 
@@ -199,7 +222,9 @@ def _pushes(events: Sequence[PushEvent]) -> list[Happened]:
         due = (event.registration_id, event.marked_at)
         if due not in dues:
             dues.add(due)
-            entries.append(Happened(event.marked_at, _("Due"), "neutral", "clock", _("noted for delivery"), rank=_DUE))
+            entries.append(
+                Happened(event.marked_at, _("Due"), "neutral", "clock", _("noted for delivery"), rank=_DUE)
+            )
         key = (*due, event.kind)
         tries[key] = tries.get(key, 0) + 1
         title, tone, icon = _answer(event, tries[key])
@@ -237,13 +262,22 @@ def _open_ends(evidence: Evidence) -> list[Happened]:
         waits = registration.state == Registration.State.DUE
         if waits and (registration.pk, registration.marked_at) not in told:
             entries.append(
-                Happened(registration.marked_at, _("Due"), "warning", "clock", _("noted for delivery, not sent yet"), rank=_DUE)
+                Happened(
+                    registration.marked_at,
+                    _("Due"),
+                    "warning",
+                    "clock",
+                    _("noted for delivery, not sent yet"),
+                    rank=_DUE,
+                )
             )
         if registration.seen_at is not None:
             held = registration.observed or {}
             text = " · ".join(str(held[name]) for name in ("plate", "subdivision") if held.get(name))
             entries.append(
-                Happened(registration.seen_at, _("Seen in parking rights"), "success", "eye", text, rank=_SEEN)
+                Happened(
+                    registration.seen_at, _("Seen in parking rights"), "success", "eye", text, rank=_SEEN
+                )
             )
     return entries
 
@@ -254,35 +288,58 @@ def _open_ends(evidence: Evidence) -> list[Happened]:
 def headline(delivery: Delivery, now: datetime) -> Headline:
     """Return the one sentence that says whether officers see this plate, why not, since when, and what to do."""
     permit, state, registration = delivery.permit, delivery.state, delivery.registration
-    tz, vendor = permit.location.tz, vendor_label(delivery.connection) if delivery.connection else _("Passport")
+    tz, vendor = (
+        permit.location.tz,
+        vendor_label(delivery.connection) if delivery.connection else _("Passport"),
+    )
     zone = delivery.mapping.zone.number if delivery.mapping else ""
     words = {"vendor": vendor, "zone": zone, "plate": permit.plate_typed}
-    until = _("Valid until %(local)s (%(utc)s).") % {"local": say_time(permit.end, tz), "utc": say_utc(permit.end)}
+    until = _("Valid until %(time)s.") % {"time": say_both(permit.end, tz)}
+    if registration is not None and registration.checked_at is not None:
+        until += " " + _("Last compared with Passport's parking rights: %(time)s.") % {
+            "time": say_clock(registration.checked_at, tz, now)
+        }
     if state.key == "accepted":
         seen = registration.seen_at if registration else None
         accepted = registration.accepted_at if registration else None
         if permit.start > now:
             words["time"] = say_time(permit.start, tz)
-            return Headline("success", _("%(vendor)s has this plate for zone %(zone)s, from %(time)s.") % words, until)
+            return Headline(
+                "success", _("%(vendor)s has this plate for zone %(zone)s, from %(time)s.") % words, until
+            )
         if seen is not None and (accepted is None or seen >= accepted):
             words["time"] = say_clock(seen, tz, now)
-            return Headline("success", _("%(vendor)s shows officers this plate in zone %(zone)s since %(time)s.") % words, until)
+            return Headline(
+                "success",
+                _("%(vendor)s shows officers this plate in zone %(zone)s since %(time)s.") % words,
+                until,
+            )
         words["time"] = say_clock(accepted, tz, now) if accepted else ""
         sentence = _("%(vendor)s has accepted this plate in zone %(zone)s at %(time)s.") % words
-        return Headline("success", sentence, f"{until} {_('Not looked up among the parking rights since.')}")
+        return Headline("success", sentence, until)
     if state.key == "withdrawn":
         words["time"] = say_clock(state.since or permit.end, tz, now)
-        return Headline("neutral", _("%(vendor)s no longer has this plate, since %(time)s.") % words, _over(permit, tz))
+        return Headline(
+            "neutral", _("%(vendor)s no longer has this plate, since %(time)s.") % words, _over(permit, tz)
+        )
     if state.key == "expired":
-        return Headline("neutral", _("This permit is over. %(reason)s") % {"reason": state.sentence}, _over(permit, tz))
+        return Headline(
+            "neutral", _("This permit is over. %(reason)s") % {"reason": state.sentence}, _over(permit, tz)
+        )
     if state.key == "not_sent":
-        return Headline("neutral", _("This permit ended before anything was sent to %(vendor)s.") % words, _over(permit, tz))
+        return Headline(
+            "neutral",
+            _("This permit ended before anything was sent to %(vendor)s.") % words,
+            _over(permit, tz),
+        )
     since = _("Since %(time)s.") % {"time": say_clock(state.since, tz, now)} if state.since else ""
     reason = state.sentence or f"{state.word[0].upper()}{state.word[1:]}."
     if registration is not None and registration.observed is not None:
         still = _ending_sentence(permit, now) % words
         return Headline(state.tone, f"{still} {reason}", since, state.remedy)
     words["reason"] = reason
+    if state.key == "refused":
+        return Headline(state.tone, _("%(vendor)s does not take this plate: %(reason)s") % words, since, state.remedy)
     return Headline(state.tone, _("Not in %(vendor)s yet: %(reason)s") % words, since, state.remedy)
 
 
@@ -294,8 +351,5 @@ def _ending_sentence(permit: Permit, now: datetime) -> str:
 
 def _over(permit: Permit, tz: tzinfo) -> str:
     if permit.cancelled_at:
-        return _("Cancelled %(local)s (%(utc)s).") % {
-            "local": say_time(permit.cancelled_at, tz),
-            "utc": say_utc(permit.cancelled_at),
-        }
-    return _("Ended %(local)s (%(utc)s).") % {"local": say_time(permit.end, tz), "utc": say_utc(permit.end)}
+        return _("Cancelled %(time)s.") % {"time": say_both(permit.cancelled_at, tz)}
+    return _("Ended %(time)s.") % {"time": say_both(permit.end, tz)}

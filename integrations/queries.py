@@ -110,7 +110,9 @@ def deliveries(permits: Sequence[Permit], now: datetime) -> list[Delivery]:
         mapping = mappings.get(permit.location_id)
         mapped = mapping.zone.connection if mapping else None
         registration = pick_registration(by_permit.get(permit.pk, []), mapped)
-        picked.append((permit, registration, mapping, mapped or (registration.connection if registration else None)))
+        picked.append(
+            (permit, registration, mapping, mapped or (registration.connection if registration else None))
+        )
     keys = {key for _, _, _, connection in picked if connection for key in breaker_keys(connection)}
     breakers = {breaker.key: breaker for breaker in Breaker.objects.filter(key__in=keys)} if keys else {}
     return [
@@ -164,7 +166,9 @@ def _when(permits: PermitQuerySet, when: When, now: datetime) -> PermitQuerySet:
     return permits.ended(now)
 
 
-def _pushed(permits: PermitQuerySet, company: Company, push: PushFilter, now: datetime) -> list[PermitQuerySet]:
+def _pushed(
+    permits: PermitQuerySet, company: Company, push: PushFilter, now: datetime
+) -> list[PermitQuerySet]:
     """Return the branches for one push state."""
     connections = list(Connection.objects.filter(company=company).values_list("pk", flat=True))
     here = Registration.objects.filter(permit=OuterRef("pk"), connection__in=connections)
@@ -176,7 +180,9 @@ def _pushed(permits: PermitQuerySet, company: Company, push: PushFilter, now: da
     if push == "refused":
         return [permits.filter(Exists(here.refused()))]
     if push == "accepted":
-        return [permits.filter(Exists(here.filter(state=Registration.State.DONE, observed_until__isnull=False)))]
+        return [
+            permits.filter(Exists(here.filter(state=Registration.State.DONE, observed_until__isnull=False)))
+        ]
     if push == "waiting":
         return [permits.filter(Exists(here.due())), unmapped]
     # Not protected: the window has begun, and what Passport accepted is not what it should have.
@@ -201,7 +207,9 @@ def list_permits(
     elif older_than is not None:
         branches = [branch.filter(pk__lt=older_than) for branch in branches]
     order = "pk" if upwards else "-pk"
-    found = {pk for branch in branches for pk in branch.order_by(order).values_list("pk", flat=True)[: rows + 1]}
+    found = {
+        pk for branch in branches for pk in branch.order_by(order).values_list("pk", flat=True)[: rows + 1]
+    }
     ids = sorted(found, reverse=not upwards)
     more, ids = len(ids) > rows, sorted(ids[:rows], reverse=True)
     page = PermitPage(rows=deliveries(_in_order(ids), now))
@@ -238,7 +246,9 @@ def permit_types(company: Company) -> list[str]:
 
 def current_at(location: Location, plate: str, subdivision: str, now: datetime) -> QuerySet[Permit]:
     """Return the current permits of a plate at a location; an empty `subdivision` means any."""
-    same = Permit.objects.filter(company=location.company_id, plate=plate, location=location).real().current(now)
+    same = (
+        Permit.objects.filter(company=location.company_id, plate=plate, location=location).real().current(now)
+    )
     return same.filter(subdivision=subdivision) if subdivision else same
 
 

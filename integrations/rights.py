@@ -47,15 +47,26 @@ def ours(right: RightSeen, registration: Registration) -> bool:
     held = registration.observed or {}
     if right.reference:
         return right.reference == held.get("session_id")
-    same_state = not right.subdivision or right.subdivision.endswith(str(held.get("subdivision", "")).split("-")[-1])
-    return bool(held) and right.plate == held.get("plate") and right.zone_id == held.get("zone_id") and same_state
+    same_state = not right.subdivision or right.subdivision.endswith(
+        str(held.get("subdivision", "")).split("-")[-1]
+    )
+    return (
+        bool(held)
+        and right.plate == held.get("plate")
+        and right.zone_id == held.get("zone_id")
+        and same_state
+    )
 
 
 def compare(delivery: Delivery, rights: Sequence[RightSeen], zones: dict[str, str], now: datetime) -> Held:
     """Say whether the listed rights are what they should be; pure. `zones` are numbers by the vendor's id."""
     registration, permit = delivery.registration, delivery.permit
     lines = [
-        RightLine(right, zones.get(right.zone_id, right.zone_id), registration is not None and ours(right, registration))
+        RightLine(
+            right,
+            zones.get(right.zone_id, right.zone_id),
+            registration is not None and ours(right, registration),
+        )
         for right in rights
     ]
     words = {"vendor": vendor_label(delivery.connection), "plate": permit.plate_typed}
@@ -81,7 +92,9 @@ def look_up(delivery: Delivery) -> Held:
     connection, permit = delivery.connection, delivery.permit
     if connection is None or not connection.operator_id:
         trouble = _("There is no account to ask yet.")
-        return Held(now, "neutral", trouble, trouble=trouble, remedy=_("The set-up asks for the operator ID."))
+        return Held(
+            now, "neutral", trouble, trouble=trouble, remedy=_("The set-up asks for the operator ID.")
+        )
     vendor = get_vendor(connection.vendor)
     try:
         rights = vendor.fetch_rights(connection.operator_id, plate=permit.plate)
@@ -89,9 +102,9 @@ def look_up(delivery: Delivery) -> Held:
         return Held(now, "danger", error.sentence, trouble=error.sentence, remedy=error.remedy)
     now = timezone.now()
     zones = dict(
-        Zone.objects.filter(connection=connection, remote_id__in={right.zone_id for right in rights}).values_list(
-            "remote_id", "number"
-        )
+        Zone.objects.filter(
+            connection=connection, remote_id__in={right.zone_id for right in rights}
+        ).values_list("remote_id", "number")
     )
     held = compare(delivery, rights, zones, now)
     if delivery.registration is not None:

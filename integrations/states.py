@@ -80,7 +80,8 @@ def push_state(
             word=_("refused"),
             tone="danger",
             icon="x",
-            reason=fragment(registration.error) or _("%(vendor)s refused it") % {"vendor": vendor_label(connection)},
+            reason=fragment(registration.error)
+            or _("%(vendor)s refused it") % {"vendor": vendor_label(connection)},
             remedy=registration.remedy,
             since=registration.error_since,
         )
@@ -125,7 +126,9 @@ def _ended(
     since = permit.cancelled_at or permit.end
     # A row that had nothing to send is settled as well; only a session that was ever begun means that something went out.
     if registration is None or (registration.sessions == 0 and registration.observed is None):
-        return PushState("not_sent", _("ended"), "neutral", "circle-dashed", _("nothing was sent"), since=since)
+        return PushState(
+            "not_sent", _("ended"), "neutral", "circle-dashed", _("nothing was sent"), since=since
+        )
     tz = permit.location.tz
     if registration.state == Registration.State.DUE and connection is not None:
         return _on_its_way(permit, registration, connection, now, breaker)
@@ -154,7 +157,9 @@ def _on_its_way(
             f": {fragment(connection.status_reason)}" if connection.status_reason else ""
         )
         remedy = _("A manager can resume the connection; everything held back is sent then.")
-        return PushState("paused", _("paused"), "warning", "player-pause", reason, remedy, connection.status_since)
+        return PushState(
+            "paused", _("paused"), "warning", "player-pause", reason, remedy, connection.status_since
+        )
     if status == Connection.Status.ENDED:
         remedy = _("Map the location to a zone of another connection.")
         return _waiting("ended_connection", _("the connection has been ended"), remedy, since)
@@ -171,7 +176,9 @@ def _on_its_way(
             breaker.remedy,
             breaker.failing_since,
         )
-    in_hand = registration is not None and registration.leased_until is not None and registration.leased_until > now
+    in_hand = (
+        registration is not None and registration.leased_until is not None and registration.leased_until > now
+    )
     failed = registration is not None and bool(registration.error)
     if breaker is not None and breaker.open_until is not None and breaker.open_until > now and not in_hand:
         reason = fragment(registration.error if registration and failed else breaker.error) or _("no answer")

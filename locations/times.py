@@ -70,7 +70,7 @@ def _read(typed: str) -> datetime | None:
             pass
     for pattern in _TYPED_FORMATS:
         try:
-            return datetime.strptime(typed.upper(), pattern)
+            return datetime.strptime(typed.upper(), pattern)  # noqa: DTZ007 - a wall clock's time; the caller has its zone
         except ValueError:
             continue
     return None
@@ -144,3 +144,10 @@ def say_time(moment: datetime, tz: tzinfo) -> str:
 def say_utc(moment: datetime) -> str:
     """Write a moment in UTC: “5 Dec 2026, 23:00 UTC”."""
     return date_format(moment.astimezone(UTC), "j M Y, H:i") + " UTC"
+
+
+def say_both(moment: datetime, tz: tzinfo) -> str:
+    """Write a moment at `tz` and in UTC: “5 Dec 2026, 18:00 EST (23:00 UTC)”."""
+    local, utc = moment.astimezone(tz), moment.astimezone(UTC)
+    same_day = local.date() == utc.date()
+    return f"{say_time(moment, tz)} ({date_format(utc, 'H:i' if same_day else 'j M, H:i')} UTC)"

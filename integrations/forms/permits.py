@@ -73,8 +73,14 @@ def time_hint(read: LocalTime, location: Location | None, chosen: str = "") -> T
         if location is None or read.moment is None:
             return TimeHint()
         choices = _choices(read, location) if read.first and read.second else ()
-        return TimeHint(utc=f"{say_time(read.moment, location.tz)} = {say_utc(read.moment)}", choices=choices, chosen=chosen)
-    return TimeHint(problem=problem_sentence(read, location.tz), choices=_choices(read, location), chosen=chosen)
+        return TimeHint(
+            utc=f"{say_time(read.moment, location.tz)} = {say_utc(read.moment)}",
+            choices=choices,
+            chosen=chosen,
+        )
+    return TimeHint(
+        problem=problem_sentence(read, location.tz), choices=_choices(read, location), chosen=chosen
+    )
 
 
 def _choices(read: LocalTime, location: Location) -> tuple[tuple[str, str], ...]:
@@ -102,12 +108,20 @@ def has_lonely_o(plate: str) -> bool:
 class PermitForm(forms.Form):
     """One permit, new or changed. After `is_valid()` it has a `draft()` and, for a change, `changes()`."""
 
+    # What is missing is said beside the field after sending, in the same words for everybody.
+    use_required_attribute = False
+
     location = forms.ModelChoiceField(Location.objects.none(), label=_("Location"), empty_label=_("Choose…"))
     plate = forms.CharField(
         label=_("Plate"),
         max_length=40,
         widget=forms.TextInput(
-            attrs={"class": "os-input-plate", "autocomplete": "off", "spellcheck": "false", "autocapitalize": "characters"}
+            attrs={
+                "class": "os-input-plate",
+                "autocomplete": "off",
+                "spellcheck": "false",
+                "autocapitalize": "characters",
+            }
         ),
     )
     subdivision = forms.ChoiceField(label=_("State or province"))
@@ -142,7 +156,7 @@ class PermitForm(forms.Form):
         field = self.fields["location"]
         assert isinstance(field, forms.ModelChoiceField)
         field.queryset = Location.objects.filter(company=company).filter(
-            Q(active=True) | Q(pk=permit.location_id if permit else None)
+            Q(active=True) | Q(pk__in=[permit.location_id] if permit else [])
         )
         region = self.fields["subdivision"]
         assert isinstance(region, forms.ChoiceField)
@@ -154,7 +168,10 @@ class PermitForm(forms.Form):
     def _initial(self, permit: Permit | None, location: Location | None) -> dict[str, Any]:
         if permit is None:
             nearby = location or Location.objects.filter(company=self.company, active=True).first()
-            return {"location": location, "start": input_value(self.now.replace(second=0), nearby.tz) if nearby else ""}
+            return {
+                "location": location,
+                "start": input_value(self.now.replace(second=0), nearby.tz) if nearby else "",
+            }
         tz = permit.location.tz
         return {
             "location": permit.location_id,
@@ -247,14 +264,17 @@ class PermitForm(forms.Form):
             for name in ("start", "end"):
                 if name not in self.errors:
                     self._clean_time(name, location)
-        if "start" in data and "end" in data and not self.errors.keys() & {"start", "end"}:
-            if self.read("start").moment >= self.read("end").moment:  # type: ignore[operator]
-                self.add_error("end", _("“Until” must be later than “from”."))
+        start, end = self.read("start").moment, self.read("end").moment
+        if location is not None and start is not None and end is not None and start >= end:
+            self.add_error("end", _("“Until” must be later than “from”."))
         if "plate" not in self.errors and "plate" in data:
             hint = self.plate_hint()
             if hint.alike and data.get("sure") != hint.plate:
                 self.add_error(
-                    "plate", ValidationError(_("Is this plate right? Another permit has one that looks alike."), code="alike")
+                    "plate",
+                    ValidationError(
+                        _("Is this plate right? Another permit has one that looks alike."), code="alike"
+                    ),
                 )
         if self.permit is not None and data.get("revision") not in (None, self.permit.revision):
             raise ValidationError(
@@ -277,13 +297,20 @@ class PermitForm(forms.Form):
         location, _zone = self.place()
         if not plate or len(plate) > 12:
             return PlateHint()
-        own = self.permit.pk if self.permit else None
         unchanged = self.permit is not None and self.permit.plate == plate
         others = alike_plates(plate)
-        alike = [] if unchanged or not others else list(look_alikes(self.company, others, self.now)[:MAX_ALIKE_SHOWN])
+        alike = (
+            []
+            if unchanged or not others
+            else list(look_alikes(self.company, others, self.now)[:MAX_ALIKE_SHOWN])
+        )
         region = str(self["subdivision"].value() or "")
         current = (
-            list(current_at(location, plate, region, self.now).exclude(pk=own).select_related("location")[:3])
+            list(
+                current_at(location, plate, region, self.now)
+                .exclude(pk__in=[self.permit.pk] if self.permit else [])
+                .select_related("location")[:3]
+            )
             if location
             else []
         )
@@ -308,6 +335,23 @@ class PermitForm(forms.Form):
         """Whether the typed window is over already: such a permit is kept, but nothing is sent."""
         end = self.read("end").moment
         return end is not None and end <= self.now
+
+    @property
+    def preview(self) -> list[tuple[str, str]]:
+        """What will be sent, as terms and values, as far as it is known."""
+        location, zone = self.place()
+        start, end = self.read("start").moment, self.read("end").moment
+        nothing = "–"
+        zone_words = (
+            str(zone) if zone else (_t("none yet: it waits until one is chosen") if location else nothing)
+        )
+        return [
+            (_t("Plate"), normalise_plate(str(self["plate"].value() or "")) or nothing),
+            (_t("State"), str(self["subdivision"].value() or "") or nothing),
+            (_t("Zone"), zone_words),
+            (_t("From"), say_utc(start) if start and location else nothing),
+            (_t("Until"), say_utc(end) if end and location else nothing),
+        ]
 
     # --- What comes out ----------------------------------------------------------------------------------------------
 
@@ -383,9 +427,15 @@ class PermitFilterForm(forms.Form):
         assert isinstance(field, forms.ModelChoiceField)
         field.queryset = Location.objects.filter(company=company)
         kinds, region = self.fields["type"], self.fields["state"]
-        assert isinstance(kinds, forms.ChoiceField) and isinstance(region, forms.ChoiceField)
+        assert isinstance(kinds, forms.ChoiceField)
+        assert isinstance(region, forms.ChoiceField)
         kinds.choices = [("", _("All types")), *((kind, kind) for kind in types)]
         region.choices = [("", _("All states")), *region_choices()]
+
+    @property
+    def narrow_more(self) -> bool:
+        """Whether a filter that is folded away is in use."""
+        return any(self[name].value() for name in ("type", "state", "tests"))
 
     def filters(self) -> PermitFilters:
         """Return what the list is narrowed to."""

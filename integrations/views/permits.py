@@ -172,7 +172,7 @@ def permit_check(request: CompanyRequest, pk: int) -> HttpResponse:
     """Ask what the vendor holds now, and show it: as a fragment to htmx, else on the whole page."""
     permit = _permit(request, pk)
     held = look_up(delivery_of(permit, timezone.now()))
-    if request.htmx:
+    if request.headers.get("HX-Request"):
         return render(request, "integrations/permit_held.html", {"held": held, "permit": permit})
     return _permit_page(request, permit, held)
 
@@ -198,7 +198,9 @@ def permit_add(request: CompanyRequest) -> HttpResponse:
         else:
             messages.success(request, _("%(plate)s is registered.") % {"plate": permit.plate_typed})
             if "another" in request.POST:
-                return redirect(f"{reverse('permit_add', args=[request.company.slug])}?location={permit.location_id}")
+                return redirect(
+                    f"{reverse('permit_add', args=[request.company.slug])}?location={permit.location_id}"
+                )
             return redirect("permit", request.company.slug, permit.pk)
     return _form_page(request, form, None)
 
@@ -214,7 +216,11 @@ def _preset_location(request: CompanyRequest) -> Location | None:
 
 def _usual_region(request: CompanyRequest) -> str:
     """Return the state of the company's newest permit: the likeliest for the next."""
-    newest = Permit.objects.filter(company=request.company).order_by("-pk").values_list("subdivision", flat=True)[:1]
+    newest = (
+        Permit.objects.filter(company=request.company)
+        .order_by("-pk")
+        .values_list("subdivision", flat=True)[:1]
+    )
     return next(iter(newest), "")
 
 
@@ -324,7 +330,9 @@ def _undo(request: CompanyRequest, now: datetime, pk: int | None = None) -> dict
 def _back(request: CompanyRequest, permit: Permit) -> HttpResponseRedirect:
     """Return to where the person came from (`next`, an address of ours), else to the permit."""
     wanted = request.POST.get("next", "")
-    if wanted and url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure()):
+    if wanted and url_has_allowed_host_and_scheme(
+        wanted, {request.get_host()}, require_https=request.is_secure()
+    ):
         return HttpResponseRedirect(wanted)
     return HttpResponseRedirect(reverse("permit", args=[request.company.slug, permit.pk]))
 
@@ -348,7 +356,12 @@ def permits_cancel(request: CompanyRequest) -> HttpResponse:
         return redirect("permits", request.company.slug)
     rows = deliveries(chosen, now)
     active = [row for row in rows if row.permit.status == Permit.Status.ACTIVE and row.permit.end > now]
-    context = {"active": active, "left_alone": len(rows) - len(active), "shown_at": _there(active), "now": now}
+    context = {
+        "active": active,
+        "left_alone": len(rows) - len(active),
+        "shown_at": _there(active),
+        "now": now,
+    }
     return render(request, "integrations/permits_cancel.html", context)
 
 
