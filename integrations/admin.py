@@ -25,6 +25,7 @@ from integrations.models import (
     Notice,
     Push,
     PushEvent,
+    PushHour,
     RateBucket,
     Registration,
     StatusLink,
@@ -180,6 +181,15 @@ class PushEventAdmin(EvidenceAdmin):
     list_select_related = ("push",)
     search_fields = ("=session_id", "=registration__permit__id")
     ordering = ("-id",)
+
+
+@admin.register(PushHour)
+class PushHourAdmin(EvidenceAdmin):
+    """What a connection's pushes came to, hour by hour."""
+
+    list_display = ("hour", "connection", "accepted", "refused")
+    list_select_related = ("connection",)
+    search_fields = ("connection__name",)
 
 
 @admin.register(Breaker)

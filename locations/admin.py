@@ -32,6 +32,9 @@ from locations.services import (
     save_location,
 )
 
+# A search shows so many of the newest permits that fit in one way.
+FOUND_ROWS = 1_000
+
 # Rights are given by roles in companies and by `is_staff`, never by groups.
 admin.site.unregister(Group)
 
@@ -249,12 +252,19 @@ class PermitAdmin(HistoryAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Permit], search_term: str
     ) -> tuple[QuerySet[Permit], bool]:
-        """Search as the dashboard does, which has an index for each way; a number is also an id."""
+        """Search as the dashboard does, one way after the other; a number is also an id."""
         assert isinstance(queryset, PermitQuerySet)
-        found = queryset.search(search_term)
+        if not search_term.strip():
+            return queryset, False
+        branches = [*queryset.search_branches(search_term)]
         if search_term.strip().isdecimal():
-            found = found | queryset.filter(pk=int(search_term[:18]))
-        return found, False
+            branches.append(queryset.filter(pk=int(search_term.strip()[:18])))
+        found = {
+            pk
+            for branch in branches
+            for pk in branch.order_by("-pk").values_list("pk", flat=True)[:FOUND_ROWS]
+        }
+        return queryset.filter(pk__in=found), False
 
     def save_model(self, request: HttpRequest, obj: Permit, form: PermitAdminForm, change: bool) -> None:
         """Register or change through the service."""
@@ -270,7 +280,7 @@ class PermitAdmin(HistoryAdmin):
     @admin.action(description=_("Cancel the selected permits"))
     def cancel(self, request: HttpRequest, queryset: QuerySet[Permit]) -> None:
         """Cancel through the service, all or none."""
-        count = cancel_permits(permits=queryset.only("pk"), actor=_actor(request))
+        count = cancel_permits(permits=queryset, actor=_actor(request))
         words = ngettext("%(count)d permit cancelled.", "%(count)d permits cancelled.", count)
         self.message_user(request, words % {"count": count}, messages.SUCCESS)
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from django.contrib import admin, messages
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -89,17 +89,24 @@ class EvidenceAdmin(SupportAdmin):
         return False
 
 
-class HistoryAdmin(SimpleHistoryAdmin, SupportAdmin):  # type: ignore[misc]
-    """Pages with a history that is looked at only: going back to an old version would pass by the services."""
+class ShownHistory(SimpleHistoryAdmin):  # type: ignore[misc]
+    """A history that is looked at only: going back to an old version would pass by the services."""
 
     def revert_disabled(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Nothing is reverted from the history."""
+        """Show no button for it."""
         return True
 
+    def history_form_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Refuse it, since the library hides the button only and takes the form from anybody who may look."""
+        if request.method == "POST":
+            raise PermissionDenied
+        response: HttpResponse = super().history_form_view(request, *args, **kwargs)
+        return response
 
-class EvidenceHistoryAdmin(SimpleHistoryAdmin, EvidenceAdmin):  # type: ignore[misc]
+
+class HistoryAdmin(ShownHistory, SupportAdmin):
+    """Pages with a history."""
+
+
+class EvidenceHistoryAdmin(ShownHistory, EvidenceAdmin):
     """Pages that only show, with a history."""
-
-    def revert_disabled(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Nothing is reverted from the history."""
-        return True

@@ -1,0 +1,287 @@
+"""The admin: support only, nothing is deleted, no inline script or style, and large tables are never counted."""
+
+import re
+from datetime import UTC, time, timedelta
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.db.models import Model
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from integrations.models import Connection, Notice, Registration, ZoneRefresh
+from locations import admin_base
+from locations.models import Company, Location, Permit, User
+from tests.factories import (
+    CompanyFactory,
+    ConnectionFactory,
+    LocationFactory,
+    MembershipFactory,
+    PermitFactory,
+    UserFactory,
+    ZoneFactory,
+    ZoneMappingFactory,
+)
+
+pytestmark = pytest.mark.django_db
+OURS = [model for model in admin.site._registry if model._meta.app_label in ("locations", "integrations")]
+INLINE = re.compile(
+    r"<style|\sstyle=|\son[a-z]+=|javascript:|<script(?![^>]*\ssrc=)(?![^>]*type=\"application/json\")"
+)
+
+
+@pytest.fixture
+def support(client: Client) -> User:
+    user = UserFactory(support=True)
+    client.force_login(user)
+    return user
+
+
+def url(model: type[Model], page: str, *args: Any) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=args)
+
+
+@pytest.fixture
+def permit() -> Permit:
+    mapping = ZoneMappingFactory()
+    return PermitFactory(location=mapping.location, plate="abc 123")
+
+
+def test_every_model_of_ours_can_be_looked_at() -> None:
+    from django.apps import apps
+
+    models = [
+        *apps.get_app_config("locations").get_models(),
+        *apps.get_app_config("integrations").get_models(),
+    ]
+    missing = [
+        model for model in models if model not in admin.site._registry and "Historical" not in model.__name__
+    ]
+    assert [model.__name__ for model in missing] == ["TicketEntry"]  # beneath its ticket
+
+
+@pytest.mark.parametrize("model", OURS, ids=lambda model: model.__name__)
+def test_lists_open_for_support_without_inline_script_or_style(
+    client: Client, support: User, permit: Permit, model: type[Model]
+) -> None:
+    page = client.get(url(model, "changelist"), {"q": "abc"})
+    assert page.status_code == 200
+    assert not INLINE.findall(page.content.decode())
+
+
+@pytest.mark.parametrize(
+    "model", [Company, Location, Permit, Connection, Registration, User], ids=lambda m: m.__name__
+)
+def test_pages_of_one_row_open_without_inline_script_or_style(
+    client: Client, support: User, permit: Permit, model: type[Model]
+) -> None:
+    row = model._default_manager.first()
+    assert row is not None
+    page = client.get(url(model, "change", row.pk))
+    assert page.status_code == 200
+    assert not INLINE.findall(page.content.decode())
+
+
+@pytest.mark.parametrize("model", OURS, ids=lambda model: model.__name__)
+def test_nobody_deletes_and_nobody_but_support_looks(client: Client, model: type[Model]) -> None:
+    client.force_login(MembershipFactory(role="manager").user)
+    assert client.get(url(model, "changelist")).status_code == 302
+    client.force_login(UserFactory(support=True))
+    row = model._default_manager.first()
+    assert client.post(url(model, "delete", row.pk if row else 1)).status_code in (302, 403)
+    page = client.get(url(model, "changelist")).content.decode()
+    assert "delete_selected" not in page
+
+
+# --- Permits ------------------------------------------------------------------------------------------------------
+
+
+def form_of(location: Location, **changes: str) -> dict[str, str]:
+    now = timezone.now().astimezone(UTC)
+    return {
+        "location": str(location.pk),
+        "plate_typed": "xyz-987",
+        "subdivision": "US-NC",
+        "start_0": now.strftime("%Y-%m-%d"),
+        "start_1": "00:00:00",
+        "end_0": (now + timedelta(days=3)).strftime("%Y-%m-%d"),
+        "end_1": "12:00:00",
+        "space_number": "",
+        "type": "",
+        "unit": "",
+        "external_id": "",
+        **changes,
+    }
+
+
+def test_a_permit_added_in_the_admin_is_noted_for_delivery(client: Client, support: User) -> None:
+    location = ZoneMappingFactory().location
+    page = client.post(url(Permit, "add"), form_of(location))
+    assert page.status_code == 302, page.context["errors"]
+    permit = Permit.objects.get()
+    assert (permit.plate, permit.plate_typed, permit.source) == ("XYZ987", "xyz-987", "admin")
+    assert permit.created_by == support
+    assert permit.end.astimezone(UTC).time() == time(12)
+    assert permit.registrations.get().state == Registration.State.DUE
+    assert permit.history.get().history_user == support
+
+
+def test_a_permit_changed_in_the_admin_is_due_again(client: Client, support: User, permit: Permit) -> None:
+    Registration.objects.update(state=Registration.State.DONE)
+    page = client.post(url(Permit, "change", permit.pk), form_of(permit.location))
+    assert page.status_code == 302, page.context["errors"]
+    permit.refresh_from_db()
+    assert (permit.plate, permit.revision) == ("XYZ987", 2)
+    assert permit.registrations.get().state == Registration.State.DUE
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"plate_typed": "ÄBC 1"}, "plate_typed"),
+        ({"subdivision": "XX-YY"}, "subdivision"),
+        ({"end_0": "2001-01-01"}, "end"),
+        ({"external_id": "taken"}, "external_id"),
+    ],
+)
+def test_what_the_service_refuses_is_said_beside_the_field(
+    client: Client, support: User, changes: dict[str, str], field: str
+) -> None:
+    location = LocationFactory()
+    PermitFactory(location=location, external_id="taken")
+    page = client.post(url(Permit, "add"), form_of(location, **changes))
+    assert page.status_code == 200
+    assert field in page.context["adminform"].form.errors
+    assert Permit.objects.count() == 1
+
+
+def test_a_permit_stays_with_its_company(client: Client, support: User, permit: Permit) -> None:
+    page = client.post(url(Permit, "change", permit.pk), form_of(LocationFactory()))
+    assert "location" in page.context["adminform"].form.errors
+
+
+def test_permits_are_cancelled_together_through_the_service(
+    client: Client, support: User, permit: Permit
+) -> None:
+    other = PermitFactory(location=permit.location)
+    Registration.objects.update(state=Registration.State.DONE)
+    client.post(url(Permit, "changelist"), {"action": "cancel", "_selected_action": [permit.pk, other.pk]})
+    assert set(Permit.objects.values_list("status", flat=True)) == {Permit.Status.CANCELLED}
+    assert Registration.objects.due().count() == 2
+
+
+def test_a_cancelled_permit_is_shown_and_not_changed(client: Client, support: User, permit: Permit) -> None:
+    Permit.objects.update(status=Permit.Status.CANCELLED, cancelled_at=timezone.now())
+    assert client.get(url(Permit, "change", permit.pk)).status_code == 200
+    assert client.post(url(Permit, "change", permit.pk), form_of(permit.location)).status_code == 403
+
+
+def test_permits_are_found_by_their_plate_however_it_is_written(
+    client: Client, support: User, permit: Permit
+) -> None:
+    PermitFactory(location=permit.location, plate="ZZZ999")
+    for typed in ("ABC-123", "abc", str(permit.pk)):
+        page = client.get(url(Permit, "changelist"), {"q": typed})
+        assert permit in page.context["cl"].result_list
+
+
+def test_a_large_table_is_not_counted_to_its_end(
+    client: Client, support: User, permit: Permit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    PermitFactory.create_batch(5, location=permit.location)
+    monkeypatch.setattr(admin_base, "COUNTED_ROWS", 3)
+    page = client.get(url(Permit, "changelist"))
+    assert page.context["cl"].result_count == 3
+
+
+@pytest.mark.parametrize("model", [Permit, Connection, Company], ids=lambda model: model.__name__)
+def test_the_history_is_looked_at_and_never_gone_back_to(
+    client: Client, support: User, permit: Permit, model: type[Model]
+) -> None:
+    row = model._default_manager.first()
+    assert row is not None
+    version = row.history.first()  # type: ignore[attr-defined]
+    for page in (
+        client.get(url(model, "history", row.pk)),
+        client.get(url(model, "simple_history", row.pk, version.pk)),
+    ):
+        assert page.status_code == 200
+        assert not INLINE.findall(page.content.decode())
+    page = client.post(url(model, "simple_history", row.pk, version.pk), form_of(permit.location))
+    assert page.status_code == 403
+    permit.refresh_from_db()
+    assert permit.plate == "ABC123"
+
+
+# --- The rest -----------------------------------------------------------------------------------------------------
+
+
+def test_a_company_saved_in_the_admin_keeps_who_did_it(client: Client, support: User) -> None:
+    client.post(url(Company, "add"), {"name": "Town", "slug": "town", "offstreet_id": "OS-1"})
+    assert Company.objects.get().history.get().history_user == support
+
+
+def test_refused_registrations_are_tried_again(client: Client, support: User, permit: Permit) -> None:
+    Registration.objects.update(state=Registration.State.REFUSED)
+    row = Registration.objects.get()
+    client.post(url(Registration, "changelist"), {"action": "retry", "_selected_action": [row.pk]})
+    row.refresh_from_db()
+    assert row.state == Registration.State.DUE
+
+
+def test_pulling_zones_begins_a_refresh_and_says_where_it_cannot(client: Client, support: User) -> None:
+    able, unable = ConnectionFactory(), ConnectionFactory(operator_id="")
+    page = client.post(
+        url(Connection, "changelist"),
+        {"action": "pull_zones", "_selected_action": [able.pk, unable.pk]},
+        follow=True,
+    )
+    assert ZoneRefresh.objects.get().connection == able
+    assert ZoneRefresh.objects.get().asked_by == support
+    assert "The operator ID is not set" in page.content.decode()
+
+
+def test_notices_are_marked_as_done(client: Client, support: User) -> None:
+    notice = Notice.objects.create(kind="x", text="Look here", created_at=timezone.now())
+    client.post(url(Notice, "changelist"), {"action": "close", "_selected_action": [notice.pk]})
+    notice.refresh_from_db()
+    assert notice.done_by == support
+
+
+def test_support_without_superuser_rights_makes_nobody_support(client: Client) -> None:
+    client.force_login(UserFactory(is_staff=True))
+    boss, person = UserFactory(support=True), UserFactory()
+    assert client.post(url(User, "change", boss.pk), {"email": "mine@example.org"}).status_code == 403
+    formset = {"memberships-TOTAL_FORMS": "0", "memberships-INITIAL_FORMS": "0"}
+    data = {"email": person.email, "is_active": "on", "is_staff": "on", "is_superuser": "on", **formset}
+    client.post(url(User, "change", person.pk), data)
+    person.refresh_from_db()
+    assert not person.is_staff
+    assert not person.is_superuser
+
+
+def test_a_person_is_added_by_e_mail_address(client: Client, support: User) -> None:
+    word = "a long enough secret"
+    formset = {"memberships-TOTAL_FORMS": "0", "memberships-INITIAL_FORMS": "0"}
+    data = {
+        "email": "new@example.org",
+        "usable_password": "true",
+        "password1": word,
+        "password2": word,
+        **formset,
+    }
+    assert client.post(url(User, "add"), data).status_code == 302
+    assert User.objects.get(email="new@example.org").check_password(word)
+
+
+def test_lists_cost_the_same_however_many_rows_they_show(
+    client: Client, support: User, permit: Permit, django_assert_max_num_queries: Any
+) -> None:
+    PermitFactory.create_batch(20, location=permit.location)
+    ZoneFactory.create_batch(20, connection=Connection.objects.get())
+    CompanyFactory.create_batch(5)
+    for model in (Permit, Registration, Connection):
+        with django_assert_max_num_queries(8):
+            client.get(url(model, "changelist"))
