@@ -137,7 +137,7 @@ def _button(do: str, label: str, *, about: str = "", **hidden: object) -> str:
     inputs = "".join(
         f'<input type="hidden" name="{e(name)}" value="{e(value)}">' for name, value in hidden.items()
     )
-    spoken = f'<span class="unseen">: {e(about)}</span>' if about else ""
+    spoken = f'<span class="unseen"> {e(about)}</span>' if about else ""
     return (
         f'<form method="post" action="{PATH}"><input type="hidden" name="do" value="{e(do)}">{inputs}'
         f'<button type="submit">{e(label)}{spoken}</button></form>'
