@@ -4,6 +4,7 @@ A deployment that runs on a public secret or talks to the sandbox looks healthy 
 start at all. The message names the setting and the reason; several faults are told at once.
 """
 
+import base64
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,6 +27,14 @@ def known_environment(name: str) -> str:
     return name
 
 
+def is_encryption_key(text: str) -> bool:
+    """Tell whether `text` is a Fernet key: 32 bytes in URL-safe base 64."""
+    try:
+        return len(base64.urlsafe_b64decode(text)) == 32
+    except ValueError:
+        return False
+
+
 def production_faults(settings: Mapping[str, Any]) -> list[str]:
     """Return one sentence per setting that is unfit for production; an empty list means that it may start."""
     faults = []
@@ -33,7 +42,9 @@ def production_faults(settings: Mapping[str, Any]) -> list[str]:
     if not secret:
         faults.append("SECRET_KEY is empty: sessions and signed links need a secret of their own.")
     elif secret == DEVELOPMENT_SECRET_KEY:
-        faults.append("SECRET_KEY is the development secret, which is public: anybody could sign in as anyone.")
+        faults.append(
+            "SECRET_KEY is the development secret, which is public: anybody could sign in as anyone."
+        )
     elif len(secret) < MIN_SECRET_KEY_CHARS:
         faults.append(f"SECRET_KEY is shorter than {MIN_SECRET_KEY_CHARS} characters: it could be guessed.")
     if settings["DEBUG"]:
@@ -41,7 +52,11 @@ def production_faults(settings: Mapping[str, Any]) -> list[str]:
     if not settings["ALLOWED_HOSTS"] or "*" in settings["ALLOWED_HOSTS"]:
         faults.append("ALLOWED_HOSTS must list the names this site answers to, without '*'.")
     if not settings["FIELD_ENCRYPTION_KEYS"]:
-        faults.append("FIELD_ENCRYPTION_KEYS is empty: Passport's access token would be kept under no key of its own.")
+        faults.append(
+            "FIELD_ENCRYPTION_KEYS is empty: Passport's access token would be kept under no key of its own."
+        )
+    elif not all(is_encryption_key(key) for key in settings["FIELD_ENCRYPTION_KEYS"]):
+        faults.append("FIELD_ENCRYPTION_KEYS holds something that is no key; .env.example says how to make one.")
     if not settings["PASSPORT_BASE_URL"].startswith("https://"):
         faults.append("PASSPORT_BASE_URL must be an https:// address: plates and secrets travel on it.")
     for name, sandbox in (

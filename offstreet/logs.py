@@ -10,23 +10,30 @@ from typing import Any
 import structlog
 from structlog.typing import EventDict, Processor
 
-_PLATE_KEYS = frozenset({"plate", "vehicle_plate", "plate_typed"})
-_SECRET_KEYS = frozenset({"client_secret", "access_token", "authorization", "password", "token"})
+_PLATE_KEYS = frozenset({"plate", "plates", "plate_typed", "vehicle_plate"})
+_SECRET_KEYS = frozenset({"client_secret", "access_token", "authorization", "password", "secret_key", "token"})
 
 
 def mask_plate(plate: str) -> str:
-    """Return the plate with all but its first and last character replaced: `ABC1234` → `A•••••4`."""
-    return plate if len(plate) < 2 else f"{plate[0]}{'•' * (len(plate) - 2)}{plate[-1]}" if len(plate) > 2 else "••"
+    """Return the plate with all but its first and last character replaced: `ABC1234` → `A•••••4`, `A1` → `••`."""
+    if len(plate) <= 2:
+        return "•" * len(plate)
+    return f"{plate[0]}{'•' * (len(plate) - 2)}{plate[-1]}"
 
 
 def mask_personal_data(_logger: Any, _method: str, event_dict: EventDict) -> EventDict:
-    """Mask the values of known personal or secret keys in one log event."""
-    for key, value in event_dict.items():
-        if key in _PLATE_KEYS and isinstance(value, str):
-            event_dict[key] = mask_plate(value)
-        elif key in _SECRET_KEYS:
-            event_dict[key] = "•••"
-    return event_dict
+    """Mask the values of known personal or secret keys in one log event, however deep they lie."""
+    return {key: _masked(key, value) for key, value in event_dict.items()}
+
+
+def _masked(key: str, value: Any) -> Any:
+    if key in _SECRET_KEYS:
+        return "•••"
+    if isinstance(value, dict):
+        return {inner: _masked(str(inner), item) for inner, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_masked(key, item) for item in value]
+    return mask_plate(value) if key in _PLATE_KEYS and isinstance(value, str) else value
 
 
 def logging_config(*, level: str, as_json: bool) -> dict[str, Any]:

@@ -4,7 +4,7 @@ Tests below `tests/flows`, `tests/faults` and `tests/browser` use real sockets; 
 (`--disable-socket` in pyproject.toml), so that a unit test can't depend on what happens to run on the machine.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,7 +25,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show the end of every running server's log beside a failure."""
     report = yield
     if report.failed:
