@@ -211,10 +211,10 @@ def near_miss_words(wanted: str, other: str) -> str:
     }
 
 
-def nearest(wanted: str, texts: Iterable[str]) -> str:
-    """Return the first of `texts` that differs from `wanted` only in case, leading zeros or blanks, or no text."""
+def nearest(wanted: str, texts: Iterable[str]) -> list[str]:
+    """Return those of `texts` that differ from `wanted` only in case, leading zeros or blanks."""
     key = _near_key(wanted)
-    return next((text for text in texts if text != wanted and _near_key(text) == key), "")
+    return [text for text in texts if text != wanted and _near_key(text) == key]
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,8 +226,10 @@ class Twins:
 
     def words(self, picked: Zone | None = None) -> str:
         """Return one sentence: *Two zones differ only in case: LotB and LOTB. You picked LotB.*"""
+        # The one that was picked comes first.
+        zones = sorted(self.zones, key=lambda zone: zone != picked)
         numbers = [
-            zone.number if zone.number == zone.number.strip() else f"“{zone.number}”" for zone in self.zones
+            zone.number if zone.number == zone.number.strip() else f"“{zone.number}”" for zone in zones
         ]
         listing = _("%(first)s and %(last)s") % {"first": ", ".join(numbers[:-1]), "last": numbers[-1]}
         count = _("Two") if len(numbers) == 2 else str(len(numbers))

@@ -299,8 +299,8 @@ def _drafts(
                 subdivision=draw.choice(story.subdivisions),
                 start=start,
                 end=end,
-                # The zone has forty spaces, so that Passport refuses the few that are said to be in another one.
-                space_number=str(draw.choice([*range(1, 41), 99, 100])) if by_space else "",
+                # The zone has forty spaces, so Passport refuses those that are said to be in another one.
+                space_number=str(draw.randint(1, 50)) if by_space else "",
                 type=draw.choice(_TYPES),
                 unit=draw.choice(
                     ("", "", f"{draw.choice('ABC')}-{draw.randint(1, 40)}", str(draw.randint(101, 480)))

@@ -135,7 +135,8 @@ def find_zone(company: Company, number: str, connection: Connection | None = Non
 
 def _hint(wanted: str, known: list[str], what: str) -> str:
     if near := nearest(wanted, known):
-        return _("Did you mean “%(near)s”? They are compared letter for letter.") % {"near": near}
+        names = _(" or ").join(f"“{text}”" for text in near)
+        return _("Did you mean %(names)s? They are compared letter for letter.") % {"names": names}
     return _known(what, known)
 
 

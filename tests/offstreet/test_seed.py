@@ -1,0 +1,130 @@
+"""The seed: three companies in every state, made once however often it is run, and never in production."""
+
+import io
+from collections.abc import Iterator
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.utils import timezone
+
+from integrations.errors import TryLater
+from integrations.mapping import case_twins, suggest
+from integrations.models import Connection, Contact, Registration, Zone, ZoneMapping, ZoneRefresh
+from locations.models import Company, Location, Membership, Permit, User
+from offstreet import seeding
+from tests.fakes import FakeVendor, fake_vendor
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def vendor() -> Iterator[FakeVendor]:
+    with fake_vendor() as fake:
+        fake.zones_error = TryLater("Passport did not answer.")
+        yield fake
+
+
+def seed() -> str:
+    out = io.StringIO()
+    call_command("seed", stdout=out)
+    return out.getvalue()
+
+
+def test_three_companies_stand_at_three_points_of_their_way() -> None:
+    printed = seed()
+    assert dict(Connection.objects.values_list("company__slug", "status")) == {
+        "university": "live",
+        "lakeshore-city": "testing",
+        "harbor-properties": "setup",
+    }
+    assert Zone.objects.listed().count() == 314
+    assert set(ZoneRefresh.objects.values_list("outcome", flat=True)) == {"done"}
+    assert "operator@university.example" in printed
+    assert seeding.PASSWORD in printed
+
+
+def test_people_can_sign_in_and_see_their_own_company() -> None:
+    seed()
+    roles = dict(Membership.objects.filter(company__slug="university").values_list("user__email", "role"))
+    assert roles == {
+        "operator@university.example": "operator",
+        "manager@university.example": "manager",
+        "viewer@university.example": "viewer",
+    }
+    support = User.objects.get(email="support@offstreet.example")
+    assert support.is_support
+    assert support.is_superuser
+    assert support.check_password("demo-passport")
+    assert Contact.objects.filter(company__slug="university").count() == 3
+
+
+def test_permits_are_in_every_state() -> None:
+    seed()
+    now = timezone.now()
+    permits = Permit.objects.filter(company__slug="university")
+    assert permits.count() > 300
+    for found in (
+        permits.current(now),
+        permits.coming(now),
+        permits.filter(end__lte=now),
+        permits.filter(status="cancelled"),
+    ):
+        assert found.count() >= 10
+    assert Registration.objects.filter(permit__in=permits, state="due").exists()
+    assert permits.filter(location__zone_mapping=None).not_ended(now).exists()
+    by_space = permits.filter(location__name="Short stay").not_ended(now)
+    spaces = set(by_space.values_list("space_number", flat=True))
+    assert any(int(space) > 40 for space in spaces)
+    assert any(int(space) <= 40 for space in spaces)
+    assert Registration.objects.filter(connection__status="testing", state="due").exists()
+
+
+def test_unmapped_locations_show_suggestions_and_near_misses() -> None:
+    seed()
+    found = {}
+    for company in Company.objects.all():
+        unmapped = Location.objects.filter(company=company, zone_mapping=None)
+        zones = Zone.objects.filter(connection__company=company)
+        found |= {suggestion.location.name: suggestion for suggestion in suggest(unmapped, zones)}
+    assert found["E. 24th Street"].zone is not None
+    assert found["Main Street"].zone is not None
+    assert found["LOT 70"].zone is None
+    assert found["LOT 70"].near
+    assert found["Visitor lane"].zone is None
+    assert len(case_twins(Zone.objects.filter(connection__company__slug="university"))) == 2
+
+
+def test_seeding_again_changes_nothing() -> None:
+    seed()
+    models = (
+        Company,
+        User,
+        Membership,
+        Location,
+        Permit,
+        Connection,
+        Zone,
+        ZoneMapping,
+        ZoneRefresh,
+        Registration,
+    )
+    before = [list(model.objects.order_by("pk").values()) for model in models]  # type: ignore[attr-defined]
+    seed()
+    assert [list(model.objects.order_by("pk").values()) for model in models] == before  # type: ignore[attr-defined]
+
+
+def test_what_people_have_changed_stays() -> None:
+    seed()
+    ZoneMapping.objects.filter(location__name="Lot B").update(zone=Zone.objects.get(number="LOTB"))
+    Connection.objects.filter(company__slug="lakeshore-city").update(status=Connection.Status.ENDED)
+    seed()
+    assert ZoneMapping.objects.get(location__name="Lot B").zone.number == "LOTB"
+    assert Connection.objects.get(company__slug="lakeshore-city").status == Connection.Status.ENDED
+
+
+def test_production_refuses_log_ins_that_everybody_knows(settings: pytest.FixtureRequest) -> None:
+    settings.PRODUCTION = True  # type: ignore[attr-defined]
+    with pytest.raises(CommandError, match="refused"):
+        seed()
+    assert not User.objects.exists()
