@@ -29,7 +29,9 @@ def web_fault(environment: dict[str, str]) -> str | None:
     port = int(environment.get("WEB_BIND", "127.0.0.1:8000").rpartition(":")[2])
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)
     try:
-        connection.request("GET", "/healthz", headers={"Host": host_header(environment.get("ALLOWED_HOSTS", ""))})
+        connection.request(
+            "GET", "/healthz", headers={"Host": host_header(environment.get("ALLOWED_HOSTS", ""))}
+        )
         status = connection.getresponse().status
     except (OSError, http.client.HTTPException) as error:
         return f"The web server does not answer: {error!r}."
@@ -47,7 +49,11 @@ def worker_fault(environment: dict[str, str], *, now_s: float) -> str | None:
         age_s = now_s - os.stat(path).st_mtime
     except OSError:
         return "The worker has not listened to the broker yet."
-    return None if age_s <= HEARTBEAT_MAX_AGE_S else f"The worker has not listened to the broker for {age_s:.0f} s."
+    return (
+        None
+        if age_s <= HEARTBEAT_MAX_AGE_S
+        else f"The worker has not listened to the broker for {age_s:.0f} s."
+    )
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from offstreet.runtime.commands import ROOT
 
 SOURCES = ("static", "offstreet/static", "locations/static", "integrations/static", "passport/static")
-COLLECTED = ROOT / "staticfiles"
+COLLECTED = "staticfiles"
 
 
 def signature(root: Path = ROOT) -> str:
@@ -23,17 +23,18 @@ def signature(root: Path = ROOT) -> str:
     return digest.hexdigest()
 
 
-def collect_if_changed(collect: Callable[[], bool], *, stamp: Path = ROOT / "var" / "static.stamp") -> bool:
+def collect_if_changed(collect: Callable[[], bool], *, root: Path = ROOT) -> bool:
     """Call `collect` if the collected files are older than their sources; return False only if it failed.
 
     Two processes that ask at once collect one after the other, and the second finds nothing to do.
     """
+    stamp = root / "var" / "static.stamp"
     stamp.parent.mkdir(parents=True, exist_ok=True)
     with stamp.open("a+") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         handle.seek(0)
-        wanted = signature()
-        if handle.read() == wanted and COLLECTED.is_dir():
+        wanted = signature(root)
+        if handle.read() == wanted and (root / COLLECTED).is_dir():
             return True
         if not collect():
             return False

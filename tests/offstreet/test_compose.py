@@ -73,7 +73,11 @@ def test_our_containers_can_write_nothing_and_gain_nothing(name: str) -> None:
 
 
 def test_every_secret_comes_from_the_environment_and_must_be_there() -> None:
-    required = {name for name, mark, _ in SUBSTITUTION.findall((ROOT / "docker-compose.yml").read_text()) if mark == ":?"}
+    required = {
+        name
+        for name, mark, _ in SUBSTITUTION.findall((ROOT / "docker-compose.yml").read_text())
+        if mark == ":?"
+    }
     assert set(SECRETS) <= required
     for service in SERVICES.values():
         for name, value in (service.get("environment") or {}).items():
@@ -89,7 +93,11 @@ def test_a_missing_variable_is_asked_for_with_its_reason() -> None:
 
 
 def test_the_first_password_reaches_the_one_service_that_needs_it() -> None:
-    having = {name for name, service in SERVICES.items() if "FIRST_SUPPORT_PASSWORD" in (service.get("environment") or {})}
+    having = {
+        name
+        for name, service in SERVICES.items()
+        if "FIRST_SUPPORT_PASSWORD" in (service.get("environment") or {})
+    }
     assert having == {"migrate"}
 
 
@@ -112,7 +120,10 @@ def test_web_and_database_are_not_open_to_the_world() -> None:
 
 
 def test_the_commands_exist() -> None:
-    for line in (SERVICES["migrate"]["command"][2], *(rest for name, rest in instructions() if name == "RUN")):
+    for line in (
+        SERVICES["migrate"]["command"][2],
+        *(rest for name, rest in instructions() if name == "RUN"),
+    ):
         for command in re.findall(r"manage\.py (\w+)", line):
             assert command in get_commands()
     for module in re.findall(r"-m\"?,? \"?((?:offstreet|passport)[\w.]*)", DOCKERFILE + json.dumps(SERVICES)):
@@ -152,7 +163,10 @@ def test_what_the_image_copies_exists_and_is_let_in() -> None:
 
 def test_compose_itself_accepts_the_file(tmp_path: Path) -> None:
     docker = shutil.which("docker")
-    if docker is None or subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode:
+    if (
+        docker is None
+        or subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode
+    ):
         pytest.skip("there is no docker client with compose here")
     given = {
         **PRODUCTION_ENVIRONMENT,

@@ -35,7 +35,9 @@ def test_run_again_it_keeps_the_password_that_was_chosen_since(monkeypatch: pyte
 
 
 def test_it_gives_an_account_its_rights_back() -> None:
-    get_user_model().objects.create_user(email="support@offstreet.example", password=PASSWORD, is_active=False)
+    get_user_model().objects.create_user(
+        email="support@offstreet.example", password=PASSWORD, is_active=False
+    )
     call_command("first_support_user")
     user = get_user_model().objects.get()
     assert user.is_support

@@ -70,7 +70,12 @@ def test_production_writes_one_json_object_a_line_for_every_logger(written: io.S
     structlog.stdlib.get_logger("ours").info("permit_saved", plate="ABC1234")
     logging.getLogger("theirs").warning("plain words with %s", "arguments")
     ours, theirs = (json.loads(line) for line in written.getvalue().splitlines())
-    assert (ours["event"], ours["plate"], ours["level"], ours["logger"]) == ("permit_saved", "A•••••4", "info", "ours")
+    assert (ours["event"], ours["plate"], ours["level"], ours["logger"]) == (
+        "permit_saved",
+        "A•••••4",
+        "info",
+        "ours",
+    )
     assert theirs["event"] == "plain words with arguments"
     assert ours["timestamp"].endswith("Z")
 

@@ -87,6 +87,12 @@ def test_commands_beside_a_demo_take_its_addresses_unless_the_shell_knows_better
         env[variable] = in_shell
     code = f"from offstreet import settings; print(settings.{variable})"
     done = subprocess.run(
-        [sys.executable, "-c", code], env=env, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code],
+        env=env,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
     )
     assert done.stdout.strip() == expected
