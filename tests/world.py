@@ -34,7 +34,9 @@ from tests.factories import (
 )
 from tests.passport.sandbox_transport import SandboxTransport
 
-SHIPPED = json.loads((Path(passport.sandbox.__file__).parent / "data" / "passport_zones.json").read_text("utf-8"))
+SHIPPED = json.loads(
+    (Path(passport.sandbox.__file__).parent / "data" / "passport_zones.json").read_text("utf-8")
+)
 UNIVERSITY, LAKESHORE, HARBOR = SHIPPED["operators"]
 
 _vendor: Vendor | None = None
@@ -49,7 +51,9 @@ def current_vendor() -> Vendor:
 class World:
     """One company, live on Passport, with two mapped locations."""
 
-    def __init__(self, transport: SandboxTransport, operator: dict[str, Any] = UNIVERSITY, *, live: bool = True) -> None:
+    def __init__(
+        self, transport: SandboxTransport, operator: dict[str, Any] = UNIVERSITY, *, live: bool = True
+    ) -> None:
         self.transport = transport
         self.operator = operator
         self.company: Company = CompanyFactory(name=operator["name"])
@@ -134,7 +138,9 @@ class World:
         ]
 
     def _rights(self) -> list[dict[str, Any]]:
-        client = httpx.Client(transport=SandboxTransport(self.transport.simulator), base_url="http://passport.test")
+        client = httpx.Client(
+            transport=SandboxTransport(self.transport.simulator), base_url="http://passport.test"
+        )
         form = {
             "grant_type": "client_credentials",
             "client_id": SANDBOX_CLIENT_ID,
@@ -145,7 +151,10 @@ class World:
         answer = client.get(
             "/v4/enforcement/parking-rights",
             params={"operator_id": self.operator["operator_id"]},
-            headers={"Authorization": f"Bearer {token}", "Passport-Labs-Client-Trace-Id": timezone.now().isoformat()},
+            headers={
+                "Authorization": f"Bearer {token}",
+                "Passport-Labs-Client-Trace-Id": timezone.now().isoformat(),
+            },
         )
         rights: list[dict[str, Any]] = answer.json()["data"]
         return rights

@@ -10,7 +10,6 @@ from django.utils import timezone
 from integrations import outbox
 from integrations.models import Breaker, Push, PushEvent, Registration
 from locations import services
-from locations.models import Permit
 from tests.factories import PermitFactory
 from tests.passport.sandbox_transport import SandboxTransport
 from tests.world import World, passport_in_memory
@@ -71,7 +70,8 @@ def test_a_change_is_what_enforcement_sees_next(world: World, change: dict[str, 
     permit = world.permit()
     world.deliver()
     moved = {
-        name: timezone.now() + value if isinstance(value, timedelta) else value for name, value in change.items()
+        name: timezone.now() + value if isinstance(value, timedelta) else value
+        for name, value in change.items()
     }
     services.change_permit(permit=permit, **moved)
     world.deliver()
@@ -112,7 +112,12 @@ def test_a_reinstated_permit_gets_a_session_of_its_own(world: World) -> None:
     services.reinstate_permit(permit=permit)
     world.deliver()
     assert world.rights() == world.wanted()
-    started = [event["session_id"] for request in world.events() if request["type"].endswith("started") for event in request["data"]]
+    started = [
+        event["session_id"]
+        for request in world.events()
+        if request["type"].endswith("started")
+        for event in request["data"]
+    ]
     assert len(started) == len(set(started)) == 2
 
 
@@ -127,7 +132,9 @@ def test_a_permit_moved_to_another_location_is_seen_in_its_zone(world: World) ->
 def test_many_permits_travel_in_one_request(world: World) -> None:
     services.register_permits(
         drafts=[
-            services.PermitDraft(world.here, f"P{number}", "US-NC", timezone.now(), timezone.now() + timedelta(days=1))
+            services.PermitDraft(
+                world.here, f"P{number}", "US-NC", timezone.now(), timezone.now() + timedelta(days=1)
+            )
             for number in range(40)
         ]
     )
@@ -181,7 +188,11 @@ def test_what_passport_refuses_is_shown_and_the_rest_flows_on(world: World) -> N
     bad_place = world.location("Unknown to Passport", "RG")
     drafts = [
         services.PermitDraft(
-            bad_place if number == 17 else world.here, f"P{number}", "US-NC", timezone.now(), timezone.now() + timedelta(days=1)
+            bad_place if number == 17 else world.here,
+            f"P{number}",
+            "US-NC",
+            timezone.now(),
+            timezone.now() + timedelta(days=1),
         )
         for number in range(40)
     ]
@@ -342,13 +353,21 @@ def test_revokes_and_cars_parked_now_go_before_what_begins_later(world: World) -
     world.deliver()
     services.register_permits(
         drafts=[
-            services.PermitDraft(world.here, plate, "US-NC", timezone.now() + begins, timezone.now() + timedelta(days=9))
-            for plate, begins in [("LATER1", timedelta(days=1)), ("NOW1", timedelta(0)), ("LATER2", timedelta(days=1))]
+            services.PermitDraft(
+                world.here, plate, "US-NC", timezone.now() + begins, timezone.now() + timedelta(days=9)
+            )
+            for plate, begins in [
+                ("LATER1", timedelta(days=1)),
+                ("NOW1", timedelta(0)),
+                ("LATER2", timedelta(days=1)),
+            ]
         ]
     )
     world.permit("SINGLE", start=timezone.now() + timedelta(days=2), end=timezone.now() + timedelta(days=3))
     services.cancel_permit(permit=gone)
-    order = Registration.objects.due().order_by("priority", "marked_at").values_list("permit__plate", flat=True)
+    order = (
+        Registration.objects.due().order_by("priority", "marked_at").values_list("permit__plate", flat=True)
+    )
     assert list(order) == ["GONE", "SINGLE", "NOW1", "LATER1", "LATER2"]
 
 

@@ -19,7 +19,9 @@ NOW = datetime(2026, 11, 22, 17, 0, 0, 123000, tzinfo=UTC)
 ACCOUNT = Account(1, UNIVERSITY["operator_id"], "KEY23456")
 ZONES = [zone["id"] for zone in UNIVERSITY["zones"] if zone["session_type"] == "vehicle"]
 
-times = st.integers(-4 * 24 * 60, 4 * 24 * 60).map(lambda minutes: NOW + timedelta(minutes=minutes, milliseconds=7))
+times = st.integers(-4 * 24 * 60, 4 * 24 * 60).map(
+    lambda minutes: NOW + timedelta(minutes=minutes, milliseconds=7)
+)
 
 
 @st.composite
@@ -69,10 +71,14 @@ class Passport:
     def take(self, steps: Sequence[Step]) -> None:
         for step in steps:
             kind = plan.EVENT_TYPE[step["kind"]]
-            self.call("POST", "/v3/shared/events", {"type": kind, "version": "3.0.0", "data": [step["event"]]})
+            self.call(
+                "POST", "/v3/shared/events", {"type": kind, "version": "3.0.0", "data": [step["event"]]}
+            )
 
     def rights(self) -> list[dict[str, Any]]:
-        found = self.call("GET", "/v4/enforcement/parking-rights", query=f"?operator_id={ACCOUNT.operator_id}")
+        found = self.call(
+            "GET", "/v4/enforcement/parking-rights", query=f"?operator_id={ACCOUNT.operator_id}"
+        )
         rights: list[dict[str, Any]] = found["data"]
         return rights
 
@@ -99,14 +105,18 @@ def steps_of(observed: Observed | None, desired: Desired | None, now: datetime, 
     return plan.plan(ACCOUNT, observed, desired, now=now, session_id=f"os-test-{number}")
 
 
-@given(st.lists(st.tuples(st.none() | wishes(), st.integers(0, 3), st.integers(0, 5)), min_size=1, max_size=6))
+@given(
+    st.lists(st.tuples(st.none() | wishes(), st.integers(0, 3), st.integers(0, 5)), min_size=1, max_size=6)
+)
 def test_any_series_of_wishes_with_any_replays_ends_in_the_last_wish(
     series: list[tuple[Desired | None, int, int]],
 ) -> None:
     passport, observed = Passport(), None
     for number, (desired, replays, minutes) in enumerate(series):
         steps = steps_of(observed, desired, passport.now, number)
-        for _ in range(replays):  # an answer was lost after any of the events: the very same ones go out again
+        for _ in range(
+            replays
+        ):  # an answer was lost after any of the events: the very same ones go out again
             passport.take(steps[: 1 + number % 2])
         passport.take(steps)
         for step in steps:
@@ -116,7 +126,9 @@ def test_any_series_of_wishes_with_any_replays_ends_in_the_last_wish(
 
 
 @given(st.none() | wishes(), st.none() | wishes())
-def test_a_plan_that_was_carried_out_leaves_nothing_to_plan(before: Desired | None, after: Desired | None) -> None:
+def test_a_plan_that_was_carried_out_leaves_nothing_to_plan(
+    before: Desired | None, after: Desired | None
+) -> None:
     observed: Observed | None = None
     for number, desired in enumerate([before, after]):
         for step in steps_of(observed, desired, NOW, number):
@@ -168,7 +180,12 @@ def test_a_start_carries_exactly_what_the_contract_asks_for() -> None:
             "start_time": "2026-11-22T16:00:00.123Z",
             "end_time": "2026-11-23T17:00:00.123Z",
             "vehicle": {"vehicle_plate": "ABC1234", "vehicle_state": "US-NC", "vehicle_country": "US"},
-            "event_fees": {"parking_fee": "0.00", "convenience_fee": "0.00", "tax": "0.00", "currency_code": "USD"},
+            "event_fees": {
+                "parking_fee": "0.00",
+                "convenience_fee": "0.00",
+                "tax": "0.00",
+                "currency_code": "USD",
+            },
             "rate_name": "Visitor",
         },
     }

@@ -1,0 +1,167 @@
+"""A process that edits: saves, changes, moves, maps and cancels permits through the services, seeded and repeatable.
+
+    python -m tests.faults.driver --seed 7 --edits 2000 --name a
+
+It shares the load with others of its kind (`--name` keeps their external ids apart). An edit whose database goes away is
+not counted, since nothing was saved; whether its transaction had come through is seen in the database afterwards, which is
+the truth that Passport is compared with. Prints one line of JSON with the number of edits and the slowest save.
+"""
+
+import argparse
+import json
+import os
+import random
+import sys
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "offstreet.settings")
+
+import django
+
+django.setup()
+
+from django.core.exceptions import ValidationError
+from django.db import DatabaseError, InterfaceError, connection
+from django.utils import timezone
+
+from integrations import mapping, wake
+from integrations.models import Zone
+from locations import services
+from locations.models import Location, Permit
+
+BULK_ROWS = 40
+
+
+class Driver:
+    """Does one edit after another, drawn from its own random numbers."""
+
+    def __init__(self, seed: int, name: str) -> None:
+        self.random = random.Random(f"{seed}/{name}")
+        self.name = name
+        self.number = 0
+        self.places = list(Location.objects.order_by("pk"))
+        self.zones = {
+            place.pk: list(
+                Zone.objects.filter(connection__company=place.company_id, session_type="vehicle").order_by(
+                    "pk"
+                )[:6]
+            )
+            for place in self.places
+        }
+        self.mine: list[int] = []
+        self.slowest_ms = 0.0
+        self.kinds: list[tuple[Callable[[], int], int]] = [
+            (self.add, 30), (self.extend, 15), (self.shorten, 8), (self.change_plate, 12), (self.move, 8), (self.cancel, 12),
+            (self.reinstate, 4), (self.churn, 4), (self.add_many, 1), (self.cancel_many, 1), (self.map_anew, 1),
+        ]  # fmt: skip
+
+    def edit(self) -> int:
+        """Do one edit; return how many permits it changed."""
+        call = self.random.choices([kind for kind, _ in self.kinds], [weight for _, weight in self.kinds])[0]
+        began = time.monotonic()
+        try:
+            return call()
+        except ValidationError:
+            return 0  # a cancelled permit can't be changed: an edit that a person would not have been offered
+        finally:
+            self.slowest_ms = max(self.slowest_ms, (time.monotonic() - began) * 1000)
+
+    def draft(self) -> services.PermitDraft:
+        self.number += 1
+        now = timezone.now()
+        start = now + timedelta(minutes=self.random.choice([-120, -5, 0, 30, 2000]))
+        return services.PermitDraft(
+            location=self.random.choice(self.places),
+            plate=self.plate(),
+            subdivision=self.random.choice(["US-NC", "US-MI", "CA-ON"]),
+            start=start,
+            end=max(start, now) + timedelta(hours=self.random.randint(5, 90)),
+            external_id=f"{self.name}-{self.number}",
+        )
+
+    def plate(self) -> str:
+        return f"{self.name}{self.random.randrange(10**6):06d}".upper()
+
+    def permit(self) -> Permit:
+        return Permit.objects.get(pk=self.random.choice(self.mine[-200:]))
+
+    def add(self) -> int:
+        self.mine.append(services.register_permit(draft=self.draft()).pk)
+        return 1
+
+    def add_many(self) -> int:
+        saved = services.register_permits(drafts=[self.draft() for _ in range(BULK_ROWS)])
+        self.mine += [permit.pk for permit in saved]
+        return BULK_ROWS
+
+    def extend(self) -> int:
+        permit = self.permit()
+        services.change_permit(permit=permit, end=permit.end + timedelta(hours=self.random.randint(1, 40)))
+        return 1
+
+    def shorten(self) -> int:
+        permit = self.permit()
+        services.change_permit(permit=permit, end=max(permit.start, timezone.now()) + timedelta(hours=4))
+        return 1
+
+    def change_plate(self) -> int:
+        services.change_permit(permit=self.permit(), plate=self.plate())
+        return 1
+
+    def move(self) -> int:
+        permit = self.permit()
+        places = [place for place in self.places if place.company_id == permit.company_id]
+        services.change_permit(permit=permit, location=self.random.choice(places))
+        return 1
+
+    def cancel(self) -> int:
+        services.cancel_permit(permit=self.permit())
+        return 1
+
+    def cancel_many(self) -> int:
+        some = self.random.sample(self.mine, min(len(self.mine), BULK_ROWS // 2))
+        return services.cancel_permits(permits=Permit.objects.filter(pk__in=some))
+
+    def reinstate(self) -> int:
+        services.reinstate_permit(permit=self.permit())
+        return 1
+
+    def churn(self) -> int:
+        """Create, change and revoke within a moment."""
+        permit = services.register_permit(draft=self.draft())
+        services.change_permit(permit=permit, plate=self.plate())
+        services.cancel_permit(permit=permit)
+        return 3
+
+    def map_anew(self) -> int:
+        place = self.random.choice(self.places)
+        mapping.map_location(location=place, zone=self.random.choice(self.zones[place.pk]))
+        return 1
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--edits", type=int, required=True)
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--pause-ms", type=float, default=0)
+    options = parser.parse_args()
+    driver, edits, lost = Driver(options.seed, options.name), 0, 0
+    driver.add()
+    while edits < options.edits:
+        try:
+            edits += driver.edit()
+        except (DatabaseError, InterfaceError):
+            lost += 1
+            connection.close()
+            time.sleep(0.1)
+        time.sleep(options.pause_ms / 1000)
+    wake.flush(2)
+    print(json.dumps({"edits": edits, "database_away": lost, "slowest_ms": round(driver.slowest_ms)}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
