@@ -322,7 +322,7 @@ def _keyed(field: str, call: Any, value: str) -> Any:
 
 def split(text: str) -> list[str]:
     """Return the addresses in a text; commas, semicolons and line breaks part them."""
-    return [part for part in text.replace(";", ",").replace("\n", ",").split(",") if part.strip()]
+    return [part.strip() for part in text.replace(";", ",").replace("\n", ",").split(",") if part.strip()]
 
 
 def _clean_addresses(addresses: Iterable[str]) -> list[str]:

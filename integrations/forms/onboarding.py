@@ -69,7 +69,7 @@ class TestForm(forms.Form):
         places.queryset = Location.objects.filter(
             zone_mapping__zone__connection=connection, zone_mapping__zone__missing_since=None, active=True
         ).select_related("zone_mapping__zone")
-        places.label_from_instance = _place_label  # type: ignore[method-assign]
+        places.label_from_instance = _place_label  # type: ignore[method-assign,assignment]
         regions: forms.ChoiceField = self.fields["subdivision"]  # type: ignore[assignment]
         regions.choices = [
             (str(name), [(code, label) for code, label in SUBDIVISIONS.items() if code.startswith(country)])

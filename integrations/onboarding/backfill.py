@@ -1,0 +1,61 @@
+"""How far the backfill of a connection that went live is: how many of how many, and what was refused, by reason.
+
+Counted from what is left (partial indexes hold just that), so that it costs little however many there are. What was
+saved since then is delivered in the same way and order, so the count may stand still for a moment; it is over when
+nothing that was there at the start is left.
+"""
+
+from dataclasses import dataclass
+
+from django.db.models import Count
+
+from integrations.models import Connection, Registration
+
+REASONS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Registrations that were refused for one reason."""
+
+    code: str
+    sentence: str
+    remedy: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Backfill:
+    """The state of a backfill; `accepted + waiting + refused` is `total`."""
+
+    total: int
+    accepted: int
+    waiting: int
+    refused: int
+    reasons: tuple[Reason, ...]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing waits any more."""
+        return self.waiting == 0
+
+
+def backfill_of(connection: Connection) -> Backfill | None:
+    """Return how far the backfill is; None before the connection is live."""
+    if connection.backfill_total is None:
+        return None
+    rows = connection.registrations.filter(permit__is_test=False)
+    begun = connection.backfill_started_at or connection.live_since
+    waiting = rows.filter(state=Registration.State.DUE, permit__created_at__lte=begun).count()
+    grouped = (
+        rows.filter(state=Registration.State.REFUSED)
+        .order_by()
+        .values_list("error_code", "error", "remedy")
+        .annotate(n=Count("pk"))
+        .order_by("-n")
+    )
+    reasons = tuple(Reason(*row) for row in grouped[:REASONS])
+    total = connection.backfill_total
+    waiting = min(waiting, total)
+    refused = min(sum(reason.count for reason in reasons), total - waiting)
+    return Backfill(total, total - waiting - refused, waiting, refused, reasons)

@@ -1,0 +1,158 @@
+"""What the set-up page shows, read with few queries: the steps, the one sentence, the ticket, tests, links, backfill."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Exists, OuterRef
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from integrations import connections
+from integrations.models import Connection, StatusLink, TestPlate, Ticket, TicketEntry
+from integrations.onboarding.backfill import Backfill, backfill_of
+from integrations.onboarding.facts import facts_of
+from integrations.onboarding.steps import (
+    BLOCKED,
+    CURRENT,
+    DONE,
+    TODO,
+    WAITING,
+    Facts,
+    Step,
+    Who,
+    active,
+    steps,
+)
+from locations.models import Company, Location
+
+ENTRIES = 40
+TESTS = 5
+PLACES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class SetupPage:
+    """One page's worth of a connection's way to live; `polls`: the page has something to wait for by itself."""
+
+    steps: Sequence[Step]
+    turn: Step | None
+    facts: Facts
+    tone: str
+    sentence: str
+    detail: str
+    stepper: Sequence[dict[str, Any]]
+    siblings: Sequence[Connection] = ()
+    ticket: Ticket | None = None
+    entries: Sequence[TicketEntry] = ()
+    tests: Sequence[TestPlate] = ()
+    status_links: Sequence[StatusLink] = ()
+    backfill: Backfill | None = None
+    unmapped: Sequence[Location] = ()
+    untested: Sequence[Location] = ()
+
+    @property
+    def key(self) -> str:
+        """The step whose turn it is, or "live" where all are done."""
+        return self.turn.key if self.turn else "live"
+
+    @property
+    def can_test(self) -> bool:
+        """Whether a test plate can be sent: a location is mapped and the connection has not ended."""
+        return bool(self.facts.mapped) and self.facts.status != Connection.Status.ENDED
+
+    @property
+    def polls(self) -> bool:
+        """Whether the product itself is at it, so that the page should look again."""
+        return self.turn is not None and self.turn.who == Who.PRODUCT
+
+
+def setup_page(company: Company, connection: Connection | None, now: datetime) -> SetupPage:
+    """Return what the page shows; without a connection the steps as they stand before the first one."""
+    facts = facts_of(connection, now) if connection else Facts(created_at=company.created_at)
+    shown = steps(facts, now)
+    turn = active(shown)
+    tone, sentence, detail = headline(facts, turn)
+    siblings = list(connections.current_connections(company))
+    bare = SetupPage(
+        steps=shown,
+        turn=turn,
+        facts=facts,
+        tone=tone,
+        sentence=sentence,
+        detail=detail,
+        stepper=stepper(shown),
+        siblings=siblings if len(siblings) > 1 or connection not in siblings else (),
+    )
+    if connection is None:
+        return bare
+    ticket = Ticket.objects.filter(connection=connection).order_by("-pk").first()
+    tests = TestPlate.objects.filter(connection=connection).select_related("permit", "zone", "location")
+    return replace(
+        bare,
+        ticket=ticket,
+        entries=list(ticket.entries.select_related("by").order_by("-at", "-pk")[:ENTRIES]) if ticket else (),
+        tests=list(tests.order_by("-pk")[:TESTS]),
+        status_links=list(connection.status_links.filter(revoked_at=None).select_related("created_by")),
+        backfill=backfill_of(connection),
+        unmapped=unmapped(company) if facts.live_since else (),
+        untested=untested(company, connection) if facts.live_since else (),
+    )
+
+
+def headline(facts: Facts, turn: Step | None) -> tuple[str, str, str]:
+    """Return the tone, the one sentence that answers "where are we?", and who has waited for whom; pure."""
+    if turn is None:
+        return "success", _("Live: each registration is sent to Passport when it is saved."), ""
+    tones = {CURRENT: "info", WAITING: "warning", BLOCKED: "danger"}
+    tone = "info" if turn.who == Who.PRODUCT and turn.state == WAITING else tones[turn.state]
+    if turn.who in (Who.PRODUCT, Who.NOBODY):
+        return tone, turn.what_next, ""
+    return (
+        tone,
+        turn.what_next,
+        _("Whose turn: %(who)s, %(since)s.") % {"who": turn.who_label, "since": days_text(turn)},
+    )
+
+
+def days_text(step: Step) -> str:
+    """Return for how long it has been somebody's turn: *since today*, *for 3 days*."""
+    if step.waiting_days == 0:
+        return _("since today")
+    return ngettext("for %(n)d day", "for %(n)d days", step.waiting_days) % {"n": step.waiting_days}
+
+
+def stepper(shown: Sequence[Step]) -> list[dict[str, Any]]:
+    """Return the steps as the stepper component takes them; pure."""
+    items = []
+    for step in shown:
+        hint = ""
+        if step.state == DONE and step.done_at:
+            hint = date_format(step.done_at, "j M")
+        elif step.state != TODO:
+            hint = step.who_label if step.who != Who.PRODUCT else _("at it")
+            if step.waiting_days:
+                hint = _("%(who)s, %(since)s") % {"who": hint, "since": days_text(step)}
+        items.append({"title": step.title, "state": step.state, "note": step.note, "hint": hint})
+    return items
+
+
+def unmapped(company: Company) -> list[Location]:
+    """Return active locations that have no zone."""
+    return list(
+        Location.objects.filter(company=company, active=True, zone_mapping=None).order_by("name")[:PLACES]
+    )
+
+
+def untested(company: Company, connection: Connection | None = None) -> list[Location]:
+    """Return active, mapped locations whose present zone no test plate was confirmed in."""
+    confirmed = TestPlate.objects.filter(
+        location=OuterRef("pk"), zone=OuterRef("zone_mapping__zone"), answer=TestPlate.Answer.YES
+    )
+    found = Location.objects.filter(company=company, active=True, zone_mapping__isnull=False)
+    if connection is not None:
+        found = found.filter(zone_mapping__zone__connection=connection)
+    found = found.filter(~Exists(confirmed)).select_related("zone_mapping__zone__connection")
+    return list(found.order_by("name")[:PLACES])

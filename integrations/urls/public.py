@@ -1,0 +1,11 @@
+"""Addresses for people without a log-in, and support's list of all set-ups; at the root of the address plan."""
+
+from django.urls import path
+
+from integrations.views import public_links, setups
+
+urlpatterns = [
+    path("t/<str:token>/", public_links.test_answer, name="test_answer"),
+    path("s/<str:token>/", public_links.status_page, name="status_page"),
+    path("setups/", setups.setups, name="setups"),
+]

@@ -1,0 +1,370 @@
+"""The set-up page: the steps of a connection, what to do now, and what was said and done on the way.
+
+One page for all steps. Everything that can be pressed is one small view that calls a service and comes back to the page;
+where it could not be done the page says why beside the field (status 422) and keeps what was typed.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from integrations import connections, links, testing
+from integrations.forms.onboarding import (
+    ContactForm,
+    OperatorIdForm,
+    ReasonForm,
+    RequestForm,
+    SiteForm,
+    TestForm,
+)
+from integrations.models import Connection, Contact, StatusLink, TestPlate
+from integrations.onboarding import page, services
+from integrations.onboarding.steps import Finding
+from locations.access import SUPPORT, CompanyRequest, company_view, may
+from locations.models import Company, Role
+from locations.pages import STOP_POLLING, company_clock, render_page
+
+TEMPLATE = "integrations/setup.html"
+Forms = dict[str, forms.Form]
+T = TypeVar("T")
+
+
+@company_view()
+@require_safe
+def setup(request: CompanyRequest) -> HttpResponse:
+    """Show the company's connection that is furthest from live; without one, how to begin."""
+    found = list(connections.current_connections(request.company))
+    found.sort(key=lambda one: one.status == Connection.Status.LIVE)
+    return _page(request, found[0] if found else None)
+
+
+@company_view()
+@require_safe
+def setup_connection(request: CompanyRequest, pk: int) -> HttpResponse:
+    """Show one connection's way to live."""
+    return _page(request, _connection(request.company, pk))
+
+
+@company_view(Role.OPERATOR)
+@require_POST
+def request_id(request: CompanyRequest, pk: int | None = None) -> HttpResponse:
+    """Ask for the operator ID: send the mail, note that it was sent, fill the text in anew, or say whom nobody knows."""
+    word = request.POST.get("word", "")
+    connection = _connection(request.company, pk) if pk else None
+    if word == "unknown":
+        connection = connection or services.begin_connection(company=request.company, actor=request.user)
+        services.contact_unknown(connection=connection, actor=request.user)
+        messages.success(request, _("Support has been asked who your Passport account manager is."))
+        return redirect(services.setup_path(connection))
+    form = RequestForm(request.POST)
+    if word == "fill":
+        filled = RequestForm(
+            initial={**request.POST.dict(), **_written(request, request.POST.get("rep_name", ""))}
+        )
+        return _page(request, connection, {"request": filled})
+    if not form.is_valid():
+        return _page(request, connection, {"request": form}, status=422)
+
+    def act() -> Connection:
+        mine = connection or services.begin_connection(company=request.company, actor=request.user)
+        return services.request_operator_id(
+            connection=mine, send=word == "send", actor=request.user, **form.cleaned_data
+        )
+
+    done = _try(form, act)
+    if done is None:
+        return _page(request, connection, {"request": form}, status=422)
+    said = _("The mail is on its way.") if word == "send" else _("Noted: the operator ID was asked for.")
+    messages.success(request, said)
+    return redirect(services.setup_path(done))
+
+
+@company_view(SUPPORT)
+@require_POST
+def enter_contact(request: CompanyRequest, pk: int) -> HttpResponse:
+    """Enter the account manager that the company did not know."""
+    connection, form = _connection(request.company, pk), ContactForm(request.POST)
+
+    def act() -> Connection:
+        return services.contact_found(
+            connection=connection,
+            name=form.cleaned_data["name"],
+            email=form.cleaned_data["rep_email"],
+            actor=request.user,
+        )
+
+    if not form.is_valid() or _try(form, act) is None:
+        return _page(request, connection, {"contact": form}, status=422)
+    messages.success(request, _("Entered; the company's people are told by mail."))
+    return redirect(services.setup_path(connection))
+
+
+@company_view(Role.OPERATOR)
+@require_POST
+def enter_operator_id(request: CompanyRequest, pk: int | None = None) -> HttpResponse:
+    """Check the operator ID, try it against Passport, and say what Passport says."""
+    connection = _connection(request.company, pk) if pk else None
+    form = OperatorIdForm(request.POST)
+    if not form.is_valid():
+        return _page(request, connection, {"operator_id": form}, status=422)
+
+    def act() -> services.Trial:
+        nonlocal connection
+        connections.clean_operator_id(form.cleaned_data["operator_id"])
+        connection = connection or services.begin_connection(company=request.company, actor=request.user)
+        return services.receive_operator_id(
+            connection=connection, operator_id=form.cleaned_data["operator_id"], actor=request.user
+        )
+
+    trial = _try(form, act, field="operator_id")
+    if trial is not None and trial.finding == Finding.UNKNOWN:
+        form.add_error("operator_id", f"{trial.sentence} {trial.remedy}")
+    if trial is None or connection is None or form.errors:
+        return _page(request, connection, {"operator_id": form}, status=422)
+    _say_trial(request, trial)
+    return redirect(services.setup_path(connection))
+
+
+@company_view(Role.OPERATOR)
+@require_POST
+def recheck(request: CompanyRequest, pk: int) -> HttpResponse:
+    """Try the operator ID that is kept again."""
+    connection = _connection(request.company, pk)
+    if connection.operator_id:
+        _say_trial(request, services.recheck_operator_id(connection=connection, actor=request.user))
+    return redirect(services.setup_path(connection))
+
+
+@company_view(Role.OPERATOR)
+@require_POST
+def set_up(request: CompanyRequest, pk: int) -> HttpResponse:
+    """Open the ticket; the workers pull the zones."""
+    connection = _connection(request.company, pk)
+    return _do(request, connection, lambda: services.set_up(connection=connection, actor=request.user))
+
+
+@company_view(Role.OPERATOR)
+@require_POST
+def start_test(request: CompanyRequest, pk: int) -> HttpResponse:
+    """Register a test plate and show how it goes."""
+    connection = _connection(request.company, pk)
+    form = TestForm(request.POST, connection=connection)
+    if not form.is_valid():
+        return _page(request, connection, {"test": form}, status=422)
+    test = _try(
+        form, lambda: testing.start_test(connection=connection, actor=request.user, **form.cleaned_data)
+    )
+    if test is None:
+        return _page(request, connection, {"test": form}, status=422)
+    return redirect(testing.test_path(test))
+
+
+@company_view(Role.MANAGER)
+@require_POST
+def pause(request: CompanyRequest, pk: int) -> HttpResponse:
+    """Hold pushes back; the reason is kept."""
+    connection, form = _connection(request.company, pk), ReasonForm(request.POST)
+
+    def act() -> Connection:
+        return connections.pause(
+            connection=connection, reason=form.cleaned_data["reason"], actor=request.user
+        )
+
+    if not form.is_valid() or _try(form, act) is None:
+        return _page(request, connection, {"pause": form}, status=422)
+    messages.success(request, _("Paused. What is saved now waits and is not lost."))
+    return redirect(services.setup_path(connection))
+
+
+@company_view(Role.MANAGER)
+@require_POST
+def resume(request: CompanyRequest, pk: int) -> HttpResponse:
+    """Push again."""
+    connection = _connection(request.company, pk)
+    said = _("Resumed: what waited is sent now.")
+    return _do(
+        request, connection, lambda: connections.resume(connection=connection, actor=request.user), said
+    )
+
+
+@company_view(Role.OPERATOR)
+@require_POST
+def go_live(request: CompanyRequest, pk: int) -> HttpResponse:
+    """Go live: after a confirmed test, or as support with a reason that is kept."""
+    connection, form = _connection(request.company, pk), ReasonForm(request.POST)
+    if connection.verified_at:
+        return _do(
+            request,
+            connection,
+            lambda: connections.go_live(connection=connection, actor=request.user, verified=True),
+        )
+    if request.membership_role != SUPPORT:
+        raise PermissionDenied
+
+    def act() -> Connection:
+        return connections.go_live(
+            connection=connection, reason=form.cleaned_data["reason"], actor=request.user
+        )
+
+    if not form.is_valid() or _try(form, act) is None:
+        return _page(request, connection, {"live": form}, status=422)
+    return redirect(services.setup_path(connection))
+
+
+@company_view(Role.OPERATOR)
+@require_POST
+def make_status_link(request: CompanyRequest, pk: int) -> HttpResponse:
+    """Make a status page that can be passed on."""
+    connection = _connection(request.company, pk)
+    StatusLink.objects.create(connection=connection, created_by=request.user, created_at=timezone.now())
+    messages.success(request, _("The status page is there; copy its address."))
+    return redirect(services.setup_path(connection) + "#status")
+
+
+@company_view(Role.OPERATOR)
+@require_POST
+def revoke_status_link(request: CompanyRequest, pk: int, link: int) -> HttpResponse:
+    """End a status page."""
+    connection = _connection(request.company, pk)
+    found = get_object_or_404(StatusLink, pk=link, connection=connection)
+    StatusLink.objects.filter(pk=found.pk, revoked_at=None).update(revoked_at=timezone.now())
+    messages.success(request, _("The status page has ended; its address shows nothing any more."))
+    return redirect(services.setup_path(connection) + "#status")
+
+
+@company_view(Role.OPERATOR)
+def another(request: CompanyRequest) -> HttpResponse:
+    """Say that there is an integration already, and lead to mapping and testing new locations; or begin another one."""
+    company = request.company
+    form = SiteForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+
+        def act() -> Connection:
+            return services.begin_connection(company=company, actor=request.user, **form.cleaned_data)
+
+        made = _try(form, act)
+        if made is not None:
+            return redirect(services.setup_path(made))
+    existing = list(connections.current_connections(company))
+    if not existing:
+        return redirect("setup", company.slug)
+    context = {
+        "company": company,
+        "existing": existing,
+        "unmapped": page.unmapped(company),
+        "untested": page.untested(company),
+        "form": form,
+    }
+    return render_page(
+        request, "integrations/setup_another.html", context, status=422 if form.errors else 200
+    )
+
+
+# --- Inside ---------------------------------------------------------------------------------------------------------
+
+
+def _connection(company: Company, pk: int) -> Connection:
+    return get_object_or_404(Connection.objects.select_related("company"), pk=pk, company=company)
+
+
+def _page(
+    request: CompanyRequest, connection: Connection | None, bound: Forms | None = None, *, status: int = 200
+) -> HttpResponse:
+    """Render the page; `bound` are forms with what was typed, in the stead of fresh ones."""
+    company, now = request.company, timezone.now()
+    shown = page.setup_page(company, connection, now)
+    bound = bound or {}
+    role = request.membership_role
+    context: dict[str, Any] = {
+        "company": company,
+        "connection": connection,
+        "shown": shown,
+        "now": now,
+        "clock": company_clock(company),
+        "may_act": may(role, Role.OPERATOR),
+        "may_pause": may(role, Role.MANAGER),
+        "is_support": role == SUPPORT,
+        "form": {
+            "request": bound.get("request") or _request_form(request, connection),
+            "operator_id": bound.get("operator_id")
+            or OperatorIdForm(initial={"operator_id": connection.operator_id if connection else ""}),
+            "contact": bound.get("contact") or ContactForm(),
+            "pause": bound.get("pause") or ReasonForm(auto_id="pause_%s"),
+            "live": bound.get("live") or ReasonForm(auto_id="live_%s"),
+        },
+        "status_links": shown.status_links and [(one, links.status_url(one)) for one in shown.status_links],
+    }
+    if connection is not None and shown.can_test:
+        context["form"]["test"] = bound.get("test") or TestForm(
+            connection=connection, initial=_test_initial(company)
+        )
+    if status == 200 and request.htmx and not shown.polls:  # type: ignore[attr-defined]
+        status = STOP_POLLING
+    return render_page(request, TEMPLATE, context, status=status)
+
+
+def _request_form(request: CompanyRequest, connection: Connection | None) -> RequestForm:
+    contact = Contact.objects.filter(company=request.company, kind=Contact.Kind.PASSPORT).first()
+    name, email = (contact.name, contact.email) if contact else ("", "")
+    written = _written(request, name)
+    if connection is not None and connection.request_text:
+        written["text"] = connection.request_text
+    return RequestForm(initial={"rep_name": name, "rep_email": email, **written})
+
+
+def _written(request: CompanyRequest, rep_name: str) -> dict[str, str]:
+    subject, text = services.request_text(company=request.company, rep_name=rep_name, sender=request.user)
+    return {"subject": subject, "text": text}
+
+
+def _test_initial(company: Company) -> dict[str, str]:
+    addresses = Contact.objects.filter(company=company, kind=Contact.Kind.ENFORCEMENT).values_list(
+        "email", flat=True
+    )
+    initial = {"ask": ", ".join(addresses)}
+    last = (
+        TestPlate.objects.filter(location__company=company).select_related("permit").order_by("-pk").first()
+    )
+    if last is not None:
+        initial |= {"plate": last.permit.plate_typed, "subdivision": last.permit.subdivision}
+    return initial
+
+
+def _try(form: forms.Form, act: Callable[[], T], field: str | None = None) -> T | None:
+    """Call a service; what it refuses becomes the form's error, beside the field where it has one."""
+    try:
+        return act()
+    except ValidationError as error:
+        if hasattr(error, "error_dict"):
+            for name, found in error.error_dict.items():
+                form.add_error(name if name in form.fields else None, found)
+        else:
+            form.add_error(field, error)
+        return None
+
+
+def _do(
+    request: CompanyRequest, connection: Connection, act: Callable[[], object], said: str = ""
+) -> HttpResponse:
+    """Call a service that takes no form and come back to the page with a word on how it went."""
+    try:
+        act()
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+    else:
+        if said:
+            messages.success(request, said)
+    return redirect(services.setup_path(connection))
+
+
+def _say_trial(request: CompanyRequest, trial: services.Trial) -> None:
+    tell = messages.success if trial.finding == Finding.OK else messages.warning
+    tell(request, f"{trial.sentence} {trial.remedy}".strip())

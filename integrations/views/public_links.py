@@ -1,0 +1,132 @@
+"""Pages for people without a log-in: the answer to a test plate, and the status page that was passed on.
+
+Opening either changes nothing that matters (mail scanners open links): only the form's POST, with its CSRF token, gives
+the answer. Whoever holds the link may answer, once. Tries are limited by address, so that a flood of them costs little.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_safe
+from limits import RateLimitItemPerMinute
+
+from integrations import limit, links, testing
+from integrations.forms.onboarding import AnswerForm
+from integrations.models import StatusLink, TestPlate
+from integrations.onboarding.page import setup_page
+from locations.pages import company_clock
+
+OPENS = RateLimitItemPerMinute(60)
+ANSWERS = RateLimitItemPerMinute(10)
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def test_answer(request: HttpRequest, token: str) -> HttpResponse:
+    """Ask whether the test plate is on the officer's device; a POST answers, once."""
+    if not _within_limit(request, ANSWERS if request.method == "POST" else OPENS, "test-link"):
+        return _dead(request, _("Too many tries. Wait a minute, then open the link again."), status=429)
+    link = links.read_test_token(token)
+    test = _test(link) if link else None
+    if link is None or test is None:
+        return _dead(
+            request,
+            _("This link is not valid. Open it as it stands in the mail, to its last sign."),
+            status=404,
+        )
+    addresses = testing.split(test.link_sent_to)
+    if not links.is_latest(link, test) or link.place >= len(addresses):
+        return _dead(request, _("A newer link was sent for this test; use that one."), status=410)
+    if test.answer:
+        return _page(
+            request, "integrations/test_answered.html", test, {"is_own": test.answered_via == "link"}
+        )
+    now = timezone.now()
+    if testing.was_taken_back(test):
+        return _dead(request, _("This test was taken back; there is nothing left to answer."), status=410)
+    if test.link_expires_at is None or now >= test.link_expires_at:
+        return _dead(request, _("This link has ended. Ask for another test plate."), status=410)
+    if request.method == "POST":
+        return _take_answer(request, test, addresses[link.place].strip())
+    return _page(
+        request, "integrations/test_answer.html", test, {"over": testing.is_over(test, now), "now": now}
+    )
+
+
+@never_cache
+@require_safe
+def status_page(request: HttpRequest, token: str) -> HttpResponse:
+    """Show the steps of a connection to somebody outside: no plates, nothing to press."""
+    if not _within_limit(request, OPENS, "status"):
+        return _dead(request, _("Too many tries. Wait a minute, then open the link again."), status=429)
+    pk, now = links.read_status_token(token), timezone.now()
+    found = StatusLink.objects.select_related("connection__company").filter(pk=pk).first() if pk else None
+    if found is None or not found.works(now):
+        return _dead(request, _("This status page does not exist, or it has ended."), status=404)
+    seldom = Q(last_opened_at=None) | Q(last_opened_at__lt=now - timedelta(minutes=1))
+    StatusLink.objects.filter(seldom, pk=found.pk).update(last_opened_at=now)
+    company = found.connection.company
+    context = {
+        "company_name": company.name,
+        "connection": found.connection,
+        "shown": setup_page(company, found.connection, now),
+        "now": now,
+        "clock": company_clock(company),
+    }
+    return _outside(render(request, "integrations/status_page.html", context))
+
+
+def _take_answer(request: HttpRequest, test: TestPlate, address: str) -> HttpResponse:
+    form = AnswerForm(request.POST)
+    if not form.is_valid():
+        words = _("Choose one of the two answers.")
+        return _page(request, "integrations/test_answer.html", test, {"error": words}, status=422)
+    try:
+        test = testing.answer_test(
+            test=test,
+            seen=form.cleaned_data["answer"] == "yes",
+            note=form.cleaned_data["note"],
+            by=address,
+            via="link",
+        )
+    except ValidationError as error:
+        if error.code == "answered":
+            fresh = _test(links.TestLink(test.pk, "", 0)) or test
+            return _page(request, "integrations/test_answered.html", fresh, {"is_own": False}, status=409)
+        context = {"error": " ".join(error.messages)}
+        return _page(request, "integrations/test_answer.html", test, context, status=409)
+    return _page(request, "integrations/test_answered.html", test, {"is_own": True, "thanks": True})
+
+
+def _test(link: links.TestLink) -> TestPlate | None:
+    tests = TestPlate.objects.select_related("connection__company", "permit", "zone", "location")
+    return tests.filter(pk=link.test_id).first()
+
+
+def _page(
+    request: HttpRequest, template: str, test: TestPlate, context: dict[str, Any], *, status: int = 200
+) -> HttpResponse:
+    shared = {"test": test, "company_name": test.connection.company.name}
+    return _outside(render(request, template, {**shared, **context}, status=status))
+
+
+def _dead(request: HttpRequest, sentence: str, *, status: int) -> HttpResponse:
+    return _outside(render(request, "integrations/link_dead.html", {"sentence": sentence}, status=status))
+
+
+def _outside(response: HttpResponse) -> HttpResponse:
+    """Keep the secret in the address to itself: no search engine keeps it. (No other site gets it as a referrer either:
+    the whole project says `same-origin`; a stricter word would make browsers hide the origin from the CSRF check.)"""
+    response["X-Robots-Tag"] = "noindex, nofollow"
+    return response
+
+
+def _within_limit(request: HttpRequest, most: RateLimitItemPerMinute, what: str) -> bool:
+    return limit.take(most, what, request.META.get("REMOTE_ADDR", ""))
