@@ -11,7 +11,8 @@ from functools import cached_property
 from typing import Any
 
 from django.conf import settings
-from django.db.models import CharField, Count, F, IntegerField, OuterRef, QuerySet, Subquery, Value
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import CharField, Count, IntegerField, OuterRef, Subquery, Value
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
@@ -19,7 +20,7 @@ from django.utils.translation import gettext as _
 
 from integrations.models import Connection
 from locations.access import SUPPORT, companies_of
-from locations.models import Company, Location, Role
+from locations.models import Company, Location, Role, User
 
 # Companies that the switcher lists; whoever belongs to more gets there by “All companies”.
 SWITCHER_LIMIT = 12
@@ -78,6 +79,8 @@ class Shell:
 
     def __init__(self, request: HttpRequest) -> None:
         self.request = request
+        # An error page may be drawn before the middleware has said who asks.
+        self.user = getattr(request, "user", None) or AnonymousUser()
 
     @property
     def product(self) -> str:
@@ -100,7 +103,7 @@ class Shell:
     @property
     def is_support(self) -> bool:
         """Whether the person works for support."""
-        return bool(getattr(self.request.user, "is_support", False))
+        return bool(getattr(self.user, "is_support", False))
 
     @property
     def role(self) -> str:
@@ -113,7 +116,7 @@ class Shell:
     @property
     def initials(self) -> str:
         """Two letters for the person's picture."""
-        words = str(getattr(self.request.user, "label", "")).replace("@", " ").replace(".", " ").split()
+        words = str(getattr(self.user, "label", "")).replace("@", " ").replace(".", " ").split()
         return "".join(word[0] for word in words[:2]).upper()
 
     @cached_property
@@ -208,10 +211,9 @@ class Shell:
     @cached_property
     def companies(self) -> list[Company]:
         """The companies to switch to; support gets there by “Companies”."""
-        if self.is_support or not self.request.user.is_authenticated:
+        if self.is_support or not isinstance(self.user, User):
             return []
-        mine: QuerySet[Company] = companies_of(self.request.user).order_by(F("name"))
-        return list(mine.only("name", "slug")[:SWITCHER_LIMIT])
+        return list(companies_of(self.user).order_by("name").only("name", "slug")[:SWITCHER_LIMIT])
 
     @property
     def home(self) -> str:

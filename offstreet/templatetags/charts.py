@@ -1,5 +1,6 @@
 """Draws the charts of `offstreet.charts`: SVG for the eye, one sentence and a table for everybody."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django import template
@@ -11,7 +12,15 @@ from offstreet import charts
 register = template.Library()
 
 
-def _draw(chart: charts.Chart, kind: str, id: str, summary: str) -> SafeString:
+def as_chart(chart: charts.Chart | Mapping[str, Any]) -> charts.Chart:
+    """Return a chart as it is, or made from a mapping of its fields: pages of the apps below know no class of ours."""
+    if isinstance(chart, charts.Chart):
+        return chart
+    return charts.Chart(**{**chart, "series": [charts.Series(**one) for one in chart["series"]]})
+
+
+def _draw(given: charts.Chart | Mapping[str, Any], kind: str, id: str, summary: str) -> SafeString:
+    chart = as_chart(given)
     top = charts.bar_top(chart) if kind == "bars" else charts.line_top(chart)
     bottom = charts.TOP_ROOM_PX + charts.PLOT_HEIGHT_PX
     context: dict[str, Any] = {
@@ -34,12 +43,12 @@ def _draw(chart: charts.Chart, kind: str, id: str, summary: str) -> SafeString:
 
 
 @register.simple_tag
-def bar_chart(chart: charts.Chart, id: str = "chart", summary: str = "") -> SafeString:
+def bar_chart(chart: charts.Chart | Mapping[str, Any], id: str = "chart", summary: str = "") -> SafeString:
     """Draw a chart's series as bars that stand on one another. `summary` says what it shows, for who cannot see it."""
     return _draw(chart, "bars", id, summary)
 
 
 @register.simple_tag
-def line_chart(chart: charts.Chart, id: str = "chart", summary: str = "") -> SafeString:
+def line_chart(chart: charts.Chart | Mapping[str, Any], id: str = "chart", summary: str = "") -> SafeString:
     """Draw a chart's series as lines."""
     return _draw(chart, "lines", id, summary)

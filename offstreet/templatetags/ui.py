@@ -365,3 +365,9 @@ def browser(user_agent: str) -> str:
     if name and system:
         return gettext("%(browser)s on %(system)s") % {"browser": name, "system": system}
     return name or user_agent[:60] or gettext("unknown")
+
+
+@register.simple_block_tag
+def html(content: str) -> SafeString:
+    """Keep a piece of the template for a component's argument: `{% html as foot %}…{% endhtml %}`."""
+    return _stripped(content)

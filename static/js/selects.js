@@ -22,6 +22,8 @@
       allowEmptyOption: false,
       closeAfterSelect: !select.multiple,
       copyClassesToDropdown: false,
+      // A table that scrolls sideways would cut the list off; a dialog's own layer would hide what is outside of it.
+      dropdownParent: select.closest("dialog") ? null : document.getElementById("main"),
       hidePlaceholder: true,
       maxOptions: MAX_OPTIONS,
       openOnFocus: true,

@@ -7,7 +7,7 @@ made by asynchronous code; `DJANGO_ALLOW_ASYNC_UNSAFE` tells it that nothing run
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from django.test import Client
@@ -21,20 +21,16 @@ os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 CHROMIUM = os.environ.get("CHROMIUM", "") or shutil.which("chromium") or shutil.which("chromium-browser")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark everything here as a browser test, which may open sockets."""
-    for item in items:
-        if "browser" in item.path.parts:
-            item.add_marker(pytest.mark.browser)
-            item.add_marker(pytest.mark.enable_socket)
-
-
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
     """Launch the system's Chromium; Playwright's own download is not needed."""
     if CHROMIUM is None:
         pytest.fail("No Chromium found: install Debian's package `chromium`, or set CHROMIUM to its path.")
-    return {**browser_type_launch_args, "executable_path": CHROMIUM, "args": ["--no-sandbox", "--disable-gpu"]}
+    return {
+        **browser_type_launch_args,
+        "executable_path": CHROMIUM,
+        "args": ["--no-sandbox", "--disable-gpu"],
+    }
 
 
 @pytest.fixture
@@ -43,7 +39,12 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Watched]]:
     contexts: list[BrowserContext] = []
 
     def open_page(
-        *, scheme: str = "light", width: int = 1440, height: int = 900, javascript: bool = True, **options: Any
+        *,
+        scheme: Literal["light", "dark"] = "light",
+        width: int = 1440,
+        height: int = 900,
+        javascript: bool = True,
+        **options: Any,
     ) -> Watched:
         context = browser.new_context(
             viewport={"width": width, "height": height},

@@ -68,7 +68,8 @@ class Watched:
         """Fail on anything that axe-core finds; it is put in from outside, past the policy of the page."""
         self.page.evaluate(_axe())
         result: dict[str, Any] = self.page.evaluate(
-            "([within, rules]) => axe.run(within || document, {runOnly: {type: 'tag', values: rules}})", [within, RULES]
+            "([within, rules]) => axe.run(within || document, {runOnly: {type: 'tag', values: rules}})",
+            [within, RULES],
         )
         found = [
             f"{violation['id']}: {node['html'][:160]} — {' '.join(node['failureSummary'].split())[:300]}"

@@ -41,7 +41,9 @@ def test_a_form_with_errors_is_accessible_and_lands_on_the_first_of_them(
     plate = watched.page.locator("#id_plate")
     expect(plate).to_be_focused()
     expect(plate).to_have_attribute("aria-invalid", "true")
-    expect(plate).to_have_accessible_description("A plate has letters and digits only. As it stands on the car; spaces don't matter.")
+    expect(plate).to_have_accessible_description(
+        "A plate has letters and digits only. As it stands on the car; spaces don't matter."
+    )
     expect(watched.page.get_by_role("alert")).to_contain_text("Nothing was saved")
     watched.errors.clear()  # the browser notes the answer's status 422, which is meant
     watched.check_axe()
@@ -108,7 +110,9 @@ def test_a_long_list_is_searched_on_the_server(open_page: Open, styleguide: str)
     watched.check()
 
 
-def test_a_dialog_opens_over_the_page_traps_the_focus_and_closes_with_escape(open_page: Open, styleguide: str) -> None:
+def test_a_dialog_opens_over_the_page_traps_the_focus_and_closes_with_escape(
+    open_page: Open, styleguide: str
+) -> None:
     watched = open_page()
     page = watched.page
     watched.go(styleguide)
@@ -124,7 +128,9 @@ def test_a_dialog_opens_over_the_page_traps_the_focus_and_closes_with_escape(ope
     watched.check()
 
 
-def test_a_toast_is_announced_closed_by_its_button_and_leaves_after_its_time(open_page: Open, styleguide: str) -> None:
+def test_a_toast_is_announced_closed_by_its_button_and_leaves_after_its_time(
+    open_page: Open, styleguide: str
+) -> None:
     watched = open_page()
     page = watched.page
     page.clock.install()
@@ -169,7 +175,9 @@ def test_the_page_is_usable_without_javascript(open_page: Open, styleguide: str)
     expect(page.get_by_role("rowheader", name="20:00").first).to_be_visible()
 
 
-def test_the_keyboard_meets_the_skip_link_first_and_it_leads_to_the_content(open_page: Open, styleguide: str) -> None:
+def test_the_keyboard_meets_the_skip_link_first_and_it_leads_to_the_content(
+    open_page: Open, styleguide: str
+) -> None:
     watched = open_page()
     page = watched.page
     watched.go(styleguide)
