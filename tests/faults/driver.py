@@ -22,14 +22,14 @@ import django
 
 django.setup()
 
-from django.core.exceptions import ValidationError
-from django.db import DatabaseError, InterfaceError, connection
-from django.utils import timezone
+from django.core.exceptions import ValidationError  # noqa: E402
+from django.db import DatabaseError, InterfaceError, connection  # noqa: E402
+from django.utils import timezone  # noqa: E402
 
-from integrations import mapping, wake
-from integrations.models import Zone
-from locations import services
-from locations.models import Location, Permit
+from integrations import mapping, wake  # noqa: E402
+from integrations.models import Zone  # noqa: E402
+from locations import services  # noqa: E402
+from locations.models import Location, Permit  # noqa: E402
 
 BULK_ROWS = 40
 

@@ -44,8 +44,8 @@ for slug, operator_id in {operators!r}.items():
     connections.go_live(connection=connection, reason="storm")
 """
 WANTED = """
-SELECT z.remote_id AS zone, p.plate AS plate, p.subdivision AS state, p.start AS start, p."end" AS until, r.id AS registration,
-       r.state AS registration_state, r.error AS error
+SELECT z.remote_id AS zone, p.plate AS plate, p.subdivision AS state, p.start AS start, p."end" AS until,
+       r.id AS registration, r.state AS registration_state, r.error AS error
 FROM locations_permit p
 JOIN integrations_zonemapping m ON m.location_id = p.location_id JOIN integrations_zone z ON z.id = m.zone_id
 LEFT JOIN integrations_registration r ON r.permit_id = p.id AND r.connection_id = z.connection_id
@@ -55,7 +55,8 @@ WHERE p.status = 'active' AND p."end" > %s
 SANDBOX_FAULTS: list[tuple[str, dict[str, Any]]] = [
     ("delay", {"delay_s": 2.0, "times": 4}), ("401", {"times": 3}), ("403", {"times": 1}),
     ("429", {"retry_after_s": 1, "times": 3}), ("429", {"retry_after_s": 1, "retry_after_form": "date", "times": 2}),
-    ("5xx", {"status": 500, "times": 4}), ("5xx", {"status": 503, "times": 4}), ("5xx", {"status": 504, "processed": True, "times": 3}),
+    ("5xx", {"status": 500, "times": 4}), ("5xx", {"status": 503, "times": 4}),
+    ("5xx", {"status": 504, "processed": True, "times": 3}),
     ("html", {"times": 3}), ("broken_json", {"times": 3}), ("wrong_json", {"times": 2}), ("drop", {"times": 4}),
     ("answer_lost", {"times": 4}), ("truncated", {"times": 3}), ("huge_body", {"times": 1, "size_bytes": 10_000_000}),
     ("late", {"delay_s": 3.0, "times": 5}), ("endless_body", {"times": 1}),

@@ -41,7 +41,8 @@ def prepare(stack: Stack, *, live: bool = True) -> None:
 def add(stack: Stack, plate: str, location: str = "North Campus Garage", **more: str) -> str:
     arguments = {
         "--company": "university", "--location": location, "--plate": plate, "--state": "US-NC",
-        "--start": iso(hours=-1), "--end": iso(days=1), **{f"--{name.replace('_', '-')}": value for name, value in more.items()},
+        "--start": iso(hours=-1), "--end": iso(days=1),
+        **{f"--{name.replace('_', '-')}": value for name, value in more.items()},
     }  # fmt: skip
     return stack.manage("permit", "add", *(word for pair in arguments.items() for word in pair)).strip()
 
