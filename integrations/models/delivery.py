@@ -159,6 +159,8 @@ class Push(models.Model):
             # Activity: a connection's pushes, newest first; and the charts of the last hours.
             models.Index(fields=["connection", "-sent_at"], name="push_activity"),
             models.Index(fields=["sent_at"], name="push_by_time"),
+            # Activity narrowed to what went wrong, and its reasons: few rows among very many.
+            models.Index(fields=["connection", "-sent_at"], name="push_trouble", condition=~Q(outcome="accepted")),
         ]
 
     def __str__(self) -> str:
