@@ -121,7 +121,7 @@ class Injector:
         worker.start(wait=False)
 
     def kill_web(self) -> None:
-        if self.stack.web is not None and self.stack.web.alive:
+        if self.stack.web.alive:
             self.stack.web.kill()
             self.stack.web.start(wait=False)
 

@@ -69,7 +69,7 @@ def test_a_permit_that_has_ended_is_not_sent(world: World) -> None:
 def test_a_change_is_what_enforcement_sees_next(world: World, change: dict[str, Any]) -> None:
     permit = world.permit()
     world.deliver()
-    moved = {
+    moved: dict[str, Any] = {
         name: timezone.now() + value if isinstance(value, timedelta) else value
         for name, value in change.items()
     }
