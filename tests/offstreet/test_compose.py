@@ -50,9 +50,8 @@ def test_each_service_has_a_health_check(name: str) -> None:
 
 def test_the_web_takes_the_health_check_of_the_image() -> None:
     assert "healthcheck" not in SERVICES["web"]
-    assert ("HEALTHCHECK", '--interval=10s --timeout=6s --start-period=30s --retries=3  CMD ["python", "-m", "offstreet.runtime.healthcheck"]') in [
-        (name, re.sub(r" {2,}", "  ", rest)) for name, rest in instructions()
-    ]  # fmt: skip
+    (check,) = (rest for name, rest in instructions() if name == "HEALTHCHECK")
+    assert json.loads(check.partition("CMD ")[2]) == ["python", "-m", "offstreet.runtime.healthcheck"]
 
 
 @pytest.mark.parametrize("name", ["web", "worker"])
@@ -158,7 +157,7 @@ def test_what_the_image_copies_exists_and_is_let_in() -> None:
     for source in sources:
         assert (ROOT / source).exists(), source
         assert f"!{source}" in ignored, source
-    assert not any(line.startswith("!.env") or line.startswith("!tests") for line in ignored)
+    assert not any(line.startswith(("!.env", "!tests")) for line in ignored)
 
 
 def test_compose_itself_accepts_the_file(tmp_path: Path) -> None:

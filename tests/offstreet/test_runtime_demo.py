@@ -91,12 +91,11 @@ def test_a_busy_port_is_one_clear_sentence(root: Path) -> None:
 
 
 def test_two_demos_do_not_share_a_directory(tmp_path: Path) -> None:
-    with demo.only_one(tmp_path):
-        with (
-            pytest.raises(demo.CannotStart, match=f"already \\(process {os.getpid()}\\)"),
-            demo.only_one(tmp_path),
-        ):
-            pass
+    with (
+        demo.only_one(tmp_path),
+        pytest.raises(demo.CannotStart, match=f"already \\(process {os.getpid()}\\)"),
+    ):
+        demo.only_one(tmp_path).__enter__()
     with demo.only_one(tmp_path):
         pass
 

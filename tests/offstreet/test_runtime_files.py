@@ -72,5 +72,10 @@ def test_static_files_are_collected_once_and_again_after_a_change(project: Path)
 def test_a_collection_that_failed_is_tried_again(project: Path) -> None:
     assert not static.collect_if_changed(lambda: False, root=project)
     collected = []
-    assert static.collect_if_changed(lambda: not collected.append(True), root=project)
+
+    def collect() -> bool:
+        collected.append(True)
+        return True
+
+    assert static.collect_if_changed(collect, root=project)
     assert collected

@@ -72,7 +72,10 @@ def test_stopping_a_stubborn_child_takes_its_own_children_with_it() -> None:
 
 
 def test_a_child_that_listens_to_requests_is_not_killed() -> None:
-    code = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(7)); print('up', flush=True); signal.pause()"
+    code = (
+        "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(7));"
+        "print('up', flush=True); signal.pause()"
+    )
     reader, writer = os.pipe()
     child = processes.spawn([sys.executable, "-c", code], output=writer)
     os.close(writer)
