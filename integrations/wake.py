@@ -53,9 +53,8 @@ class Waker:
                 ids, self._pending, self._busy = sorted(self._pending), set(), True
             try:
                 publish(ids)
-            except (
-                Exception
-            ) as error:  # whatever the broker's client raises, a lost hint is found by the sweeper
+            except Exception as error:  # noqa: BLE001
+                # Whatever the broker's client raises: the sweeper finds what a lost hint was about.
                 log.warning("wake-up not sent; the sweeper will find it", error=type(error).__name__)
             finally:
                 with self._changed:
