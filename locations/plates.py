@@ -6,6 +6,7 @@ cameras and people confuse are only ever *pointed out* (`looks_like`), never rew
 
 import itertools
 import re
+import string
 import unicodedata
 
 from django.core.exceptions import ValidationError
@@ -14,6 +15,8 @@ from django.utils.translation import gettext as _
 MAX_PLATE_CHARS = 12
 _LEFT_OUT = re.compile(r"[\s.\-\u2010-\u2015\u00ad]+")
 _ALLOWED = re.compile(rf"[A-Z0-9]{{1,{MAX_PLATE_CHARS}}}")
+# A to Z alone: `str.upper` would rewrite what is no letter of a plate (ß to SS, ı to I) instead of having it refused.
+_UPPER = str.maketrans(string.ascii_lowercase, string.ascii_uppercase)
 # Pairs that officers and cameras mistake for one another; each class folds to one sign for comparison.
 _LOOK_ALIKE = str.maketrans({"O": "0", "I": "1", "B": "8", "S": "5"})
 _TWINS = {"O": "0", "0": "O", "I": "1", "1": "I", "B": "8", "8": "B", "S": "5", "5": "S"}
@@ -22,7 +25,7 @@ MAX_CONFUSABLE = 8
 
 def normalise_plate(typed: str) -> str:
     """Return the plate in upper case without blanks, hyphens and dots; other characters stay as they are."""
-    return _LEFT_OUT.sub("", unicodedata.normalize("NFC", typed)).upper()
+    return _LEFT_OUT.sub("", unicodedata.normalize("NFC", typed)).translate(_UPPER)
 
 
 def clean_plate(typed: str) -> str:
