@@ -4,8 +4,9 @@ from datetime import datetime, timedelta
 
 from django.db.models import Exists, OuterRef, Q
 
-from integrations import audit, evidence_keeping, hours, mails, scheduler, zones
+from integrations import audit, evidence_keeping, following_tests, hours, mails, scheduler, zones
 from integrations.models import Connection, ZoneRefresh
+from integrations.onboarding import following
 
 ZONES_EVERY = timedelta(days=1)
 # After a pull that failed or is held, the daily one is tried again this much later.
@@ -17,6 +18,8 @@ def register_all() -> None:
     """Register the chores of every worker."""
     scheduler.register(audit.AUDIT_CHORE, 5, audit.audit)
     scheduler.register("count pushes by the hour", 60, hours.count_hours)
+    scheduler.register("follow set-ups", 2, following.follow_set_ups)
+    scheduler.register("follow tests", 1, following_tests.follow_tests)
     scheduler.register("raise urgency", 10, scheduler.raise_urgency)
     scheduler.register("reconcile", 5, audit.reconcile_all)
     scheduler.register("refresh zones", 60, refresh_oldest_zones)

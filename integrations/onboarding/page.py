@@ -74,7 +74,7 @@ def setup_page(company: Company, connection: Connection | None, now: datetime) -
     facts = facts_of(connection, now) if connection else Facts(created_at=company.created_at)
     shown = steps(facts, now)
     turn = active(shown)
-    tone, sentence, detail = headline(facts, turn)
+    tone, sentence, detail = headline(turn, company.name)
     siblings = list(connections.current_connections(company))
     bare = SetupPage(
         steps=shown,
@@ -83,7 +83,7 @@ def setup_page(company: Company, connection: Connection | None, now: datetime) -
         tone=tone,
         sentence=sentence,
         detail=detail,
-        stepper=stepper(shown),
+        stepper=stepper(shown, company.name),
         siblings=siblings if len(siblings) > 1 or connection not in siblings else (),
     )
     if connection is None:
@@ -102,7 +102,12 @@ def setup_page(company: Company, connection: Connection | None, now: datetime) -
     )
 
 
-def headline(facts: Facts, turn: Step | None) -> tuple[str, str, str]:
+def who_words(step: Step, company: str) -> str:
+    """Return whose turn it is in words, the company by its name; pure."""
+    return company if step.who == Who.COMPANY else step.who_label
+
+
+def headline(turn: Step | None, company: str) -> tuple[str, str, str]:
     """Return the tone, the one sentence that answers "where are we?", and who has waited for whom; pure."""
     if turn is None:
         return "success", _("Live: each registration is sent to Passport when it is saved."), ""
@@ -113,7 +118,11 @@ def headline(facts: Facts, turn: Step | None) -> tuple[str, str, str]:
     return (
         tone,
         turn.what_next,
-        _("Whose turn: %(who)s, %(since)s.") % {"who": turn.who_label, "since": days_text(turn)},
+        _("Whose turn: %(who)s, %(since)s.")
+        % {
+            "who": who_words(turn, company),
+            "since": days_text(turn),
+        },
     )
 
 
@@ -124,7 +133,7 @@ def days_text(step: Step) -> str:
     return ngettext("for %(n)d day", "for %(n)d days", step.waiting_days) % {"n": step.waiting_days}
 
 
-def stepper(shown: Sequence[Step]) -> list[dict[str, Any]]:
+def stepper(shown: Sequence[Step], company: str) -> list[dict[str, Any]]:
     """Return the steps as the stepper component takes them; pure."""
     items = []
     for step in shown:
@@ -132,7 +141,7 @@ def stepper(shown: Sequence[Step]) -> list[dict[str, Any]]:
         if step.state == DONE and step.done_at:
             hint = date_format(step.done_at, "j M")
         elif step.state != TODO:
-            hint = step.who_label if step.who != Who.PRODUCT else _("at it")
+            hint = who_words(step, company) if step.who != Who.PRODUCT else _("at it")
             if step.waiting_days:
                 hint = _("%(who)s, %(since)s") % {"who": hint, "since": days_text(step)}
         items.append({"title": step.title, "state": step.state, "note": step.note, "hint": hint})

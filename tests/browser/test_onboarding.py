@@ -1,0 +1,174 @@
+"""A new company from nothing to live, through the pages alone, on real processes and the sandbox's Passport.
+
+A second browser, the size of a phone, confirms the test plate by the mailed link, without a log-in.
+"""
+
+import email
+import email.policy
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.face import Watched
+from tests.servers import SQLITE, Stack, eventually, running_stack
+
+pytestmark = pytest.mark.timeout(240)
+
+UNIVERSITY = "072e8b73-87ba-52be-ad93-16807143d145"
+PASSWORD = "demo-passport"
+COMPANY = f"""
+from datetime import timedelta
+from django.utils import timezone
+from integrations.models import Contact
+from locations.models import Company, Location, Membership, User
+from locations.services import PermitDraft, register_permit
+company = Company.objects.create(name="University", slug="university", offstreet_id="OS-1")
+kim = User.objects.create_user("kim@u.example", "{PASSWORD}", first_name="Kim", last_name="Manager")
+Membership.objects.create(company=company, user=kim, role="manager")
+User.objects.create_superuser("support@offstreet.example", "{PASSWORD}")
+Contact.objects.create(company=company, kind="enforcement", name="Robin", email="robin@u.example")
+garage = Location.objects.create(company=company, name="North Campus Garage")
+Location.objects.create(company=company, name="Visitor lane")
+now = timezone.now()
+for plate in ("AAA111", "BBB222", "CCC333"):
+    register_permit(draft=PermitDraft(garage, plate, "US-NC", now, now + timedelta(days=3)))
+"""
+
+
+class Mailbox:
+    """The mails that the worker wrote as files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def texts(self, to: str) -> list[str]:
+        """The plain texts of all mails to an address."""
+        found = []
+        for path in sorted(self.folder.glob("*.log")):
+            for raw in path.read_bytes().split(b"-" * 79 + b"\n"):
+                message = email.message_from_bytes(raw, policy=email.policy.default)
+                body = message.get_body(("plain",))
+                if to in str(message["To"] or "") and body is not None:
+                    found.append(str(body.get_content()))
+        return found
+
+
+@pytest.fixture
+def mailbox(tmp_path: Path) -> Mailbox:
+    return Mailbox(tmp_path / "mail")
+
+
+@pytest.fixture
+def company(mailbox: Mailbox) -> Iterator[Stack]:
+    with running_stack(SQLITE, env={"EMAIL_URL": f"filemail:///{mailbox.folder}"}) as stack:
+        stack.shell(COMPANY)
+        yield stack
+
+
+def sign_in(page: Page, stack: Stack, who: str = "kim@u.example") -> None:
+    page.goto(f"{stack.web_url}/accounts/login/")
+    page.get_by_label("E-mail address").fill(who)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(lambda url: "/accounts/login" not in url)
+
+
+def looked_at(watched: Watched, name: str) -> None:
+    """Hold the page to the policy, to axe and to its width, and keep a picture."""
+    watched.page.wait_for_timeout(200)
+    watched.check()
+    watched.check_axe()
+    watched.shot(f"onboarding-{name}")
+
+
+def test_a_new_company_goes_from_nothing_to_live_by_the_pages_alone(
+    company: Stack, mailbox: Mailbox, open_page: Callable[..., Watched]
+) -> None:
+    stack, watched = company, open_page()
+    page = watched.page
+    sign_in(page, stack)
+
+    # 1. The operator ID is asked for, by a mail from here.
+    watched.go(f"{stack.web_url}/c/university/setup/")
+    expect(page.get_by_text("Ask the Passport account manager for the operator ID")).to_be_visible()
+    page.get_by_label("Account manager's name").fill("Alex")
+    page.get_by_label("Account manager's e-mail address").fill("alex@passport.example")
+    page.get_by_role("button", name="Fill in anew").click()
+    expect(page.get_by_label("Text")).to_contain_text("Hello Alex")
+    looked_at(watched, "1-request")
+    page.get_by_role("button", name="Send from here").click()
+    expect(page.get_by_text("The mail is on its way.")).to_be_visible()
+    eventually(lambda: mailbox.texts("alex@passport.example"), what="the mail to the account manager")
+    looked_at(watched, "2-asked")
+
+    # 2. It arrives, with blanks around it and in capitals, and is tried at once.
+    page.get_by_label("Operator ID", exact=True).fill(f"  {UNIVERSITY.upper()} ")
+    page.get_by_role("button", name="Check it with Passport").click()
+    expect(page.get_by_text("Passport knows this operator and lists its zones.")).to_be_visible()
+    looked_at(watched, "3-received")
+
+    # 3. Set up: a ticket, the zones with progress; the page goes on by itself.
+    page.get_by_role("button", name="Set up", exact=True).click()
+    expect(page.get_by_role("link", name="Map locations")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text(re.compile(r"OFF-\d+")).first).to_be_visible()
+    looked_at(watched, "4-zones")
+    eventually(lambda: [text for text in mailbox.texts("kim@u.example") if "zones" in text], what="the mail on zones")
+
+    # 4. and 5. Mapped by the suggestion; ready for testing.
+    page.get_by_role("link", name="Map locations").click()
+    page.get_by_role("button", name=re.compile("Accept 1 suggestion")).click()
+    eventually(lambda: [text for text in mailbox.texts("robin@u.example") if "ready for testing" in text],
+               what="the mail that testing can begin")
+
+    # 6. The test plate, followed live.
+    watched.go(f"{stack.web_url}/c/university/setup/")
+    looked_at(watched, "5-ready")
+    page.get_by_role("button", name="Send the test plate").click()
+    expect(page.get_by_text("Waiting for an officer's word on zone Z123.")).to_be_visible(timeout=30_000)
+    looked_at(watched, "6-test-seen")
+    assert [right["vehicle"]["vehicle_plate"] for right in stack.sandbox.rights(UNIVERSITY)] == ["TEST123"]
+
+    asked = eventually(
+        lambda: [text for text in mailbox.texts("robin@u.example") if "/t/" in text], what="the mail with the link"
+    )[0]
+    link = re.search(r"http://\S+/t/\S+", asked)
+    assert link is not None
+    phone = open_page(width=390, height=800)
+    phone.go(link[0])
+    expect(phone.page.get_by_role("heading", name="Does your device show this plate?")).to_be_visible()
+    looked_at(phone, "7-confirm-phone")
+    phone.page.get_by_role("button", name="Yes, I see it in zone Z123").click()
+    expect(phone.page.get_by_text("Thank you.")).to_be_visible()
+    looked_at(phone, "8-thanks-phone")
+
+    # The page that was left open has followed: confirmed, withdrawn, gone from the parking rights too.
+    expect(page.get_by_text("Confirmed: an officer sees the test plate in zone Z123.")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("No longer in the parking rights.")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("robin@u.example, by the mailed link")).to_be_visible()
+    looked_at(watched, "9-test-done")
+
+    # 7. Live: what existed is sent, with progress.
+    watched.go(f"{stack.web_url}/c/university/setup/")
+    expect(page.get_by_text("Live: each registration is sent to Passport when it is saved.")).to_be_visible()
+    expect(page.get_by_text("3 of 3")).to_be_visible(timeout=20_000)
+    looked_at(watched, "10-live")
+    plates = sorted(right["vehicle"]["vehicle_plate"] for right in stack.sandbox.rights(UNIVERSITY))
+    assert plates == ["AAA111", "BBB222", "CCC333"]
+
+    # The link is worth nothing more, and the status page shows no plate.
+    phone.go(link[0])
+    expect(phone.page.get_by_text("This test has its answer.")).to_be_visible()
+    page.get_by_role("button", name="Make a status page").click()
+    address = page.locator("#status .os-code").first.inner_text().strip()
+    phone.go(address)
+    expect(phone.page.get_by_role("heading", name="Connecting Offstreet with Passport")).to_be_visible()
+    assert "TEST123" not in phone.page.content()
+    assert "AAA111" not in phone.page.content()
+    looked_at(phone, "11-status-phone")
+
+    watched.go(f"{stack.web_url}/c/university/setup/doctor/?symptom=plate")
+    expect(page.get_by_text("Findings")).to_be_visible(timeout=30_000)
+    looked_at(watched, "12-doctor")
