@@ -1,66 +1,108 @@
 """One statement for a thousand rows, on both databases.
 
-Measured on PostgreSQL: `UPDATE … FROM unnest(arrays)` settles 1,000 rows in 11 ms where the ORM's `bulk_update` takes 365.
-SQLite has no arrays; there `executemany` inside the one transaction is quick enough.
+PostgreSQL gets all rows as one JSON document (`json_to_recordset`): orjson writes it in a few hundred nanoseconds a row,
+while arrays of JSON texts took psycopg a third of a millisecond each to quote, and the ORM's `bulk_update` as long. The
+document's size is unknown to the planner, so a plan looks rows up by their primary key, however many there are. SQLite
+takes the rows one by one inside the one transaction, which is quick enough there.
 
 Table and column names come from this package's code alone, never from outside.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 import psycopg
 from django.db import connection as db
+from psycopg.types.datetime import TimestamptzLoader
 
 # Keeps `IN (…)` below SQLite's limit of variables and PostgreSQL's plans small.
 MAX_PARAMETERS = 5_000
-Columns = Mapping[str, tuple[str, Sequence[Any]]]
+# Column name → PostgreSQL type.
+Columns = Mapping[str, str]
+Row = Mapping[str, Any]
 
 
 @contextmanager
 def fast_cursor() -> Iterator[psycopg.Cursor[Any]]:
-    """Give a psycopg cursor that binds on the server: arrays of thousands are sent as data, not as SQL text."""
+    """Give a psycopg cursor on PostgreSQL: it binds on the server and reads times without Django's detour."""
     db.ensure_connection()
     with psycopg.Cursor(db.connection) as cursor:
+        cursor.adapters.register_loader("timestamptz", TimestamptzLoader)
         yield cursor
 
 
+@contextmanager
+def cursor() -> Iterator[Any]:
+    """Give the fast cursor on PostgreSQL, Django's own on SQLite."""
+    with fast_cursor() if db.vendor == "postgresql" else db.cursor() as opened:
+        yield opened
+
+
 def adapted(value: Any) -> Any:
-    """Return a value as this database's driver stores it: SQLite keeps times as text in UTC without a zone."""
-    if isinstance(value, datetime) and db.vendor != "postgresql":
+    """Return a value as SQLite keeps it: times as text in UTC without a zone, documents as JSON text."""
+    if isinstance(value, datetime):
         return db.ops.adapt_datetimefield_value(value)
+    if isinstance(value, dict | list):
+        return orjson.dumps(value).decode()
     return value
+
+
+def as_time(value: datetime | str) -> datetime:
+    """Return a time that was read without the ORM as an aware one: SQLite gives it in UTC, without a zone or as text."""
+    at = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+
+
+def id_list(ids: Iterable[int]) -> tuple[str, str]:
+    """Return a FROM item `a(id, place)` that gives ids in their order, and the value of its parameter `ids`."""
+    if db.vendor == "postgresql":
+        item = "unnest(%(ids)s::bigint[]) WITH ORDINALITY AS a(id, place)"
+        return item, f"{{{','.join(map(str, ids))}}}"
+    return "(SELECT value AS id, key AS place FROM json_each(%(ids)s)) AS a", orjson.dumps(list(ids)).decode()
 
 
 def update(
     table: str,
     columns: Columns,
+    rows: Sequence[Row],
     *,
-    set_also: Mapping[str, Any] | None = None,
-    add_one: str = "",
+    assignments: str,
+    fence: str = "true",
+    parameters: Row | None = None,
 ) -> None:
-    """Set each row's own values: `columns` maps a name to (PostgreSQL type, values); `id` says which rows."""
-    names = [name for name in columns if name != "id"]
-    extra = dict(set_also or {})
-    counting = [f"{add_one} = {table}.{add_one} + 1"] if add_one else []
+    """Update each of `rows` (found by its `id`) by `assignments`, which call the table `r` and the row's values `d`.
+
+    A value that a row lacks is NULL. `fence` is one more condition; `parameters` are the same for all rows.
+    """
+    same = dict(parameters or {})
     if db.vendor == "postgresql":
-        parts = (
-            [f"{name} = d.{name}" for name in names]
-            + [f"{name} = %(also_{name})s" for name in extra]
-            + counting
-        )
-        arrays = ", ".join(f"%(col_{name})s::{kind}[]" for name, (kind, _) in columns.items())
-        sql = f"UPDATE {table} SET {', '.join(parts)} FROM unnest({arrays}) AS d({', '.join(columns)}) WHERE {table}.id = d.id"
-        values = {f"col_{name}": list(rows) for name, (_, rows) in columns.items()}
+        sql = f"UPDATE {table} AS r SET {assignments} FROM {_records(columns)} WHERE r.id = d.id AND {fence}"
         with fast_cursor() as cursor:
-            cursor.execute(sql, {**values, **{f"also_{name}": value for name, value in extra.items()}})
+            cursor.execute(sql, {**same, "rows": orjson.dumps(rows).decode()})
         return
-    parts = [f"{name} = %s" for name in [*names, *extra]] + counting
-    rows = zip(*(columns[name][1] for name in [*names, "id"]), strict=True)
+    named = ", ".join(f"%({name})s AS {name}" for name in columns)
+    sql = f"UPDATE {table} AS r SET {assignments} FROM (SELECT {named}) AS d WHERE r.id = d.id AND {fence}"
+    same = {name: adapted(value) for name, value in same.items()}
     with db.cursor() as cursor:
-        cursor.executemany(
-            f"UPDATE {table} SET {', '.join(parts)} WHERE id = %s",
-            [(*map(adapted, row[:-1]), *map(adapted, extra.values()), row[-1]) for row in rows],
-        )
+        cursor.executemany(sql, [{name: adapted(row.get(name)) for name in columns} | same for row in rows])
+
+
+def insert(table: str, columns: Columns, rows: Sequence[Row]) -> None:
+    """Insert `rows`, each with a value for every column."""
+    names = ", ".join(columns)
+    if db.vendor == "postgresql":
+        with fast_cursor() as cursor:
+            sql = f"INSERT INTO {table} ({names}) SELECT {names} FROM {_records(columns)}"
+            cursor.execute(sql, {"rows": orjson.dumps(rows).decode()})
+        return
+    sql = f"INSERT INTO {table} ({names}) VALUES ({', '.join('%s' for _ in columns)})"
+    with db.cursor() as cursor:
+        cursor.executemany(sql, [[adapted(row[name]) for name in columns] for row in rows])
+
+
+def _records(columns: Columns) -> str:
+    typed = ", ".join(f"{name} {kind}" for name, kind in columns.items())
+    return f"json_to_recordset(%(rows)s::json) AS d({typed})"

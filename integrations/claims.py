@@ -11,7 +11,7 @@ takes no more of a claim than one with a single row.
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -106,7 +106,7 @@ def _lock(asks: Sequence[Ask], now: datetime) -> list[int]:
         sql = f"""
             SELECT r.id FROM unnest(%(ids)s::bigint[], %(quotas)s::int[], %(probing)s::bool[], %(recovered)s::timestamptz[],
                                     %(lowest)s::int[]) AS a(id, quota, probing, recovered, lowest)
-            CROSS JOIN LATERAL (SELECT r.id FROM integrations_registration r WHERE {due} FOR UPDATE SKIP LOCKED) r
+            CROSS JOIN LATERAL (SELECT r.id FROM integrations_registration r WHERE {due} FOR NO KEY UPDATE SKIP LOCKED) r
         """
         parameters: dict[str, Any] = {
             "now": now,
@@ -144,23 +144,22 @@ def _lock(asks: Sequence[Ask], now: datetime) -> list[int]:
     return found
 
 
-_COLUMNS = (
-    "id", "connection_id", "generation", "attempts", "sessions", "marked_at", "observed", "intent",
-    "permit__revision", "permit__plate", "permit__country", "permit__subdivision", "permit__start", "permit__end",
-    "permit__space_number", "permit__type", "permit__status",
-    "permit__location__zone_mapping__zone__connection_id", "permit__location__zone_mapping__zone__remote_id",
-    "permit__location__zone_mapping__zone__session_type",
-)  # fmt: skip
+_READ = """
+SELECT r.id, r.connection_id, r.generation, r.attempts, r.sessions, r.marked_at, CAST(r.observed AS text),
+    CAST(r.intent AS text), p.revision, p.plate, p.country, p.subdivision, p.start, p."end", p.space_number, p.type,
+    p.status, z.connection_id, z.remote_id, z.session_type
+FROM {ids} JOIN integrations_registration r ON r.id = a.id JOIN locations_permit p ON p.id = r.permit_id
+LEFT JOIN integrations_zonemapping m ON m.location_id = p.location_id LEFT JOIN integrations_zone z ON z.id = m.zone_id
+ORDER BY a.place
+"""
 
 
-def _read(ids: Sequence[int]) -> Iterable[Any]:
-    rows: list[Any] = []
-    for begin in range(0, len(ids), bulk.MAX_PARAMETERS):
-        rows += Registration.objects.filter(pk__in=ids[begin : begin + bulk.MAX_PARAMETERS]).values_list(
-            *_COLUMNS
-        )
-    order = {pk: place for place, pk in enumerate(ids)}
-    rows.sort(key=lambda row: order[row[0]])
+def _read(ids: Sequence[int]) -> list[tuple[Any, ...]]:
+    """Read what the rows stand for, in their order. SQL, since the ORM would take longer than all the rest of a claim."""
+    item, value = bulk.id_list(ids)
+    with bulk.cursor() as cursor:
+        cursor.execute(_READ.format(ids=item), {"ids": value})
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
     return rows
 
 
@@ -204,9 +203,12 @@ def desired_of(
 def _decide(row: Any, ask: Ask, lease: str, now: datetime) -> Work:
     (pk, connection_id, generation, attempts, sessions, marked_at, observed, intent, revision, plate, country, subdivision,
      start, end, space_number, permit_type, status, zone_connection_id, zone_id, session_type) = row  # fmt: skip
+    observed = None if observed is None else orjson.loads(observed)
+    decided: list[Step] = [] if intent is None else orjson.loads(intent)
+    marked_at, start, end = bulk.as_time(marked_at), bulk.as_time(start), bulk.as_time(end)
     work = Work(pk, connection_id, generation, attempts, sessions, marked_at, revision, lease, observed, [])
-    if any(not step.get("refused") for step in intent or ()):
-        work.steps, work.replay = intent, True
+    if any(not step.get("refused") for step in decided):
+        work.steps, work.replay = decided, True
         return work
     desired = desired_of(
         connection_id=connection_id,
@@ -231,30 +233,24 @@ def _decide(row: Any, ask: Ask, lease: str, now: datetime) -> Work:
     steps = ask.vendor.plan(account, observed, desired, now=now, session_id=session_id)
     if any(step["session"] == session_id for step in steps):
         work.sessions = sessions + 1
-    work.steps = [*(intent or ()), *steps]
+    work.steps = [*decided, *steps]
     return work
+
+
+_LEASE = """
+intent = d.intent, sessions = d.sessions, lease = %(lease)s, leased_until = %(until)s, next_attempt_at = %(until)s,
+tried_at = %(now)s, attempts = r.attempts + 1
+"""
 
 
 def _write(works: Sequence[Work], lease: str, now: datetime) -> None:
     """Write lease, intent and the next attempt of all rows in one statement."""
-    until = now + LEASE
     bulk.update(
         "integrations_registration",
-        {
-            "id": ("bigint", [work.id for work in works]),
-            "intent": (
-                "jsonb",
-                [orjson.dumps(work.steps).decode() if work.steps else None for work in works],
-            ),
-            "sessions": ("int", [work.sessions for work in works]),
-        },
-        set_also={
-            "lease": lease,
-            "leased_until": until,
-            "next_attempt_at": until,
-            "tried_at": now,
-        },
-        add_one="attempts",
+        {"id": "bigint", "intent": "jsonb", "sessions": "int"},
+        [{"id": work.id, "intent": work.steps or None, "sessions": work.sessions} for work in works],
+        assignments=_LEASE,
+        parameters={"lease": lease, "until": now + LEASE, "now": now},
     )
 
 

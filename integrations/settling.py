@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import orjson
 from django.db import connection as db
 from django.db import transaction
 
@@ -20,7 +19,7 @@ from integrations.clock import database_now
 from integrations.errors import DeliveryError, FixConnection, TryLater
 from integrations.models import Push, PushEvent
 from integrations.sending import Unit
-from integrations.vendors import Vendor
+from integrations.vendors import Step, Vendor
 
 BACKOFF_FIRST = timedelta(milliseconds=500)
 BACKOFF_MAX = timedelta(minutes=2)
@@ -38,7 +37,7 @@ class Settlement:
 
     state: str
     next_attempt_at: datetime
-    intent: str | None
+    intent: list[Step] | None
     error: DeliveryError | None
     attempts: int
     accepted: bool
@@ -58,19 +57,16 @@ def settlement(work: Work, *, now: datetime) -> Settlement:
     if work.later is not None:
         # Trouble of the whole connection is the breaker's to time; a row's own waits by itself.
         wait = backoff(work.attempts + 1)
-        return Settlement("due", now + wait, _document(left), work.later, work.attempts + 1, accepted=False)
+        return Settlement("due", now + wait, left or None, work.later, work.attempts + 1, accepted=False)
     if work.replay:
-        return Settlement("due", now, _document(work.kept), work.refusal, 0, accepted=False)
+        return Settlement("due", now, work.kept or None, work.refusal, 0, accepted=False)
     if work.refusal is not None:
-        return Settlement("refused", now, _document(work.kept), work.refusal, 0, accepted=False)
+        return Settlement("refused", now, work.kept or None, work.refusal, 0, accepted=False)
     return Settlement("done", now, None, None, 0, accepted=True)
 
 
-def _document(steps: Sequence[Any]) -> str | None:
-    return orjson.dumps(steps).decode() if steps else None
-
-
-_TYPES = {
+_TABLE = "integrations_registration"
+_COLUMNS = {
     "id": "bigint",
     "generation": "int",
     "lease": "text",
@@ -80,22 +76,23 @@ _TYPES = {
     "intent": "jsonb",
     "next_attempt_at": "timestamptz",
     "attempts": "int",
-    "accepted_at": "timestamptz",
     "revision": "int",
     "error_kind": "text",
     "error_code": "text",
     "error": "text",
     "remedy": "text",
 }
+# `revision` is given for an accepted row alone.
 _SET = """
-    state = CASE WHEN {r}.generation <> d.generation THEN 'due' ELSE d.state END,
+    state = CASE WHEN r.generation <> d.generation THEN 'due' ELSE d.state END,
     observed = d.observed, observed_until = d.observed_until, intent = d.intent,
-    next_attempt_at = CASE WHEN {r}.generation <> d.generation THEN {r}.marked_at ELSE d.next_attempt_at END,
-    attempts = CASE WHEN {r}.generation <> d.generation THEN 0 ELSE d.attempts END,
-    accepted_at = COALESCE(d.accepted_at, {r}.accepted_at),
-    accepted_revision = CASE WHEN d.accepted_at IS NULL THEN {r}.accepted_revision ELSE d.revision END,
-    error_since = CASE WHEN d.error_kind = '' THEN NULL ELSE COALESCE({r}.error_since, {now}) END,
-    error_kind = d.error_kind, error_code = d.error_code, error = d.error, remedy = d.remedy,
+    next_attempt_at = CASE WHEN r.generation <> d.generation THEN r.marked_at ELSE d.next_attempt_at END,
+    attempts = CASE WHEN r.generation <> d.generation THEN 0 ELSE d.attempts END,
+    accepted_at = CASE WHEN d.revision IS NULL THEN r.accepted_at ELSE %(now)s END,
+    accepted_revision = COALESCE(d.revision, r.accepted_revision),
+    error_since = CASE WHEN d.error_kind IS NULL THEN NULL ELSE COALESCE(r.error_since, %(now)s) END,
+    error_kind = COALESCE(d.error_kind, ''), error_code = COALESCE(d.error_code, ''),
+    error = COALESCE(d.error, ''), remedy = COALESCE(d.remedy, ''),
     lease = NULL, leased_until = NULL
 """
 
@@ -104,58 +101,56 @@ def settle(units: Sequence[Unit]) -> datetime:
     """Write the results of finished units; return the database's time at which it was done."""
     with transaction.atomic():
         now = database_now()
-        pushes = _write_pushes(units)
-        _write_events(units, pushes)
-        write_rows(
-            [(work, settlement(work, now=now), unit.vendor) for unit in units for work in unit.works], now=now
-        )
+        _lock([work.id for unit in units for work in unit.works])
+        _write_events(units, _write_pushes(units))
+        _write_rows(units, now)
     return now
 
 
-def write_rows(rows: Sequence[tuple[Work, Settlement, Vendor]], *, now: datetime) -> None:
-    """Write the settlements of claimed rows in one statement."""
-    if not rows:
+def _lock(ids: Sequence[int]) -> None:
+    """Lock rows in the order in which `mark` does, by permit, so that the two never wait for one another in a circle."""
+    if db.vendor != "postgresql" or len(ids) < 2:
         return
-    values: dict[str, list[Any]] = {name: [] for name in _TYPES}
-    for work, what, vendor in rows:
+    item, value = bulk.id_list(ids)
+    with bulk.fast_cursor() as cursor:
+        cursor.execute(
+            f"SELECT count(*) FROM (SELECT r.id FROM {item} JOIN {_TABLE} r ON r.id = a.id"
+            " ORDER BY r.permit_id, r.connection_id FOR NO KEY UPDATE OF r) AS held",
+            {"ids": value},
+        )
+
+
+def _write_rows(units: Sequence[Unit], now: datetime) -> None:
+    """Write what the rows become, in one statement; the fence leaves those alone that another worker has by now."""
+    rows = [
+        _columns(work, settlement(work, now=now), unit.vendor) for unit in units for work in unit.works
+    ]
+    bulk.update(_TABLE, _COLUMNS, rows, assignments=_SET, fence="r.lease = d.lease", parameters={"now": now})
+
+
+def _columns(work: Work, what: Settlement, vendor: Vendor) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "id": work.id,
+        "generation": work.generation,
+        "lease": work.lease,
+        "state": what.state,
+        "observed": work.observed,
+        "observed_until": vendor.until(work.observed),
+        "intent": what.intent,
+        "next_attempt_at": what.next_attempt_at,
+        "attempts": what.attempts,
+    }
+    if what.accepted:
+        row["revision"] = work.revision
+    if what.error is not None:
         error = what.error
-        values["id"].append(work.id)
-        values["generation"].append(work.generation)
-        values["lease"].append(work.lease)
-        values["state"].append(what.state)
-        values["observed"].append(None if work.observed is None else orjson.dumps(work.observed).decode())
-        values["observed_until"].append(vendor.until(work.observed))
-        values["intent"].append(what.intent)
-        values["next_attempt_at"].append(what.next_attempt_at)
-        values["attempts"].append(what.attempts)
-        values["accepted_at"].append(now if what.accepted else None)
-        values["revision"].append(work.revision)
-        values["error_kind"].append(error.kind if error else "")
-        values["error_code"].append(error.code[:120] if error else "")
-        values["error"].append(error.sentence if error else "")
-        values["remedy"].append(error.remedy if error else "")
-    table = "integrations_registration"
-    if db.vendor == "postgresql":
-        arrays = ", ".join(f"%({name})s::{kind}[]" for name, kind in _TYPES.items())
-        # The rows are locked in the order of their ids, as `mark` does, so that the two never wait in a circle.
-        sql = (
-            f"WITH held AS MATERIALIZED (SELECT id FROM {table} WHERE id = ANY(%(id)s) ORDER BY id FOR UPDATE)"
-            f" UPDATE {table} SET {_SET.format(r=table, now='%(now)s')}"
-            f" FROM unnest({arrays}) AS d({', '.join(_TYPES)}) JOIN held ON held.id = d.id"
-            f" WHERE {table}.id = d.id AND {table}.lease = d.lease"
-        )
-        with bulk.fast_cursor() as cursor:
-            cursor.execute(sql, {**values, "now": now})
-        return
-    named = ", ".join(f"%s AS {name}" for name in _TYPES)
-    sql = (
-        f"UPDATE {table} SET {_SET.format(r=table, now='d.now')}"
-        f" FROM (SELECT {named}, %s AS now) AS d WHERE {table}.id = d.id AND {table}.lease = d.lease"
-    )
-    with db.cursor() as cursor:
-        cursor.executemany(
-            sql, [(*map(bulk.adapted, row), bulk.adapted(now)) for row in zip(*values.values(), strict=True)]
-        )
+        row |= {
+            "error_kind": error.kind,
+            "error_code": error.code[:120],
+            "error": error.sentence,
+            "remedy": error.remedy,
+        }
+    return row
 
 
 def _outcome(sent_error: DeliveryError | None, accepted: int, count: int) -> str:
@@ -195,7 +190,7 @@ def _write_pushes(units: Sequence[Unit]) -> list[list[Push]]:
     return made
 
 
-_EVENT_TYPES = {
+_EVENT_COLUMNS = {
     "registration_id": "bigint",
     "push_id": "bigint",
     "kind": "text",
@@ -208,31 +203,23 @@ _EVENT_TYPES = {
 
 
 def _write_events(units: Sequence[Unit], pushes: Sequence[Sequence[Push]]) -> None:
-    values: dict[str, list[Any]] = {name: [] for name in _EVENT_TYPES}
-    for unit, rows in zip(units, pushes, strict=True):
-        for work in unit.works:
-            for place, kind, session_id, error in work.evidence:
-                values["registration_id"].append(work.id)
-                values["push_id"].append(rows[place].pk)
-                values["kind"].append(kind)
-                values["session_id"].append(session_id)
-                values["marked_at"].append(work.marked_at)
-                values["result"].append(_result(error))
-                values["error_code"].append(error.code[:120] if error else "")
-                values["error"].append(error.sentence if error else "")
-    if not values["push_id"]:
-        return
-    if db.vendor == "postgresql":
-        arrays = ", ".join(f"%({name})s::{kind}[]" for name, kind in _EVENT_TYPES.items())
-        with bulk.fast_cursor() as cursor:
-            cursor.execute(
-                f"INSERT INTO integrations_pushevent ({', '.join(_EVENT_TYPES)}) SELECT * FROM unnest({arrays})",
-                values,
-            )
-        return
-    PushEvent.objects.bulk_create(
-        [PushEvent(**dict(zip(_EVENT_TYPES, row, strict=True))) for row in zip(*values.values(), strict=True)]
-    )
+    rows = [
+        {
+            "registration_id": work.id,
+            "push_id": made[place].pk,
+            "kind": kind,
+            "session_id": session_id,
+            "marked_at": work.marked_at,
+            "result": _result(error),
+            "error_code": error.code[:120] if error else "",
+            "error": error.sentence if error else "",
+        }
+        for unit, made in zip(units, pushes, strict=True)
+        for work in unit.works
+        for place, kind, session_id, error in work.evidence
+    ]
+    if rows:
+        bulk.insert("integrations_pushevent", _EVENT_COLUMNS, rows)
 
 
 def _result(error: DeliveryError | None) -> str:
