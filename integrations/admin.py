@@ -4,10 +4,9 @@ What changes a connection, a mapping or a test is done in the dashboard, which a
 support looks things up, and sets going what goes by itself: zones are pulled, refused registrations tried again.
 """
 
-import structlog
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
-from django.db import models, transaction
+from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -37,11 +36,7 @@ from integrations.models import (
     ZoneMapping,
     ZoneRefresh,
 )
-from integrations.tasks import refresh_zones
-from locations.admin_base import EvidenceAdmin, EvidenceHistoryAdmin, SupportAdmin
-
-log = structlog.get_logger(__name__)
-
+from locations.admin_base import EvidenceAdmin, EvidenceHistoryAdmin, SupportAdmin, actor_of
 
 # --- Connections and zones ----------------------------------------------------------------------------------------
 
@@ -62,21 +57,16 @@ class ConnectionAdmin(EvidenceHistoryAdmin):
         begun = 0
         for connection in queryset:
             try:
-                refresh, is_ours = zones.begin_refresh(
-                    connection=connection, trigger="button", asked_by=request.user
-                )  # type: ignore[arg-type]
+                refresh = zones.ask_refresh(connection=connection, asked_by=actor_of(request))
             except ValidationError as error:
                 self.message_user(request, f"{connection}: {error.messages[0]}", messages.ERROR)
                 continue
-            if is_ours:
+            if refresh.outcome == ZoneRefresh.Outcome.FAILED:
+                self.message_user(request, f"{connection}: {refresh.error} {refresh.remedy}", messages.ERROR)
+            else:
                 begun += 1
-                _hand_over(refresh)
-        words = ngettext("%(count)d refresh begun.", "%(count)d refreshes begun.", begun)
+        words = ngettext("%(count)d refresh is under way.", "%(count)d refreshes are under way.", begun)
         self.message_user(request, words % {"count": begun}, messages.SUCCESS)
-
-
-def _hand_over(refresh: ZoneRefresh) -> None:
-    transaction.on_commit(lambda: refresh_zones.delay(refresh.pk))
 
 
 @admin.register(Contact)

@@ -278,8 +278,8 @@ def registration_counts(connections: Collection[Connection]) -> dict[int, dict[s
         .annotate(**{kind: Count("id", filter=which) for kind, which in kinds.items()})
     )
     counts = {connection.pk: dict.fromkeys(kinds, 0) for connection in connections}
-    for row in rows:
-        counts[row["connection_id"]] = {kind: row[kind] for kind in kinds}
+    for pk, *found in rows.values_list("connection_id", *kinds):
+        counts[pk] = dict(zip(kinds, found, strict=True))
     return counts
 
 

@@ -11,7 +11,7 @@ that differ in case, leading zeros or blanks alone are never taken for equal, si
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from django.core.exceptions import ValidationError
@@ -191,7 +191,7 @@ def differences(one: str, other: str) -> list[str]:
     if one == other or _near_key(one) != _near_key(other):
         return []
     # With the two other kinds of difference taken away, what still differs is the third.
-    rest = {
+    rest: dict[str, Callable[[str], str]] = {
         "case": lambda text: _without_zeros(_without_blanks(text)),
         "zeros": lambda text: _without_blanks(text).casefold(),
         "blanks": lambda text: _without_zeros(text).casefold(),

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
+from django.db.models import CharField
+
 from integrations.models import Zone
 from integrations.vendors import ZoneSeen
 
@@ -66,7 +68,10 @@ def clean_listing(listed: Iterable[ZoneSeen], operator_id: str) -> Listing:
 
 
 def _longest(column: str) -> int:
-    return Zone._meta.get_field(column).max_length or 0
+    text = Zone._meta.get_field(column)
+    assert isinstance(text, CharField)
+    assert text.max_length is not None
+    return text.max_length
 
 
 def _one_form(remote_id: str) -> str:

@@ -16,38 +16,28 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
+from celery.exceptions import CeleryError
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import Count, Q
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
+from kombu.exceptions import KombuError
 
 from integrations import events, notices, outbox
 from integrations.errors import DeliveryError
 from integrations.mapping import missing_zone_key
-from integrations.models import Connection, Notice, Zone, ZoneMapping, ZoneRefresh
+from integrations.models import Connection, Notice, Zone, ZoneRefresh
 from integrations.vendors import get_vendor
-from integrations.zone_diff import (
-    KINDS,
-    SILENT_FIELDS,
-    Change,
-    Diff,
-    Known,
-    Listing,
-    clean_listing,
-    diff,
-    loses_too_many,
-)
-from locations.models import Permit, User
+from integrations.zone_diff import Change, Diff, Known, Listing, clean_listing, diff, loses_too_many
+from integrations.zone_findings import Places, document
+from locations.models import User
 
 log = structlog.get_logger(__name__)
 
 # A refresh that says *running* for longer than this was interrupted (its process was killed).
 RUNNING_LIMIT_S = 300
-# The history names so many zones of each kind, those that a location is mapped to first; the counts are of all.
-NAMED_PER_KIND = 200
 # One statement takes so many rows.
 BATCH_ROWS = 2_000
 # Changes of these decide whether a registration is accepted, so those that were refused are tried again.
@@ -67,6 +57,31 @@ def refresh_zones(
     """
     refresh, is_ours = begin_refresh(connection=connection, trigger=trigger, asked_by=asked_by)
     return run_refresh(refresh=refresh) if is_ours else refresh
+
+
+def ask_refresh(
+    *, connection: Connection, trigger: str = "button", asked_by: User | None = None
+) -> ZoneRefresh:
+    """Begin a refresh and hand it to the workers; return at once. Raises `ValidationError` as `begin_refresh` does.
+
+    Where no worker can be told, the refresh says so and has failed. Not to be called inside a transaction.
+    """
+    from integrations import tasks
+
+    refresh, is_ours = begin_refresh(connection=connection, trigger=trigger, asked_by=asked_by)
+    if is_ours:
+        try:
+            tasks.refresh_zones.delay(refresh.pk)
+        except (CeleryError, KombuError, OSError) as error:
+            log.warning(
+                "no worker could be told to pull zones", connection=connection.pk, error=type(error).__name__
+            )
+            sentence = _("The workers could not be told to refresh.")
+            remedy = _(
+                "Nothing was changed; try again. If it goes on, tell support: the broker does not answer."
+            )
+            return _fail(refresh, sentence, remedy, kind="unexpected", code="broker")
+    return refresh
 
 
 def begin_refresh(
@@ -131,13 +146,13 @@ def apply_listing(*, refresh: ZoneRefresh, listing: Listing, allowed: Collection
         known = _known(connection)
         found = diff(known, listing.zones)
         refresh.finished_at, refresh.zones_listed = now, len(listing.zones)
-        places = _Places(connection, now)
+        places = Places(connection, now)
         if loses_too_many(found, allowed):
-            refresh.found = _document(found, listing, places, {zone.remote_id: zone.pk for zone in known})
+            refresh.found = document(found, listing, places, {zone.remote_id: zone.pk for zone in known})
             _hold(refresh, connection, found)
         else:
             ids = _write(connection, found, now)
-            refresh.found = _document(found, listing, places, ids)
+            refresh.found = document(found, listing, places, ids)
             _finish(refresh, connection, found, places, now)
         refresh.save()
     return refresh
@@ -179,30 +194,6 @@ def discard_refresh(*, refresh: ZoneRefresh, actor: User | None = None) -> ZoneR
 
 
 # --- Inside ---------------------------------------------------------------------------------------------------------
-
-
-class _Places:
-    """The locations of a connection by zone, with the number of their permits that have not ended."""
-
-    def __init__(self, connection: Connection, now: datetime) -> None:
-        not_ended = Q(
-            location__permits__status=Permit.Status.ACTIVE,
-            location__permits__end__gt=now,
-            location__permits__is_test=False,
-        )
-        self.by_zone: dict[int, list[dict[str, Any]]] = {}
-        mapped = ZoneMapping.objects.filter(zone__connection=connection)
-        rows = mapped.annotate(permits=Count("location__permits", filter=not_ended)).order_by(
-            "location__name"
-        )
-        for zone, pk, name, permits in rows.values_list(
-            "zone_id", "location_id", "location__name", "permits"
-        ):
-            self.by_zone.setdefault(zone, []).append({"id": pk, "name": name, "permits": permits})
-
-    def of(self, change: Change) -> list[dict[str, Any]]:
-        """Return the locations that a change affects."""
-        return self.by_zone.get(change.known.pk, []) if change.known else []
 
 
 def _locked(pk: int) -> Connection:
@@ -248,12 +239,10 @@ def _write(connection: Connection, found: Diff, now: datetime) -> dict[str, int]
     for begin in range(0, len(gone), BATCH_ROWS):
         batch = [zone.pk for zone in gone[begin : begin + BATCH_ROWS]]
         Zone.objects.filter(pk__in=batch).update(missing_since=now)
-    return {zone.remote_id: zone.pk for zone in (*written, *gone)}
+    return {zone.remote_id: zone.pk for zone in written} | {zone.remote_id: zone.pk for zone in gone}
 
 
-def _finish(
-    refresh: ZoneRefresh, connection: Connection, found: Diff, places: _Places, now: datetime
-) -> None:
+def _finish(refresh: ZoneRefresh, connection: Connection, found: Diff, places: Places, now: datetime) -> None:
     """Write down that the table is in line, and set going and tell what follows from it."""
     refresh.outcome = ZoneRefresh.Outcome.DONE
     replaced = connection.refreshes.filter(outcome=ZoneRefresh.Outcome.HELD)
@@ -346,31 +335,6 @@ def _fail(refresh: ZoneRefresh, sentence: str, remedy: str, *, kind: str, code: 
             refresh.found = {"error": {"kind": kind, "code": code}}
             refresh.save()
     return refresh
-
-
-def _document(found: Diff, listing: Listing, places: _Places, ids: Mapping[str, int]) -> dict[str, Any]:
-    """Return what is kept of a pull; see `integrations.models.ZoneRefresh`."""
-    document: dict[str, Any] = {
-        "counts": {kind: len(found.of(kind)) for kind in KINDS},
-        "ignored": listing.ignored,
-    }
-    for kind in KINDS:
-        # Those that a location is mapped to come first, so that none of them falls behind the limit.
-        changes = sorted(found.of(kind), key=lambda change: not places.of(change))
-        document[kind] = [_entry(change, places, ids) for change in changes[:NAMED_PER_KIND]]
-    return document
-
-
-def _entry(change: Change, places: _Places, ids: Mapping[str, int]) -> dict[str, Any]:
-    now = change.seen or change.known
-    assert now is not None
-    entry: dict[str, Any] = {"zone": ids.get(now.remote_id), "number": now.number, "name": now.name}
-    if change.known is not None and change.seen is not None:
-        entry["was"] = {"number": change.known.number, "name": change.known.name}
-        entry["fields"] = [name for name in change.fields if name not in SILENT_FIELDS]
-    if affected := places.of(change):
-        entry["locations"] = affected
-    return entry
 
 
 def summary(refresh: ZoneRefresh) -> str:

@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from locations.admin_base import EvidenceAdmin, HistoryAdmin, SupportAdmin
+from locations.admin_base import EvidenceAdmin, HistoryAdmin, SupportAdmin, actor_of
 from locations.models import Company, Invitation, Location, Membership, Permit, PermitQuerySet, User
 from locations.regions import SUBDIVISIONS, region_label
 from locations.services import (
@@ -122,7 +122,7 @@ class CompanyAdmin(HistoryAdmin):
 
     def save_model(self, request: HttpRequest, obj: Company, form: Any, change: bool) -> None:
         """Save through the service."""
-        save_company(company=obj, actor=_actor(request))
+        save_company(company=obj, actor=actor_of(request))
 
 
 @admin.register(Membership)
@@ -164,7 +164,7 @@ class LocationAdmin(HistoryAdmin):
 
     def save_model(self, request: HttpRequest, obj: Location, form: Any, change: bool) -> None:
         """Save through the service."""
-        save_location(location=obj, actor=_actor(request))
+        save_location(location=obj, actor=actor_of(request))
 
 
 # --- Permits ------------------------------------------------------------------------------------------------------
@@ -270,21 +270,16 @@ class PermitAdmin(HistoryAdmin):
         """Register or change through the service."""
         values = form.draft_values()
         if change:
-            saved = change_permit(permit=obj, actor=_actor(request), source=Permit.Source.ADMIN, **values)
+            saved = change_permit(permit=obj, actor=actor_of(request), source=Permit.Source.ADMIN, **values)
         else:
             saved = register_permit(
-                draft=PermitDraft(**values), actor=_actor(request), source=Permit.Source.ADMIN
+                draft=PermitDraft(**values), actor=actor_of(request), source=Permit.Source.ADMIN
             )
         obj.__dict__.update(saved.__dict__)
 
     @admin.action(description=_("Cancel the selected permits"))
     def cancel(self, request: HttpRequest, queryset: QuerySet[Permit]) -> None:
         """Cancel through the service, all or none."""
-        count = cancel_permits(permits=queryset, actor=_actor(request))
+        count = cancel_permits(permits=queryset, actor=actor_of(request))
         words = ngettext("%(count)d permit cancelled.", "%(count)d permits cancelled.", count)
         self.message_user(request, words % {"count": count}, messages.SUCCESS)
-
-
-def _actor(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)
-    return request.user

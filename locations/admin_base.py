@@ -10,7 +10,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from simple_history.admin import SimpleHistoryAdmin
 
@@ -27,16 +27,19 @@ class CappedPaginator(Paginator):  # type: ignore[type-arg]
     @cached_property
     def count(self) -> int:
         """How many rows there are, as far as they are counted."""
-        return len(self.object_list[:COUNTED_ROWS].values_list("pk")) if self._is_queryset else super().count
-
-    @property
-    def _is_queryset(self) -> bool:
-        return hasattr(self.object_list, "values_list")
+        rows = self.object_list
+        return rows[:COUNTED_ROWS].count() if isinstance(rows, QuerySet) else super().count
 
 
 def is_support(request: HttpRequest) -> bool:
     """Whether the request is made by support."""
     return isinstance(request.user, User) and request.user.is_support
+
+
+def actor_of(request: HttpRequest) -> User:
+    """Return the person who made the request, for the services."""
+    assert isinstance(request.user, User)
+    return request.user
 
 
 class SupportAdmin(admin.ModelAdmin):  # type: ignore[type-arg]

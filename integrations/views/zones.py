@@ -1,6 +1,5 @@
 """Zones as Passport has them: the list, one zone, refreshing, and what each refresh found."""
 
-from celery.exceptions import CeleryError
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
@@ -9,12 +8,11 @@ from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
-from kombu.exceptions import KombuError
 
-from integrations import limit, tasks, zone_reads
+from integrations import limit, zone_reads
 from integrations.mapping_board import open_connections
-from integrations.models import Connection, Zone, ZoneRefresh
-from integrations.zones import begin_refresh, discard_refresh, release_refresh, summary
+from integrations.models import Zone, ZoneRefresh
+from integrations.zones import ask_refresh, discard_refresh, release_refresh, summary
 from locations.access import SUPPORT, CompanyRequest, company_view, may
 from locations.models import Role
 from locations.pages import STOP_POLLING, company_clock, read_key, render_page
@@ -51,14 +49,22 @@ def zone_list(request: CompanyRequest) -> HttpResponse:
 @require_safe
 def zone_page(request: CompanyRequest, pk: int) -> HttpResponse:
     """Show one zone: what it is, where it is used, and the document as Passport sent it."""
-    zone = get_object_or_404(Zone.objects.select_related("connection"), pk=pk, connection__company=request.company)
+    zone = get_object_or_404(
+        Zone.objects.select_related("connection"), pk=pk, connection__company=request.company
+    )
     context = {
         "company": request.company,
         "zone": zone,
         "used_by": zone_reads.used_by(zone, timezone.now()),
         "clock": company_clock(request.company),
-        "facts": [(key, value) for key, value in sorted(zone.raw.items()) if isinstance(value, str | int | float | bool)],
-        "settings": sorted(zone.raw["settings"].items()) if isinstance(zone.raw.get("settings"), dict) else [],
+        "facts": [
+            (key, value)
+            for key, value in sorted(zone.raw.items())
+            if isinstance(value, str | int | float | bool)
+        ],
+        "settings": sorted(zone.raw["settings"].items())
+        if isinstance(zone.raw.get("settings"), dict)
+        else [],
     }
     return render_page(request, "integrations/zone.html", context)
 
@@ -71,12 +77,14 @@ def refresh(request: CompanyRequest) -> HttpResponse:
     who = ("zones_refresh", str(company.pk))
     is_support = request.membership_role == SUPPORT
     if not is_support and not limit.take(limit.ONCE_A_MINUTE, *who):
-        messages.warning(request, _("The zones were refreshed less than a minute ago; try again in a minute."))
+        messages.warning(
+            request, _("The zones were refreshed less than a minute ago; try again in a minute.")
+        )
         return redirect("zones", company.slug)
     begun: list[ZoneRefresh] = []
     for connection in open_connections(company):
         try:
-            begun.append(_begin(request, connection))
+            begun.append(ask_refresh(connection=connection, asked_by=request.user))
         except ValidationError as error:
             messages.error(request, f"{connection}: {' '.join(error.messages)}")
     if not begun:
@@ -85,20 +93,6 @@ def refresh(request: CompanyRequest) -> HttpResponse:
     if len(begun) == 1:
         return redirect("zone_refresh", company.slug, begun[0].pk)
     return redirect("zone_refreshes", company.slug)
-
-
-def _begin(request: CompanyRequest, connection: Connection) -> ZoneRefresh:
-    """Begin a refresh and hand it to a worker; where no worker can be told, say so in the refresh."""
-    begun, is_ours = begin_refresh(connection=connection, trigger="button", asked_by=request.user)
-    if is_ours:
-        try:
-            tasks.refresh_zones.delay(begun.pk)
-        except (CeleryError, KombuError, OSError):
-            begun.outcome, begun.finished_at = ZoneRefresh.Outcome.FAILED, timezone.now()
-            begun.error = _("The workers could not be told to refresh.")
-            begun.remedy = _("Nothing was changed; try again. If it goes on, tell support: the broker does not answer.")
-            begun.save()
-    return begun
 
 
 @company_view()
@@ -139,7 +133,9 @@ def refresh_page(request: CompanyRequest, pk: int) -> HttpResponse:
         "may_map": may(request.membership_role, Role.OPERATOR),
     }
     polled = bool(request.htmx) and not running  # type: ignore[attr-defined]
-    return render_page(request, "integrations/zone_refresh.html", context, status=STOP_POLLING if polled else None)
+    return render_page(
+        request, "integrations/zone_refresh.html", context, status=STOP_POLLING if polled else None
+    )
 
 
 @company_view(SUPPORT)

@@ -1,6 +1,7 @@
 """The life of a connection, and the steps that may not be taken."""
 
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -224,13 +225,14 @@ def test_an_ended_connection_takes_no_step_any_more(ready: Connection) -> None:
     Registration.objects.all().delete()
     ended = connections.end(connection=ready, reason="Moved away")
     assert connections.end(connection=ended, reason="Again").status_reason == "Moved away"
-    for step in (
+    steps: list[Callable[[], Connection]] = [
         lambda: connections.go_live(connection=ended, reason="Go"),
         lambda: connections.pause(connection=ended, reason="Stop"),
         lambda: connections.resume(connection=ended),
         lambda: connections.begin_testing(connection=ended),
         lambda: connections.set_operator_id(connection=ended, operator_id=OPERATOR),
-    ):
+    ]
+    for step in steps:
         with pytest.raises(ValidationError, match="ended"):
             step()
 

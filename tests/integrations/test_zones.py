@@ -15,7 +15,8 @@ from integrations.errors import TryLater
 from integrations.mapping import missing_zone_key
 from integrations.models import Connection, Notice, Registration, Ticket, Zone, ZoneRefresh
 from integrations.vendors import ZoneSeen
-from integrations.zone_diff import Known, clean_listing, diff, loses_too_many
+from integrations.zone_diff import KINDS, Known, clean_listing, diff, loses_too_many
+from integrations.zone_findings import NAMED_PER_KIND
 from tests.factories import (
     CompanyFactory,
     ConnectionFactory,
@@ -106,7 +107,7 @@ def test_every_zone_is_in_one_list_at_most_and_following_the_diff_gives_the_list
     ]
     listed = [zone_seen(remote_id, *texts) for remote_id, texts in after.items()]
     found = diff(table, listed)
-    changes = [change for kind in (*zones.KINDS, "silent") for change in found.of(kind)]
+    changes = [change for kind in (*KINDS, "silent") for change in found.of(kind)]
     ids = [(change.seen or change.known).remote_id for change in changes]  # type: ignore[union-attr]
     assert len(ids) == len(set(ids))
     result = {zone.remote_id: (zone.number, zone.name) for zone in table if not zone.missing}
@@ -439,4 +440,4 @@ def test_ten_thousand_zones_take_a_handful_of_statements(
         refresh(connection)
     assert time.monotonic() - began < 20
     assert connection.zones.count() == 10_000
-    assert len(ZoneRefresh.objects.get().found["added"]) == zones.NAMED_PER_KIND
+    assert len(ZoneRefresh.objects.get().found["added"]) == NAMED_PER_KIND

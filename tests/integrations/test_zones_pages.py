@@ -137,7 +137,7 @@ def test_zones_that_differ_only_in_case_are_pointed_out(world: World) -> None:
     world.zone("LOTB", name="Lot B upper")
     world.location("Somewhere", picked)
     page = text_of(world.operator.get(world.url("locations")))
-    assert "Two zones differ only in case: LOTB and LotB. You picked LotB." in page
+    assert "Two zones differ only in case: LotB and LOTB. You picked LotB." in page
 
 
 def test_a_missing_zone_says_how_many_permits_it_affects(world: World) -> None:

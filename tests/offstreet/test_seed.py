@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -9,7 +10,7 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from integrations.errors import TryLater
-from integrations.mapping import case_twins, suggest
+from integrations.mapping import Suggestion, case_twins, suggest
 from integrations.models import Connection, Contact, Registration, Zone, ZoneMapping, ZoneRefresh
 from locations.models import Company, Location, Membership, Permit, User
 from offstreet import seeding
@@ -82,7 +83,7 @@ def test_permits_are_in_every_state() -> None:
 
 def test_unmapped_locations_show_suggestions_and_near_misses() -> None:
     seed()
-    found = {}
+    found: dict[str, Suggestion] = {}
     for company in Company.objects.all():
         unmapped = Location.objects.filter(company=company, zone_mapping=None)
         zones = Zone.objects.filter(connection__company=company)
@@ -109,9 +110,9 @@ def test_seeding_again_changes_nothing() -> None:
         ZoneRefresh,
         Registration,
     )
-    before = [list(model.objects.order_by("pk").values()) for model in models]  # type: ignore[attr-defined]
+    before = [list(model.objects.order_by("pk").values()) for model in models]
     seed()
-    assert [list(model.objects.order_by("pk").values()) for model in models] == before  # type: ignore[attr-defined]
+    assert [list(model.objects.order_by("pk").values()) for model in models] == before
 
 
 def test_what_people_have_changed_stays() -> None:
@@ -123,8 +124,8 @@ def test_what_people_have_changed_stays() -> None:
     assert Connection.objects.get(company__slug="lakeshore-city").status == Connection.Status.ENDED
 
 
-def test_production_refuses_log_ins_that_everybody_knows(settings: pytest.FixtureRequest) -> None:
-    settings.PRODUCTION = True  # type: ignore[attr-defined]
+def test_production_refuses_log_ins_that_everybody_knows(settings: Any) -> None:
+    settings.PRODUCTION = True
     with pytest.raises(CommandError, match="refused"):
         seed()
     assert not User.objects.exists()

@@ -42,7 +42,7 @@ def status_document(company: Company, connection: Connection | None) -> dict[str
         filter=Q(permits__status=Permit.Status.ACTIVE, permits__end__gt=now, permits__is_test=False),
     )
     locations = company.locations.filter(active=True).annotate(current=permits).order_by("name")
-    unmapped = [
+    unmapped: list[dict[str, Any]] = [
         {"location": location.name, "permits": location.current}
         for location in locations.filter(zone_mapping=None)
     ]
