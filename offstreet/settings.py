@@ -74,6 +74,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "allauth.usersessions.middleware.UserSessionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "offstreet.middleware.SupportNeedsTwoSteps",
     "simple_history.middleware.HistoryRequestMiddleware",
     "offstreet.middleware.RequestContextMiddleware",
 ]
@@ -138,7 +139,12 @@ REDIS_SOCKET_TIMEOUT_S = 0.3
 # A consumer sits out a broker that stalls for a moment (a sync to a slow disk) instead of reconnecting.
 REDIS_CONSUMER_TIMEOUT_S = 5
 CACHES: dict[str, dict[str, Any]] = {
-    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 2000}}
+    "default": {
+        "BACKEND": "offstreet.cache.ForgivingRedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "offstreet",
+        "OPTIONS": {"socket_timeout": REDIS_SOCKET_TIMEOUT_S, "socket_connect_timeout": REDIS_SOCKET_TIMEOUT_S},
+    }
 }
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://")
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True

@@ -1,0 +1,56 @@
+"""The cache forgives a Redis that does not answer."""
+
+from typing import Any
+
+import pytest
+
+from offstreet import cache as module
+from offstreet.cache import ForgivingRedisCache
+
+
+class Away:
+    """A Redis that is not there; counts how often it was asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def __getattr__(self, _name: str) -> Any:
+        def fail(*_args: Any, **_kwargs: Any) -> None:
+            self.asked += 1
+            raise OSError("away")
+
+        return fail
+
+
+@pytest.fixture
+def cache() -> ForgivingRedisCache:
+    built = ForgivingRedisCache("unix:///nobody-listens.sock", {"KEY_PREFIX": "t"})
+    built._redis = Away()  # type: ignore[assignment]
+    built.clear()
+    return built
+
+
+def test_without_redis_the_process_remembers_alone(cache: ForgivingRedisCache) -> None:
+    assert cache.get("k") is None
+    assert cache.add("k", 1)
+    assert not cache.add("k", 2)
+    assert cache.get("k") == 1
+    cache.set("k", 3)
+    assert cache.incr("k") == 4
+    assert cache.touch("k")
+    assert cache.delete("k")
+    assert cache.get("k", "nothing") == "nothing"
+
+
+def test_a_redis_that_failed_is_left_alone_for_a_while(
+    cache: ForgivingRedisCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = cache._redis
+    assert isinstance(away, Away)
+    begun, moment = away.asked, module.time.monotonic()
+    for _ in range(5):
+        cache.get("k")
+    assert away.asked == begun
+    monkeypatch.setattr(module.time, "monotonic", lambda: moment + module.REST_S + 1)
+    cache.get("k")
+    assert away.asked == begun + 1
