@@ -234,12 +234,11 @@ def current_permits(location_ids: Iterable[int], now: datetime) -> dict[int, int
 
 
 def _last_accepted(location_ids: Iterable[int]) -> dict[int, datetime]:
-    newest = Permit.objects.filter(location=OuterRef("pk")).order_by("-pk").values("pk")[:1]
+    accepted = Registration.objects.filter(permit__location=OuterRef("pk"), accepted_at__isnull=False)
+    newest = accepted.order_by("-permit").values("accepted_at")[:1]
     places = Location.objects.filter(pk__in=list(location_ids)).order_by()
-    accepted = Registration.objects.filter(
-        permit__in=places.annotate(newest=Subquery(newest)).values("newest"), accepted_at__isnull=False
-    )
-    return dict(accepted.order_by("accepted_at").values_list("permit__location", "accepted_at"))
+    found = places.annotate(accepted=Subquery(newest)).values_list("pk", "accepted")
+    return {pk: at for pk, at in found if at is not None}
 
 
 def _unsettled(
