@@ -4,6 +4,7 @@ Whoever saves a permit (a page, the admin, a command, a script) calls these; so 
 being noted for delivery. Writes are all or nothing: in a mass registration one bad row stops all, with its number.
 """
 
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -21,6 +22,8 @@ from locations.regions import check_region
 from locations.signals import permits_changed
 
 BATCH_ROWS = 5_000
+# Control characters, and halves of surrogate pairs, which no database keeps.
+_UNSTORABLE = frozenset({"Cc", "Cs"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +64,10 @@ def check_draft(draft: PermitDraft) -> dict[str, Any]:
         errors["end"] = [_("“Until” must be later than “from”.")]
     texts = {name: getattr(draft, name).strip() for name in ("space_number", "type", "unit", "external_id")}
     for name, text in texts.items():
-        longest = Permit._meta.get_field(name).max_length or 0
+        longest = getattr(Permit._meta.get_field(name), "max_length", None) or 0
         if len(text) > longest:
             errors[name] = [_("At most %(most)d characters.") % {"most": longest}]
-        elif any(ord(sign) < 32 for sign in text):
+        elif any(unicodedata.category(sign) in _UNSTORABLE for sign in text):
             errors[name] = [_("This text has control characters in it.")]
     if errors:
         raise ValidationError(errors)

@@ -69,6 +69,8 @@ def test_a_permit_is_saved_with_what_was_typed_and_what_it_means(location: Locat
         ({"start": timezone.now().replace(tzinfo=None)}, "start"),
         ({"unit": "x" * 61}, "unit"),
         ({"type": "a\x00b"}, "type"),
+        ({"type": "a\x7fb"}, "type"),
+        ({"unit": "a\ud800b"}, "unit"),
         ({"space_number": "\n1"}, None),
         ({"external_id": "a\tb"}, "external_id"),
     ],
