@@ -115,13 +115,17 @@ def test_a_new_company_goes_from_nothing_to_live_by_the_pages_alone(
     expect(page.get_by_role("link", name="Map locations")).to_be_visible(timeout=30_000)
     expect(page.get_by_text(re.compile(r"OFF-\d+")).first).to_be_visible()
     looked_at(watched, "4-zones")
-    eventually(lambda: [text for text in mailbox.texts("kim@u.example") if "zones" in text], what="the mail on zones")
+    eventually(
+        lambda: [text for text in mailbox.texts("kim@u.example") if "zones" in text], what="the mail on zones"
+    )
 
     # 4. and 5. Mapped by the suggestion; ready for testing.
     page.get_by_role("link", name="Map locations").click()
     page.get_by_role("button", name=re.compile("Accept 1 suggestion")).click()
-    eventually(lambda: [text for text in mailbox.texts("robin@u.example") if "ready for testing" in text],
-               what="the mail that testing can begin")
+    eventually(
+        lambda: [text for text in mailbox.texts("robin@u.example") if "ready for testing" in text],
+        what="the mail that testing can begin",
+    )
 
     # 6. The test plate, followed live.
     watched.go(f"{stack.web_url}/c/university/setup/")
@@ -132,7 +136,8 @@ def test_a_new_company_goes_from_nothing_to_live_by_the_pages_alone(
     assert [right["vehicle"]["vehicle_plate"] for right in stack.sandbox.rights(UNIVERSITY)] == ["TEST123"]
 
     asked = eventually(
-        lambda: [text for text in mailbox.texts("robin@u.example") if "/t/" in text], what="the mail with the link"
+        lambda: [text for text in mailbox.texts("robin@u.example") if "/t/" in text],
+        what="the mail with the link",
     )[0]
     link = re.search(r"http://\S+/t/\S+", asked)
     assert link is not None
@@ -145,7 +150,9 @@ def test_a_new_company_goes_from_nothing_to_live_by_the_pages_alone(
     looked_at(phone, "8-thanks-phone")
 
     # The page that was left open has followed: confirmed, withdrawn, gone from the parking rights too.
-    expect(page.get_by_text("Confirmed: an officer sees the test plate in zone Z123.")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("Confirmed: an officer sees the test plate in zone Z123.")).to_be_visible(
+        timeout=20_000
+    )
     expect(page.get_by_text("No longer in the parking rights.")).to_be_visible(timeout=20_000)
     expect(page.get_by_text("robin@u.example, by the mailed link")).to_be_visible()
     looked_at(watched, "9-test-done")
