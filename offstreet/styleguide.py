@@ -19,6 +19,8 @@ from offstreet.templatetags.ui import STATES, TONE_ICONS, icon_names
 
 NOW = datetime(2026, 11, 22, 17, 10, tzinfo=UTC)
 HOURS = 24
+# htmx takes this status as: swap this in, and ask no more.
+STOP_POLLING = 286
 ACCEPTED = (12, 8, 6, 5, 9, 18, 41, 78, 92, 86, 71, 66, 73, 61, 58, 64, 81, 75, 52, 38, 30, 22, 17, 14)
 REFUSED = (0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0)
 MEDIAN_S = (
@@ -192,6 +194,15 @@ def styleguide(request: HttpRequest) -> HttpResponse:
         "zones": ZONES,
     }
     return render(request, "styleguide.html", context, status=422 if form.errors else 200)
+
+
+def styleguide_part(request: HttpRequest) -> HttpResponse:
+    """Answer what htmx asks for: `?part=dialog` a dialog's content, `?part=done` the end of a poll (286)."""
+    if not allowed(request):
+        raise Http404
+    if request.GET.get("part") == "dialog":
+        return render(request, "styleguide_dialog.html")
+    return HttpResponse(_("All 100,000 permits are registered."), status=STOP_POLLING)
 
 
 def styleguide_zones(request: HttpRequest) -> JsonResponse:

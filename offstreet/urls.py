@@ -4,9 +4,11 @@ from django.contrib import admin
 from django.urls import include, path
 
 from locations.views.places import company_add
+from integrations.views.companies import companies
 from offstreet.health import healthz
 from offstreet.home import home
-from offstreet.styleguide import styleguide, styleguide_zones
+from offstreet.invitations import invitation
+from offstreet.styleguide import styleguide, styleguide_part, styleguide_zones
 
 company_pages = [
     path("", include("locations.urls")),
@@ -17,11 +19,15 @@ company_pages = [
 
 urlpatterns = [
     path("", home, name="home"),
+    path("companies/", companies, name="companies"),
     path("companies/add/", company_add, name="company_add"),
+    path("invitations/<str:token>/", invitation, name="invitation"),
     path("c/<slug:company_slug>/", include(company_pages)),
+    path("", include("integrations.urls.public")),
     path("healthz", healthz, name="healthz"),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
     path("styleguide/", styleguide, name="styleguide"),
+    path("styleguide/part/", styleguide_part, name="styleguide_part"),
     path("styleguide/zones/", styleguide_zones, name="styleguide_zones"),
 ]

@@ -7,9 +7,9 @@ import pytest
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value, yield_hotp_counters_from_time
 from playwright.sync_api import expect
 
-from locations.models import User
+from locations.models import Company, User
 from tests.browser.face import Watched
-from tests.factories import PASSWORD, MembershipFactory, UserFactory
+from tests.factories import PASSWORD, LocationFactory, MembershipFactory, UserFactory
 
 Open = Callable[..., Watched]
 SignIn = Callable[[Watched, str, User], None]
@@ -132,14 +132,26 @@ def test_two_step_sign_in_is_turned_on_and_then_asked_for(
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_admin_keeps_to_the_policy_and_is_coloured_to_match(
-    open_page: Open, live_server: Any, sign_in: SignIn, scheme: str
+    open_page: Open, live_server: Any, sign_in: SignIn, person: User, scheme: str
 ) -> None:
-    support = UserFactory(support=True)
+    company = Company.objects.get(slug="university")
+    LocationFactory(company=company)
     watched = open_page(scheme=scheme)
     page = watched.page
-    sign_in(watched, live_server.url, support)
-    for path in ("", "account/emailaddress/", "usersessions/usersession/"):
-        watched.go(f"{live_server.url}/admin/{path}")
+    sign_in(watched, live_server.url, UserFactory(support=True))
+    for path in (
+        "",
+        "locations/company/",
+        f"locations/company/{company.pk}/change/",
+        f"locations/company/{company.pk}/history/",
+        f"locations/user/{person.pk}/change/",
+        "locations/location/",
+        "integrations/connection/",
+        "integrations/push/",
+    ):
+        response = watched.go(f"{live_server.url}/admin/{path}")
+        assert response is not None
+        assert response.status == 200, path
         watched.check()
         watched.check_axe()
         watched.shot(f"admin-{path.strip('/') or 'start'}-{scheme}", full=False)

@@ -128,6 +128,48 @@ def test_a_dialog_opens_over_the_page_traps_the_focus_and_closes_with_escape(
     watched.check()
 
 
+def test_a_dialog_from_the_server_opens_with_its_name_its_focus_and_its_dropdowns(
+    open_page: Open, styleguide: str
+) -> None:
+    watched = open_page(width=390)
+    page = watched.page
+    watched.go(styleguide)
+    page.get_by_role("link", name="Change…").click()
+    dialog = page.get_by_role("dialog", name="Change the plate")
+    expect(dialog).to_be_visible()
+    dialog.get_by_role("combobox", name="Zone in the dialog").click()
+    page.get_by_role("option", name="LotB · Lot B").last.click()
+    expect(dialog.locator("select")).to_have_value("a")
+    watched.check_axe("#shared-dialog")
+    watched.shot("dialog-from-the-server", full=False)
+    dialog.get_by_role("button", name="Keep it").click()
+    expect(dialog).to_be_hidden()
+    watched.check()
+
+
+def test_a_poll_ends_when_the_server_says_that_there_is_nothing_more_to_wait_for(
+    open_page: Open, styleguide: str
+) -> None:
+    watched = open_page()
+    watched.page.clock.install()
+    watched.go(styleguide)
+    watched.page.clock.run_for(400)
+    expect(watched.page.locator("#poll")).to_have_text("All 100,000 permits are registered.")
+    watched.page.clock.run_for(5_000)
+    polls = [response for response in watched.responses if "part=done" in response.url]
+    assert [response.status for response in polls] == [286]
+
+
+def test_a_server_that_cannot_be_reached_is_said_once(open_page: Open, styleguide: str) -> None:
+    watched = open_page()
+    page = watched.page
+    watched.go(styleguide)
+    page.context.set_offline(True)
+    for _ in range(3):
+        page.get_by_role("link", name="Change…").click()
+    expect(page.locator("#toasts").get_by_text("cannot be reached")).to_have_count(1)
+
+
 def test_a_toast_is_announced_closed_by_its_button_and_leaves_after_its_time(
     open_page: Open, styleguide: str
 ) -> None:
