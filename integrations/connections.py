@@ -242,13 +242,7 @@ def end(
             raise ValidationError(text, code="held_there", params={"count": held})
         locations = Location.objects.filter(zone_mapping__zone__connection=connection)
         mapping.map_locations(choices=[(location, None) for location in locations], actor=actor)
-        connection.registrations.due().update(
-            state=Registration.State.REFUSED,
-            error_kind="connection",
-            error_code="connection_ended",
-            error=_("The connection ended before this was withdrawn; it runs out there by itself."),
-            error_since=timezone.now(),
-        )
+        _leave(connection)
         _turn(connection, _Status.ENDED, actor, reason)
         events.happened(connection, "ended", _("Ended: %(reason)s") % {"reason": reason}, actor)
     return connection
@@ -303,6 +297,19 @@ def _turn(connection: Connection, status: str, actor: User | None, reason: str) 
 
 def _held_there(connection: Connection) -> QuerySet[Registration]:
     return connection.registrations.filter(observed_until__gt=timezone.now())
+
+
+def _leave(connection: Connection) -> None:
+    """Take what still waits off an account to which nothing is sent any more."""
+    waiting = connection.registrations.due()
+    waiting.filter(observed__isnull=True, intent__isnull=True).update(state=Registration.State.DONE)
+    waiting.update(
+        state=Registration.State.REFUSED,
+        error_kind="connection",
+        error_code="connection_ended",
+        error=_("The connection ended before this was withdrawn; it runs out there by itself."),
+        error_since=timezone.now(),
+    )
 
 
 def _refuse_ended(connection: Connection) -> None:

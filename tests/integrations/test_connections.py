@@ -221,6 +221,11 @@ def test_a_connection_does_not_end_while_its_account_holds_registrations(ready: 
     assert set(Registration.objects.values_list("state", flat=True)) == {Registration.State.REFUSED}
 
 
+def test_what_an_ended_connection_never_sent_is_no_trouble(ready: Connection) -> None:
+    connections.end(connection=ready, reason="Moved away")
+    assert set(Registration.objects.values_list("state", flat=True)) == {Registration.State.DONE}
+
+
 def test_an_ended_connection_takes_no_step_any_more(ready: Connection) -> None:
     Registration.objects.all().delete()
     ended = connections.end(connection=ready, reason="Moved away")
