@@ -13,7 +13,7 @@ backoff.
 """
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -28,7 +28,8 @@ OPEN_MAX = timedelta(seconds=8)
 STOP_FIRST = timedelta(seconds=15)
 STOP_MAX = timedelta(minutes=15)
 OBEY_MAX = timedelta(minutes=5)
-PROBE_LEASE = timedelta(seconds=20)
+# As long as a row's own lease: when a worker dies over its probe, another one probes as soon as it may take the row.
+PROBE_LEASE = timedelta(seconds=12)
 
 
 def connection_key(connection_id: int) -> str:
@@ -80,29 +81,42 @@ class Gate:
 def gates(connections: Iterable[tuple[int, str]], *, now: datetime) -> dict[int, Gate]:
     """Return the gate of each connection, given as (id, vendor); take the word for a probe where one is due."""
     pairs = list(connections)
+    # In no order: a connection that is dead for itself must not get the word for the host time and again.
+    random.shuffle(pairs)
     keys = {connection_key(pk) for pk, _ in pairs} | {host_key(vendor) for _, vendor in pairs}
     rows = {row.key: row for row in Breaker.objects.filter(key__in=keys)}
     found = {}
     for pk, vendor in pairs:
-        mine = [rows[key] for key in (host_key(vendor), connection_key(pk)) if key in rows]
+        mine = [rows[key] for key in (connection_key(pk), host_key(vendor)) if key in rows]
         open_ones = [row for row in mine if row.open_until is not None]
         recovered = max((row.recovered_at for row in mine if row.recovered_at), default=None)
         if not open_ones:
             found[pk] = Gate(True, recovered_at=recovered, troubled=any(row.failures for row in mine))
-        elif all(_take_probe(row, now) for row in open_ones):
+        elif _take_probes(open_ones, now):
             found[pk] = Gate(True, probing=True, recovered_at=recovered, troubled=True)
         else:
             found[pk] = Gate(False)
     return found
 
 
-def _take_probe(row: Breaker, now: datetime) -> bool:
-    if row.open_until is None or row.open_until > now:
+def _take_probes(rows: Sequence[Breaker], now: datetime) -> bool:
+    """Take the word of all these breakers, or of none."""
+    if any(row.open_until is None or row.open_until > now for row in rows):
         return False
     free = Q(probe_until=None) | Q(probe_until__lt=now)
-    return bool(
-        Breaker.objects.filter(free, key=row.key, open_until__lte=now).update(probe_until=now + PROBE_LEASE)
-    )
+    taken: list[str] = []
+    for row in rows:
+        due = Breaker.objects.filter(free, key=row.key, open_until__lte=now)
+        if not due.update(probe_until=now + PROBE_LEASE):
+            Breaker.objects.filter(key__in=taken, probe_until=now + PROBE_LEASE).update(probe_until=None)
+            return False
+        taken.append(row.key)
+    return True
+
+
+def is_open(key: str) -> bool:
+    """Whether a breaker is open."""
+    return Breaker.objects.filter(key=key, open_until__isnull=False).exists()
 
 
 def release_probe(connection_id: int, vendor: str) -> None:

@@ -44,14 +44,18 @@ class Watch:
         if row is not None and row.stopped and row.failures == 1:
             _tell_stopped(pk, row)
         self._failing[vendor].add(pk)
-        if whole_host or (
-            not isinstance(error, FixConnection) and len(self._failing[vendor]) >= HOST_CONNECTIONS
-        ):
+        if whole_host or (not isinstance(error, FixConnection) and self._is_hosts(vendor, unit)):
             host = breakers.record_failure(host_key(vendor), error, now=now, began=began)
             if host is not None and host.stopped and host.failures == 1:
                 _tell_host_stopped(vendor, host)
         if unit.probing:
             breakers.release_probe(pk, vendor)
+
+    def _is_hosts(self, vendor: str, unit: Unit) -> bool:
+        """Whether a failure counts for the host: many failed here, or this was a probe of a host that is away."""
+        if len(self._failing[vendor]) >= HOST_CONNECTIONS:
+            return True
+        return unit.probing and breakers.is_open(host_key(vendor))
 
     def _success(self, pk: int, vendor: str, now: datetime, *, probing: bool) -> None:
         failing = self._failing[vendor]
