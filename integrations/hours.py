@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
@@ -108,7 +109,7 @@ def count_hour(hour: datetime) -> None:
     rows, total = [], Slot(hour)
     for row in counted:
         reached = [0, *(row[f"within_{bound}"] for bound in BOUNDS_MS), row["accepted"]]
-        latencies = [after - before for before, after in zip(reached, reached[1:], strict=False)]
+        latencies = [after - before for before, after in pairwise(reached)]
         total.add(row["accepted"], row["refused"], latencies)
         rows.append(
             PushHour(

@@ -18,9 +18,12 @@ from django.core.signing import BadSignature, Signer
 from django.urls import reverse
 
 from integrations.models import StatusLink, TestPlate
+from locations import invitations
 
 TEST_LINK_LIFETIME = timedelta(hours=24)
 PLACEHOLDER = "{confirmation-link}"
+# The dedupe key of an invitation's mail: this and the invitation's row id.
+INVITATION_KEY = "invitation"
 # Where a mail's dedupe key begins so, the rest of it names the link: test id, issue, place among the addresses.
 MAIL_KEY = "test-link"
 _MOST_CHARS = 200
@@ -74,6 +77,9 @@ def mail_key(link: TestLink) -> str:
 def fill(dedupe_key: str, text: str) -> str:
     """Put the link that a mail's key names in the placeholder's stead; other mails stay as they are."""
     parts = dedupe_key.split(":")
+    if parts[0] == INVITATION_KEY and len(parts) > 1:
+        address = reverse("invitation", args=[invitations.token_of(int(parts[1]))])
+        return text.replace(PLACEHOLDER, settings.SITE_URL + address)
     if parts[0] != MAIL_KEY or len(parts) < 4:
         return text
     token = test_token(TestLink(int(parts[1]), parts[2], int(parts[3])))

@@ -3,8 +3,8 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from locations.views.places import company_add
 from integrations.views.companies import companies
+from locations.views.places import company_add
 from offstreet.health import healthz
 from offstreet.home import home
 from offstreet.invitations import invitation

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from integrations.views import mapping, overview, zones
+from integrations.views import activity, mapping, members, overview, zones
 
 urlpatterns = [
     path("", overview.overview, name="overview"),
@@ -17,4 +17,16 @@ urlpatterns = [
     path("zones/refreshes/", zones.refreshes, name="zone_refreshes"),
     path("zones/refreshes/<int:pk>/", zones.refresh_page, name="zone_refresh"),
     path("zones/refreshes/<int:pk>/decide/", zones.refresh_decide, name="zone_refresh_decide"),
+    path("activity/", activity.pushes, name="activity"),
+    path("activity/pushes/<int:pk>/", activity.push_page, name="push"),
+    path("activity/refused/", activity.refused, name="refused"),
+    path("activity/retry/", activity.retry, name="retry"),
+    path("activity/people/", activity.people, name="activity_people"),
+    path("settings/", members.members, name="settings"),
+    path("settings/invite/", members.invite, name="invite"),
+    path("settings/invitations/<int:pk>/withdraw/", members.invitation_withdraw, name="invitation_withdraw"),
+    path("settings/members/<int:pk>/", members.member_change, name="member_change"),
+    path("settings/members/<int:pk>/remove/", members.member_remove, name="member_remove"),
+    path("settings/contacts/", members.contacts, name="contacts"),
+    path("settings/contacts/<int:pk>/remove/", members.contact_remove, name="contact_remove"),
 ]

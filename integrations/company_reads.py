@@ -1,0 +1,178 @@
+"""Support's overview over all companies: one line each, worst first.
+
+What it decides: the order is by what hurts drivers now (a stopped connection, then cars without protection, then parked
+cars at locations without a zone), then by what will (refused, waiting for long), then by what waits for a person. All
+figures come from small partial indexes, grouped once for all companies; the lines are sorted here, since a thousand of
+them are quicker to sort than to join. The cost grows with what is wrong and with the number of companies, not with permits.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.db.models import Count, Min, OuterRef, Q, Subquery
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from integrations.answers import Answer
+from integrations.models import Breaker, Connection, Registration
+from locations.models import Company, Location, Permit
+
+# Due rows beyond this are not looked at one by one: an import of one company must not slow the page for all.
+MOST_DUE = 20_000
+# A backlog younger than this is the normal way of things.
+OLD_BACKLOG = timedelta(minutes=2)
+
+
+@dataclass(slots=True)
+class Line:
+    """One company's figures."""
+
+    pk: int
+    name: str
+    slug: str
+    statuses: list[str] = field(default_factory=list)
+    stopped: str = ""
+    unprotected: int = 0
+    parked_unmapped: int = 0
+    unmapped: int = 0
+    refused: int = 0
+    waiting: int = 0
+    oldest: datetime | None = None
+    status_since: datetime | None = None
+
+    @property
+    def status(self) -> str:
+        """The company's worst connection status in one word: "", "setup", "testing", "paused" or "live"."""
+        order = (Connection.Status.PAUSED, Connection.Status.TESTING, Connection.Status.SETUP, Connection.Status.LIVE)
+        return next((status for status in order if status in self.statuses), "")
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether a connection of the company is live or paused."""
+        return bool({Connection.Status.LIVE, Connection.Status.PAUSED} & set(self.statuses))
+
+    def badness(self, now: datetime) -> tuple[float, ...]:
+        """Return a key that is greater the worse the company stands."""
+        age_s = (now - self.oldest).total_seconds() if self.oldest and now - self.oldest > OLD_BACKLOG else 0.0
+        sending = self.is_sending
+        return (
+            bool(self.stopped),
+            self.unprotected if sending else 0,
+            self.parked_unmapped if sending else 0,
+            self.refused,
+            age_s if sending else 0,
+            self.status == Connection.Status.PAUSED,
+            self.unmapped if sending else 0,
+            bool(self.statuses) and not sending,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """All companies together."""
+
+    companies: int
+    live: int
+    unprotected: int
+    with_unprotected: int
+    waiting: int
+    oldest: datetime | None
+    refused: int
+    stopped: int
+
+
+def lines(now: datetime) -> list[Line]:
+    """Return a line for each company, worst first; six queries."""
+    found = {pk: Line(pk, name, slug) for pk, name, slug in Company.objects.values_list("pk", "name", "slug")}
+    company_of: dict[int, Line] = {}
+    connections = Connection.objects.exclude(status=Connection.Status.ENDED).order_by()
+    sending: list[int] = []
+    for pk, company, status, since in connections.values_list("pk", "company", "status", "status_since"):
+        line = company_of[pk] = found[company]
+        line.statuses.append(status)
+        line.status_since = max(since, line.status_since or since)
+        if status in (Connection.Status.LIVE, Connection.Status.PAUSED):
+            sending.append(pk)
+    for key, error in Breaker.objects.filter(stopped=True).values_list("key", "error"):
+        kind, _colon, rest = key.partition(":")
+        if kind == "c" and rest.isdigit() and int(rest) in company_of:
+            company_of[int(rest)].stopped = error
+    _add_registrations(company_of, set(sending), now)
+    _add_unmapped(found, now)
+    return sorted(found.values(), key=lambda line: ([-part for part in line.badness(now)], line.name))
+
+
+def _add_registrations(company_of: dict[int, Line], sending: set[int], now: datetime) -> None:
+    current = Q(permit__status=Permit.Status.ACTIVE, permit__start__lte=now, permit__end__gt=now, permit__is_test=False)
+    due = Registration.objects.due().filter(connection__in=list(sending)).order_by().values("pk")[:MOST_DUE]
+    arms = [Registration.objects.filter(pk__in=due), Registration.objects.refused()]
+    grouped = [
+        arm.order_by().values_list("connection", "state").annotate(
+            n=Count("pk"), now=Count("pk", filter=current), oldest=Min("marked_at")
+        )
+        for arm in arms
+    ]
+    for connection, state, count, unprotected, oldest in grouped[0].union(grouped[1], all=True):
+        line = company_of.get(connection)
+        if line is None:
+            continue
+        line.unprotected += unprotected
+        if state == Registration.State.DUE:
+            line.waiting += count
+            line.oldest = min(oldest, line.oldest or oldest)
+        else:
+            line.refused += count
+
+
+def _add_unmapped(found: dict[int, Line], now: datetime) -> None:
+    # One step into the index of current permits for each location; LIMIT keeps the database from joining all permits.
+    parked = Permit.objects.real().current(now).filter(location=OuterRef("pk")).order_by().values("pk")[:1]
+    unmapped = Location.objects.filter(active=True, zone_mapping=None).annotate(parked=Subquery(parked)).order_by()
+    counts: dict[int, list[int]] = defaultdict(lambda: [0, 0])
+    for company, has_parked in unmapped.values_list("company", "parked"):
+        counts[company][0] += 1
+        counts[company][1] += has_parked is not None
+    for company, (count, with_parked) in counts.items():
+        found[company].unmapped, found[company].parked_unmapped = count, with_parked
+
+
+def search(all_lines: Iterable[Line], text: str) -> list[Line]:
+    """Return the lines whose company's name or address holds `text`, in any case."""
+    wanted = text.strip().casefold()
+    return [line for line in all_lines if wanted in line.name.casefold() or wanted in line.slug]
+
+
+def totals(all_lines: Iterable[Line]) -> Totals:
+    """Join the lines."""
+    every = list(all_lines)
+    sending = [line for line in every if line.is_sending]
+    return Totals(
+        companies=len(every),
+        live=sum(Connection.Status.LIVE in line.statuses for line in every),
+        unprotected=sum(line.unprotected for line in sending),
+        with_unprotected=sum(bool(line.unprotected) for line in sending),
+        waiting=sum(line.waiting for line in every),
+        oldest=min((line.oldest for line in every if line.oldest), default=None),
+        refused=sum(line.refused for line in every),
+        stopped=sum(bool(line.stopped) for line in every),
+    )
+
+
+def answer(found: Totals) -> Answer:
+    """Say in one sentence how all companies stand."""
+    if not found.companies:
+        return Answer("info", _("There are no companies yet."))
+    if found.stopped:
+        text = ngettext("%(n)d connection is stopped.", "%(n)d connections are stopped.", found.stopped)
+        return Answer("danger", text % {"n": found.stopped}, _("Nothing is sent for them until somebody acts."))
+    if found.unprotected:
+        cars = ngettext("%(n)s car", "%(n)s cars", found.unprotected) % {"n": f"{found.unprotected:,}"}
+        text = ngettext(
+            "%(cars)s at %(n)d company: parked without protection.",
+            "%(cars)s at %(n)d companies: parked without protection.",
+            found.with_unprotected,
+        )
+        return Answer("warning", text % {"cars": cars, "n": found.with_unprotected}, _("The worst come first."))
+    return Answer("success", _("Enforcement sees everything at every live company."))

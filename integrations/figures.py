@@ -1,0 +1,389 @@
+"""The figures of a company's overview: what is parked and not protected, what waits, for whom, and how fast pushes are.
+
+What it decides: *not protected* is a permit whose window has begun and that Passport has not accepted as it stands: its
+registration on the mapped connection is due or refused, or its location has no zone (then there is no registration). All
+of these stand in small partial indexes, so the figures cost what is wrong and not what is right: a million accepted
+permits are never looked at one by one. A row that was written behind the services' back is unknown here until the audit
+marks it, some seconds later.
+
+The number of queries is fixed. Counts stop at `MOST_COUNTED`: beyond it people need no exact figure, and the page its time.
+"""
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import (
+    CharField,
+    Count,
+    F,
+    IntegerField,
+    Max,
+    Min,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+)
+from django.db.models.functions import Cast, Coalesce, Concat, Greatest
+
+from integrations.models import (
+    Breaker,
+    Connection,
+    Notice,
+    Registration,
+    TestPlate,
+    Ticket,
+    Zone,
+    ZoneMapping,
+    ZoneRefresh,
+)
+from integrations.onboarding.facts import contact_unknown_key
+from integrations.onboarding.steps import Facts, TestFacts
+from integrations.queries import Delivery, deliveries
+from locations.models import Company, Permit
+
+MOST_COUNTED = 2_000
+SHOWN_UNPROTECTED = 10
+STARTING_WITHIN = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A number that stops at `MOST_COUNTED`."""
+
+    n: int
+
+    @property
+    def is_capped(self) -> bool:
+        """Whether there are more than were counted."""
+        return self.n > MOST_COUNTED
+
+    @property
+    def text(self) -> str:
+        """The number in words: “3”, “2,000+”."""
+        return f"{MOST_COUNTED:,}+" if self.is_capped else f"{self.n:,}"
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """A company's active locations and permits in numbers; `clock` is the time zone of most of them."""
+
+    total: int = 0
+    mapped: int = 0
+    unmapped_since: datetime | None = None
+    current: int = 0
+    starting: int = 0
+    clock: str = "UTC"
+
+    @property
+    def unmapped(self) -> int:
+        """Active locations without a zone."""
+        return self.total - self.mapped
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Refused registrations that were refused for the same reason; `sentence` is one of their errors."""
+
+    code: str
+    sentence: str
+    count: int
+    since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits to be sent, and since when the oldest of it waits."""
+
+    count: int = 0
+    oldest: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One connection with what the overview says of it."""
+
+    connection: Connection
+    zones: int
+    refresh: ZoneRefresh | None
+    stopped: str
+    stopped_remedy: str
+    stopped_since: datetime | None
+    facts: Facts
+
+    @property
+    def refresh_runs(self) -> bool:
+        """Whether the zones are being pulled now."""
+        return self.refresh is not None and self.refresh.outcome == ZoneRefresh.Outcome.RUNNING
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """All that the overview shows of one company at one moment."""
+
+    at: datetime
+    places: Places
+    links: Sequence[Link]
+    unprotected: Counted
+    oldest_unprotected: datetime | None
+    deliveries: Sequence[tuple[datetime, Delivery]] = ()
+    backlog: Backlog = field(default_factory=Backlog)
+    reasons: Sequence[Reason] = ()
+
+    @property
+    def refused(self) -> int:
+        """Refused registrations in all."""
+        return sum(reason.count for reason in self.reasons)
+
+    @property
+    def waits(self) -> bool:
+        """Whether the page would look different in some seconds."""
+        return bool(self.backlog.count or self.unprotected.n or any(link.refresh_runs for link in self.links))
+
+
+def figures_of(company: Company, now: datetime) -> Figures:
+    """Return the overview's figures; at most nine queries."""
+    links = links_of(company, now)
+    connections = [link.connection.pk for link in links]
+    places = places_of(company, now)
+    backlog, reasons = waiting_and_refused(connections)
+    rows = unprotected(company, connections, now) if places.current else []
+    first = heapq.nsmallest(SHOWN_UNPROTECTED, rows, key=lambda row: row[1])
+    since = dict(first)
+    found = Permit.objects.select_related("location").in_bulk(since)
+    ordered = [found[pk] for pk in since if pk in found]
+    shown = [(since[one.permit.pk], one) for one in deliveries(ordered, now)] if ordered else []
+    return Figures(
+        at=now,
+        places=places,
+        links=links,
+        unprotected=Counted(len(rows)),
+        oldest_unprotected=first[0][1] if first else None,
+        deliveries=shown,
+        backlog=backlog,
+        reasons=reasons,
+    )
+
+
+# --- The parts --------------------------------------------------------------------------------------------------------
+
+
+def places_of(company: Company, now: datetime) -> Places:
+    """Return the company's locations and permits in numbers, by one query."""
+    permits = Permit.objects.real().filter(company=company)
+    current = _count(permits.current(now))
+    starting = _count(permits.coming(now).filter(start__lt=now + STARTING_WITHIN))
+    rows = list(
+        company.locations.filter(active=True)
+        .order_by()
+        .values("timezone")
+        .annotate(
+            total=Count("pk"),
+            mapped=Count("pk", filter=Q(zone_mapping__isnull=False)),
+            since=Min("created_at", filter=Q(zone_mapping=None)),
+            current=current,
+            starting=starting,
+        )
+    )
+    if not rows:
+        return Places()
+    return Places(
+        total=sum(row["total"] for row in rows),
+        mapped=sum(row["mapped"] for row in rows),
+        unmapped_since=min((row["since"] for row in rows if row["since"]), default=None),
+        current=rows[0]["current"],
+        starting=rows[0]["starting"],
+        clock=max(rows, key=lambda row: (row["total"], row["timezone"]))["timezone"],
+    )
+
+
+def _count(rows: QuerySet[Any]) -> Coalesce:
+    """Return a scalar subquery that counts `rows`."""
+    counted = rows.order_by().annotate(all=Value(1)).values("all").annotate(n=Count("pk")).values("n")
+    return Coalesce(Subquery(counted), Value(0), output_field=IntegerField())
+
+
+def waiting_and_refused(connections: Sequence[int]) -> tuple[Backlog, list[Reason]]:
+    """Return what waits on these connections, and what was refused by reason, by one query."""
+    if not connections:
+        return Backlog(), []
+    here = Registration.objects.filter(connection__in=connections, permit__is_test=False).order_by()
+    # Two arms, since each has a partial index of its own.
+    due = (
+        Registration.objects.filter(connection__in=connections)
+        .due()
+        .order_by()
+        .annotate(kind=Value("due"), code=Value(""), text=Value("", output_field=CharField()))
+        .values_list("kind", "code")
+        .annotate(n=Count("pk"), since=Min("marked_at"), words=Max("text"))
+    )
+    refused = (
+        here.refused()
+        .annotate(kind=Value("refused"), code=F("error_code"))
+        .values_list("kind", "code")
+        .annotate(n=Count("pk"), since=Min("error_since"), words=Max("error"))
+    )
+    backlog, reasons = Backlog(), []
+    for kind, code, count, since, words in due.union(refused, all=True):
+        if kind == "due":
+            backlog = Backlog(count, since)
+        else:
+            reasons.append(Reason(code, words, count, since))
+    return backlog, sorted(reasons, key=lambda reason: -reason.count)
+
+
+def unprotected(company: Company, connections: Sequence[int], now: datetime) -> list[tuple[int, datetime]]:
+    """Return (permit id, since when) of what is parked and not protected, at most `MOST_COUNTED` + 1 of them."""
+    unmapped = (
+        Permit.objects.real()
+        .current(now)
+        .filter(location__in=company.locations.filter(zone_mapping=None).order_by().values("pk"))
+        .order_by()
+        .annotate(at=Greatest("start", "updated_at"))
+        .values_list("pk", "at")
+    )
+    arms = unmapped
+    if connections:
+        behind = Registration.objects.filter(
+            connection__in=connections,
+            permit__status=Permit.Status.ACTIVE,
+            permit__start__lte=now,
+            permit__end__gt=now,
+            permit__is_test=False,
+            permit__location__zone_mapping__zone__connection=F("connection"),
+        ).order_by()
+        behind = behind.annotate(at=Greatest("permit__start", "marked_at"))
+        arms = behind.refused().values_list("permit_id", "at").union(
+            behind.due().values_list("permit_id", "at"), unmapped, all=True
+        )
+    return list(arms[: MOST_COUNTED + 1])
+
+
+# --- Connections ------------------------------------------------------------------------------------------------------
+
+
+def _latest_refresh(name: str) -> Subquery:
+    found = ZoneRefresh.objects.filter(connection=OuterRef("pk")).order_by("-pk")
+    return Subquery(found.values(name)[:1])
+
+
+def _latest_test(name: str) -> Subquery:
+    return Subquery(TestPlate.objects.filter(connection=OuterRef("pk")).order_by("-pk").values(name)[:1])
+
+
+def _stopped(name: str) -> Subquery:
+    key = Concat(Value("c:"), Cast(OuterRef("pk"), CharField()))
+    host = Concat(Value("h:"), OuterRef("vendor"))
+    return Subquery(Breaker.objects.filter(Q(key=key) | Q(key=host), stopped=True).order_by("key").values(name)[:1])
+
+
+def links_of(company: Company, now: datetime) -> list[Link]:
+    """Return the company's connections that have not ended, with all that is said of them, by one query.
+
+    The snapshot for the steps to live is the one of `integrations.onboarding.facts`, gathered here in the same query.
+    """
+    mapped = ZoneMapping.objects.filter(zone__connection=OuterRef("pk"), location__active=True).order_by()
+    unknown = Concat(Value(contact_unknown_key(0).removesuffix("0")), Cast(OuterRef("pk"), CharField()))
+    refused = Registration.objects.refused().filter(permit=OuterRef("test_permit")).values("error_since")[:1]
+    rows = (
+        company.connections.exclude(status=Connection.Status.ENDED)
+        .select_related("status_by")
+        .annotate(
+            zones_listed=_count(Zone.objects.listed().filter(connection=OuterRef("pk"))),
+            pull_outcome=_latest_refresh("outcome"),
+            pull_pk=_latest_refresh("pk"),
+            pull_started=_latest_refresh("started_at"),
+            pull_finished=_latest_refresh("finished_at"),
+            pull_error=_latest_refresh("error"),
+            pull_counts=_latest_refresh("found__counts"),
+            pull_listed=_latest_refresh("zones_listed"),
+            stopped=_stopped("error"),
+            stopped_remedy=_stopped("remedy"),
+            stopped_since=_stopped("failing_since"),
+            mapped=_count(mapped),
+            first_mapped=Subquery(mapped.order_by("mapped_at").values("mapped_at")[:1]),
+            opened=Subquery(Ticket.objects.filter(connection=OuterRef("pk")).order_by("pk").values("opened_at")[:1]),
+            unknown_since=Subquery(Notice.objects.filter(dedupe_key=unknown, done_at=None).values("created_at")[:1]),
+            places=_count(company.locations.filter(active=True)),
+            test_permit=_latest_test("permit"),
+            test_saved=_latest_test("saved_at"),
+            test_accepted=_latest_test("accepted_at"),
+            test_seen=_latest_test("seen_at"),
+            test_answer=_latest_test("answer"),
+            test_answered=_latest_test("answered_at"),
+            test_withdrawn=_latest_test("withdrawn_at"),
+            test_end=_latest_test("permit__end"),
+            test_link=_latest_test("link_hash"),
+        )
+        .annotate(test_refused=Subquery(refused))
+        .order_by("pk")
+    )
+    return [_link(row, now) for row in rows]
+
+
+def _link(row: Any, now: datetime) -> Link:
+    refresh = None
+    if row.pull_pk is not None:
+        refresh = ZoneRefresh(
+            pk=row.pull_pk,
+            outcome=row.pull_outcome,
+            started_at=row.pull_started,
+            finished_at=row.pull_finished,
+            error=row.pull_error,
+            zones_listed=row.pull_listed,
+            found={"counts": row.pull_counts or {}},
+        )
+    return Link(
+        connection=row,
+        zones=row.zones_listed,
+        refresh=refresh,
+        stopped=row.stopped or "",
+        stopped_remedy=row.stopped_remedy or "",
+        stopped_since=row.stopped_since,
+        facts=_facts(row, now),
+    )
+
+
+def _facts(row: Any, now: datetime) -> Facts:
+    test = None
+    if row.test_permit is not None:
+        test = TestFacts(
+            saved_at=row.test_saved,
+            accepted_at=row.test_accepted,
+            seen_at=row.test_seen,
+            answer=row.test_answer,
+            answered_at=row.test_answered,
+            over=row.test_withdrawn is not None or row.test_end <= now,
+            over_at=row.test_withdrawn or min(row.test_end, now),
+            refused_since=row.test_refused,
+            asked_by_mail=bool(row.test_link),
+        )
+    return Facts(
+        created_at=row.created_at,
+        contact_unknown_since=(row.unknown_since or row.created_at) if row.contact_unknown else None,
+        requested_at=row.requested_at,
+        operator_id=row.operator_id,
+        operator_id_at=row.operator_id_at or (row.created_at if row.operator_id else None),
+        finding=row.operator_id_finding or ("ok" if row.zones_pulled_at else ""),
+        checked_at=row.operator_id_checked_at,
+        set_up_at=row.opened or (row.zones_pulled_at if row.live_since else None),
+        zones=row.zones_listed,
+        zones_pulled_at=row.zones_pulled_at,
+        pull=row.pull_outcome or "",
+        pull_since=row.pull_finished or row.pull_started,
+        pull_error=row.pull_error or "",
+        locations=row.places,
+        mapped=row.mapped,
+        first_mapped_at=row.first_mapped,
+        ready_at=row.ready_for_test_at,
+        test=test,
+        verified_at=row.verified_at,
+        status=row.status,
+        status_since=row.status_since,
+        status_reason=row.status_reason,
+        live_since=row.live_since,
+    )

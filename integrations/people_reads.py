@@ -1,0 +1,178 @@
+"""What people did: the histories of permits, mappings, connections, locations, members and the company, as one list.
+
+Each history keeps whole rows. What changed is found by comparing a row with the one before it of the same thing, which
+the database hands over beside it, both as JSON: so a page takes one query for each history, whatever it shows.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from typing import Any, Final
+
+from django.db.models import JSONField, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import JSONObject
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from integrations.activity import PAGE_ROWS, Key
+from integrations.models import Connection, ZoneMapping
+from locations.models import Company, Location, Membership, Permit
+
+CREATED, DELETED = "+", "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One history: whose rows are the company's, which columns tell, and how a row is named."""
+
+    kind: str
+    label: Any
+    model: Any
+    of_company: str
+    fields: Mapping[str, Any]
+    name: Callable[[Any], str]
+    icon: str
+    related: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """One thing that somebody did. `changes` are (what, before, after) in words."""
+
+    at: datetime
+    pk: int
+    who: str
+    kind: str
+    label: str
+    icon: str
+    verb: str
+    thing: str
+    changes: tuple[tuple[str, str, str], ...]
+    permit: int | None = None
+
+
+_PERMIT: Final = {
+    "plate_typed": gettext_lazy("plate"),
+    "subdivision": gettext_lazy("state"),
+    "location_id": gettext_lazy("location"),
+    "start": gettext_lazy("from"),
+    "end": gettext_lazy("until"),
+    "space_number": gettext_lazy("space number"),
+    "type": gettext_lazy("type"),
+    "unit": gettext_lazy("unit"),
+    "external_id": gettext_lazy("external id"),
+    "status": gettext_lazy("status"),
+}
+SOURCES: Final = (
+    Source("permit", gettext_lazy("Permit"), Permit, "company", _PERMIT, lambda row: row.plate_typed, "car"),
+    Source(
+        "mapping", gettext_lazy("Zone of a location"), ZoneMapping, "location__company", {"zone_id": gettext_lazy("zone")},
+        lambda row: f"{row.location.name} → {row.zone}" if row.location and row.zone else "", "map-pin", ("location", "zone"),
+    ),
+    Source(
+        "connection", gettext_lazy("Integration"), Connection, "company",
+        {"status": gettext_lazy("status"), "status_reason": gettext_lazy("reason"),
+         "operator_id": gettext_lazy("operator ID"), "label": gettext_lazy("site")},
+        lambda row: row.name, "plug-connected",
+    ),
+    Source(
+        "location", gettext_lazy("Location"), Location, "company",
+        {"name": gettext_lazy("name"), "external_id": gettext_lazy("own id"), "timezone": gettext_lazy("time zone"),
+         "active": gettext_lazy("active")},
+        lambda row: row.name, "building-community",
+    ),
+    Source(
+        "member", gettext_lazy("Member"), Membership, "company", {"role": gettext_lazy("role")},
+        lambda row: row.user.email if row.user else "", "users", ("user",),
+    ),
+    Source(
+        "company", gettext_lazy("Company"), Company, "id", {"name": gettext_lazy("name")}, lambda row: row.name, "building",
+    ),
+)  # fmt: skip
+KINDS: Final = {source.kind: source.label for source in SOURCES}
+
+
+def list_deeds(
+    company: Company, *, kind: str = "", key: Key | None = None, tz: tzinfo = UTC
+) -> tuple[list[Deed], Key | None]:
+    """Return a page of what people did, newest first, and the key of the next page."""
+    deeds: list[tuple[datetime, int, str, Deed]] = []
+    for source in SOURCES:
+        if kind and kind != source.kind:
+            continue
+        deeds.extend(
+            (row.history_date, row.history_id, source.kind, _deed(source, row, tz)) for row in _rows(source, company, key)
+        )
+    deeds.sort(key=lambda one: one[:3], reverse=True)
+    page = deeds[:PAGE_ROWS]
+    older = Key(page[-1][0], page[-1][1]) if len(deeds) > PAGE_ROWS else None
+    return [deed for _at, _pk, _kind, deed in page], older
+
+
+def _rows(source: Source, company: Company, key: Key | None) -> QuerySet[Any]:
+    history = source.model.history.model
+    document = JSONObject(**{name: name for name in source.fields})
+    before = history.objects.filter(id=OuterRef("id"), history_id__lt=OuterRef("history_id")).order_by("-history_id")
+    found = history.objects.filter(**{source.of_company: company.pk})
+    if key is not None:
+        # Ids of different histories are compared as numbers: any order will do, as long as it is always the same.
+        found = found.filter(history_date__lte=key.at).filter(
+            Q(history_date__lt=key.at) | Q(history_date=key.at, history_id__lt=key.pk)
+        )
+    return (
+        found.select_related("history_user", *source.related)
+        .annotate(
+            after=document,
+            before=Subquery(before.values(document=document)[:1], output_field=JSONField()),
+        )
+        .order_by("-history_date", "-history_id")[: PAGE_ROWS + 1]
+    )
+
+
+def _deed(source: Source, row: Any, tz: tzinfo) -> Deed:
+    changes: list[tuple[str, str, str]] = []
+    if row.before and row.history_type not in (CREATED, DELETED):
+        for name, label in source.fields.items():
+            was, now = row.before.get(name), row.after.get(name)
+            if (was != now and not name.endswith("_id")) or (was != now and name in ("operator_id", "external_id")):
+                changes.append((str(label), say(was, tz), say(now, tz)))
+            elif was != now:
+                changes.append((str(label), "", ""))
+    return Deed(
+        at=row.history_date,
+        pk=row.history_id,
+        who=row.history_user.label if row.history_user else _("a script or the product itself"),
+        kind=source.kind,
+        label=str(source.label),
+        icon=source.icon,
+        verb=_verb(source, row),
+        thing=source.name(row),
+        changes=tuple(changes),
+        permit=row.id if source.kind == "permit" else None,
+    )
+
+
+def _verb(source: Source, row: Any) -> str:
+    if source.kind == "permit" and row.before and row.before.get("status") != row.after.get("status"):
+        return _("cancelled") if row.status == Permit.Status.CANCELLED else _("reinstated")
+    if source.kind == "mapping":
+        return _("taken off its zone") if row.history_type == DELETED else _("mapped")
+    return {CREATED: _("added"), DELETED: _("removed")}.get(row.history_type, _("changed"))
+
+
+def say(value: Any, tz: tzinfo) -> str:
+    """Write a value of a history in words: times at `tz`, yes and no, a dash for nothing."""
+    if value in (None, ""):
+        return "–"
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    text = str(value)
+    if len(text) >= 19 and text[4] == text[7] == "-" and text[10] in "T ":
+        try:
+            at = datetime.fromisoformat(text)
+        except ValueError:
+            return text
+        at = at if at.tzinfo else at.replace(tzinfo=UTC)
+        return date_format(at.astimezone(tz), "j M Y, H:i")
+    return text

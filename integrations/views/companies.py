@@ -1,0 +1,37 @@
+"""All companies at once, worst first (support)."""
+
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from integrations import company_reads, push_charts
+from locations.access import support_view
+from locations.pages import render_page
+
+PAGE_ROWS = 50
+LOOK_AGAIN_S = 15
+
+
+@support_view
+@require_safe
+def companies(request: HttpRequest) -> HttpResponse:
+    """List the companies with what is wrong at each."""
+    now, text = timezone.now(), request.GET.get("q", "")
+    lines = company_reads.lines(now)
+    totals = company_reads.totals(lines)
+    page = Paginator(company_reads.search(lines, text), PAGE_ROWS).get_page(request.GET.get("page"))
+    span = "30d" if request.GET.get("span") == "30d" else "24h"
+    charts = push_charts.draw(None, now, "UTC", span)
+    context = {
+        "page": page,
+        "totals": totals,
+        "answer": company_reads.answer(totals),
+        "charts": charts,
+        "span": span,
+        "median": push_charts.say_seconds(charts.median_s),
+        "high": push_charts.say_seconds(charts.high_s),
+        "look_again_s": LOOK_AGAIN_S,
+        "now": now,
+    }
+    return render_page(request, "integrations/companies.html", context)
