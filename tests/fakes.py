@@ -60,10 +60,12 @@ class FakeVendor:
         steps = []
         if observed is not None:
             steps.append(
-                Step(kind="stopped", session=observed["session"], event={"session": observed["session"]})
+                Step(
+                    kind="stopped", session=observed["session_id"], event={"session": observed["session_id"]}
+                )
             )
         if wanted is not None:
-            steps.append(Step(kind="started", session=session_id, event={**wanted, "session": session_id}))
+            steps.append(Step(kind="started", session=session_id, event={**wanted, "session_id": session_id}))
         return steps
 
     def apply(self, observed: Observed | None, step: Step) -> Observed | None:
@@ -126,7 +128,7 @@ class FakeVendor:
 
 
 def _stop(session: str) -> Step:
-    return Step(kind="stopped", session=session, event={"session": session}, ends=True)
+    return Step(kind="stopped", session=session, event={"session_id": session}, ends=True)
 
 
 def _document(desired: Desired) -> dict[str, Any]:

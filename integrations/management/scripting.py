@@ -5,7 +5,9 @@ sentence where it could not do it. Names and numbers are compared letter for let
 is never taken instead.
 """
 
+import os
 import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -35,6 +37,9 @@ class ScriptCommand(BaseCommand):
         try:
             with one_sentence():
                 self.script(options)
+        except BrokenPipeError:
+            # Whoever reads our output has seen enough (`… | head`); what was to be done is done.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         finally:
             wake.flush()
 

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from integrations import evidence
 from integrations.management.scripting import ScriptCommand, find_company, find_location
-from integrations.models import PushEvent
+from integrations.models import PushEvent, Registration
 from integrations.queries import Delivery, delivery_of
 from locations.models import Location, Permit
 from locations.plates import normalise_plate
@@ -163,8 +163,6 @@ def permit_document(delivery: Delivery) -> dict[str, Any]:
     """Return a permit with the state of its push and its evidence, as `permit show --json` prints it."""
     permit, registration = delivery.permit, delivery.registration
     zone = delivery.mapping.zone if delivery.mapping else None
-    accepted = PushEvent.objects.filter(registration=registration, result=PushEvent.Result.ACCEPTED)
-    session = accepted.order_by("-id").values_list("session_id", flat=True).first() if registration else None
     return {
         "id": permit.pk,
         "company": permit.company.slug,
@@ -188,7 +186,7 @@ def permit_document(delivery: Delivery) -> dict[str, Any]:
             "word": delivery.state.line,
             "accepted_at": _iso(registration.accepted_at) if registration else None,
             "accepted_revision": registration.accepted_revision if registration else None,
-            "session_id": session,
+            "session_id": _session(registration),
             "error": registration.error if registration else "",
             "remedy": delivery.state.remedy,
         },
@@ -204,6 +202,16 @@ def permit_document(delivery: Delivery) -> dict[str, Any]:
             for line in evidence.timeline(permit, evidence.gather(permit))
         ],
     }
+
+
+def _session(registration: Registration | None) -> str | None:
+    """Return the session that the vendor has, or the last one that it had."""
+    if registration is None:
+        return None
+    if registration.observed:
+        return str(registration.observed["session_id"])
+    accepted = PushEvent.objects.filter(registration=registration, result=PushEvent.Result.ACCEPTED)
+    return accepted.order_by("-id").values_list("session_id", flat=True).first()
 
 
 def _permit(pk: int) -> Permit:
