@@ -1,6 +1,6 @@
 """The process manager of `make demo`: brings the whole product up on one machine and takes all of it down again.
 
-Order: broker → sandbox → static files, migrations, seed → worker and web → the address on the screen. A child that
+Order: broker → sandbox → static files → web; migrations and seed → worker → the address on the screen. A child that
 dies later is started again, with a pause that grows while it keeps dying.
 
 Invariants:
@@ -335,16 +335,13 @@ def bring_up(manager: Manager, plan: Plan) -> None:
     collect = commands.manage_command("collectstatic", "--noinput", "--verbosity", "0")
     if not static.collect_if_changed(lambda: manager.run("static", collect)):
         raise CannotStart("The static files could not be collected; the lines above say why.")
-    for name, arguments in (
-        ("migrate", ("migrate", "--noinput", "--verbosity", "0")),
-        ("seed", ("seed",)),
-    ):
-        if not manager.run(name, commands.manage_command(*arguments)):
-            raise CannotStart(f"`manage.py {arguments[0]}` failed; its lines above say why.")
+    # Loading takes the web longer than anything else, and it asks the database nothing until it is asked something.
+    web = manager.start("web", commands.web_command())
+    if not manager.run("seed", [sys.executable, "-m", "offstreet.runtime.prepare"]):
+        raise CannotStart("The database could not be migrated and filled; the lines above say why.")
     heartbeat = Path(plan.environment["WORKER_HEARTBEAT_FILE"])
     heartbeat.unlink(missing_ok=True)
     worker = manager.start("worker", commands.worker_command())
-    web = manager.start("web", commands.web_command())
     health = f"{plan.site_url}/healthz"
     if not manager.wait_ready(web, lambda: processes.answers_http(health)):
         raise CannotStart("The web server did not start; its lines above say why.")
