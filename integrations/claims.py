@@ -48,6 +48,8 @@ class Work:
     # The steps were decided at an earlier attempt that may have reached the vendor.
     replay: bool = False
     undone: bool = False
+    # What was believed of the vendor turned out wrong: the rest is planned anew at once.
+    again: bool = False
     refusal: DeliveryError | None = None
     later: DeliveryError | None = None
     kept: list[Step] = field(default_factory=list)

@@ -6,7 +6,8 @@ row's steps go out in their order: the next only after the one before was accept
 
 What a refusal means for the rest of a row: a start or an extension that is refused is dropped, and what should be stopped
 is stopped all the same, since a plate that is no longer wanted must not park for free. A stop that is refused stays in
-the row, to be sent again when somebody changes or retries it; one that finds nothing to stop has reached its goal.
+the row, to be sent again when somebody changes or retries it; one that finds nothing to stop has reached its goal. A
+change of a session that is gone says that the vendor has nothing: the row is looked at again, and begins it anew.
 """
 
 from collections.abc import Sequence
@@ -72,16 +73,23 @@ class Unit:
                 self.trouble = self.trouble or result
             return
         del work.steps[0]
-        if result is None or (isinstance(result, FixRecord) and result.gone):
+        gone = isinstance(result, FixRecord) and result.gone
+        if result is None or (gone and step.get("ends")):
             work.observed = self.vendor.apply(work.observed, step)
             work.accepted_any = work.accepted_any or result is None
+            return
+        undo = self.vendor.undo(self.account, step, now=self.now)
+        if gone and undo is None:
+            work.observed, work.again = None, True
+            return
+        if gone and work.replay:
+            # The start had arrived and its session was ended since: the next plan begins another.
             return
         work.refusal = work.refusal or result
         if step.get("ends"):
             if work.observed is None or not self._is_of_observed(work, step):
                 work.kept.append({**step, "refused": True})
             return
-        undo = self.vendor.undo(self.account, step, now=self.now)
         if undo is not None and work.replay and not work.undone:
             # An earlier try of this very start may have arrived: what may be there is ended.
             work.undone = True

@@ -50,7 +50,7 @@ def settlement(work: Work, *, now: datetime) -> Settlement:
     |---|---|---|---|
     | trouble on the way | due | what is left | after a backoff (the breaker's time where it is open) |
     | refused, from a fresh plan | refused | stops that were refused | when somebody changes or retries it |
-    | an earlier plan came to its end | due | stops that were refused | at once: the rest is planned now |
+    | an earlier plan came to its end, or what was believed was wrong | due | stops that were refused | at once: the rest is planned now |
     | all accepted, or nothing to do | done | none | – |
     """
     left = work.kept + work.steps
@@ -58,7 +58,7 @@ def settlement(work: Work, *, now: datetime) -> Settlement:
         # Trouble of the whole connection is the breaker's to time; a row's own waits by itself.
         wait = backoff(work.attempts + 1)
         return Settlement("due", now + wait, left or None, work.later, work.attempts + 1, accepted=False)
-    if work.replay:
+    if work.replay or work.again:
         return Settlement("due", now, work.kept or None, work.refusal, 0, accepted=False)
     if work.refusal is not None:
         return Settlement("refused", now, work.kept or None, work.refusal, 0, accepted=False)
@@ -122,9 +122,7 @@ def _lock(ids: Sequence[int]) -> None:
 
 def _write_rows(units: Sequence[Unit], now: datetime) -> None:
     """Write what the rows become, in one statement; the fence leaves those alone that another worker has by now."""
-    rows = [
-        _columns(work, settlement(work, now=now), unit.vendor) for unit in units for work in unit.works
-    ]
+    rows = [_columns(work, settlement(work, now=now), unit.vendor) for unit in units for work in unit.works]
     bulk.update(_TABLE, _COLUMNS, rows, assignments=_SET, fence="r.lease = d.lease", parameters={"now": now})
 
 

@@ -49,8 +49,12 @@ def read_problem(document: Any) -> Problem:
         for text in (document.get("detail"), document.get("title"))
         if isinstance(text, str) and text.strip()
     ]
-    detail = " ".join(texts[0].split())[:MAX_DETAIL_CHARS] if texts else ""
-    return Problem("".join(sign for sign in code if sign.isalnum() or sign == "_")[:80], detail)
+    # Signs that can't be printed are left out: PostgreSQL would not even store a NUL.
+    seen = "".join(sign if sign.isprintable() else " " for sign in texts[0]) if texts else ""
+    detail = " ".join(seen.split())[:MAX_DETAIL_CHARS]
+    return Problem(
+        "".join(sign for sign in code if (sign.isascii() and sign.isalnum()) or sign == "_")[:80], detail
+    )
 
 
 def retry_after(value: str | None, *, now: datetime) -> timedelta | None:

@@ -6,10 +6,11 @@ from typing import Any
 
 import structlog
 from django.conf import settings
+from django.db.utils import Error as DatabaseError
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from integrations.errors import DeliveryError, FixRecord, Unexpected
+from integrations.errors import DeliveryError, FixRecord, TryLater, Unexpected
 from integrations.ratelimit import waiter
 from integrations.vendors import Account, Desired, Observed, RightSeen, Sent, Step, ZoneSeen
 from passport import plan as planning
@@ -129,6 +130,11 @@ class Passport:
         except DeliveryError as raised:
             error, results = raised, [raised] * len(steps)
             trace_id, status = raised.trace_id or trace_id, raised.status
+        except DatabaseError as raised:
+            # The token and the limit of requests live in our own database: no fault of these registrations.
+            log.warning("our database went away while sending", error=type(raised).__name__)
+            error = TryLater(_("Offstreet's own database did not answer."), code="database")
+            results = [error] * len(steps)
         except Exception as raised:
             log.exception("sending failed in a way that nobody foresaw", trace_id=trace_id)
             error = Unexpected(

@@ -1,0 +1,228 @@
+"""The engine's promises, one by one, on the sandbox in memory (real processes: `tests/faults`)."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+from django.utils import timezone
+
+from integrations.breakers import Gate
+from integrations.claims import Ask, Work, claim
+from integrations.models import Breaker, Notice, Registration
+from integrations.sending import Unit, units
+from integrations.settling import settle
+from integrations.vendors import Account, get_vendor
+from locations import services
+from tests.passport.sandbox_transport import SandboxTransport
+from tests.world import LAKESHORE, World, passport_in_memory
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def transport() -> SandboxTransport:
+    return SandboxTransport()
+
+
+@pytest.fixture
+def world(transport: SandboxTransport) -> Iterator[World]:
+    with passport_in_memory(transport):
+        world = World(transport)
+        yield world
+        world.engine.close()
+
+
+class Hand:
+    """One worker, moved step by step by the test: claim, send, settle."""
+
+    def __init__(self, world: World) -> None:
+        self.vendor = get_vendor("passport")
+        self.account = Account(world.connection.pk, world.connection.operator_id, world.connection.key)
+
+    def claim(self) -> list[Work]:
+        return claim([Ask(self.account, self.vendor, 100, Gate(True), tests_only=False)])
+
+    def units(self, works: list[Work]) -> list[Unit]:
+        busy = [work for work in works if work.steps]
+        return units(busy, self.account, self.vendor, now=timezone.now(), probing=False)
+
+
+def sessions_started(world: World) -> list[str]:
+    """The session ids that Passport holds, stopped ones too."""
+    return sorted(world.transport.simulator.sessions.by_id)
+
+
+# --- Nothing lost, nothing stale ----------------------------------------------------------------------------------
+
+
+def test_an_extension_of_a_session_that_passport_lost_begins_it_anew(world: World) -> None:
+    permit = world.permit()
+    world.deliver()
+    [session] = sessions_started(world)
+    world.transport.simulator.forget_session(session)
+    services.change_permit(permit=permit, end=timezone.now() + timedelta(days=5))
+    world.deliver()
+    assert world.rights() == world.wanted()
+    assert world.registration(permit).state == Registration.State.DONE
+
+
+def test_an_extension_of_a_session_that_was_stopped_at_passport_begins_another(world: World) -> None:
+    permit = world.permit()
+    world.deliver()
+    [session] = world.transport.simulator.sessions.by_id.values()
+    session.stopped = True
+    session.show(None)
+    services.change_permit(permit=permit, end=timezone.now() + timedelta(days=5))
+    world.deliver()
+    assert world.rights() == world.wanted()
+    assert len(sessions_started(world)) == 2
+
+
+def test_a_start_that_comes_after_its_own_stop_is_not_taken_for_accepted(world: World) -> None:
+    permit = world.permit()
+    hand = Hand(world)
+    [unit] = hand.units(hand.claim())
+    unit.deliver()
+    # The worker dies before it settles; meanwhile the session is ended at Passport.
+    [session] = world.transport.simulator.sessions.by_id.values()
+    session.stopped = True
+    session.show(None)
+    world.let_time_pass()
+    world.deliver()
+    assert world.rights() == world.wanted()
+    assert world.registration(permit).state == Registration.State.DONE
+
+
+def test_our_own_database_going_away_while_sending_refuses_no_registration(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    permits = [world.permit(f"P{number}") for number in range(5)]
+    client = get_vendor("passport")._client  # type: ignore[attr-defined]
+
+    def away(*_: Any) -> Any:
+        raise OperationalError("server closed the connection unexpectedly")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(client._tokens, "get", away)
+        world.deliver()
+    assert {world.registration(permit).state for permit in permits} == {Registration.State.DUE}
+    world.let_time_pass()
+    world.deliver(turns=2)
+    assert world.rights() == world.wanted()
+
+
+def test_a_refusal_in_hostile_words_is_kept_all_the_same(world: World) -> None:
+    body = '{"type": "io.passportlabs:error:odd\\u0000", "title": "a\\u0000b \\u0007 c", "detail": null}'
+    permit = world.permit()
+    world.fault("5xx", status=422, body=body, path="events")
+    world.deliver()
+    row = world.registration(permit)
+    assert (row.state, row.error) == (Registration.State.REFUSED, "a b c")
+    assert "\0" not in row.error_code
+
+
+# --- One effect ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lost", [0, 1, 2, 5])
+def test_any_number_of_workers_and_lost_answers_make_one_session(world: World, lost: int) -> None:
+    permit = world.permit()
+    hand = Hand(world)
+    for _ in range(lost):  # each claims, sends, and dies before it settles
+        for unit in hand.units(hand.claim()):
+            unit.deliver()
+        world.let_time_pass()
+    world.deliver()
+    assert len(sessions_started(world)) == 1
+    assert world.rights() == world.wanted()
+    assert world.registration(permit).state == Registration.State.DONE
+
+
+def test_two_workers_never_hold_the_same_row(world: World) -> None:
+    for number in range(10):
+        world.permit(f"P{number}")
+    hand = Hand(world)
+    first, second = hand.claim(), hand.claim()
+    assert len(first) == 10
+    assert second == []
+
+
+def test_a_worker_that_was_thought_dead_cannot_overwrite_what_its_successor_learned(world: World) -> None:
+    permit = world.permit()
+    hand = Hand(world)
+    zombies = hand.units(hand.claim())
+    world.let_time_pass()
+    world.deliver()
+    services.cancel_permit(permit=permit)
+    world.deliver()
+    for unit in zombies:  # its request leaves only now, after the stop
+        unit.deliver()
+    settle(zombies)
+    assert world.plates() == []
+    row = world.registration(permit)
+    assert (row.state, row.observed) == (Registration.State.DONE, None)
+    assert len(sessions_started(world)) == 1
+
+
+def test_a_session_once_stopped_is_not_started_again(world: World) -> None:
+    permit = world.permit()
+    for _ in range(3):
+        world.deliver()
+        services.cancel_permit(permit=permit)
+        world.deliver()
+        services.reinstate_permit(permit=permit)
+    world.deliver()
+    started = [event["session_id"] for request in world.events() for event in request["data"]
+               if request["type"].endswith("started")]  # fmt: skip
+    assert len(started) == len(set(started)) == 4
+    assert world.rights() == world.wanted()
+
+
+# --- Order per registration ---------------------------------------------------------------------------------------
+
+
+def test_create_edit_and_revoke_while_the_first_call_is_slow_ends_revoked(world: World) -> None:
+    permit = world.permit()
+    hand = Hand(world)
+    slow = hand.units(hand.claim())
+    services.change_permit(permit=permit, plate="EDITED1")
+    services.cancel_permit(permit=permit)
+    world.deliver()  # the row is under way: nobody else touches it
+    assert world.plates() == []
+    for unit in slow:
+        unit.deliver()
+    settle(slow)
+    assert world.plates() == ["ABC1234"]
+    world.deliver()
+    assert world.plates() == []
+    assert world.registration(permit).state == Registration.State.DONE
+
+
+# --- Manners ------------------------------------------------------------------------------------------------------
+
+
+def test_wrong_credentials_stop_everything_tell_people_once_and_hammer_nobody(
+    transport: SandboxTransport,
+) -> None:
+    with passport_in_memory(transport):
+        worlds = [World(transport), World(transport, LAKESHORE)]
+        for world in worlds:
+            world.permit()
+        transport.simulator.faults.add({"kind": "401", "path": "token"})
+        for _ in range(5):
+            for world in worlds:
+                world.engine.drain([world.connection.pk])
+        tokens = [request for request in transport.requests if request.url.path.endswith("access-tokens")]
+        assert len(tokens) == 1
+        assert not worlds[0].events()
+        assert Breaker.objects.get(key="h:passport").stopped
+        assert Notice.objects.filter(kind="host_stopped").count() == 1
+        transport.simulator.faults.clear()
+        worlds[0].let_time_pass()
+        for world in worlds:
+            world.deliver(turns=2)
+            assert world.rights() == world.wanted()
+            world.engine.close()
+        assert Notice.objects.filter(kind="host_stopped", done_at=None).count() == 0
