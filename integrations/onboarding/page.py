@@ -44,6 +44,7 @@ class SetupPage:
     sentence: str
     detail: str
     stepper: Sequence[dict[str, Any]]
+    who: str = ""
     siblings: Sequence[Connection] = ()
     ticket: Ticket | None = None
     entries: Sequence[TicketEntry] = ()
@@ -57,6 +58,11 @@ class SetupPage:
     def key(self) -> str:
         """The step whose turn it is, or "live" where all are done."""
         return self.turn.key if self.turn else "live"
+
+    @property
+    def icon(self) -> str:
+        """The icon beside the sentence; "" stands for the tone's own. Waiting is no warning sign."""
+        return "clock" if self.turn is not None and self.turn.state == WAITING else ""
 
     @property
     def can_test(self) -> bool:
@@ -84,6 +90,7 @@ def setup_page(company: Company, connection: Connection | None, now: datetime) -
         sentence=sentence,
         detail=detail,
         stepper=stepper(shown, company.name),
+        who=who_words(turn, company.name) if turn and turn.who != Who.PRODUCT else "",
         siblings=siblings if len(siblings) > 1 or connection not in siblings else (),
     )
     if connection is None:

@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 
 from integrations import testing
 from integrations.models import Registration, TestPlate
+from integrations.onboarding.words import span
 
 # Passport works on an event later, in seconds as a rule; beyond this a person should look.
 USUAL_WAIT = timedelta(seconds=60)
@@ -127,10 +128,14 @@ def _not_seen(test: TestPlate, now: datetime) -> tuple[str, str, str]:
     return "info", _("Passport has accepted it; looking for it in the parking rights…"), ""
 
 
+def _after(at: datetime, saved_at: datetime) -> str:
+    return _("%(span)s after it was saved") % {"span": span(at - saved_at)}
+
+
 def _accepted(test: TestPlate, registration: Registration | None) -> Stage:
     title = _("Accepted by Passport")
     if test.accepted_at:
-        return Stage(title, "done", test.accepted_at)
+        return Stage(title, "done", test.accepted_at, _after(test.accepted_at, test.saved_at))
     if registration is not None and registration.state == Registration.State.REFUSED:
         return Stage(
             title, "stuck", registration.error_since, f"{registration.error} {registration.remedy}".strip()
@@ -143,7 +148,7 @@ def _accepted(test: TestPlate, registration: Registration | None) -> Stage:
 def _seen(test: TestPlate, now: datetime) -> Stage:
     title = _("Seen in Passport's parking rights")
     if test.seen_at:
-        return Stage(title, "done", test.seen_at)
+        return Stage(title, "done", test.seen_at, _after(test.seen_at, test.saved_at))
     if test.accepted_at is None or test.withdrawn_at:
         return Stage(title, "later")
     found = test.seen_right or {}

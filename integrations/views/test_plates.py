@@ -100,6 +100,7 @@ def _page(
         "tone": tone,
         "sentence": sentence,
         "detail": detail,
+        "icon": "clock" if tone == "warning" and test.seen_at and not test.answer else "",
         "stages": stages(test, registration, now),
         "polls": not over,
         "can_answer": not test.answer and test.accepted_at is not None and not testing.was_taken_back(test),

@@ -1,0 +1,47 @@
+"""`passport doctor`: run all checks of a company's connection; exits with 1 if something is wrong."""
+
+from argparse import ArgumentParser
+from dataclasses import asdict
+from typing import Any
+
+import orjson
+from django.core.management.base import CommandError
+from django.utils.translation import ngettext
+
+from integrations import connections, doctor
+from integrations.management.scripting import Say, find_company, find_connection
+
+HELP = "run the checks of the troubleshooting guide and more; exits with 1 if something is wrong"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument(
+        "--symptom",
+        choices=list(doctor.SYMPTOMS),
+        default="",
+        help="put the checks first that explain it most often",
+    )
+    parser.add_argument("--json", action="store_true")
+
+
+def run(options: dict[str, Any], say: Say) -> None:
+    """Print the findings; raise `CommandError` where something is wrong (a warning alone is not)."""
+    company = find_company(options["company"])
+    has_any = connections.current_connections(company).exists()
+    connection = find_connection(company, options["site"]) if has_any else None
+    findings = doctor.examine(company=company, connection=connection, symptom=options["symptom"])
+    if options["json"]:
+        document = {
+            "company": company.slug,
+            "connection": connection.name if connection else None,
+            "worst": doctor.worst(findings),
+            "checks": [asdict(check) for check in findings],
+        }
+        say(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+    else:
+        say(doctor.as_text(company, connection, findings).rstrip("\n"))
+    wrong = [check for check in findings if check.tone == "danger"]
+    if wrong:
+        words = ngettext("%(n)d thing is wrong: %(what)s.", "%(n)d things are wrong: %(what)s.", len(wrong))
+        raise CommandError(words % {"n": len(wrong), "what": ", ".join(check.title for check in wrong)})
