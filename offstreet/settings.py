@@ -175,6 +175,8 @@ CELERY_TASK_PUBLISH_RETRY_POLICY = {
 CELERY_TASK_DEFAULT_QUEUE = "offstreet"
 CELERY_WORKER_PREFETCH_MULTIPLIER = 4
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+# Mails that go to the console are shown as they are, not as warnings of Celery's.
+CELERY_WORKER_REDIRECT_STDOUTS = False
 CELERY_WORKER_POOL = "threads"
 CELERY_WORKER_CONCURRENCY = env.int("WORKER_THREADS", default=4)
 # Ours as well: the file that `offstreet.runtime.liveness` touches while a worker listens; empty: none.
