@@ -8,8 +8,13 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests import servers
+
+# A property is right or wrong however busy the machine is: time is measured in benchmarks.
+settings.register_profile("offstreet", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("offstreet")
 
 HERE = Path(__file__).parent
 REAL = {"flows": "flow", "faults": "faults", "browser": "browser"}

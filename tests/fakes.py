@@ -59,11 +59,7 @@ class FakeVendor:
             return []
         steps = []
         if observed is not None:
-            steps.append(
-                Step(
-                    kind="stopped", session=observed["session_id"], event={"session": observed["session_id"]}
-                )
-            )
+            steps.append(_stop(observed["session_id"]))
         if wanted is not None:
             steps.append(Step(kind="started", session=session_id, event={**wanted, "session_id": session_id}))
         return steps
