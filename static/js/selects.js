@@ -12,6 +12,17 @@
     return `<div class="os-option"><span>${escape(data.text)}</span>${note}</div>`;
   };
 
+  // Puts an open list under its field, in the page's own coordinates, and into view.
+  const place = (box) => {
+    const field = box.control.getBoundingClientRect();
+    Object.assign(box.dropdown.style, {
+      insetInline: `${field.left + window.scrollX}px auto`,
+      insetBlockStart: `${field.bottom + window.scrollY}px`,
+      inlineSize: `${field.width}px`,
+    });
+    box.dropdown.scrollIntoView({ block: "nearest" });
+  };
+
   const enhance = (select) => {
     if (select.tomselect || !window.TomSelect) { return; }
     const url = select.dataset.url;
@@ -22,12 +33,12 @@
       allowEmptyOption: false,
       closeAfterSelect: !select.multiple,
       copyClassesToDropdown: false,
-      // A table that scrolls sideways would cut the list off; a dialog's own layer would hide what is outside of it.
+      // A table that scrolls sideways would cut the list off, and a dialog hides what is outside of it.
       dropdownParent: select.closest("dialog") ? null : document.getElementById("main"),
-      hidePlaceholder: true,
+      hidePlaceholder: false,
       maxOptions: MAX_OPTIONS,
       openOnFocus: true,
-      placeholder: select.dataset.placeholder || "",
+      placeholder: select.dataset.placeholder || document.body.dataset.saySearch || " ",
       plugins: select.multiple ? ["remove_button"] : [],
       refreshThrottle: 50,
       searchField: ["text", "note"],
@@ -56,6 +67,7 @@
       };
     }
     const box = new window.TomSelect(select, settings);
+    if (box.settings.dropdownParent) { box.on("dropdown_open", () => place(box)); }
     const input = box.control_input;
     // The select stays as the form's value; only the box that stands for it is read out.
     select.setAttribute("aria-hidden", "true");
@@ -73,6 +85,9 @@
   };
   const start = () => enhanceAll(document);
   if (document.readyState === "loading") { document.addEventListener("DOMContentLoaded", start); } else { start(); }
+  window.addEventListener("resize", () => document.querySelectorAll("select.tomselected").forEach((select) => {
+    if (select.tomselect.isOpen && select.tomselect.settings.dropdownParent) { place(select.tomselect); }
+  }));
   document.addEventListener("htmx:load", (event) => enhanceAll(event.detail.elt));
   document.addEventListener("htmx:beforeCleanupElement", (event) => { event.detail.elt.tomselect?.destroy(); });
 }());

@@ -139,6 +139,7 @@ def test_a_dialog_from_the_server_opens_with_its_name_its_focus_and_its_dropdown
     expect(dialog).to_be_visible()
     dialog.get_by_role("combobox", name="Zone in the dialog").click()
     page.get_by_role("option", name="LotB · Lot B").last.click()
+    expect(dialog.locator(".ts-control .item")).to_be_visible()
     expect(dialog.locator("select")).to_have_value("a")
     watched.check_axe("#shared-dialog")
     watched.shot("dialog-from-the-server", full=False)
