@@ -50,7 +50,7 @@ def settlement(work: Work, *, now: datetime) -> Settlement:
     |---|---|---|---|
     | trouble on the way | due | what is left | after a backoff (the breaker's time where it is open) |
     | refused, from a fresh plan | refused | stops that were refused | when somebody changes or retries it |
-    | an earlier plan came to its end, or what was believed was wrong | due | stops that were refused | at once: the rest is planned now |
+    | an earlier plan came to its end, or a belief was wrong | due | stops that were refused | at once: the rest is planned now |
     | all accepted, or nothing to do | done | none | – |
     """
     left = work.kept + work.steps

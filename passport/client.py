@@ -241,7 +241,13 @@ class PassportClient:
             link = httpx.Response(200, headers=dict(answer.headers)).links.get("next", {}).get("url")
         if not isinstance(link, str) or not link:
             return None
-        base, target = urlsplit(self._config.base_url), urlsplit(link)
+        try:
+            base, target = urlsplit(self._config.base_url), urlsplit(link)
+            httpx.URL(link)
+        except (ValueError, httpx.InvalidURL):
+            raise unreadable(
+                _("Passport's answer could not be read."), status=answer.status, trace_id=answer.trace_id
+            ) from None
         if target.netloc and (target.scheme, target.netloc) != (base.scheme, base.netloc):
             raise unreadable(
                 _("Passport's list goes on at another host."), status=answer.status, trace_id=answer.trace_id

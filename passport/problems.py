@@ -31,11 +31,22 @@ class Problem(NamedTuple):
 
 
 def read_json(body: bytes) -> Any:
-    """Return the JSON document of a body, or None where it holds none."""
+    """Return the JSON document of a body, without NULs (PostgreSQL stores none), or None where it holds none."""
     try:
-        return orjson.loads(body)
+        document = orjson.loads(body)
     except orjson.JSONDecodeError:
         return None
+    return _without_nul(document) if b"\\u0000" in body else document
+
+
+def _without_nul(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\x00", "")
+    if isinstance(value, list):
+        return [_without_nul(item) for item in value]
+    if isinstance(value, dict):
+        return {_without_nul(name): _without_nul(item) for name, item in value.items()}
+    return value
 
 
 def read_problem(document: Any) -> Problem:

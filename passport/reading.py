@@ -5,7 +5,7 @@ new. An entry whose identity can't be read makes the whole answer unreadable: ha
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -22,11 +22,12 @@ def _text(value: Any) -> str:
 
 
 def _time(value: Any) -> datetime | None:
+    """Return an aware time in UTC; None for what is no such time, or lies at an edge of the calendar."""
     try:
         at = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
+        return at.astimezone(UTC) if at is not None and at.tzinfo is not None else None
+    except (ValueError, OverflowError):
         return None
-    return at if at is not None and at.tzinfo is not None else None
 
 
 def zones(entries: Sequence[Any], *, operator_id: str) -> list[ZoneSeen]:

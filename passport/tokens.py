@@ -4,6 +4,9 @@ The row in the database is the truth; each process keeps a copy in memory until 
 usable token takes the row's `fetching_until` by one conditional update; all others wait for what that one brings. So a
 hundred workers that start together cause one request. A worker that dies while fetching blocks nobody for longer than
 `FETCH_LEASE_S`.
+
+A failure is shared as well: the threads that waited for it get the same error, and no other process asks again for
+`FAILURE_REST_S`. So a fleet with wrong credentials makes a request a second at most, until the breaker holds it back.
 """
 
 import hashlib
@@ -20,14 +23,16 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from integrations.errors import TryLater
+from integrations.errors import DeliveryError, TryLater
 from passport.crypto import decrypt, encrypt
 from passport.models import AccessToken
 
 DEFAULT_LIFE = timedelta(hours=1)
 RENEW_BEFORE = timedelta(minutes=2)
-FETCH_LEASE_S = 15
-WAIT_S = 10
+# A little longer than a request may take, and less than a row's lease.
+FETCH_LEASE_S = 10
+WAIT_S = 12
+FAILURE_REST_S = 1
 POLL_S = 0.05
 
 
@@ -51,8 +56,8 @@ class FetchedToken:
             return None
         ends = [now + DEFAULT_LIFE]
         seconds = document.get("expires_in")
-        if isinstance(seconds, str) and seconds.isdigit():
-            seconds = int(seconds)
+        if isinstance(seconds, str) and seconds.isascii() and seconds.isdigit():
+            seconds = int(seconds[:12])
         if isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 < seconds < 10**8:
             ends = [now + timedelta(seconds=seconds)]
         at = document.get("expires_at")
@@ -105,17 +110,25 @@ class DatabaseTokenStore:
         self.key = hashlib.sha256(f"{base_url}\n{client_id}\n{client_secret}".encode()).hexdigest()
         self._lock = threading.Lock()
         self._token: Token | None = None
+        # The last failure and when it was (monotonic seconds).
+        self._failure: tuple[float, DeliveryError] | None = None
 
     def get(self, fetch: Callable[[], FetchedToken]) -> Token:
         """Return a usable token; see the module's text."""
         token = self._token
         if token is not None and token.is_fresh(timezone.now()):
             return token
+        asked_at = time.monotonic()
         with self._lock:  # one thread of this process asks, the others take what it brings
             if self._token is not None and self._token.is_fresh(timezone.now()):
                 return self._token
+            if self._failure is not None and self._failure[0] >= asked_at:
+                raise self._failure[1]
             try:
                 self._token = self._shared(fetch)
+            except DeliveryError as error:
+                self._failure = (time.monotonic(), error)
+                raise
             finally:
                 close_old_connections()
             return self._token
@@ -159,7 +172,8 @@ class DatabaseTokenStore:
         try:
             fetched = fetch()
         except BaseException:
-            AccessToken.objects.filter(key=self.key).update(fetching_until=None)
+            rest_until = timezone.now() + timedelta(seconds=FAILURE_REST_S)
+            AccessToken.objects.filter(key=self.key).update(fetching_until=rest_until)
             raise
         now = timezone.now()
         renew_at = renewal_time(fetched.expires_at, now=now)

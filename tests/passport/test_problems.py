@@ -1,0 +1,132 @@
+"""What an answer means: each status to the error that says what to do next, whatever its body holds."""
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from integrations.errors import DeliveryError, FixConnection, FixRecord, TryLater, Unexpected
+from passport.problems import error_for, read_json, read_problem, retry_after
+from tests.passport.test_reading import json_values
+
+NOW = datetime(2026, 11, 22, 17, 0, tzinfo=UTC)
+
+
+def error(status: int, document: Any = None, header: str | None = None) -> DeliveryError | None:
+    return error_for(status, document, retry_after_header=header, now=NOW, trace_id="t")
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+def test_any_success_is_an_acceptance(status: int) -> None:
+    assert error(status) is None
+
+
+@pytest.mark.parametrize(
+    ("statuses", "kind"),
+    [
+        ([302, 408, 425, 429, 500, 502, 503, 504, 520, 599], TryLater),
+        ([400, 404, 409, 410, 413, 422], FixRecord),
+        ([401, 403], FixConnection),
+        ([402, 405, 418, 451], Unexpected),
+    ],
+)
+def test_each_status_says_what_to_do_next(statuses: list[int], kind: type[DeliveryError]) -> None:
+    for status in statuses:
+        found = error(status)
+        assert type(found) is kind, status
+        assert found.sentence
+        assert (found.status, found.trace_id, found.code) == (status, "t", f"http_{status}")
+
+
+def test_a_problem_gives_its_code_its_sentence_and_a_remedy() -> None:
+    problem = {
+        "type": "io.passportlabs:error:zone_not_found",
+        "title": "Zone",
+        "detail": " There is\n no zone. ",
+    }
+    found = error(404, problem)
+    assert found is not None
+    assert (found.code, found.sentence) == ("zone_not_found", "There is no zone.")
+    assert "map" in found.remedy
+
+
+def test_an_unknown_operator_stops_the_connection_and_not_the_record() -> None:
+    found = error(404, {"type": "io.passportlabs:error:operator_not_found"})
+    assert isinstance(found, FixConnection)
+    assert found.scope == "connection"
+
+
+def test_wrong_credentials_concern_the_whole_account() -> None:
+    found = error(401)
+    assert isinstance(found, FixConnection)
+    assert found.scope == "host"
+
+
+@pytest.mark.parametrize("code", ["session_not_found", "session_already_stopped"])
+def test_what_is_gone_says_so(code: str) -> None:
+    found = error(409, {"type": f"io.passportlabs:error:{code}"})
+    assert isinstance(found, FixRecord)
+    assert found.gone
+
+
+@pytest.mark.parametrize(
+    ("header", "wait_s"),
+    [
+        ("120", 120),
+        (" 7 ", 7),
+        ("0", 0),
+        (format_datetime(NOW + timedelta(seconds=90), usegmt=True), 90),
+        (format_datetime(NOW - timedelta(seconds=90), usegmt=True), 0),
+        ("9" * 40, 10**9),
+    ],
+    ids=["seconds", "blanks", "none", "date", "past date", "absurd"],
+)
+def test_retry_after_is_read_in_both_forms(header: str, wait_s: int) -> None:
+    assert retry_after(header, now=NOW) == timedelta(seconds=wait_s)
+    found = error(429, None, header)
+    assert isinstance(found, TryLater)
+    assert found.retry_after == timedelta(seconds=wait_s)
+
+
+@pytest.mark.parametrize(
+    "header", [None, "", "soon", "-1", "1.5", "٣", "Sun, 99 Nov 2026", "Mon, 01 Jan 99999 00:00:00 GMT"]
+)
+def test_a_retry_after_that_cannot_be_read_asks_for_nothing(header: str | None) -> None:
+    assert retry_after(header, now=NOW) is None
+
+
+@given(st.text(max_size=40))
+def test_no_retry_after_whatsoever_raises(header: str) -> None:
+    wait = retry_after(header, now=NOW)
+    assert wait is None or wait >= timedelta(0)
+
+
+@given(st.integers(100, 999), json_values | st.fixed_dictionaries({
+    "type": json_values | st.text().map("io.passportlabs:error:{}".format), "detail": json_values, "title": json_values,
+}))  # fmt: skip
+def test_whatever_a_failure_says_it_is_one_of_our_errors(status: int, document: Any) -> None:
+    found = error(status, document)
+    assert (found is None) == (200 <= status < 300)
+    if found is not None:
+        assert found.sentence.isprintable()
+        assert found.sentence.strip()
+        assert len(found.sentence) <= 300
+        assert len(found.code) <= 120
+        assert found.code.isascii()
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b'{"a": 1', b"\xff\xfe", b"[" * 100_000, b"NaN", b"1e999"])
+def test_a_body_that_is_no_json_is_no_document(body: bytes) -> None:
+    assert read_json(body) is None
+
+
+def test_nul_is_left_out_wherever_it_stands() -> None:
+    assert read_json(b'{"a\\u0000": ["\\u0000b", {"c": "\\\\u0000"}]}') == {"a": ["b", {"c": "\\u0000"}]}
+
+
+@given(json_values)
+def test_any_document_is_read_as_some_problem(document: Any) -> None:
+    assert read_problem(document).detail.isprintable()
