@@ -6,6 +6,7 @@ changes is noted for delivery, and its history says who did it.
 
 from typing import Any
 
+from allauth.mfa.models import Authenticator
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
@@ -93,6 +94,21 @@ class UserAdmin(SupportAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
     add_fieldsets = ((None, {"fields": ("email", "usable_password", "password1", "password2")}),)
     readonly_fields = ("last_login", "date_joined")
     inlines = (MembershipInline,)
+    actions = ("remove_second_factor",)
+
+    @admin.action(description=_("Remove the second factor of the selected people"), permissions=["superuser"])
+    def remove_second_factor(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """For somebody who has lost the device; they set up another one after they have signed in."""
+        for person in queryset:
+            if Authenticator.objects.filter(user=person).delete()[0]:
+                self.log_change(request, person, "Second factor removed.")
+                self.message_user(
+                    request, _t("Second factor of %(person)s removed.") % {"person": person}, messages.SUCCESS
+                )
+
+    def has_superuser_permission(self, request: HttpRequest) -> bool:
+        """Who may take a second factor away can become anybody whose password is known."""
+        return _is_superuser(request)
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """See the class's text."""

@@ -154,6 +154,7 @@ class Push(models.Model):
     error = models.TextField(blank=True, default="")
 
     class Meta:
+        verbose_name_plural = "pushes"
         ordering = ["-id"]
         indexes = [
             # Activity: a connection's pushes, newest first; and the charts of the last hours.

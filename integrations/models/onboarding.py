@@ -62,6 +62,7 @@ class TicketEntry(models.Model):
     text = models.TextField()
 
     class Meta:
+        verbose_name_plural = "ticket entries"
         ordering = ["at", "id"]
 
     def __str__(self) -> str:

@@ -120,6 +120,7 @@ class ZoneRefresh(models.Model):
     )
 
     class Meta:
+        verbose_name_plural = "zone refreshes"
         ordering = ["-id"]
         indexes = [models.Index(fields=["connection", "-id"], name="refresh_history")]
 

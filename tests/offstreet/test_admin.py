@@ -5,6 +5,7 @@ from datetime import UTC, time, timedelta
 from typing import Any
 
 import pytest
+from allauth.mfa.models import Authenticator
 from django.contrib import admin
 from django.db.models import Model
 from django.test import Client
@@ -260,6 +261,23 @@ def test_support_without_superuser_rights_makes_nobody_support(client: Client) -
     person.refresh_from_db()
     assert not person.is_staff
     assert not person.is_superuser
+
+
+def test_a_lost_second_factor_is_removed_by_superusers_alone(client: Client) -> None:
+    person = UserFactory()
+    chosen = {"action": "remove_second_factor", "_selected_action": [person.pk]}
+    Authenticator.objects.create(user=person, type=Authenticator.Type.TOTP, data={"secret": "x"})
+    client.force_login(UserFactory(is_staff=True))
+    client.post(url(User, "changelist"), chosen)
+    assert Authenticator.objects.exists()
+    client.force_login(UserFactory(support=True))
+    client.post(url(User, "changelist"), chosen)
+    assert not Authenticator.objects.exists()
+
+
+def test_no_page_shows_secrets_of_second_factors_or_keys_of_sessions() -> None:
+    labels = {model._meta.app_label for model in admin.site._registry}
+    assert labels == {"locations", "integrations"}
 
 
 def test_a_person_is_added_by_e_mail_address(client: Client, support: User) -> None:
