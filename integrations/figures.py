@@ -243,24 +243,21 @@ def unprotected(company: Company, connections: Sequence[int], now: datetime) -> 
         .current(now)
         .filter(location__in=company.locations.filter(zone_mapping=None).order_by().values("pk"))
         .order_by()
-        .annotate(at=Greatest("start", "updated_at"))
-        .values_list("pk", "at")
+        .values_list("pk", Greatest("start", "updated_at"))
     )
-    arms = unmapped
-    if connections:
-        behind = Registration.objects.filter(
-            connection__in=connections,
-            permit__status=Permit.Status.ACTIVE,
-            permit__start__lte=now,
-            permit__end__gt=now,
-            permit__is_test=False,
-            permit__location__zone_mapping__zone__connection=F("connection"),
-        ).order_by()
-        behind = behind.annotate(at=Greatest("permit__start", "marked_at"))
-        arms = behind.refused().values_list("permit_id", "at").union(
-            behind.due().values_list("permit_id", "at"), unmapped, all=True
-        )
-    return list(arms[: MOST_COUNTED + 1])
+    behind = Registration.objects.filter(
+        connection__in=connections,
+        permit__status=Permit.Status.ACTIVE,
+        permit__start__lte=now,
+        permit__end__gt=now,
+        permit__is_test=False,
+        permit__location__zone_mapping__zone__connection=F("connection"),
+    ).order_by()
+    since = Greatest("permit__start", "marked_at")
+    # Three arms, since each has a partial index of its own.
+    refused, due = (arm.values_list("permit_id", since) for arm in (behind.refused(), behind.due()))
+    rows: list[tuple[int, datetime]] = list(refused.union(due, unmapped, all=True)[: MOST_COUNTED + 1])
+    return rows
 
 
 # --- Connections ------------------------------------------------------------------------------------------------------

@@ -79,7 +79,7 @@ def fill(dedupe_key: str, text: str) -> str:
     parts = dedupe_key.split(":")
     if parts[0] == INVITATION_KEY and len(parts) > 1:
         address = reverse("invitation", args=[invitations.token_of(int(parts[1]))])
-        return text.replace(PLACEHOLDER, settings.SITE_URL + address)
+        return text.replace(PLACEHOLDER, f"{settings.SITE_URL}{address}")
     if parts[0] != MAIL_KEY or len(parts) < 4:
         return text
     token = test_token(TestLink(int(parts[1]), parts[2], int(parts[3])))

@@ -110,10 +110,11 @@ def open_connections(company: Company) -> QuerySet[Connection]:
     return company.connections.exclude(status=Connection.Status.ENDED)
 
 
-def choosable_zones(company: Company) -> QuerySet[Zone]:
-    """The zones that a location of this company may be mapped to."""
+def choosable_zones(company: Company, text: str = "") -> QuerySet[Zone]:
+    """The zones that a location of this company may be mapped to, narrowed to those that hold `text`."""
     return (
         Zone.objects.listed()
+        .search(text)
         .filter(connection__company=company)
         .exclude(connection__status=Connection.Status.ENDED)
         .select_related("connection")

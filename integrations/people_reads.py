@@ -120,7 +120,7 @@ def _rows(source: Source, company: Company, key: Key | None) -> QuerySet[Any]:
         found = found.filter(history_date__lte=key.at).filter(
             Q(history_date__lt=key.at) | Q(history_date=key.at, history_id__lt=key.pk)
         )
-    return (
+    rows: QuerySet[Any] = (
         found.select_related("history_user", *source.related)
         .annotate(
             after=document,
@@ -128,6 +128,7 @@ def _rows(source: Source, company: Company, key: Key | None) -> QuerySet[Any]:
         )
         .order_by("-history_date", "-history_id")[: PAGE_ROWS + 1]
     )
+    return rows
 
 
 def _deed(source: Source, row: Any, tz: tzinfo) -> Deed:

@@ -31,7 +31,7 @@ class _Counted(Paginator):  # type: ignore[type-arg]
     def __init__(self, *args: Any, known: int | None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if known is not None:
-            self.count = known  # type: ignore[misc]
+            self.count = known
 
 
 def _context(request: CompanyRequest, board: mapping_board.Board) -> dict[str, Any]:
@@ -185,7 +185,7 @@ def _map(request: CompanyRequest, choices: list[tuple[Location, Zone | None]]) -
 def _found_zones(company: Company, text: str) -> list[Zone]:
     """Return the zones that a reader may mean, the exact number first."""
     exact = Case(When(number=text.strip(), then=Value(0)), default=Value(1), output_field=IntegerField())
-    found = mapping_board.choosable_zones(company).search(text).defer("raw").order_by(exact, "number", "pk")
+    found = mapping_board.choosable_zones(company, text).defer("raw").order_by(exact, "number", "pk")
     return list(found[:OPTIONS_SHOWN])
 
 

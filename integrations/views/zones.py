@@ -33,7 +33,7 @@ def zone_list(request: CompanyRequest) -> HttpResponse:
     context = {
         "company": company,
         "page": page,
-        "rows": zone_reads.zone_rows(page.object_list),
+        "rows": zone_reads.zone_rows(list(page.object_list)),
         "connections": connections,
         "several": len(connections) > 1,
         "last": last,
