@@ -27,9 +27,12 @@ Row = Mapping[str, Any]
 
 @contextmanager
 def fast_cursor() -> Iterator[psycopg.Cursor[Any]]:
-    """Give a psycopg cursor on PostgreSQL: it binds on the server and reads times without Django's detour."""
+    """Give a psycopg cursor on PostgreSQL: it binds on the server and reads times without Django's detour.
+
+    Its errors are Django's all the same, so that whoever waits for a database that is away knows them.
+    """
     db.ensure_connection()
-    with psycopg.Cursor(db.connection) as cursor:
+    with db.wrap_database_errors, psycopg.Cursor(db.connection) as cursor:
         cursor.adapters.register_loader("timestamptz", TimestamptzLoader)
         yield cursor
 
@@ -72,22 +75,28 @@ def update(
     assignments: str,
     fence: str = "true",
     parameters: Row | None = None,
-) -> None:
+    returning: str = "",
+) -> list[tuple[Any, ...]]:
     """Update each of `rows` (found by its `id`) by `assignments`, which call the table `r` and the row's values `d`.
 
-    A value that a row lacks is NULL. `fence` is one more condition; `parameters` are the same for all rows.
+    A value that a row lacks is NULL. `fence` is one more condition; `parameters` are the same for all rows. Returns what
+    `returning` asks for of each row that was updated.
     """
-    same = dict(parameters or {})
+    same, tail = dict(parameters or {}), f" RETURNING {returning}" if returning else ""
     if db.vendor == "postgresql":
-        sql = f"UPDATE {table} AS r SET {assignments} FROM {_records(columns)} WHERE r.id = d.id AND {fence}"
+        sql = f"UPDATE {table} AS r SET {assignments} FROM {_records(columns)} WHERE r.id = d.id AND {fence}{tail}"
         with fast_cursor() as cursor:
             cursor.execute(sql, {**same, "rows": orjson.dumps(rows).decode()})
-        return
+            return cursor.fetchall() if returning else []
     named = ", ".join(f"%({name})s AS {name}" for name in columns)
-    sql = f"UPDATE {table} AS r SET {assignments} FROM (SELECT {named}) AS d WHERE r.id = d.id AND {fence}"
+    sql = f"UPDATE {table} AS r SET {assignments} FROM (SELECT {named}) AS d WHERE r.id = d.id AND {fence}{tail}"
     same = {name: adapted(value) for name, value in same.items()}
+    found: list[tuple[Any, ...]] = []
     with db.cursor() as cursor:
-        cursor.executemany(sql, [{name: adapted(row.get(name)) for name in columns} | same for row in rows])
+        for row in rows:
+            cursor.execute(sql, {name: adapted(row.get(name)) for name in columns} | same)
+            found += cursor.fetchall() if returning else []
+    return found
 
 
 def insert(table: str, columns: Columns, rows: Sequence[Row]) -> None:

@@ -11,7 +11,7 @@ takes no more of a claim than one with a single row.
 
 import uuid
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,7 +25,7 @@ from integrations.breakers import Gate
 from integrations.clock import database_now
 from integrations.errors import DeliveryError
 from integrations.models import Registration
-from integrations.models.delivery import Priority
+from integrations.models.delivery import Priority, RegistrationQuerySet
 from integrations.vendors import Account, Desired, Observed, Step, Vendor
 
 LEASE = timedelta(seconds=12)
@@ -37,6 +37,7 @@ class Work:
 
     id: int
     connection_id: int
+    priority: int
     generation: int
     attempts: int
     sessions: int
@@ -74,11 +75,14 @@ class Ask:
         return Priority.TEST if self.tests_only else max(Priority)
 
 
-def claim(asks: Sequence[Ask]) -> list[Work]:
-    """Claim due rows and return them with their steps; rows without any step (nothing to do) are among them."""
+def claim(asks: Sequence[Ask], *, now: datetime | None = None) -> list[Work]:
+    """Claim due rows and return them with their steps; rows without any step (nothing to do) are among them.
+
+    `now` is the database's time, where it was read just before.
+    """
     by_connection = {ask.account.connection_id: ask for ask in asks}
     with transaction.atomic():
-        now = database_now()
+        now = now or database_now()
         ids = _lock(asks, now)
         if not ids:
             return []
@@ -147,7 +151,7 @@ def _lock(asks: Sequence[Ask], now: datetime) -> list[int]:
 
 
 _READ = """
-SELECT r.id, r.connection_id, r.generation, r.attempts, r.sessions, r.marked_at, CAST(r.observed AS text),
+SELECT r.id, r.connection_id, r.priority, r.generation, r.attempts, r.sessions, r.marked_at, CAST(r.observed AS text),
     CAST(r.intent AS text), p.revision, p.plate, p.country, p.subdivision, p.start, p."end", p.space_number, p.type,
     p.status, z.connection_id, z.remote_id, z.session_type
 FROM {ids} JOIN integrations_registration r ON r.id = a.id JOIN locations_permit p ON p.id = r.permit_id
@@ -203,12 +207,12 @@ def desired_of(
 
 
 def _decide(row: Any, ask: Ask, lease: str, now: datetime) -> Work:
-    (pk, connection_id, generation, attempts, sessions, marked_at, observed, intent, revision, plate, country, subdivision,
+    (pk, connection_id, priority, generation, attempts, sessions, marked_at, observed, intent, revision, plate, country, subdivision,
      start, end, space_number, permit_type, status, zone_connection_id, zone_id, session_type) = row  # fmt: skip
     observed = None if observed is None else orjson.loads(observed)
     decided: list[Step] = [] if intent is None else orjson.loads(intent)
     marked_at, start, end = bulk.as_time(marked_at), bulk.as_time(start), bulk.as_time(end)
-    work = Work(pk, connection_id, generation, attempts, sessions, marked_at, revision, lease, observed, [])
+    work = Work(pk, connection_id, priority, generation, attempts, sessions, marked_at, revision, lease, observed, [])
     if any(not step.get("refused") for step in decided):
         work.steps, work.replay = decided, True
         return work
@@ -258,13 +262,33 @@ def _write(works: Sequence[Work], lease: str, now: datetime) -> None:
 
 def renew(works: Sequence[Work]) -> None:
     """Lengthen the leases of rows whose requests are still under way."""
+    until = database_now() + LEASE
+    for part in _parts(works):
+        with transaction.atomic():
+            _held(part).update(leased_until=until, next_attempt_at=until)
+
+
+def release(works: Sequence[Work]) -> None:
+    """Give up the leases of rows that were not sent: any worker may take them at once, with the same intent."""
+    now = database_now()
+    for part in _parts(works):
+        with transaction.atomic():
+            _held(part).update(lease=None, leased_until=None, next_attempt_at=now)
+
+
+def _parts(works: Sequence[Work]) -> Iterator[tuple[str, list[int]]]:
+    """Return the ids of rows by their lease, a bounded number at a time."""
     ids: dict[str, list[int]] = defaultdict(list)
     for work in works:
         ids[work.lease].append(work.id)
-    until = database_now() + LEASE
     for lease, pks in ids.items():
-        with transaction.atomic():
-            # In the order of ids, as `mark` locks them, so that the two never wait for one another in a circle.
-            rows = Registration.objects.filter(pk__in=pks[: bulk.MAX_PARAMETERS], lease=lease).order_by("pk")
-            held = list(rows.select_for_update().values_list("pk", flat=True))
-            Registration.objects.filter(pk__in=held).update(leased_until=until, next_attempt_at=until)
+        for begin in range(0, len(pks), bulk.MAX_PARAMETERS):
+            yield lease, pks[begin : begin + bulk.MAX_PARAMETERS]
+
+
+def _held(part: tuple[str, list[int]]) -> RegistrationQuerySet:
+    """Lock those rows that still have their lease, in `mark`'s order, so that the two never wait in a circle."""
+    lease, pks = part
+    rows = Registration.objects.filter(pk__in=pks, lease=lease).order_by("permit_id", "connection_id")
+    held = list(rows.select_for_update().values_list("pk", flat=True))
+    return Registration.objects.filter(pk__in=held)

@@ -1,17 +1,21 @@
 """The delivery engine: one per worker process; claims, sends and settles as a pipeline.
 
 One thread (`Engine.run`) does everything that needs the database; a few sender threads do nothing but requests. The engine
-is level-triggered: a wake-up says only "look at this connection", and each look claims what is due *now*. It goes on with
-a connection until a claim comes back empty, so nothing is missed between two wake-ups.
+is level-triggered: a wake-up says only "look at this connection", and each look claims what is due *now*. It looks again
+while claims come back full, and when a row turns out to have been changed under way, so nothing is missed between two
+wake-ups; a full claim also passes the hint on, so that other workers join in.
 
     wake-ups ─┐
-              ├─ inbox ─→ settle what has finished ─→ renew leases ─→ claim for woken connections ─→ senders ─┐
-    finished ─┘ ←─────────────────────────────────────────────────────────────────────────────────────────────┘
+              ├─ inbox ─→ senders get what is lined up ─→ settle ─→ renew leases ─→ claim for woken connections ─┐
+    finished ─┘ ←──────────────────────────────────── senders ←──────────────────────────────────────────────────┘
 
-Fairness: each connection may have at most a share of the senders under way, and takes at most `CLAIM_ROWS` rows at a
-time; so one with a dead remote or with a hundred thousand rows leaves the others their senders. No transaction is open
-while anything is sent. Several engines (workers) share the rows through leases and the trouble through breakers; they
-know nothing of each other.
+Up to one round is lined up beyond what the senders hold, so that they need not wait for the database; what is urgent
+goes to the front of it.
+
+Fairness: each connection may have at most a share of the senders under way, never all of them, and takes at most
+`CLAIM_ROWS` rows at a time; so one with a dead remote or with a hundred thousand rows leaves the others their senders.
+No transaction is open while anything is sent. Several engines (workers) share the rows through leases and the trouble
+through breakers; they know nothing of each other.
 """
 
 import threading
@@ -39,7 +43,7 @@ from integrations.vendors import Account, get_vendor
 
 log = structlog.get_logger(__name__)
 
-SENDERS = 16
+SENDERS = 18
 # Rows that one connection may take at a time, and all of them together.
 CLAIM_ROWS = 2_000
 CONNECTIONS_PER_CLAIM = 64
@@ -49,6 +53,8 @@ DATABASE_PAUSE_S = 0.5
 # A request that takes longer than this is slow: such a connection gets few senders, so that it can't hold them all.
 SLOW_S = 1.0
 SLOW_SENDERS = 2
+# Senders that no single connection gets: nobody knows that a remote is dead before its first requests have timed out.
+SPARE_SENDERS = 2
 
 
 @dataclass(slots=True)
@@ -62,11 +68,17 @@ class _Flight:
 class Engine:
     """See the module's text. `wake` may be called from any thread; `run` and `drain` from one."""
 
-    def __init__(self, *, senders: int = SENDERS) -> None:
+    def __init__(
+        self, *, senders: int = SENDERS, pass_on: Callable[[Iterable[int]], None] = lambda _ids: None
+    ) -> None:
+        """`pass_on` hints other workers that these connections have more than was claimed."""
         self._senders = senders
+        self._pass_on = pass_on
         self._pool = ThreadPoolExecutor(max_workers=senders, thread_name_prefix="sender")
         self._inbox: SimpleQueue[_Flight | list[int]] = SimpleQueue()
         self._awake: dict[int, None] = {}
+        # Connections that may have more that is due than could be claimed: looked at when something of theirs lands.
+        self._more: set[int] = set()
         self._flights: dict[int, _Flight] = {}
         self._ready: dict[int, list[Unit]] = {}
         self._busy: Counter[int] = Counter()
@@ -112,22 +124,25 @@ class Engine:
     def _turn(self, idle_s: float) -> int:
         """Take in what has happened, settle, claim, send; return the number of rows claimed."""
         can_claim = bool(self._awake) and self._free() > 0
-        finished = self._receive(0 if can_claim else idle_s)
+        finished, heard = self._receive(0 if can_claim else idle_s)
+        self._dispatch()
         if finished:
             self._settle([flight.unit for flight in finished])
         self._renew()
-        self._dispatch()
         rows = self._claim() if self._awake and self._free() > 0 else 0
         self._dispatch()
-        if not self._flights and not self._awake:
+        if not heard and not self._flights and not self._awake:
             close_old_connections()
         return rows
 
-    def _receive(self, wait_s: float) -> list[_Flight]:
+    def _receive(self, wait_s: float) -> tuple[list[_Flight], bool]:
+        """Take in what has arrived, waiting for the first; return what has finished, and whether anything came."""
         finished: list[_Flight] = []
+        heard = False
         try:
             item = self._inbox.get(timeout=wait_s) if wait_s else self._inbox.get_nowait()
             while True:
+                heard = True
                 if isinstance(item, _Flight):
                     finished.append(item)
                     self._land(item)
@@ -135,7 +150,7 @@ class Engine:
                     self._awake.update(dict.fromkeys(item))
                 item = self._inbox.get_nowait()
         except Empty:
-            return finished
+            return finished, heard
 
     def _land(self, flight: _Flight) -> None:
         self._flights.pop(id(flight), None)
@@ -147,16 +162,18 @@ class Engine:
         (self._slow.add if took_s > SLOW_S else self._slow.discard)(pk)
 
     def _settle(self, finished: list[Unit]) -> None:
-        now = settling.settle(finished)
+        settled = settling.settle(finished)
+        self._awake.update(dict.fromkeys(settled.due_again))
         for unit in finished:
             pk = unit.account.connection_id
-            self._trouble.note(unit, now=now)
-            if unit.trouble is None:
-                self._awake.setdefault(pk)
-            else:
+            self._trouble.note(unit, now=settled.at)
+            if unit.trouble is not None:
                 # What was claimed and not yet sent waits with the rest; its lease runs out or the probe finds it.
                 self._awake.pop(pk, None)
+                self._more.discard(pk)
                 self._give_back(pk, unit.trouble)
+            elif pk in self._more or unit.probing:
+                self._awake.setdefault(pk)
 
     def _give_back(self, connection_id: int, error: DeliveryError) -> None:
         """Settle what was claimed of a connection in trouble and not sent: it stays due."""
@@ -170,6 +187,9 @@ class Engine:
     def _renew(self) -> None:
         """Lengthen the leases of what is under way or lined up, when some of it has taken long."""
         now = time.monotonic()
+        for flight in self._flights.values():
+            if now - flight.began > SLOW_S:
+                self._slow.add(flight.unit.account.connection_id)
         if now - self._renewed < RENEW_EVERY_S:
             return
         self._renewed = now
@@ -193,31 +213,35 @@ class Engine:
         if connection_id in self._slow:
             return SLOW_SENDERS
         others = len(self._busy.keys() | self._ready.keys() | self._awake.keys() - {connection_id})
-        return max(2, self._senders - min(others, self._senders // 2))
+        return max(2, self._senders - max(min(others, self._senders // 2), SPARE_SENDERS))
 
     def _claim(self) -> int:
         wanted = list(self._awake)[:CONNECTIONS_PER_CLAIM]
-        asks = self._asks(wanted)
-        works = claims.claim(asks) if asks else []
-        by_connection: dict[int, list[Work]] = defaultdict(list)
-        for work in works:
-            by_connection[work.connection_id].append(work)
+        now = database_now()
+        asks = self._asks(wanted, now)
+        works = claims.claim(asks, now=now) if asks else []
+        got = Counter(work.connection_id for work in works)
         asked = {ask.account.connection_id: ask for ask in asks}
+        full = []
         for pk in wanted:
-            mine = by_connection.get(pk, [])
             ask = asked.get(pk)
-            # An empty claim ends the look; one that came back full is looked at again, after the others.
             self._awake.pop(pk, None)
             if ask is None:
                 continue
-            if mine and not ask.gate.probing:
+            self._more.discard(pk)
+            if ask.gate.probing:
+                if not got[pk]:
+                    breakers.release_probe(pk, ask.vendor.slug)
+            elif got[pk] >= ask.quota:
+                # Looked at again after the others, and by other workers as well.
                 self._awake[pk] = None
-            if not mine and ask.gate.probing:
-                breakers.release_probe(pk, ask.vendor.slug)
+                full.append(pk)
+        if full:
+            self._pass_on(full)
         self._take_in(works, asked)
         return len(works)
 
-    def _asks(self, connection_ids: list[int]) -> list[Ask]:
+    def _asks(self, connection_ids: list[int], now: datetime) -> list[Ask]:
         statuses = [
             Connection.Status.SETUP,
             Connection.Status.TESTING,
@@ -226,16 +250,19 @@ class Engine:
         ]
         rows = Connection.objects.filter(pk__in=connection_ids, status__in=statuses).exclude(operator_id="")
         connections = {row.pk: row for row in rows.only("pk", "vendor", "operator_id", "key", "status")}
-        gates = breakers.gates([(pk, row.vendor) for pk, row in connections.items()], now=database_now())
+        gates = breakers.gates([(pk, row.vendor) for pk, row in connections.items()], now=now)
         free, asks = self._free(), []
         for pk in connection_ids:
             row = connections.get(pk)
             if row is None or not gates[pk].may_send:
                 continue
             vendor = get_vendor(row.vendor)
-            room = min(self._share(pk) - self._load(pk), max(free, 1))
+            room = 2 * self._share(pk) - self._load(pk)
+            if self._load(pk) < self._share(pk):
+                room = min(room, max(free, 1) + self._share(pk))
             if room <= 0:
-                continue  # looked at again when one of its units has landed
+                self._more.add(pk)  # looked at again when one of its units has landed
+                continue
             quota = 1 if gates[pk].probing else min(CLAIM_ROWS, room * vendor.batch_size)
             account = Account(pk, row.operator_id, row.key)
             asks.append(Ask(account, vendor, quota, gates[pk], tests_only=not row.is_live))
@@ -315,15 +342,27 @@ class Engine:
         close_old_connections()
 
     def _finish(self) -> None:
-        """Settle what is under way, for as long as a request may take; the rest is found by the next worker."""
+        """Give back what was not sent, and settle what is under way, for as long as a request may take."""
         give_up_at = time.monotonic() + settings.PASSPORT_TOTAL_TIMEOUT_S + 2
-        self._ready.clear()
+        try:
+            self._release()
+        except DatabaseError:
+            log.exception("leases could not be given back; they run out")
         while self._flights and time.monotonic() < give_up_at:
             finished = self._receive(0.2)
-            if finished:
-                try:
-                    settling.settle([flight.unit for flight in finished])
-                except DatabaseError:
-                    log.exception("a result could not be settled; the same events go out again")
+            try:
+                if finished:
+                    self._settle([flight.unit for flight in finished])
+            except DatabaseError:
+                log.exception("a result could not be settled; the same events go out again")
         self.close()
         close_old_connections()
+
+    def _release(self) -> None:
+        """Let other workers have what is lined up here."""
+        lined_up = [unit for waiting in self._ready.values() for unit in waiting]
+        self._ready.clear()
+        claims.release([work for unit in lined_up for work in unit.works])
+        for unit in lined_up:
+            if unit.probing:
+                breakers.release_probe(unit.account.connection_id, unit.vendor.slug)

@@ -17,13 +17,14 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.db import close_old_connections, transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.utils import Error as DatabaseError
 
 from integrations.clock import database_now
 from integrations.engine import Engine
 from integrations.models import Breaker, Chore, Connection, Registration, WorkerBeat
 from integrations.models.delivery import Priority
+from integrations.settling import BACKOFF_MAX
 
 log = structlog.get_logger(__name__)
 
@@ -76,7 +77,22 @@ def due_connections(now: datetime) -> list[int]:
     found.update(others.filter(Exists(soon.filter(priority=Priority.TEST))).values_list("pk", flat=True))
     probing = Breaker.objects.filter(key__startswith="c:", failures__gt=0, open_until__lte=now)
     found.update(int(key.removeprefix("c:")) for key in probing.values_list("key", flat=True))
+    found.update(_recovered(live, claimable, now))
     return sorted(found)
+
+
+def _recovered(live: QuerySet[Connection], claimable: QuerySet[Registration], now: datetime) -> set[int]:
+    """Return connections that came back lately and have rows which failed before and need not wait out their backoff.
+
+    The worker whose probe succeeded goes on by itself; this is for when it dies right then.
+    """
+    found: set[int] = set()
+    for key, at in Breaker.objects.filter(recovered_at__gt=now - BACKOFF_MAX, open_until=None).values_list(
+        "key", "recovered_at"
+    ):
+        back = live.filter(pk=int(key[2:])) if key.startswith("c:") else live
+        found.update(back.filter(Exists(claimable.filter(tried_at__lt=at))).values_list("pk", flat=True))
+    return found
 
 
 def take(duty: Duty, now: datetime) -> bool:
@@ -173,7 +189,9 @@ def raise_urgency(now: datetime) -> None:
     with transaction.atomic():
         for soon, current in ((Priority.SOON, Priority.NOW), (Priority.MASS_SOON, Priority.MASS_NOW)):
             rows = (
-                begun.filter(priority=soon).order_by("pk").select_for_update(of=("self",), skip_locked=False)
+                begun.filter(priority=soon)
+                .order_by("permit_id", "connection_id")
+                .select_for_update(of=("self",))
             )
             held = list(rows.values_list("pk", flat=True)[:5_000])
             Registration.objects.filter(pk__in=held).update(priority=current)

@@ -50,7 +50,7 @@ def settlement(work: Work, *, now: datetime) -> Settlement:
     |---|---|---|---|
     | trouble on the way | due | what is left | after a backoff (the breaker's time where it is open) |
     | refused, from a fresh plan | refused | stops that were refused | when somebody changes or retries it |
-    | an earlier plan came to its end, or a belief was wrong | due | stops that were refused | at once: the rest is planned now |
+    | an earlier plan is done, or a belief was wrong | due | stops that were refused | at once: the rest is planned |
     | all accepted, or nothing to do | done | none | – |
     """
     left = work.kept + work.steps
@@ -97,14 +97,21 @@ _SET = """
 """
 
 
-def settle(units: Sequence[Unit]) -> datetime:
-    """Write the results of finished units; return the database's time at which it was done."""
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The database's time at which it was done, and the connections with rows that are due again at once."""
+
+    at: datetime
+    due_again: frozenset[int]
+
+
+def settle(units: Sequence[Unit]) -> Settled:
+    """Write the results of finished units."""
     with transaction.atomic():
         now = database_now()
         _lock([work.id for unit in units for work in unit.works])
         _write_events(units, _write_pushes(units))
-        _write_rows(units, now)
-    return now
+        return Settled(now, _write_rows(units, now))
 
 
 def _lock(ids: Sequence[int]) -> None:
@@ -120,10 +127,24 @@ def _lock(ids: Sequence[int]) -> None:
         )
 
 
-def _write_rows(units: Sequence[Unit], now: datetime) -> None:
-    """Write what the rows become, in one statement; the fence leaves those alone that another worker has by now."""
+def _write_rows(units: Sequence[Unit], now: datetime) -> frozenset[int]:
+    """Write what the rows become, in one statement; the fence leaves those alone that another worker has by now.
+
+    Returns the connections of rows that are due at once: something changed them meanwhile, or only an earlier plan of theirs
+    has come to its end. Nobody else will say so, since the hint came while they were held.
+    """
     rows = [_columns(work, settlement(work, now=now), unit.vendor) for unit in units for work in unit.works]
-    bulk.update(_TABLE, _COLUMNS, rows, assignments=_SET, fence="r.lease = d.lease", parameters={"now": now})
+    due = "r.state = 'due' AND r.next_attempt_at <= %(now)s"
+    written = bulk.update(
+        _TABLE,
+        _COLUMNS,
+        rows,
+        assignments=_SET,
+        fence="r.lease = d.lease",
+        parameters={"now": now},
+        returning=f"r.connection_id, {due}",
+    )
+    return frozenset(connection_id for connection_id, is_due in written if is_due)
 
 
 def _columns(work: Work, what: Settlement, vendor: Vendor) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from passport.tokens import FetchedToken, TokenStore
 
 log = structlog.get_logger(__name__)
 
-MAX_CONNECTIONS = 16
+MAX_CONNECTIONS = 18
 EVENT_ANSWER_MAX_BYTES = 2_000_000
 LIST_ANSWER_MAX_BYTES = 50_000_000
 TOKEN_ANSWER_MAX_BYTES = 64_000

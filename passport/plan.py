@@ -7,9 +7,11 @@ What it decides (contract, "Pushing a registration"):
 | nothing | a right | started |
 | a session | the same | none |
 | a session | another end only | extended (also when the new end is earlier but still to come) |
-| a session | another plate, state, zone, start or space | started anew, then the old one stopped (documented: a session can't change its plate or space) |
+| a session | another plate, state, zone, start or space | started anew, then the old one stopped |
 | a session | nothing, or an end that is past | stopped |
 | a session that is over by itself | nothing | none |
+
+A session can't change its plate or space (documented); a change of zone or start is taken for the same (assumed).
 
 Invariants: at most one session of a registration is wanted at a time; a session id is never started twice; the events of
 one session carry a rising `occurred_at`, since Passport applies them in that order (assumed); a right is never taken away

@@ -1,15 +1,18 @@
 """The engine's promises, one by one, on the sandbox in memory (real processes: `tests/faults`)."""
 
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.db import OperationalError
 from django.utils import timezone
 
 from integrations.breakers import Gate
-from integrations.claims import Ask, Work, claim
+from integrations.claims import Ask, Work, claim, release
+from integrations.engine import Engine
 from integrations.models import Breaker, Notice, Registration
 from integrations.sending import Unit, units
 from integrations.settling import settle
@@ -119,7 +122,7 @@ def test_a_refusal_in_hostile_words_is_kept_all_the_same(world: World) -> None:
     world.fault("5xx", status=422, body=body, path="events")
     world.deliver()
     row = world.registration(permit)
-    assert (row.state, row.error) == (Registration.State.REFUSED, "a b c")
+    assert (row.state, row.error) == (Registration.State.REFUSED, "ab c")
     assert "\0" not in row.error_code
 
 
@@ -198,6 +201,97 @@ def test_create_edit_and_revoke_while_the_first_call_is_slow_ends_revoked(world:
     world.deliver()
     assert world.plates() == []
     assert world.registration(permit).state == Registration.State.DONE
+
+
+# --- Isolation ----------------------------------------------------------------------------------------------------
+
+
+def import_many(world: World, count: int) -> None:
+    now = timezone.now()
+    services.register_permits(
+        drafts=[
+            services.PermitDraft(world.here, f"M{number}", "US-NC", now, now + timedelta(days=1))
+            for number in range(count)
+        ]
+    )
+
+
+def test_a_persons_own_edit_overtakes_an_import(world: World) -> None:
+    import_many(world, 300)
+    world.permit("MINE1")
+    first = Hand(world).claim()[0]
+    assert Registration.objects.get(pk=first.id).permit.plate == "MINE1"
+
+
+def test_an_import_never_takes_all_senders_even_while_nothing_else_waits(world: World) -> None:
+    vendor = get_vendor("passport")
+    vendor.batch_size = 10
+    import_many(world, 400)
+    engine = world.engine
+    engine.wake([world.connection.pk])
+    gate, real = threading.Event(), vendor.send
+    with mock.patch.object(vendor, "send", side_effect=lambda *args: (gate.wait(10), real(*args))[1]):
+        for _ in range(5):
+            engine._turn(0.01)
+        under_way = len(engine._flights)
+        gate.set()
+        engine.drain([world.connection.pk])
+    assert 0 < under_way <= 2  # of four senders
+    assert world.rights() == world.wanted()
+
+
+def test_a_company_that_is_refused_leaves_the_others_alone(transport: SandboxTransport) -> None:
+    with passport_in_memory(transport):
+        refused, fine = World(transport), World(transport, LAKESHORE)
+        transport.simulator.faults.add(
+            {"kind": "403", "path": "events", "operator_id": refused.connection.operator_id}
+        )
+        refused.permit("NO1")
+        fine.permit("YES1")
+        refused.engine.drain([refused.connection.pk, fine.connection.pk])
+        assert fine.plates() == ["YES1"]
+        assert not Breaker.objects.filter(key="h:passport").exists()
+        for world in (refused, fine):
+            world.engine.close()
+
+
+# --- Deploys ------------------------------------------------------------------------------------------------------
+
+
+def test_a_worker_that_ends_leaves_nothing_leased(world: World) -> None:
+    vendor = get_vendor("passport")
+    vendor.batch_size = 10
+    import_many(world, 100)
+    engine, stop, gate = world.engine, threading.Event(), threading.Event()
+    engine.wake([world.connection.pk])
+    real = vendor.send
+    with mock.patch.object(vendor, "send", side_effect=lambda *args: (gate.wait(10), real(*args))[1]):
+        engine._turn(0.01)
+        assert engine._flights
+        assert engine._ready or len(engine._flights) == 2
+        gate.set()
+        stop.set()
+        engine.run(stop)
+    assert not Registration.objects.exclude(lease=None).exists()
+    sent = Registration.objects.filter(state=Registration.State.DONE).count()
+    assert sent == len(world.plates()) > 0
+    following = Engine(senders=4)
+    following.drain([world.connection.pk])
+    following.close()
+    assert world.rights() == world.wanted()
+    assert len(sessions_started(world)) == 100
+
+
+def test_what_was_claimed_and_not_sent_is_given_back_with_its_intent(world: World) -> None:
+    permit = world.permit()
+    hand = Hand(world)
+    works = hand.claim()
+    session = works[0].steps[0]["session"]
+    release(works)
+    row = world.registration(permit)
+    assert (row.lease, row.state) == (None, Registration.State.DUE)
+    [again] = hand.claim()
+    assert again.steps[0]["session"] == session
 
 
 # --- Manners ------------------------------------------------------------------------------------------------------
