@@ -2,7 +2,8 @@
 
 The table says, for each address and method, the least role that is let in. An address that is not in the table fails the
 test, so that nobody adds a page without saying who may see it. *Let in* is any answer of the page itself (a page, a form
-with errors, a redirect within the company); 403 is for members whose role does not reach; for everybody else there is nothing (404).
+with errors, a redirect within the company); 403 is for members whose role does not reach; for everybody else there is
+nothing (404).
 """
 
 import contextlib
