@@ -53,7 +53,7 @@ def open_connection(
 ) -> Connection:
     """Return the company's connection for a site (`label`), made anew where there is none; it may lack an id yet."""
     with transaction.atomic():
-        Company.objects.select_for_update().get(pk=company.pk)
+        Company.objects.select_for_update(no_key=True).get(pk=company.pk)
         connection = current_connections(company, vendor).filter(label=label).first()
         if connection is None:
             now = timezone.now()
@@ -281,7 +281,12 @@ def registration_counts(connections: Collection[Connection]) -> dict[int, dict[s
 
 
 def _locked(connection: Connection) -> Connection:
-    return Connection.objects.select_for_update(of=("self",)).select_related("company").get(pk=connection.pk)
+    # Without its key: permits are saved (and refer to the connection) while a step is taken.
+    return (
+        Connection.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("company")
+        .get(pk=connection.pk)
+    )
 
 
 def _save(connection: Connection, actor: User | None) -> None:

@@ -50,10 +50,13 @@ def map_locations(
     changed: list[Location] = []
     moved: dict[Connection, list[str]] = defaultdict(list)
     with transaction.atomic():
-        # Locked in one order, so that two people who map the same locations wait for one another.
-        locations = Location.objects.select_for_update().filter(pk__in=wanted).order_by("pk")
-        # Read afresh: the zone or its connection may have ended since the page was shown.
+        # Locked in one order (connections, then locations), so that whoever maps the same ones, ends a connection or
+        # brings its zones in line waits; without their keys, so that permits are saved meanwhile.
         zone_ids = {zone.pk for zone in wanted.values() if zone is not None}
+        held = Connection.objects.select_for_update(no_key=True).order_by("pk")
+        list(held.filter(pk__in={zone.connection_id for zone in wanted.values() if zone is not None}))
+        locations = Location.objects.select_for_update(no_key=True).filter(pk__in=wanted).order_by("pk")
+        # Read afresh: the zone or its connection may have ended since the page was shown.
         zones = Zone.objects.select_related("connection").in_bulk(zone_ids)
         mapped = ZoneMapping.objects.select_related("zone__connection").in_bulk(
             wanted, field_name="location_id"

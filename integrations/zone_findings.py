@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Q
+from django.db.models import Count
 
 from integrations.models import Connection, ZoneMapping
 from integrations.zone_diff import KINDS, SILENT_FIELDS, Change, Diff, Listing
@@ -15,27 +15,33 @@ NAMED_PER_KIND = 200
 
 
 class Places:
-    """The locations of a connection by zone, with the number of their permits that have not ended."""
+    """The locations that a pull affects, by zone, with the number of their permits that have not ended.
 
-    def __init__(self, connection: Connection, now: datetime) -> None:
-        not_ended = Q(
-            location__permits__status=Permit.Status.ACTIVE,
-            location__permits__end__gt=now,
-            location__permits__is_test=False,
-        )
+    Permits are counted for these locations alone: a pull that finds nothing counts none, however many there are.
+    """
+
+    def __init__(self, connection: Connection, found: Diff, now: datetime) -> None:
+        concerned = {
+            change.known.pk for kind in KINDS for change in found.of(kind) if change.known is not None
+        }
+        mapped = ZoneMapping.objects.filter(zone__connection=connection).order_by("location__name")
+        rows = mapped.values_list("zone_id", "location_id", "location__name") if concerned else []
+        affected = [row for row in rows if row[0] in concerned]
+        counts = _permits_of({location for _, location, _ in affected}, now)
         self.by_zone: dict[int, list[dict[str, Any]]] = {}
-        mapped = ZoneMapping.objects.filter(zone__connection=connection)
-        rows = mapped.annotate(permits=Count("location__permits", filter=not_ended)).order_by(
-            "location__name"
-        )
-        for zone, pk, name, permits in rows.values_list(
-            "zone_id", "location_id", "location__name", "permits"
-        ):
-            self.by_zone.setdefault(zone, []).append({"id": pk, "name": name, "permits": permits})
+        for zone, pk, name in affected:
+            self.by_zone.setdefault(zone, []).append({"id": pk, "name": name, "permits": counts.get(pk, 0)})
 
     def of(self, change: Change) -> list[dict[str, Any]]:
         """Return the locations that a change affects."""
         return self.by_zone.get(change.known.pk, []) if change.known else []
+
+
+def _permits_of(locations: set[int], now: datetime) -> dict[int, int]:
+    if not locations:
+        return {}
+    permits = Permit.objects.real().not_ended(now).filter(location__in=locations)
+    return dict(permits.values_list("location").annotate(Count("pk")).order_by())
 
 
 def document(found: Diff, listing: Listing, places: Places, ids: Mapping[str, int]) -> dict[str, Any]:

@@ -146,7 +146,7 @@ def apply_listing(*, refresh: ZoneRefresh, listing: Listing, allowed: Collection
         known = _known(connection)
         found = diff(known, listing.zones)
         refresh.finished_at, refresh.zones_listed = now, len(listing.zones)
-        places = Places(connection, now)
+        places = Places(connection, found, now)
         if loses_too_many(found, allowed):
             refresh.found = document(found, listing, places, {zone.remote_id: zone.pk for zone in known})
             _hold(refresh, connection, found)
@@ -197,7 +197,10 @@ def discard_refresh(*, refresh: ZoneRefresh, actor: User | None = None) -> ZoneR
 
 
 def _locked(pk: int) -> Connection:
-    return Connection.objects.select_for_update(of=("self",)).select_related("company").get(pk=pk)
+    # Without its key: permits are saved (and refer to the connection) while its zones are written.
+    return (
+        Connection.objects.select_for_update(of=("self",), no_key=True).select_related("company").get(pk=pk)
+    )
 
 
 def _known(connection: Connection) -> list[Known]:
@@ -281,7 +284,8 @@ def _tell_missing(connection: Connection, change: Change, affected: Sequence[Map
     assert change.known is not None
     permits = sum(place["permits"] for place in affected)
     text = _(
-        "Zone %(zone)s is no longer in %(vendor)s's list. Mapped to it: %(places)s, with %(permits)s."
+        "Zone %(zone)s is no longer in %(vendor)s's list. Mapped to it: %(places)s, with %(permits)s. Map these "
+        "locations to another zone, or ask %(vendor)s whether it comes back."
     ) % {
         "zone": f"{change.known.number} · {change.known.name}",
         "vendor": get_vendor(connection.vendor).label,
