@@ -10,6 +10,9 @@ from integrations.testing import DEFAULT_PLATE, DEFAULT_SUBDIVISION, split
 from locations.models import Location
 from locations.regions import COUNTRIES, SUBDIVISIONS
 
+# A select with more than these is no help; the command takes any location by its name.
+MOST_PLACES = 500
+
 
 class RequestForm(forms.Form):
     """The mail that asks for the operator ID."""
@@ -45,7 +48,7 @@ class TestForm(forms.Form):
 
     __test__ = False
 
-    location = forms.ModelChoiceField(label=_("Location"), queryset=Location.objects.none(), empty_label=None)
+    location = forms.TypedChoiceField(label=_("Location"))
     plate = forms.CharField(label=_("Plate"), max_length=40, initial=DEFAULT_PLATE)
     subdivision = forms.ChoiceField(label=_("State or province"), initial=DEFAULT_SUBDIVISION)
     space_number = forms.CharField(
@@ -65,11 +68,15 @@ class TestForm(forms.Form):
 
     def __init__(self, *args: Any, connection: Connection, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        places: forms.ModelChoiceField[Location] = self.fields["location"]  # type: ignore[assignment]
-        places.queryset = Location.objects.filter(
+        mapped = Location.objects.filter(
             zone_mapping__zone__connection=connection, zone_mapping__zone__missing_since=None, active=True
         ).select_related("zone_mapping__zone")
-        places.label_from_instance = _place_label  # type: ignore[method-assign,assignment]
+        places = {str(place.pk): place for place in mapped.order_by("name")[:MOST_PLACES]}
+        location: forms.TypedChoiceField = self.fields["location"]  # type: ignore[assignment]
+        location.choices = [
+            (key, f"{place.name} → {place.zone_mapping.zone.number}") for key, place in places.items()
+        ]
+        location.coerce = places.__getitem__
         regions: forms.ChoiceField = self.fields["subdivision"]  # type: ignore[assignment]
         regions.choices = [
             (str(name), [(code, label) for code, label in SUBDIVISIONS.items() if code.startswith(country)])
@@ -110,7 +117,3 @@ class SiteForm(forms.Form):
     label = forms.CharField(
         label=_("Name of the site"), max_length=80, help_text=_("For example “Medical Campus”.")
     )
-
-
-def _place_label(location: Location) -> str:
-    return f"{location.name} → {location.zone_mapping.zone.number}"

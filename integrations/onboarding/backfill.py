@@ -7,7 +7,7 @@ nothing that was there at the start is left.
 
 from dataclasses import dataclass
 
-from django.db.models import Count
+from django.db.models import Count, Q
 
 from integrations.models import Connection, Registration
 
@@ -44,18 +44,16 @@ def backfill_of(connection: Connection) -> Backfill | None:
     """Return how far the backfill is; None before the connection is live."""
     if connection.backfill_total is None:
         return None
-    rows = connection.registrations.filter(permit__is_test=False)
     begun = connection.backfill_started_at or connection.live_since
-    waiting = rows.filter(state=Registration.State.DUE, permit__created_at__lte=begun).count()
-    grouped = (
-        rows.filter(state=Registration.State.REFUSED)
-        .order_by()
-        .values_list("error_code", "error", "remedy")
-        .annotate(n=Count("pk"))
-        .order_by("-n")
+    left = connection.registrations.filter(
+        Q(state=Registration.State.DUE, permit__created_at__lte=begun) | Q(state=Registration.State.REFUSED),
+        permit__is_test=False,
     )
-    reasons = tuple(Reason(*row) for row in grouped[:REASONS])
+    columns = ("state", "error_code", "error", "remedy")
+    grouped = list(left.order_by().values_list(*columns).annotate(n=Count("pk")).order_by("-n"))
+    waiting = sum(row[-1] for row in grouped if row[0] == Registration.State.DUE)
+    reasons = [Reason(*row[1:]) for row in grouped if row[0] == Registration.State.REFUSED]
     total = connection.backfill_total
     waiting = min(waiting, total)
     refused = min(sum(reason.count for reason in reasons), total - waiting)
-    return Backfill(total, total - waiting - refused, waiting, refused, reasons)
+    return Backfill(total, total - waiting - refused, waiting, refused, tuple(reasons[:REASONS]))

@@ -5,15 +5,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, F, OuterRef
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from integrations import connections
 from integrations.models import Connection, StatusLink, TestPlate, Ticket, TicketEntry
 from integrations.onboarding.backfill import Backfill, backfill_of
-from integrations.onboarding.facts import facts_of
+from integrations.onboarding.facts import facts_with, with_refusal
 from integrations.onboarding.steps import (
     BLOCKED,
     CURRENT,
@@ -51,8 +50,7 @@ class SetupPage:
     tests: Sequence[TestPlate] = ()
     status_links: Sequence[StatusLink] = ()
     backfill: Backfill | None = None
-    unmapped: Sequence[Location] = ()
-    untested: Sequence[Location] = ()
+    places: Sequence[Location] = ()
 
     @property
     def key(self) -> str:
@@ -75,13 +73,22 @@ class SetupPage:
         return self.turn is not None and self.turn.who == Who.PRODUCT
 
 
-def setup_page(company: Company, connection: Connection | None, now: datetime) -> SetupPage:
-    """Return what the page shows; without a connection the steps as they stand before the first one."""
-    facts = facts_of(connection, now) if connection else Facts(created_at=company.created_at)
+def setup_page(
+    company: Company, connection: Connection | None, now: datetime, siblings: Sequence[Connection] = ()
+) -> SetupPage:
+    """Return what the page shows; without a connection the steps as they stand before the first one.
+
+    `siblings` are the company's connections that have not ended.
+    """
+    tests: list[TestPlate] = []
+    facts = Facts(created_at=company.created_at)
+    if connection is not None:
+        own = TestPlate.objects.filter(connection=connection).select_related("permit", "zone", "location")
+        tests = list(with_refusal(own.order_by("-pk"))[:TESTS])
+        facts = facts_with(connection, tests[0] if tests else None, now)
     shown = steps(facts, now)
     turn = active(shown)
     tone, sentence, detail = headline(turn, company.name)
-    siblings = list(connections.current_connections(company))
     bare = SetupPage(
         steps=shown,
         turn=turn,
@@ -95,17 +102,17 @@ def setup_page(company: Company, connection: Connection | None, now: datetime) -
     )
     if connection is None:
         return bare
-    ticket = Ticket.objects.filter(connection=connection).order_by("-pk").first()
-    tests = TestPlate.objects.filter(connection=connection).select_related("permit", "zone", "location")
+    entries = TicketEntry.objects.filter(ticket__connection=connection).select_related("ticket", "by")
+    shown_entries = list(entries.order_by("-at", "-pk")[:ENTRIES])
     return replace(
         bare,
-        ticket=ticket,
-        entries=list(ticket.entries.select_related("by").order_by("-at", "-pk")[:ENTRIES]) if ticket else (),
-        tests=list(tests.order_by("-pk")[:TESTS]),
+        # A ticket begins with an entry, and the latest one has the latest entries.
+        ticket=shown_entries[0].ticket if shown_entries else None,
+        entries=shown_entries,
+        tests=tests,
         status_links=list(connection.status_links.filter(revoked_at=None).select_related("created_by")),
         backfill=backfill_of(connection),
-        unmapped=unmapped(company) if facts.live_since else (),
-        untested=untested(company, connection) if facts.live_since else (),
+        places=new_places(company) if facts.live_since else (),
     )
 
 
@@ -155,20 +162,16 @@ def stepper(shown: Sequence[Step], company: str) -> list[dict[str, Any]]:
     return items
 
 
-def unmapped(company: Company) -> list[Location]:
-    """Return active locations that have no zone."""
-    return list(
-        Location.objects.filter(company=company, active=True, zone_mapping=None).order_by("name")[:PLACES]
-    )
-
-
-def untested(company: Company, connection: Connection | None = None) -> list[Location]:
-    """Return active, mapped locations whose present zone no test plate was confirmed in."""
+def new_places(company: Company) -> list[Location]:
+    """Return active locations that have no zone, then those whose present zone no test plate was confirmed in."""
     confirmed = TestPlate.objects.filter(
         location=OuterRef("pk"), zone=OuterRef("zone_mapping__zone"), answer=TestPlate.Answer.YES
     )
-    found = Location.objects.filter(company=company, active=True, zone_mapping__isnull=False)
-    if connection is not None:
-        found = found.filter(zone_mapping__zone__connection=connection)
-    found = found.filter(~Exists(confirmed)).select_related("zone_mapping__zone__connection")
-    return list(found.order_by("name")[:PLACES])
+    found = Location.objects.filter(company=company, active=True).filter(~Exists(confirmed))
+    places = found.select_related("zone_mapping__zone__connection")
+    return list(places.order_by(F("zone_mapping").asc(nulls_first=True), "name")[:PLACES])
+
+
+def is_mapped(place: Location) -> bool:
+    """Whether a location of `new_places` has a zone."""
+    return hasattr(place, "zone_mapping")

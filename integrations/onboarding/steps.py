@@ -123,6 +123,9 @@ def steps(facts: Facts, now: datetime) -> list[Step]:
     active_found = False
     for key, title, done, turn in _RULES:
         done_at, note = done(facts)
+        if done_at is None and facts.live_since and key != "live":
+            # What was live has come all the way; what is missing since then is no step any more but an alarm.
+            done_at = facts.live_since
         if done_at is not None:
             shown.append(Step(key, str(title), DONE, done_at=done_at, note=note))
         elif active_found:

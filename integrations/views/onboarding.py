@@ -25,7 +25,7 @@ from integrations.forms.onboarding import (
     SiteForm,
     TestForm,
 )
-from integrations.models import Connection, Contact, StatusLink, TestPlate
+from integrations.models import Connection, Contact, StatusLink
 from integrations.onboarding import page, services
 from integrations.onboarding.steps import Finding
 from locations.access import SUPPORT, CompanyRequest, company_view, may
@@ -42,8 +42,8 @@ T = TypeVar("T")
 def setup(request: CompanyRequest) -> HttpResponse:
     """Show the company's connection that is furthest from live; without one, how to begin."""
     found = list(connections.current_connections(request.company))
-    found.sort(key=lambda one: one.status == Connection.Status.LIVE)
-    return _page(request, found[0] if found else None)
+    furthest = min(found, key=lambda one: one.status == Connection.Status.LIVE, default=None)
+    return _page(request, furthest, siblings=found)
 
 
 @company_view()
@@ -256,11 +256,12 @@ def another(request: CompanyRequest) -> HttpResponse:
     existing = list(connections.current_connections(company))
     if not existing:
         return redirect("setup", company.slug)
+    places = page.new_places(company)
     context = {
         "company": company,
         "existing": existing,
-        "unmapped": page.unmapped(company),
-        "untested": page.untested(company),
+        "unmapped": [place for place in places if not page.is_mapped(place)],
+        "untested": [place for place in places if page.is_mapped(place)],
         "form": form,
     }
     return render_page(
@@ -272,15 +273,27 @@ def another(request: CompanyRequest) -> HttpResponse:
 
 
 def _connection(company: Company, pk: int) -> Connection:
-    return get_object_or_404(Connection.objects.select_related("company"), pk=pk, company=company)
+    connection = get_object_or_404(Connection, pk=pk, company=company)
+    connection.company = company
+    return connection
 
 
 def _page(
-    request: CompanyRequest, connection: Connection | None, bound: Forms | None = None, *, status: int = 200
+    request: CompanyRequest,
+    connection: Connection | None,
+    bound: Forms | None = None,
+    *,
+    status: int = 200,
+    siblings: list[Connection] | None = None,
 ) -> HttpResponse:
     """Render the page; `bound` are forms with what was typed, in the stead of fresh ones."""
     company, now = request.company, timezone.now()
-    shown = page.setup_page(company, connection, now)
+    if siblings is None:
+        siblings = list(connections.current_connections(company))
+    if connection is not None:
+        connection.company = company
+    shown = page.setup_page(company, connection, now, siblings)
+    contacts = list(Contact.objects.filter(company=company))
     bound = bound or {}
     role = request.membership_role
     context: dict[str, Any] = {
@@ -293,7 +306,7 @@ def _page(
         "may_pause": may(role, Role.MANAGER),
         "is_support": role == SUPPORT,
         "form": {
-            "request": bound.get("request") or _request_form(request, connection),
+            "request": bound.get("request") or _request_form(request, connection, contacts),
             "operator_id": bound.get("operator_id")
             or OperatorIdForm(initial={"operator_id": connection.operator_id if connection else ""}),
             "contact": bound.get("contact") or ContactForm(),
@@ -304,15 +317,17 @@ def _page(
     }
     if connection is not None and shown.can_test:
         context["form"]["test"] = bound.get("test") or TestForm(
-            connection=connection, initial=_test_initial(company)
+            connection=connection, initial=_test_initial(shown, contacts)
         )
     if status == 200 and request.htmx and not shown.polls:  # type: ignore[attr-defined]
         status = STOP_POLLING
     return render_page(request, TEMPLATE, context, status=status)
 
 
-def _request_form(request: CompanyRequest, connection: Connection | None) -> RequestForm:
-    contact = Contact.objects.filter(company=request.company, kind=Contact.Kind.PASSPORT).first()
+def _request_form(
+    request: CompanyRequest, connection: Connection | None, contacts: list[Contact]
+) -> RequestForm:
+    contact = next((one for one in contacts if one.kind == Contact.Kind.PASSPORT), None)
     name, email = (contact.name, contact.email) if contact else ("", "")
     written = _written(request, name)
     if connection is not None and connection.request_text:
@@ -325,16 +340,12 @@ def _written(request: CompanyRequest, rep_name: str) -> dict[str, str]:
     return {"subject": subject, "text": text}
 
 
-def _test_initial(company: Company) -> dict[str, str]:
-    addresses = Contact.objects.filter(company=company, kind=Contact.Kind.ENFORCEMENT).values_list(
-        "email", flat=True
-    )
+def _test_initial(shown: page.SetupPage, contacts: list[Contact]) -> dict[str, str]:
+    addresses = [one.email for one in contacts if one.kind == Contact.Kind.ENFORCEMENT]
     initial = {"ask": ", ".join(addresses)}
-    last = (
-        TestPlate.objects.filter(location__company=company).select_related("permit").order_by("-pk").first()
-    )
-    if last is not None:
-        initial |= {"plate": last.permit.plate_typed, "subdivision": last.permit.subdivision}
+    if shown.tests:
+        permit = shown.tests[0].permit
+        initial |= {"plate": permit.plate_typed, "subdivision": permit.subdivision}
     return initial
 
 
