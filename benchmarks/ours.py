@@ -1,7 +1,10 @@
 """Our engine, as it runs in production: worker processes, `celery -A offstreet worker --pool threads`."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+
+import psycopg
+from celery import Celery
 
 from benchmarks.stage import Stage
 from tests import servers
@@ -31,16 +34,17 @@ def workers(stage: Stage, *, count: int = PROCESSES, **env: str) -> Iterator[lis
                 print(worker.log())
 
 
-def wake(stage: Stage) -> None:
-    """Send the one hint that a commit sends."""
-    connections = [row[0] for row in stage.query("SELECT id FROM integrations_connection ORDER BY id")]
-    send_hint(stage, connections)
-
-
-def send_hint(stage: Stage, connection_ids: list[int]) -> None:
-    """Publish the message that `integrations.wake` publishes."""
-    from celery import Celery
-
+@contextlib.contextmanager
+def starter(stage: Stage) -> Iterator[Callable[[], None]]:
+    """Give a function that makes the connections live and sends the one hint that a commit sends."""
     app = Celery("hint", broker=stage.redis.url, set_as_current=False)
-    app.send_task("integrations.wake", args=[connection_ids], queue="offstreet", ignore_result=True)
+    with psycopg.connect(stage.url(stage.database), autocommit=True) as database, app.producer_pool.acquire() as hints:
+        ids = [row[0] for row in database.execute("SELECT id FROM integrations_connection ORDER BY id")]
+        hints.connection.ensure_connection()
+
+        def start() -> None:
+            database.execute(GO)
+            app.send_task("integrations.wake", args=[ids], queue="offstreet", producer=hints, ignore_result=True)
+
+        yield start
     app.close()

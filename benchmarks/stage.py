@@ -5,12 +5,13 @@ two syncs for each registration, and us a few dozen in all, so it is the usual w
 """
 
 import contextlib
+import http.client
 import json
+import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,6 @@ from offstreet.runtime import commands, processes
 from tests import servers
 
 TEMPLATE = "template_bench"
-_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Stage:
     database: str = ""
     _made: int = 0
     _workers: int = 0
-    _env: dict[str, str] = field(default_factory=dict)
+    _http: http.client.HTTPConnection | None = None
 
     # -- database ----------------------------------------------------------------------------------------------
 
@@ -52,17 +52,25 @@ class Stage:
             "REDIS_URL": self.redis.url,
             "PASSPORT_BASE_URL": self.remote_url,
             "LOG_LEVEL": "WARNING",
-            **self._env,
         }
 
     def new_database(self, *seed: str) -> str:
         """Make a database from the migrated template, fill it with `benchmarks.seed`, and turn to it."""
-        self._made += 1
-        self.database = f"bench_{self._made}"
-        self.admin(f"CREATE DATABASE {self.database} TEMPLATE {TEMPLATE}")
+        self.copy_database(TEMPLATE)
         if seed:
             self.run("benchmarks.seed", *seed)
         return self.database
+
+    def copy_database(self, source: str) -> str:
+        """Make a copy of a database and turn to it."""
+        self._made += 1
+        self.database = f"bench_{self._made}"
+        self.admin(f"CREATE DATABASE {self.database} TEMPLATE {source} STRATEGY FILE_COPY")
+        return self.database
+
+    def drop_database(self) -> None:
+        """Drop the measured database."""
+        self.admin(f"DROP DATABASE {self.database} WITH (FORCE)")
 
     def admin(self, statement: str) -> None:
         """Run one statement outside of any measured database."""
@@ -77,8 +85,6 @@ class Stage:
 
     def run(self, module: str, *arguments: str, timeout_s: float = 900) -> str:
         """Run a module as a process with the product's settings, and return what it printed."""
-        import subprocess
-
         done = subprocess.run(
             [sys.executable, "-m", module, *arguments],
             env=self.env,
@@ -108,10 +114,26 @@ class Stage:
         arrivals: dict[str, float] = self._call("arrivals")
         return arrivals
 
+    def wait_for_events(self, count: int, *, timeout_s: float) -> None:
+        """Wait until the remote has taken so many events."""
+        until(lambda: self.state()["events"] >= count, timeout_s=timeout_s, what=f"{count} events")
+
+    def wait_until_none(self, counting: str, *, timeout_s: float) -> None:
+        """Wait until a counting query on the measured database gives 0."""
+        with psycopg.connect(self.url(self.database), autocommit=True) as connection:
+
+            def is_none() -> bool:
+                return connection.execute(counting.encode()).fetchone() == (0,)
+
+            until(is_none, timeout_s=timeout_s, what=counting)
+
     def _call(self, name: str, document: Any = None) -> Any:
-        data = None if document is None else json.dumps(document).encode()
-        with _opener.open(f"{self.remote_url}/bench/{name}", data=data, timeout=60) as answer:
-            return json.load(answer)
+        # One connection for all: the waiting must cost next to nothing.
+        if self._http is None:
+            self._http = http.client.HTTPConnection(self.remote_url.removeprefix("http://"), timeout=60)
+        body = None if document is None else json.dumps(document)
+        self._http.request("GET" if body is None else "POST", f"/bench/{name}", body=body)
+        return json.load(self._http.getresponse())
 
     # -- workers -----------------------------------------------------------------------------------------------
 

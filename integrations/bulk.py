@@ -75,20 +75,22 @@ def update(
     assignments: str,
     fence: str = "true",
     parameters: Row | None = None,
-    returning: str = "",
+    returning: Sequence[str] = (),
 ) -> list[tuple[Any, ...]]:
     """Update each of `rows` (found by its `id`) by `assignments`, which call the table `r` and the row's values `d`.
 
-    A value that a row lacks is NULL. `fence` is one more condition; `parameters` are the same for all rows. Returns what
-    `returning` asks for of each row that was updated.
+    A value that a row lacks is NULL. `fence` is one more condition; `parameters` are the same for all rows. Returns the
+    columns `returning` of each row that was updated.
     """
-    same, tail = dict(parameters or {}), f" RETURNING {returning}" if returning else ""
+    same = dict(parameters or {})
     if db.vendor == "postgresql":
+        tail = f" RETURNING {', '.join(f'r.{name}' for name in returning)}" if returning else ""
         sql = f"UPDATE {table} AS r SET {assignments} FROM {_records(columns)} WHERE r.id = d.id AND {fence}{tail}"
         with fast_cursor() as cursor:
             cursor.execute(sql, {**same, "rows": orjson.dumps(rows).decode()})
             return cursor.fetchall() if returning else []
     named = ", ".join(f"%({name})s AS {name}" for name in columns)
+    tail = f" RETURNING {', '.join(returning)}" if returning else ""
     sql = f"UPDATE {table} AS r SET {assignments} FROM (SELECT {named}) AS d WHERE r.id = d.id AND {fence}{tail}"
     same = {name: adapted(value) for name, value in same.items()}
     found: list[tuple[Any, ...]] = []

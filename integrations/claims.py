@@ -207,8 +207,8 @@ def desired_of(
 
 
 def _decide(row: Any, ask: Ask, lease: str, now: datetime) -> Work:
-    (pk, connection_id, priority, generation, attempts, sessions, marked_at, observed, intent, revision, plate, country, subdivision,
-     start, end, space_number, permit_type, status, zone_connection_id, zone_id, session_type) = row  # fmt: skip
+    (pk, connection_id, priority, generation, attempts, sessions, marked_at, observed, intent, revision, plate, country,
+     subdivision, start, end, space_number, permit_type, status, zone_connection_id, zone_id, session_type) = row  # fmt: skip
     observed = None if observed is None else orjson.loads(observed)
     decided: list[Step] = [] if intent is None else orjson.loads(intent)
     marked_at, start, end = bulk.as_time(marked_at), bulk.as_time(start), bulk.as_time(end)

@@ -21,9 +21,10 @@ through breakers; they know nothing of each other.
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from queue import Empty, SimpleQueue
 
 import structlog
@@ -44,7 +45,7 @@ from integrations.vendors import Account, get_vendor
 log = structlog.get_logger(__name__)
 
 SENDERS = 18
-# Rows that one connection may take at a time, and all of them together.
+# Rows that a claim takes, shared by its connections; each gets at least one batch.
 CLAIM_ROWS = 2_000
 CONNECTIONS_PER_CLAIM = 64
 RENEW_EVERY_S = 3.0
@@ -251,19 +252,18 @@ class Engine:
         rows = Connection.objects.filter(pk__in=connection_ids, status__in=statuses).exclude(operator_id="")
         connections = {row.pk: row for row in rows.only("pk", "vendor", "operator_id", "key", "status")}
         gates = breakers.gates([(pk, row.vendor) for pk, row in connections.items()], now=now)
-        free, asks = self._free(), []
+        asks = []
         for pk in connection_ids:
             row = connections.get(pk)
             if row is None or not gates[pk].may_send:
                 continue
             vendor = get_vendor(row.vendor)
             room = 2 * self._share(pk) - self._load(pk)
-            if self._load(pk) < self._share(pk):
-                room = min(room, max(free, 1) + self._share(pk))
             if room <= 0:
                 self._more.add(pk)  # looked at again when one of its units has landed
                 continue
-            quota = 1 if gates[pk].probing else min(CLAIM_ROWS, room * vendor.batch_size)
+            each = max(vendor.batch_size, CLAIM_ROWS // len(connection_ids))
+            quota = 1 if gates[pk].probing else min(each, room * vendor.batch_size)
             account = Account(pk, row.operator_id, row.key)
             asks.append(Ask(account, vendor, quota, gates[pk], tests_only=not row.is_live))
         return asks
@@ -276,9 +276,10 @@ class Engine:
             for work in idle:
                 nothing[work.connection_id].append(work)
             now = timezone.now()
-            settling.settle(
+            settled = settling.settle(
                 [Unit(asked[pk].account, asked[pk].vendor, mine, now) for pk, mine in nothing.items()]
             )
+            self._awake.update(dict.fromkeys(settled.due_again))
         busy = defaultdict(list)
         for work in works:
             if work.steps:
@@ -286,7 +287,9 @@ class Engine:
         for pk, mine in busy.items():
             ask = asked[pk]
             made = units(mine, ask.account, ask.vendor, now=timezone.now(), probing=ask.gate.probing)
-            self._ready.setdefault(pk, []).extend(made)
+            waiting = self._ready.setdefault(pk, [])
+            waiting += made
+            waiting.sort(key=lambda unit: unit.works[0].priority)
         for pk in {work.connection_id for work in idle} - busy.keys():
             ask = asked[pk]
             if ask.gate.probing:
@@ -349,7 +352,7 @@ class Engine:
         except DatabaseError:
             log.exception("leases could not be given back; they run out")
         while self._flights and time.monotonic() < give_up_at:
-            finished = self._receive(0.2)
+            finished, _heard = self._receive(0.2)
             try:
                 if finished:
                     self._settle([flight.unit for flight in finished])

@@ -134,7 +134,6 @@ def _write_rows(units: Sequence[Unit], now: datetime) -> frozenset[int]:
     has come to its end. Nobody else will say so, since the hint came while they were held.
     """
     rows = [_columns(work, settlement(work, now=now), unit.vendor) for unit in units for work in unit.works]
-    due = "r.state = 'due' AND r.next_attempt_at <= %(now)s"
     written = bulk.update(
         _TABLE,
         _COLUMNS,
@@ -142,9 +141,9 @@ def _write_rows(units: Sequence[Unit], now: datetime) -> frozenset[int]:
         assignments=_SET,
         fence="r.lease = d.lease",
         parameters={"now": now},
-        returning=f"r.connection_id, {due}",
+        returning=("connection_id", "state", "next_attempt_at"),
     )
-    return frozenset(connection_id for connection_id, is_due in written if is_due)
+    return frozenset(pk for pk, state, at in written if state == "due" and bulk.as_time(at) <= now)
 
 
 def _columns(work: Work, what: Settlement, vendor: Vendor) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 from celery.signals import worker_init, worker_shutdown, worker_shutting_down
 
-from integrations import chores
+from integrations import chores, wake
 from integrations.engine import Engine
 from integrations.scheduler import Scheduler
 
@@ -23,7 +23,7 @@ class Worker:
     """The two threads."""
 
     def __init__(self) -> None:
-        self.engine = Engine()
+        self.engine = Engine(pass_on=wake.wake)
         self._stop = threading.Event()
         scheduler = Scheduler(self.engine)
         self._threads = [
