@@ -65,7 +65,7 @@ class Headline:
 
 
 def gather(permit: Permit) -> Evidence:
-    """Read what was recorded of a permit, oldest first; six queries. The newest `MAX_EVENTS` events are taken."""
+    """Read what was recorded of a permit, oldest first; at most six queries. The newest `MAX_EVENTS` events are taken."""
     versions = list(permit.history.select_related("history_user").order_by("history_date", "history_id"))
     registrations = list(Registration.objects.filter(permit=permit).select_related("connection"))
     events = list(
@@ -79,7 +79,9 @@ def gather(permit: Permit) -> Evidence:
         .select_related("history_user")
         .order_by("-history_date", "-history_id")[:MAX_MAPPINGS]
     )[::-1]
-    names = dict(Location.objects.filter(pk__in=places).values_list("pk", "name"))
+    names = {permit.location_id: permit.location.name}
+    if elsewhere := places - names.keys():
+        names |= dict(Location.objects.filter(pk__in=elsewhere).values_list("pk", "name"))
     zones = {
         zone.pk: str(zone)
         for zone in Zone.objects.filter(Q(pk__in={mapping.zone_id for mapping in mappings})).only(
@@ -285,7 +287,7 @@ def _open_ends(evidence: Evidence) -> list[Happened]:
 # --- The answer ----------------------------------------------------------------------------------------------------
 
 
-def headline(delivery: Delivery, now: datetime) -> Headline:
+def headline(delivery: Delivery, evidence: Evidence, now: datetime) -> Headline:
     """Return the one sentence that says whether officers see this plate, why not, since when, and what to do."""
     permit, state, registration = delivery.permit, delivery.state, delivery.registration
     tz, vendor = (
@@ -317,6 +319,9 @@ def headline(delivery: Delivery, now: datetime) -> Headline:
         words["time"] = say_clock(accepted, tz, now) if accepted else ""
         sentence = _("%(vendor)s has accepted this plate in zone %(zone)s at %(time)s.") % words
         return Headline("success", sentence, until)
+    if state.key == "withdrawn" and never_accepted(evidence.events):
+        sentence = _("This permit ended before %(vendor)s had accepted it.") % words
+        return Headline("neutral", sentence, _over(permit, tz))
     if state.key == "withdrawn":
         words["time"] = say_clock(state.since or permit.end, tz, now)
         return Headline(
@@ -341,6 +346,11 @@ def headline(delivery: Delivery, now: datetime) -> Headline:
     if state.key == "refused":
         return Headline(state.tone, _("%(vendor)s does not take this plate: %(reason)s") % words, since, state.remedy)
     return Headline(state.tone, _("Not in %(vendor)s yet: %(reason)s") % words, since, state.remedy)
+
+
+def never_accepted(events: Sequence[PushEvent]) -> bool:
+    """Whether there is evidence of tries, and none of an acceptance (old evidence may have been cleared away)."""
+    return bool(events) and not any(event.result == PushEvent.Result.ACCEPTED for event in events)
 
 
 def _ending_sentence(permit: Permit, now: datetime) -> str:

@@ -2,8 +2,8 @@
 
 What it decides about speed:
 - Paging is by key (`after`/`before` an id), and nothing is counted: page 10,000 costs what page 1 costs.
-- A search or a push state that means one thing *or* another is asked branch by branch, each with an index of its own, and
-  the newest of each are merged. One query with OR would walk the whole company where few rows match.
+- A search or a push state that means one thing *or* another is asked branch by branch in one statement; each branch walks
+  an index of its own and stops when it has a page. OR would walk the whole company where few rows match.
 - What a page of permits needs beside itself is fetched for all of its rows at once (`push_states`), so the number of
   queries does not grow with rows.
 """
@@ -19,6 +19,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from integrations.models import Breaker, Connection, Registration, ZoneMapping
 from integrations.states import PushState, push_state
 from locations.models import Company, Location, Permit, PermitQuerySet
+from locations.plates import normalise_plate
 
 PAGE_ROWS = 50
 MAX_TYPES = 60
@@ -53,11 +54,16 @@ class Delivery:
 
 @dataclass(slots=True)
 class PermitPage:
-    """One page of permits, newest first; `newer`/`older` are ids to page by, or None where the list ends."""
+    """One page of permits; `newer`/`older` are ids to page by, or None where the list ends.
+
+    What was searched for comes in the order of what was found and is not paged: `more` says that only its beginning is
+    shown, and that typing more of it shows the rest.
+    """
 
     rows: list[Delivery] = field(default_factory=list)
     newer: int | None = None
     older: int | None = None
+    more: bool = False
 
 
 def breaker_keys(connection: Connection) -> tuple[str, str]:
@@ -169,25 +175,23 @@ def _when(permits: PermitQuerySet, when: When, now: datetime) -> PermitQuerySet:
 def _pushed(
     permits: PermitQuerySet, company: Company, push: PushFilter, now: datetime
 ) -> list[PermitQuerySet]:
-    """Return the branches for one push state."""
+    """Return the branches for one push state; each state has its partial index."""
+    # The ids themselves, not a join: with them the planner knows how many rows each connection has.
     connections = list(Connection.objects.filter(company=company).values_list("pk", flat=True))
     here = Registration.objects.filter(permit=OuterRef("pk"), connection__in=connections)
-    unmapped = permits.not_ended(now).filter(
-        location__in=list(
-            Location.objects.filter(company=company, zone_mapping=None).values_list("pk", flat=True)
-        )
-    )
     if push == "refused":
         return [permits.filter(Exists(here.refused()))]
     if push == "accepted":
         return [
             permits.filter(Exists(here.filter(state=Registration.State.DONE, observed_until__isnull=False)))
         ]
+    places = Location.objects.filter(company=company, zone_mapping=None).values_list("pk", flat=True)
+    unmapped = permits.not_ended(now).filter(location__in=list(places))
     if push == "waiting":
         return [permits.filter(Exists(here.due())), unmapped]
     # Not protected: the window has begun, and what Passport accepted is not what it should have.
-    behind = here.exclude(state=Registration.State.DONE)
-    return [permits.current(now).filter(Exists(behind)), unmapped.current(now)]
+    current = permits.current(now)
+    return [current.filter(Exists(here.due())), current.filter(Exists(here.refused())), unmapped.current(now)]
 
 
 def list_permits(
@@ -199,29 +203,55 @@ def list_permits(
     newer_than: int | None = None,
     rows: int = PAGE_ROWS,
 ) -> PermitPage:
-    """Return one page, newest first. `older_than`/`newer_than` are ids; without them it is the first page."""
+    """Return one page, newest first. `older_than`/`newer_than` are ids; without them it is the first page.
+
+    A search returns its first page alone, see `PermitPage`.
+    """
     branches = narrowed(company, filters, now)
+    if filters.q.strip():
+        found = _in_order_of_search(_load(_first_ids(branches, rows + 1)), filters.q)
+        return PermitPage(rows=deliveries(found[:rows], now), more=len(found) > rows)
     upwards = newer_than is not None
     if newer_than is not None:
         branches = [branch.filter(pk__gt=newer_than) for branch in branches]
     elif older_than is not None:
         branches = [branch.filter(pk__lt=older_than) for branch in branches]
     order = "pk" if upwards else "-pk"
-    found = {
-        pk for branch in branches for pk in branch.order_by(order).values_list("pk", flat=True)[: rows + 1]
-    }
-    ids = sorted(found, reverse=not upwards)
+    ids = sorted(_first_ids([branch.order_by(order) for branch in branches], rows + 1), reverse=not upwards)
     more, ids = len(ids) > rows, sorted(ids[:rows], reverse=True)
-    page = PermitPage(rows=deliveries(_in_order(ids), now))
+    by_id = {permit.pk: permit for permit in _load(ids)}
+    page = PermitPage(rows=deliveries([by_id[pk] for pk in ids if pk in by_id], now))
     if ids:
         page.older = ids[-1] if (upwards or more) else None
         page.newer = ids[0] if (more if upwards else older_than is not None) else None
     return page
 
 
-def _in_order(ids: Collection[int]) -> list[Permit]:
-    found = Permit.objects.select_related("location").in_bulk(ids)
-    return [found[pk] for pk in ids if pk in found]
+def _first_ids(branches: Sequence[PermitQuerySet], rows: int) -> set[int]:
+    """Return the ids of the first rows of each ordered branch, by one statement."""
+    firsts = [
+        Permit.objects.order_by().filter(pk__in=branch.values("pk")[:rows]).values_list("pk", flat=True)
+        for branch in branches
+    ]
+    return set(firsts[0].union(*firsts[1:], all=True) if len(firsts) > 1 else firsts[0])
+
+
+def _load(ids: Collection[int]) -> list[Permit]:
+    return list(Permit.objects.select_related("location").filter(pk__in=ids))
+
+
+def _in_order_of_search(permits: Iterable[Permit], text: str) -> list[Permit]:
+    """Put plates first, then units, then external ids, each in its own order."""
+    plate, upper = normalise_plate(text), text.strip().upper()
+
+    def place(permit: Permit) -> tuple[int, str, int]:
+        if plate and permit.plate.startswith(plate):
+            return 0, permit.plate, permit.pk
+        if permit.unit.upper().startswith(upper):
+            return 1, permit.unit.upper(), permit.pk
+        return 2, permit.external_id.upper(), permit.pk
+
+    return sorted(permits, key=place)
 
 
 def permit_types(company: Company) -> list[str]:

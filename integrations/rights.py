@@ -107,7 +107,8 @@ def look_up(delivery: Delivery) -> Held:
         ).values_list("remote_id", "number")
     )
     held = compare(delivery, rights, zones, now)
-    if delivery.registration is not None:
-        seen = {"seen_at": now} if any(line.ours for line in held.rights) else {}
-        Registration.objects.filter(pk=delivery.registration.pk).update(checked_at=now, **seen)
+    if (row := delivery.registration) is not None:
+        row.checked_at = now
+        row.seen_at = now if any(line.ours for line in held.rights) else row.seen_at
+        Registration.objects.filter(pk=row.pk).update(checked_at=row.checked_at, seen_at=row.seen_at)
     return held

@@ -83,7 +83,7 @@ def push_state(
             reason=fragment(registration.error)
             or _("%(vendor)s refused it") % {"vendor": vendor_label(connection)},
             remedy=registration.remedy,
-            since=registration.error_since,
+            since=registration.error_since or registration.marked_at,
         )
     if over:
         return _ended(permit, registration, connection, now, breaker)

@@ -16,6 +16,7 @@ from django.db.models import Q
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 
+from integrations.forms.widgets import QuickSelect
 from integrations.models import Zone
 from integrations.queries import PermitFilters, current_at, look_alikes
 from locations.models import Company, Location, Permit
@@ -111,7 +112,9 @@ class PermitForm(forms.Form):
     # What is missing is said beside the field after sending, in the same words for everybody.
     use_required_attribute = False
 
-    location = forms.ModelChoiceField(Location.objects.none(), label=_("Location"), empty_label=_("Choose…"))
+    location = forms.ModelChoiceField(
+        Location.objects.none(), label=_("Location"), empty_label=_("Choose…"), widget=QuickSelect
+    )
     plate = forms.CharField(
         label=_("Plate"),
         max_length=40,
@@ -124,7 +127,7 @@ class PermitForm(forms.Form):
             }
         ),
     )
-    subdivision = forms.ChoiceField(label=_("State or province"))
+    subdivision = forms.ChoiceField(label=_("State or province"), widget=QuickSelect)
     start = forms.CharField(label=_("From"), widget=forms.DateTimeInput(attrs={"type": "datetime-local"}))
     start_choice = forms.CharField(required=False, widget=forms.HiddenInput)
     end = forms.CharField(label=_("Until"), widget=forms.DateTimeInput(attrs={"type": "datetime-local"}))
@@ -209,13 +212,14 @@ class PermitForm(forms.Form):
         _location, zone = self.place()
         field = self.fields["space_number"]
         field.required = bool(zone and zone.needs_space)
-        self.asks_space = field.required or bool(self["space_number"].value())
+        given = self.data if self.is_bound else self.initial
+        held = str(given.get("space_number") or "")
+        self.asks_space = field.required or bool(held)
         if zone is None or not zone.needs_space:
             return
         field.help_text = _t("Zone %(zone)s goes by space.") % {"zone": zone.number}
         spaces = zone.spaces
         if 0 < len(spaces) <= MAX_SPACE_CHOICES:
-            held = str(self["space_number"].value() or "")
             listed = [(space, space) for space in spaces]
             if held and held not in spaces and self.permit and held == self.permit.space_number:
                 listed.append((held, _t("%(space)s (not listed any more)") % {"space": held}))
@@ -393,7 +397,11 @@ class PermitFilterForm(forms.Form):
         widget=forms.TextInput(attrs={"type": "search", "autocomplete": "off", "spellcheck": "false"}),
     )
     location = forms.ModelChoiceField(
-        Location.objects.none(), label=_("Location"), required=False, empty_label=_("All locations")
+        Location.objects.none(),
+        label=_("Location"),
+        required=False,
+        empty_label=_("All locations"),
+        widget=QuickSelect,
     )
     when = forms.ChoiceField(
         label=_("When"),
@@ -417,8 +425,8 @@ class PermitFilterForm(forms.Form):
             ("accepted", _("Accepted")),
         ],
     )
-    type = forms.ChoiceField(label=_("Type"), required=False)
-    state = forms.ChoiceField(label=_("State or province"), required=False)
+    type = forms.ChoiceField(label=_("Type"), required=False, widget=QuickSelect)
+    state = forms.ChoiceField(label=_("State or province"), required=False, widget=QuickSelect)
     tests = forms.BooleanField(label=_("Test plates too"), required=False)
 
     def __init__(self, data: Mapping[str, Any], *, company: Company, types: Sequence[str]) -> None:

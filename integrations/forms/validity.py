@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from integrations.forms.permits import TimeHint, region_choices, time_hint
+from integrations.forms.widgets import QuickSelect
 from integrations.validity import Question
 from locations.models import Company, Location
 from locations.plates import clean_plate
@@ -27,8 +28,10 @@ class ValidityForm(forms.Form):
             attrs={"class": "os-input-plate", "autocomplete": "off", "spellcheck": "false"}
         ),
     )
-    subdivision = forms.ChoiceField(label=_("State or province"), required=False)
-    location = forms.ModelChoiceField(Location.objects.none(), label=_("Location"), empty_label=_("Choose…"))
+    subdivision = forms.ChoiceField(label=_("State or province"), required=False, widget=QuickSelect)
+    location = forms.ModelChoiceField(
+        Location.objects.none(), label=_("Location"), empty_label=_("Choose…"), widget=QuickSelect
+    )
     at = forms.CharField(
         label=_("Time there"), required=False, widget=forms.DateTimeInput(attrs={"type": "datetime-local"})
     )

@@ -17,17 +17,25 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from integrations.evidence import gather, headline, timeline
 from integrations.forms.permits import PermitFilterForm, PermitForm
-from integrations.queries import PAGE_ROWS, Delivery, deliveries, delivery_of, list_permits, permit_types
+from integrations.queries import (
+    PAGE_ROWS,
+    Delivery,
+    PermitPage,
+    deliveries,
+    delivery_of,
+    list_permits,
+    permit_types,
+)
 from integrations.rights import Held, look_up
 from locations.access import CompanyRequest, company_view, may
 from locations.models import Location, Permit, Role
+from locations.pages import STOP_POLLING, read_key
 from locations.regions import region_label
 from locations.services import cancel_permit, cancel_permits, change_permit, register_permit, reinstate_permit
 
 # A cancellation can be taken back for ten seconds; the rest is for the way of the click.
 UNDO_S = 10
 UNDO_GRACE_S = 5
-HTMX_STOP_POLLING = 286
 _UNDO_KEY = "undo_cancel"
 
 
@@ -47,13 +55,8 @@ def _may_write(request: CompanyRequest) -> bool:
     return may(request.membership_role, Role.OPERATOR)
 
 
-def _id(text: str | None) -> int | None:
-    """Read an id from an address; what is none counts as absent."""
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) <= 18 else None
-
-
 def _ids(texts: Sequence[str]) -> list[int]:
-    return [pk for text in texts if (pk := _id(text)) is not None]
+    return [pk for text in texts if (pk := read_key(text)) is not None]
 
 
 # --- The list ------------------------------------------------------------------------------------------------------
@@ -70,8 +73,8 @@ def permit_list(request: CompanyRequest) -> HttpResponse:
         request.company,
         filters,
         now=now,
-        older_than=_id(request.GET.get("after")),
-        newer_than=_id(request.GET.get("before")),
+        older_than=read_key(request.GET.get("after")),
+        newer_than=read_key(request.GET.get("before")),
     )
     return render(
         request,
@@ -85,7 +88,7 @@ def permit_list(request: CompanyRequest) -> HttpResponse:
             "polled": [row.permit.pk for row in page.rows if row.state.moving],
             "older": _paged(request, after=page.older),
             "newer": _paged(request, before=page.newer),
-            "summary": _summary(len(page.rows), alone=page.older is None and page.newer is None),
+            "summary": _summary(page),
             "undo": _undo(request, now),
         },
     )
@@ -103,10 +106,11 @@ def _paged(request: CompanyRequest, **place: int | None) -> str:
     return f"{request.path}?{query.urlencode()}"
 
 
-def _summary(shown: int, *, alone: bool) -> str:
-    if not shown:
-        return ""
-    if alone:
+def _summary(page: PermitPage) -> str:
+    shown = len(page.rows)
+    if page.more:
+        return _("The first %(n)d that match; type more of it to see the rest.") % {"n": shown}
+    if page.older is None and page.newer is None:
         return ngettext("%(n)d permit", "%(n)d permits", shown) % {"n": shown}
     return _("%(n)d permits a page, newest first") % {"n": PAGE_ROWS}
 
@@ -120,7 +124,7 @@ def permit_states(request: CompanyRequest) -> HttpResponse:
     rows = deliveries(permits, timezone.now())
     response = render(request, "integrations/permit_states.html", {"rows": rows})
     if not any(row.state.moving for row in rows):
-        response.status_code = HTMX_STOP_POLLING
+        response.status_code = STOP_POLLING
     return response
 
 
@@ -131,12 +135,12 @@ def permit_states(request: CompanyRequest) -> HttpResponse:
 @require_safe
 def permit_page(request: CompanyRequest, pk: int) -> HttpResponse:
     """Show a permit with its proof of delivery."""
-    return _permit_page(request, _permit(request, pk))
+    return _permit_page(request, delivery_of(_permit(request, pk), timezone.now()))
 
 
-def _permit_page(request: CompanyRequest, permit: Permit, held: Held | None = None) -> HttpResponse:
-    now = timezone.now()
-    delivery = delivery_of(permit, now)
+def _permit_page(request: CompanyRequest, delivery: Delivery, held: Held | None = None) -> HttpResponse:
+    now, permit = timezone.now(), delivery.permit
+    evidence = gather(permit)
     return render(
         request,
         "integrations/permit.html",
@@ -145,8 +149,8 @@ def _permit_page(request: CompanyRequest, permit: Permit, held: Held | None = No
             "permit": permit,
             "delivery": delivery,
             "state": delivery.state,
-            "headline": headline(delivery, now),
-            "timeline": timeline(permit, gather(permit)),
+            "headline": headline(delivery, evidence, now),
+            "timeline": timeline(permit, evidence),
             "held": held,
             "phase": phase(permit, now),
             "region": region_label(permit.subdivision),
@@ -170,11 +174,11 @@ def phase(permit: Permit, now: datetime) -> str:
 @require_POST
 def permit_check(request: CompanyRequest, pk: int) -> HttpResponse:
     """Ask what the vendor holds now, and show it: as a fragment to htmx, else on the whole page."""
-    permit = _permit(request, pk)
-    held = look_up(delivery_of(permit, timezone.now()))
+    delivery = delivery_of(_permit(request, pk), timezone.now())
+    held = look_up(delivery)
     if request.headers.get("HX-Request"):
-        return render(request, "integrations/permit_held.html", {"held": held, "permit": permit})
-    return _permit_page(request, permit, held)
+        return render(request, "integrations/permit_held.html", {"held": held, "permit": delivery.permit})
+    return _permit_page(request, delivery, held)
 
 
 # --- Add and change --------------------------------------------------------------------------------------------------
@@ -206,7 +210,7 @@ def permit_add(request: CompanyRequest) -> HttpResponse:
 
 
 def _preset_location(request: CompanyRequest) -> Location | None:
-    wanted = _id(request.GET.get("location"))
+    wanted = read_key(request.GET.get("location"))
     places = Location.objects.filter(company=request.company, active=True)
     if wanted is not None:
         return places.filter(pk=wanted).first()
@@ -264,7 +268,7 @@ def _form_page(request: CompanyRequest, form: PermitForm, permit: Permit | None)
 @require_POST
 def permit_hints(request: CompanyRequest) -> HttpResponse:
     """Say what is to be said while a permit is being typed; nothing is saved. The plate travels in the body only."""
-    pk = _id(request.POST.get("permit"))
+    pk = read_key(request.POST.get("permit"))
     permit = _permit(request, pk) if pk else None
     form = PermitForm(request.POST, company=request.company, now=timezone.now(), permit=permit)
     context = {"form": form, "hint": form.plate_hint(), "with_space": request.POST.get("part") == "space"}

@@ -1,31 +1,10 @@
-"""Indexes for lists and searches over a million permits.
+"""Indexes for lists over a million permits, and one on the history: which permit had this plate at that time.
 
-Two kinds cannot stand in the models: PostgreSQL's pattern classes over an expression (search by unit or external id in
-any case), and an index on the history's table (which permit had this plate at that time). On SQLite the first kind is
-left out: it cannot use an index there, and its databases are small.
+The last cannot stand in the models, since django-simple-history makes its own Meta.
 """
 
 import django.db.models.deletion
 from django.db import migrations, models
-
-PATTERN_INDEXES = {
-    "permit_unit_pattern": "(company_id, UPPER(unit) text_pattern_ops) WHERE unit <> ''",
-    "permit_external_id_pattern": "(company_id, UPPER(external_id) text_pattern_ops) WHERE external_id <> ''",
-}
-
-
-def add_pattern_indexes(apps, schema_editor):
-    """Add what serves `UPPER(unit) LIKE 'A%'`."""
-    if schema_editor.connection.vendor == "postgresql":
-        for name, definition in PATTERN_INDEXES.items():
-            schema_editor.execute(f"CREATE INDEX {name} ON locations_permit {definition}")
-
-
-def drop_pattern_indexes(apps, schema_editor):
-    """Take them away again."""
-    if schema_editor.connection.vendor == "postgresql":
-        for name in PATTERN_INDEXES:
-            schema_editor.execute(f"DROP INDEX {name}")
 
 
 class Migration(migrations.Migration):
@@ -61,7 +40,6 @@ class Migration(migrations.Migration):
             model_name='permit',
             index=models.Index(condition=models.Q(('type', ''), _negated=True), fields=['company', 'type', '-id'], name='permit_list_of_type'),
         ),
-        migrations.RunPython(add_pattern_indexes, drop_pattern_indexes),
         migrations.RunSQL(
             "CREATE INDEX permit_history_plate ON locations_historicalpermit (company_id, plate)",
             "DROP INDEX permit_history_plate",
