@@ -42,8 +42,9 @@ flows: dev provision ## Run whole stories on real processes
 	@$(PY) -m tests.run flows
 
 .PHONY: faults
-faults: dev provision ## Run the fault tests: real kills
+faults: dev provision ## Run the fault tests and the long storm: real kills (EDITS=100000 FAULTS=1000 FAULTS_SEED=1)
 	@$(PY) -m tests.run faults
+	@$(PY) -m tests.faults.storm --edits $(or $(EDITS),100000) --faults $(or $(FAULTS),1000) --seed $(or $(FAULTS_SEED),1)
 
 .PHONY: browser
 browser: dev provision ## Run the browser tests

@@ -141,6 +141,18 @@ class Driver:
         return 1
 
 
+def begin(seed: int, name: str) -> Driver:
+    """Return a driver with a first permit; a database that is away is waited for."""
+    while True:
+        try:
+            driver = Driver(seed, name)
+            driver.add()
+            return driver
+        except (DatabaseError, InterfaceError):
+            connection.close()
+            time.sleep(0.1)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seed", type=int, required=True)
@@ -148,8 +160,7 @@ def main() -> int:
     parser.add_argument("--name", required=True)
     parser.add_argument("--pause-ms", type=float, default=0)
     options = parser.parse_args()
-    driver, edits, lost = Driver(options.seed, options.name), 0, 0
-    driver.add()
+    driver, edits, lost = begin(options.seed, options.name), 0, 0
     while edits < options.edits:
         try:
             edits += driver.edit()
