@@ -15,6 +15,7 @@ read it, it is handed on. The hashes make the choice of index a question of spee
 import contextlib
 import fcntl
 import hashlib
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -95,23 +96,36 @@ def run(command: Sequence[str | Path], *, env: dict[str, str] | None = None) -> 
 
 
 def make_venv() -> None:
-    """Make `.venv` with pip in it, or keep the one that works.
+    """Make `.venv`, or keep the one that works.
 
-    Raises `InstallFailed` where Python lacks what it takes, with what to install.
+    A Python without ensurepip (Debian packs it apart) still makes one if it has a pip of its own to fill it with.
+    Raises `InstallFailed` with what to install.
     """
     python = VENV / "bin" / "python"
-    if python.exists() and run([python, "-c", "import pip"]):
+    if python.exists() and run([python, "-c", ""]):
         return
     print(f"Making {VENV.name} with Python {sys.version.split()[0]} …", flush=True)
-    if VENV.exists():
-        shutil.rmtree(VENV)
+    shutil.rmtree(VENV, ignore_errors=True)
+    complete = importlib.util.find_spec("ensurepip") is not None
     try:
-        venv.EnvBuilder(with_pip=True, symlinks=True).create(VENV)
-    except (ImportError, subprocess.CalledProcessError, OSError) as error:
+        venv.EnvBuilder(with_pip=complete, symlinks=True).create(VENV)
+    except (subprocess.CalledProcessError, OSError) as error:
+        shutil.rmtree(VENV, ignore_errors=True)
+        raise InstallFailed(f"{VENV.name} could not be made: {error}") from error
+    if not complete and importlib.util.find_spec("pip") is None:
         shutil.rmtree(VENV, ignore_errors=True)
         raise InstallFailed(
-            f"Python's venv or ensurepip is missing or failed ({error}): on Debian and Ubuntu, install python3-venv."
-        ) from error
+            "This Python has neither ensurepip nor pip: on Debian and Ubuntu, install python3-venv."
+        )
+
+
+def pip_command() -> list[str | Path]:
+    """Return the start of a pip command that works on `.venv`: its own pip's, else this Python's."""
+    python = VENV / "bin" / "python"
+    quiet = ["--disable-pip-version-check"]
+    if (VENV / "bin" / "pip").exists():
+        return [python, "-m", "pip", *quiet]
+    return [sys.executable, "-m", "pip", "--python", python, *quiet]
 
 
 def bring_uv() -> Path | None:
@@ -129,22 +143,12 @@ def bring_uv() -> Path | None:
 
 def pip_install(lock: Path) -> bool:
     """Install a lock with pip; return whether it succeeded."""
-    pip: list[str | Path] = [
-        VENV / "bin" / "python",
-        "-m",
-        "pip",
-        "--disable-pip-version-check",
-        "install",
-        "--quiet",
-    ]
-    return run([*pip, "--require-hashes", "--no-deps", "-r", lock])
+    return run([*pip_command(), "install", "--quiet", "--require-hashes", "--no-deps", "-r", lock])
 
 
 def pip_config() -> str:
     """Return what `pip config list` prints, empty if it fails."""
-    result = subprocess.run(
-        [VENV / "bin" / "python", "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
-    )
+    result = subprocess.run([*pip_command(), "config", "list"], capture_output=True, text=True, check=False)
     return result.stdout
 
 
