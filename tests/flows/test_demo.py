@@ -1,0 +1,109 @@
+"""`make demo`, as it runs on a machine with nothing installed: one story from its start to its end."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from offstreet.runtime import commands, demo, processes
+from offstreet.runtime.commands import ROOT
+from tests.servers import READY_TIMEOUT_S, eventually, run_checked, scratch_directory
+
+MEMORY_LIMIT_KB = 450 * 1024
+
+
+@pytest.fixture
+def var_dir() -> Iterator[Path]:
+    """An empty state directory."""
+    with scratch_directory() as path:
+        yield path
+
+
+def two_free_ports() -> int:
+    """Return a port that is free like the one after it."""
+    return eventually(lambda: next((p for p in [processes.free_port()] if processes.port_is_free(p + 1)), 0))
+
+
+def tree(pid: int) -> list[int]:
+    """The ids of a process and of all that it started, and they, and so on."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(found for child in children for found in tree(int(child)))]
+
+
+def memory_kb(pid: int) -> int:
+    """What a process takes of the memory, shared pages counted by their share."""
+    match = re.search(r"^Pss:\s+(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
+    return int(match.group(1)) if match else 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.timeout(240)
+def test_the_demo_comes_up_restarts_what_dies_and_leaves_nothing_behind(var_dir: Path) -> None:
+    port = two_free_ports()
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    env = {**kept, "VAR_DIR": str(var_dir), "PORT": str(port)}
+    log_path = var_dir / "demo.log"
+    with log_path.open("wb") as log:
+        manager = processes.spawn(
+            [sys.executable, "-m", "offstreet.runtime.demo"], env=env, cwd=ROOT, output=log
+        )
+
+    def printed() -> str:
+        return log_path.read_text(errors="replace")
+
+    try:
+        ready = processes.wait_until(
+            lambda: "Offstreet is ready" in printed(), timeout_s=3 * READY_TIMEOUT_S, process=manager
+        )
+        assert ready, printed()
+        assert f"http://127.0.0.1:{port}\n" in printed()
+        for email, _what in demo.LOGINS:
+            assert email in printed()
+        assert processes.answers_http(f"http://127.0.0.1:{port}/accounts/login/")
+        assert processes.answers_http(f"http://127.0.0.1:{port + 1}/")
+
+        # A command beside it needs to be told nothing.
+        beside = {**kept, "VAR_DIR": str(var_dir)}
+        status = run_checked(
+            commands.manage_command("passport", "status", "--company", "university"), env=beside
+        )
+        assert "PASSPORTUNIVERSITY" in status
+
+        # A second one in the same place, and one on the same port, each get a clear sentence.
+        for changed, sentence in (
+            ({}, "A demo is running here already"),
+            ({"VAR_DIR": f"{var_dir}/2"}, "is taken"),
+        ):
+            refused = subprocess.run(
+                [sys.executable, "-m", "offstreet.runtime.demo"],
+                env={**env, **changed}, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False,
+            )  # fmt: skip
+            assert refused.returncode == 1
+            assert sentence in refused.stderr
+
+        everything = tree(manager.pid)
+        total_kb = sum(memory_kb(pid) for pid in everything)
+        assert total_kb < MEMORY_LIMIT_KB, f"{total_kb / 1024:.0f} MB"
+
+        worker = next(pid for pid in everything if "celery" in Path(f"/proc/{pid}/cmdline").read_text())
+        os.kill(worker, signal.SIGKILL)
+        assert eventually(lambda: "worker ended by SIGKILL; starting it again in 0.5 s" in printed())
+        heartbeat, killed_at = var_dir / "worker.alive", time.time()
+        eventually(
+            lambda: heartbeat.stat().st_mtime > killed_at, timeout_s=READY_TIMEOUT_S, what="the new worker"
+        )
+
+        everything = tree(manager.pid)
+        assert (var_dir / "demo.env").exists()
+        processes.stop(manager, timeout_s=30, signum=signal.SIGINT)
+        assert manager.returncode == 0, printed()
+        assert not (var_dir / "demo.env").exists()
+        assert [pid for pid in everything if Path(f"/proc/{pid}").exists()] == []
+    finally:
+        processes.stop(manager, timeout_s=15)
