@@ -60,7 +60,11 @@ format: dev ## Put the code into its form
 
 ## Measure it
 
-# (benchmarks: bench, bench-pages, screenshots)
+.PHONY: bench
+bench: dev provision ## Measure the delivery engine (BENCH="--quick", BENCH="--only throughput light", BENCH="--demo")
+	@$(PY) -m benchmarks.run $(BENCH)
+
+# (benchmarks: bench-pages, screenshots)
 
 ## Look after it
 

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import urllib.request
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from benchmarks.measures import percentile, say
@@ -75,7 +74,7 @@ def _arrivals(url: str) -> dict[str, float]:
     """Return when the sandbox took each plate's first event, in Unix seconds."""
     with urllib.request.urlopen(f"{url}/sandbox/sessions", timeout=30) as answer:
         sessions = json.load(answer)["data"]
-    return {session["vehicle"]["vehicle_plate"]: _received(session) for session in sessions if session.get("events")}
+    return {session["vehicle_plate"]: _received(session) for session in sessions if session.get("events")}
 
 
 def _received(session: dict[str, Any]) -> float:
@@ -89,7 +88,3 @@ def _two_free_ports() -> int:
         if processes.port_is_free(port + 1):
             return port
 
-
-if __name__ == "__main__":
-    Path("build").mkdir(exist_ok=True)
-    save_to_arrival(saves=100, per_second=5)

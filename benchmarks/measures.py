@@ -18,11 +18,6 @@ def say(text: str) -> None:
     print(f"  {text}", flush=True)
 
 
-def median_of(rows: Sequence[Row], name: str) -> float:
-    """Return the median of one figure."""
-    return float(statistics.median(row[name] for row in rows))
-
-
 def percentile(values: Sequence[float], share: float) -> float:
     """Return the value that `share` of the values don't exceed."""
     ordered = sorted(values)

@@ -69,9 +69,8 @@ def main() -> None:
     from integrations.wake import flush
     from locations.services import PermitDraft, register_permit
 
-    mapping = ZoneMapping.objects.select_related("location__company").order_by("pk").first()
-    assert mapping is not None
-    location = mapping.location
+    live = ZoneMapping.objects.filter(zone__connection__status="live").exclude(zone__session_type="space")
+    location = live.select_related("location").order_by("pk")[0].location
     now = timezone.now()
     start, end = now - timedelta(hours=1), now + timedelta(days=30)
     ways = ["none", "ours", "usual"] if options.way == "compare" else [options.way]
