@@ -126,7 +126,9 @@ class Engine:
         """Take in what has happened, settle, claim, send; return the number of rows claimed."""
         can_claim = bool(self._awake) and self._free() > 0
         finished, heard = self._receive(0 if can_claim else idle_s)
-        self._dispatch()
+        # At once, so that senders wait for the remote alone; but nothing more where one was just told to wait.
+        if not any(flight.unit.trouble for flight in finished):
+            self._dispatch()
         if finished:
             self._settle([flight.unit for flight in finished])
         self._renew()
@@ -261,6 +263,8 @@ class Engine:
             room = 2 * self._share(pk) - self._load(pk)
             if room <= 0:
                 self._more.add(pk)  # looked at again when one of its units has landed
+                if gates[pk].probing:
+                    breakers.release_probe(pk, row.vendor)
                 continue
             each = max(vendor.batch_size, CLAIM_ROWS // len(connection_ids))
             quota = 1 if gates[pk].probing else min(each, room * vendor.batch_size)

@@ -297,6 +297,31 @@ def test_what_was_claimed_and_not_sent_is_given_back_with_its_intent(world: Worl
 # --- Manners ------------------------------------------------------------------------------------------------------
 
 
+def test_what_is_lined_up_stays_here_once_a_request_was_told_to_wait(world: World) -> None:
+    vendor = get_vendor("passport")
+    vendor.batch_size = 10
+    import_many(world, 200)
+    world.fault("429", path="events", retry_after_s=30)
+    world.engine.drain([world.connection.pk])
+    assert len(world.events()) <= 2  # as many as were under way together
+    assert Registration.objects.due().count() == 200
+    breaker = Breaker.objects.get(key=f"c:{world.connection.pk}")
+    assert breaker.open_until is not None
+    assert breaker.open_until > timezone.now() + timedelta(seconds=25)
+
+
+def test_a_probe_that_finds_no_room_gives_the_word_back(world: World) -> None:
+    world.permit()
+    Breaker.objects.create(
+        key=f"c:{world.connection.pk}", failures=1, open_until=timezone.now() - timedelta(seconds=1)
+    )
+    engine = world.engine
+    engine._busy[world.connection.pk] = 99
+    engine._awake[world.connection.pk] = None
+    engine._claim()
+    assert Breaker.objects.get().probe_until is None
+
+
 def test_wrong_credentials_stop_everything_tell_people_once_and_hammer_nobody(
     transport: SandboxTransport,
 ) -> None:
