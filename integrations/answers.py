@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
@@ -12,9 +12,6 @@ from integrations.figures import Figures, Link
 from integrations.models import Connection
 from integrations.onboarding.steps import Who, active, steps
 from integrations.states import fragment
-
-# What nobody has to know of: a save that is on its way for so short a time.
-AT_ONCE_S = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +56,7 @@ def answer(figures: Figures, slug: str) -> Answer:
             return Answer("danger", sentence, link.stopped_remedy, _("Look into it"), page("doctor", slug) or setup)
     sending = [link for link in links if link.connection.live_since is not None]
     if not sending:
-        return Answer("info", _("Passport is not live yet."), _held_back(figures), _("Go on with set-up"), setup)
+        return Answer("info", _("Passport is not live yet."), _not_live(figures), _("Go on with set-up"), setup)
     paused = next((link for link in sending if link.connection.status == Connection.Status.PAUSED), None)
     if paused is not None:
         reason = fragment(paused.connection.status_reason)
@@ -88,10 +85,37 @@ def _rest(figures: Figures) -> str:
     accepted = max(0, current - figures.unprotected.n)
     if not accepted:
         return _("None of the current registrations is in OpsMan.")
-    return _("Everything else is in OpsMan: %(accepted)s of %(all)s current registrations accepted.") % {
+    words = _("Everything else is in OpsMan: %(accepted)s of %(all)s current registrations accepted.") % {
         "accepted": f"{accepted:,}",
         "all": f"{current:,}",
     }
+    if figures.oldest_unprotected is None:
+        return words
+    waiting = say_span(figures.at - figures.oldest_unprotected)
+    return _("%(words)s Oldest waiting: %(span)s.") % {"words": words, "span": waiting}
+
+
+def say_span(span: timedelta) -> str:
+    """Write a span by its greatest unit: “4 s”, “6 min”, “3 h”, “2 days”."""
+    seconds = max(0, int(span.total_seconds()))
+    if seconds < 60:
+        return _("%(n)d s") % {"n": seconds}
+    if seconds < 3_600:
+        return _("%(n)d min") % {"n": seconds // 60}
+    if seconds < 86_400:
+        return _("%(n)d h") % {"n": seconds // 3_600}
+    return ngettext("%(n)d day", "%(n)d days", seconds // 86_400) % {"n": seconds // 86_400}
+
+
+def _not_live(figures: Figures) -> str:
+    current = figures.places.current
+    if not current:
+        return _("Registrations are saved here and sent once it is live.")
+    return ngettext(
+        "%(n)s car is registered here now, and officers do not see it in OpsMan yet.",
+        "%(n)s cars are registered here now, and officers do not see them in OpsMan yet.",
+        current,
+    ) % {"n": f"{current:,}"}
 
 
 def _held_back(figures: Figures) -> str:

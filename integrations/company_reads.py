@@ -1,21 +1,21 @@
 """Support's overview over all companies: one line each, worst first.
 
-What it decides: the order is by what hurts drivers now (a stopped connection, then cars without protection, then parked
-cars at locations without a zone), then by what will (refused, waiting for long), then by what waits for a person. All
+What it decides: the order is by what hurts drivers now (a stopped connection, then cars without protection), then by what
+will (refused, waiting for long), then by what waits for a person. All
 figures come from small partial indexes, grouped once for all companies; the lines are sorted here, since a thousand of
 them are quicker to sort than to join. The cost grows with what is wrong and with the number of companies, not with permits.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from django.db.models import Count, Min, OuterRef, Q, Subquery
+from django.db.models import Count, Min, OuterRef, Q
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from integrations.answers import Answer
+from integrations.figures import count_of
 from integrations.models import Breaker, Connection, Registration
 from locations.models import Company, Location, Permit
 
@@ -53,14 +53,18 @@ class Line:
         """Whether a connection of the company is live or paused."""
         return bool({Connection.Status.LIVE, Connection.Status.PAUSED} & set(self.statuses))
 
+    @property
+    def not_protected(self) -> int:
+        """Parked cars that Passport has not accepted as they stand, those without a zone among them."""
+        return self.unprotected + self.parked_unmapped
+
     def badness(self, now: datetime) -> tuple[float, ...]:
         """Return a key that is greater the worse the company stands."""
         age_s = (now - self.oldest).total_seconds() if self.oldest and now - self.oldest > OLD_BACKLOG else 0.0
         sending = self.is_sending
         return (
             bool(self.stopped),
-            self.unprotected if sending else 0,
-            self.parked_unmapped if sending else 0,
+            self.not_protected if sending else 0,
             self.refused,
             age_s if sending else 0,
             self.status == Connection.Status.PAUSED,
@@ -127,15 +131,13 @@ def _add_registrations(company_of: dict[int, Line], sending: set[int], now: date
 
 
 def _add_unmapped(found: dict[int, Line], now: datetime) -> None:
-    # One step into the index of current permits for each location; LIMIT keeps the database from joining all permits.
-    parked = Permit.objects.real().current(now).filter(location=OuterRef("pk")).order_by().values("pk")[:1]
-    unmapped = Location.objects.filter(active=True, zone_mapping=None).annotate(parked=Subquery(parked)).order_by()
-    counts: dict[int, list[int]] = defaultdict(lambda: [0, 0])
-    for company, has_parked in unmapped.values_list("company", "parked"):
-        counts[company][0] += 1
-        counts[company][1] += has_parked is not None
-    for company, (count, with_parked) in counts.items():
-        found[company].unmapped, found[company].parked_unmapped = count, with_parked
+    # For each location its stretch of the index of current permits, and no more.
+    parked = count_of(Permit.objects.real().current(now).filter(location=OuterRef("pk")))
+    unmapped = Location.objects.filter(zone_mapping=None).annotate(parked=parked).order_by()
+    for company, active, count in unmapped.values_list("company", "active", "parked"):
+        line = found[company]
+        line.unmapped += active
+        line.parked_unmapped += count if line.is_sending else 0
 
 
 def search(all_lines: Iterable[Line], text: str) -> list[Line]:
@@ -151,8 +153,8 @@ def totals(all_lines: Iterable[Line]) -> Totals:
     return Totals(
         companies=len(every),
         live=sum(Connection.Status.LIVE in line.statuses for line in every),
-        unprotected=sum(line.unprotected for line in sending),
-        with_unprotected=sum(bool(line.unprotected) for line in sending),
+        unprotected=sum(line.not_protected for line in sending),
+        with_unprotected=sum(bool(line.not_protected) for line in sending),
         waiting=sum(line.waiting for line in every),
         oldest=min((line.oldest for line in every if line.oldest), default=None),
         refused=sum(line.refused for line in every),

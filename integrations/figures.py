@@ -9,7 +9,7 @@ marks it, some seconds later.
 The number of queries is fixed. Counts stop at `MOST_COUNTED`: beyond it people need no exact figure, and the page its time.
 """
 
-import heapq
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -48,6 +48,8 @@ from locations.models import Company, Permit
 
 MOST_COUNTED = 2_000
 SHOWN_UNPROTECTED = 10
+# Of one location, so that one without a zone does not hide the others.
+SHOWN_OF_LOCATION = 3
 STARTING_WITHIN = timedelta(hours=24)
 
 
@@ -152,8 +154,8 @@ def figures_of(company: Company, now: datetime) -> Figures:
     places = places_of(company, now)
     backlog, reasons = waiting_and_refused(connections)
     rows = unprotected(company, connections, now) if places.current else []
-    first = heapq.nsmallest(SHOWN_UNPROTECTED, rows, key=lambda row: row[1])
-    since = dict(first)
+    rows.sort(key=lambda row: row[2])
+    since = pick(rows)
     found = Permit.objects.select_related("location").in_bulk(since)
     ordered = [found[pk] for pk in since if pk in found]
     shown = [(since[one.permit.pk], one) for one in deliveries(ordered, now)] if ordered else []
@@ -162,11 +164,22 @@ def figures_of(company: Company, now: datetime) -> Figures:
         places=places,
         links=links,
         unprotected=Counted(len(rows)),
-        oldest_unprotected=first[0][1] if first else None,
+        oldest_unprotected=rows[0][2] if rows else None,
         deliveries=shown,
         backlog=backlog,
         reasons=reasons,
     )
+
+
+def pick(rows: Sequence[tuple[int, int, datetime]]) -> dict[int, datetime]:
+    """Return which of the unprotected permits to show: the first, at most `SHOWN_OF_LOCATION` of one location. Pure."""
+    shown: dict[int, datetime] = {}
+    of_location: dict[int, int] = defaultdict(int)
+    for pk, location, at in rows:
+        if of_location[location] < SHOWN_OF_LOCATION and len(shown) < SHOWN_UNPROTECTED:
+            of_location[location] += 1
+            shown[pk] = at
+    return shown
 
 
 # --- The parts --------------------------------------------------------------------------------------------------------
@@ -175,8 +188,8 @@ def figures_of(company: Company, now: datetime) -> Figures:
 def places_of(company: Company, now: datetime) -> Places:
     """Return the company's locations and permits in numbers, by one query."""
     permits = Permit.objects.real().filter(company=company)
-    current = _count(permits.current(now))
-    starting = _count(permits.coming(now).filter(start__lt=now + STARTING_WITHIN))
+    current = count_of(permits.current(now))
+    starting = count_of(permits.coming(now).filter(start__lt=now + STARTING_WITHIN))
     rows = list(
         company.locations.filter(active=True)
         .order_by()
@@ -201,7 +214,7 @@ def places_of(company: Company, now: datetime) -> Places:
     )
 
 
-def _count(rows: QuerySet[Any]) -> Coalesce:
+def count_of(rows: QuerySet[Any]) -> Coalesce:
     """Return a scalar subquery that counts `rows`."""
     counted = rows.order_by().annotate(all=Value(1)).values("all").annotate(n=Count("pk")).values("n")
     return Coalesce(Subquery(counted), Value(0), output_field=IntegerField())
@@ -236,14 +249,14 @@ def waiting_and_refused(connections: Sequence[int]) -> tuple[Backlog, list[Reaso
     return backlog, sorted(reasons, key=lambda reason: -reason.count)
 
 
-def unprotected(company: Company, connections: Sequence[int], now: datetime) -> list[tuple[int, datetime]]:
-    """Return (permit id, since when) of what is parked and not protected, at most `MOST_COUNTED` + 1 of them."""
+def unprotected(company: Company, connections: Sequence[int], now: datetime) -> list[tuple[int, int, datetime]]:
+    """Return (permit id, location id, since when) of what is parked and not protected, at most `MOST_COUNTED` + 1 of them."""
     unmapped = (
         Permit.objects.real()
         .current(now)
         .filter(location__in=company.locations.filter(zone_mapping=None).order_by().values("pk"))
         .order_by()
-        .values_list("pk", Greatest("start", "updated_at"))
+        .values_list("pk", "location", Greatest("start", "updated_at"))
     )
     behind = Registration.objects.filter(
         connection__in=connections,
@@ -255,8 +268,8 @@ def unprotected(company: Company, connections: Sequence[int], now: datetime) -> 
     ).order_by()
     since = Greatest("permit__start", "marked_at")
     # Three arms, since each has a partial index of its own.
-    refused, due = (arm.values_list("permit_id", since) for arm in (behind.refused(), behind.due()))
-    rows: list[tuple[int, datetime]] = list(refused.union(due, unmapped, all=True)[: MOST_COUNTED + 1])
+    refused, due = (arm.values_list("permit_id", "permit__location", since) for arm in (behind.refused(), behind.due()))
+    rows: list[tuple[int, int, datetime]] = list(refused.union(due, unmapped, all=True)[: MOST_COUNTED + 1])
     return rows
 
 
@@ -290,7 +303,7 @@ def links_of(company: Company, now: datetime) -> list[Link]:
         company.connections.exclude(status=Connection.Status.ENDED)
         .select_related("status_by")
         .annotate(
-            zones_listed=_count(Zone.objects.listed().filter(connection=OuterRef("pk"))),
+            zones_listed=count_of(Zone.objects.listed().filter(connection=OuterRef("pk"))),
             pull_outcome=_latest_refresh("outcome"),
             pull_pk=_latest_refresh("pk"),
             pull_started=_latest_refresh("started_at"),
@@ -301,11 +314,11 @@ def links_of(company: Company, now: datetime) -> list[Link]:
             stopped=_stopped("error"),
             stopped_remedy=_stopped("remedy"),
             stopped_since=_stopped("failing_since"),
-            mapped=_count(mapped),
+            mapped=count_of(mapped),
             first_mapped=Subquery(mapped.order_by("mapped_at").values("mapped_at")[:1]),
             opened=Subquery(Ticket.objects.filter(connection=OuterRef("pk")).order_by("pk").values("opened_at")[:1]),
             unknown_since=Subquery(Notice.objects.filter(dedupe_key=unknown, done_at=None).values("created_at")[:1]),
-            places=_count(company.locations.filter(active=True)),
+            places=count_of(company.locations.filter(active=True)),
             test_permit=_latest_test("permit"),
             test_saved=_latest_test("saved_at"),
             test_accepted=_latest_test("accepted_at"),

@@ -4,9 +4,10 @@ Each history keeps whole rows. What changed is found by comparing a row with the
 the database hands over beside it, both as JSON: so a page takes one query for each history, whatever it shows.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
+from itertools import groupby
 from typing import Any, Final
 
 from django.db.models import JSONField, OuterRef, Q, QuerySet, Subquery
@@ -20,6 +21,10 @@ from integrations.models import Connection, ZoneMapping
 from locations.models import Company, Location, Membership, Permit
 
 CREATED, DELETED = "+", "-"
+_ROW_IDS: Final = {"location_id", "zone_id"}
+_YES_NO: Final = {"active"}
+# Things that were done in one go are told in one line; it names so many of them.
+NAMED_TOGETHER: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,7 @@ def list_deeds(
     company: Company, *, kind: str = "", key: Key | None = None, tz: tzinfo = UTC
 ) -> tuple[list[Deed], Key | None]:
     """Return a page of what people did, newest first, and the key of the next page."""
-    deeds: list[tuple[datetime, int, str, Deed]] = []
+    deeds: list[tuple[datetime, int, str, Deed | None]] = []
     for source in SOURCES:
         if kind and kind != source.kind:
             continue
@@ -107,7 +112,35 @@ def list_deeds(
     deeds.sort(key=lambda one: one[:3], reverse=True)
     page = deeds[:PAGE_ROWS]
     older = Key(page[-1][0], page[-1][1]) if len(deeds) > PAGE_ROWS else None
-    return [deed for _at, _pk, _kind, deed in page], older
+    return [deed for _at, _pk, _kind, deed in page if deed is not None], older
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the page: one deed, or several that were done in one go."""
+
+    deeds: tuple[Deed, ...]
+
+    @property
+    def first(self) -> Deed:
+        """The deed that stands for all."""
+        return self.deeds[0]
+
+    @property
+    def named(self) -> tuple[Deed, ...]:
+        """Those that are named."""
+        return self.deeds[:NAMED_TOGETHER]
+
+    @property
+    def unnamed(self) -> int:
+        """How many are only counted."""
+        return max(0, len(self.deeds) - NAMED_TOGETHER)
+
+
+def together(deeds: Iterable[Deed]) -> list[Line]:
+    """Join neighbours that the same person did to things of one kind within one second, in the same way. Pure."""
+    groups = groupby(deeds, lambda one: (one.at.replace(microsecond=0), one.who, one.kind, one.verb, one.changes))
+    return [Line(tuple(group)) for _key, group in groups]
 
 
 def _rows(source: Source, company: Company, key: Key | None) -> QuerySet[Any]:
@@ -131,15 +164,22 @@ def _rows(source: Source, company: Company, key: Key | None) -> QuerySet[Any]:
     return rows
 
 
-def _deed(source: Source, row: Any, tz: tzinfo) -> Deed:
+def _deed(source: Source, row: Any, tz: tzinfo) -> Deed | None:
+    """Return the row in words, or None where nothing changed that anybody would ask for."""
     changes: list[tuple[str, str, str]] = []
     if row.before and row.history_type not in (CREATED, DELETED):
         for name, label in source.fields.items():
             was, now = row.before.get(name), row.after.get(name)
-            if (was != now and not name.endswith("_id")) or (was != now and name in ("operator_id", "external_id")):
-                changes.append((str(label), say(was, tz), say(now, tz)))
-            elif was != now:
-                changes.append((str(label), "", ""))
+            if was == now or (source.kind == "permit" and name == "status"):
+                continue  # a cancellation is told by its verb
+            if name in _YES_NO:
+                was, now = bool(was), bool(now)  # SQLite's JSON has no booleans
+            # Ids of rows say nothing to people; that it changed does.
+            told = ("", "") if name in _ROW_IDS else (say(was, tz), say(now, tz))
+            changes.append((str(label), *told))
+    verb = _verb(source, row)
+    if not changes and row.history_type not in (CREATED, DELETED) and verb == _("changed"):
+        return None
     return Deed(
         at=row.history_date,
         pk=row.history_id,
@@ -147,7 +187,7 @@ def _deed(source: Source, row: Any, tz: tzinfo) -> Deed:
         kind=source.kind,
         label=str(source.label),
         icon=source.icon,
-        verb=_verb(source, row),
+        verb=verb,
         thing=source.name(row),
         changes=tuple(changes),
         permit=row.id if source.kind == "permit" else None,

@@ -40,7 +40,7 @@ class LocationForm(forms.ModelForm):  # type: ignore[type-arg]
     """A location's own facts."""
 
     timezone = forms.ChoiceField(
-        label=_("time zone"),
+        label=_("Time zone"),
         choices=timezone_choices,
         help_text=_("Times of its permits are typed and shown in this zone."),
     )
@@ -50,7 +50,7 @@ class LocationForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = ["name", "external_id", "timezone", "active"]
         help_texts = {
             "external_id": _("What your own system calls it; helps to find it, and to propose its zone."),
-            "active": _("An inactive location takes no new permits and waits for no zone; what is parked there stays."),
+            "active": _("An inactive location waits for no zone and is left out of the lists; what is parked there stays."),
         }
 
     def clean_name(self) -> str:
@@ -86,7 +86,7 @@ class NewCompanyForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Company
         fields = ["name", "offstreet_id", "slug"]
-        labels = {"slug": _("address")}
+        labels = {"slug": _("Address"), "offstreet_id": _("Offstreet company id")}
         help_texts = {
             "offstreet_id": _("The company's id in Offstreet."),
             "slug": _("Part of its pages' addresses: small letters, digits and hyphens, for example north-university."),
@@ -96,23 +96,23 @@ class NewCompanyForm(forms.ModelForm):  # type: ignore[type-arg]
 class InvitationForm(forms.Form):
     """Whom to invite, and as what."""
 
-    email = forms.EmailField(label=_("e-mail address"), max_length=254)
-    role = forms.ChoiceField(label=_("role"), choices=Role.choices, initial=Role.OPERATOR)
+    email = forms.EmailField(label=_("E-mail address"), max_length=254)
+    role = forms.ChoiceField(label=_("Role"), choices=Role.choices, initial=Role.OPERATOR)
 
 
 class RoleForm(forms.Form):
     """Another role for a member."""
 
-    role = forms.ChoiceField(label=_("role"), choices=Role.choices)
+    role = forms.ChoiceField(label=_("Role"), choices=Role.choices)
 
 
 class AcceptForm(forms.Form):
     """What a person without an account says when they accept an invitation."""
 
-    first_name = forms.CharField(label=_("first name"), max_length=150, required=False)
-    last_name = forms.CharField(label=_("last name"), max_length=150, required=False)
+    first_name = forms.CharField(label=_("First name"), max_length=150, required=False)
+    last_name = forms.CharField(label=_("Last name"), max_length=150, required=False)
     password = forms.CharField(
-        label=_("password"),
+        label=_("Password"),
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
         help_text=_("At least eight characters, and not one that everybody uses."),

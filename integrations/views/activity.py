@@ -144,7 +144,7 @@ def people(request: CompanyRequest) -> HttpResponse:
         request.company, kind=kind if kind in people_reads.KINDS else "", key=key, tz=ZoneInfo(context["clock"])
     )
     context |= {
-        "deeds": deeds,
+        "lines": people_reads.together(deeds),
         "older": _older(request, "before", older) if older else "",
         "newest": _newest(request, "before"),
         "kinds": list(people_reads.KINDS.items()),

@@ -31,7 +31,7 @@ class ContactForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Contact
         fields = ["kind", "name", "email"]
-        labels = {"kind": gettext_lazy("for"), "name": gettext_lazy("name"), "email": gettext_lazy("e-mail address")}
+        labels = {"kind": gettext_lazy("For"), "name": gettext_lazy("Name"), "email": gettext_lazy("E-mail address")}
 
 
 def _members_page(request: CompanyRequest, form: InvitationForm, status: int | None = None) -> HttpResponse:

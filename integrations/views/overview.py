@@ -33,6 +33,7 @@ def overview(request: CompanyRequest) -> HttpResponse:
         "places": figures.places,
         "answer": answer(figures, company.slug),
         "waits": waits(figures, company.slug, is_you=may_write, now=now),
+        "was_live": any(link.connection.live_since is not None for link in figures.links),
         "live": next((link for link in figures.links if link.connection.is_live), None),
         "span": span,
         "charts": charts,

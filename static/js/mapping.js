@@ -11,7 +11,7 @@
     if (!select || !save) { return; }
     const changed = select.value !== (select.dataset.saved || "");
     save.classList.toggle("d-none", !changed && Boolean(accept));
-    save.classList.toggle("invisible", !changed && !accept);
+    save.classList.toggle("os-save--idle", !changed && !accept);
     save.classList.toggle("btn-primary", changed);
     accept?.classList.toggle("d-none", changed);
   };

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from integrations.activity import Key, read_key
 from integrations.models import Push, PushEvent, Registration
 from locations.models import Permit, User
-from locations.services import cancel_permit, change_permit
+from locations.services import cancel_permit, cancel_permits, change_permit
 from tests.factories import ConnectionFactory, PermitFactory, UserFactory
 from tests.pages import World, count_queries, text_of
 
@@ -203,8 +203,8 @@ def test_times_in_the_list_are_the_locations(world: World, kim: User) -> None:
 
 def test_the_list_is_narrowed_to_one_kind(world: World, kim: User) -> None:
     PermitFactory(location=world.location("Lot B"), plate="ABC 1", actor=kim)
-    deeds = world.viewer.get(world.url("activity_people"), {"kind": "location"}).context["deeds"]
-    assert {deed.kind for deed in deeds} == {"location"}
+    lines = world.viewer.get(world.url("activity_people"), {"kind": "location"}).context["lines"]
+    assert {line.first.kind for line in lines} == {"location"}
 
 
 def test_the_list_is_paged_by_key_without_a_gap_or_a_double(world: World, kim: User) -> None:
@@ -215,11 +215,19 @@ def test_the_list_is_paged_by_key_without_a_gap_or_a_double(world: World, kim: U
     query = "?kind=permit"
     for _page in range(5):
         response = world.viewer.get(world.url("activity_people") + query)
-        seen += [(deed.kind, deed.pk) for deed in response.context["deeds"]]
+        seen += [(deed.kind, deed.pk) for line in response.context["lines"] for deed in line.deeds]
         query = response.context["older"]
         if not query:
             break
     assert len(seen) == len(set(seen)) == 120
+
+
+def test_what_was_done_in_one_go_is_one_line(world: World, kim: User) -> None:
+    location = world.location("Lot B")
+    permits = [PermitFactory(location=location) for _number in range(8)]
+    cancel_permits(permits=permits, actor=kim)
+    lines = world.viewer.get(world.url("activity_people"), {"kind": "permit"}).context["lines"]
+    assert (len(lines[0].deeds), lines[0].unnamed, lines[0].first.verb) == (8, 3, "cancelled")
 
 
 def test_another_companys_deeds_are_not_shown(world: World, kim: User) -> None:

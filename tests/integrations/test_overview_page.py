@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from integrations import company_reads
-from integrations.figures import MOST_COUNTED, Counted, figures_of
+from integrations.figures import MOST_COUNTED, Counted, figures_of, pick
 from integrations.hours import CLASSES, floor_hour
 from integrations.models import Breaker, Connection, PushHour, Registration
 from locations.models import Permit
@@ -205,7 +205,7 @@ def test_the_worst_company_comes_first(world: World) -> None:
 def test_parked_cars_at_unmapped_locations_count_for_live_companies(world: World) -> None:
     PermitFactory(location=world.location("Rec Garage"))
     line = company_reads.lines(timezone.now())[0]
-    assert (line.name, line.parked_unmapped, line.unmapped) == ("University", 1, 1)
+    assert (line.name, line.parked_unmapped, line.unmapped, line.not_protected) == ("University", 1, 1, 1)
 
 
 def test_support_finds_a_company_by_its_name(world: World) -> None:
@@ -265,3 +265,9 @@ def test_home_leads_support_to_all_companies(world: World) -> None:
 
 def test_home_tells_a_person_without_a_company_what_to_do() -> None:
     assert "You don't belong to a company yet" in text_of(signed_in(UserFactory()).get("/"))
+
+
+def test_one_location_does_not_hide_the_others() -> None:
+    at = timezone.now()
+    rows = [(pk, 1 if pk < 8 else 2, at + timedelta(seconds=pk)) for pk in range(10)]
+    assert list(pick(rows)) == [0, 1, 2, 8, 9]
