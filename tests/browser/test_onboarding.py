@@ -37,6 +37,11 @@ for plate in ("AAA111", "BBB222", "CCC333"):
     register_permit(draft=PermitDraft(garage, plate, "US-NC", now, now + timedelta(days=3)))
 """
 
+ANOTHER = """
+from locations.models import Company
+Company.objects.create(name="Lakeshore", slug="lakeshore", offstreet_id="OS-2")
+"""
+
 
 class Mailbox:
     """The mails that the worker wrote as files."""
@@ -179,3 +184,21 @@ def test_a_new_company_goes_from_nothing_to_live_by_the_pages_alone(
     watched.go(f"{stack.web_url}/c/university/setup/doctor/?symptom=plate")
     expect(page.get_by_text("Findings")).to_be_visible(timeout=30_000)
     looked_at(watched, "12-doctor")
+
+    # Each page once more, in the dark and on a phone, and support's list.
+    night = open_page(scheme="dark", width=390, height=800)
+    sign_in(night.page, stack)
+    for name, path in (
+        ("setup", "setup/"), ("test", "setup/tests/1/"), ("another", "setup/another/"),
+        ("doctor", "setup/doctor/?run=1"),
+    ):  # fmt: skip
+        night.go(f"{stack.web_url}/c/university/{path}")
+        looked_at(night, f"dark-phone-{name}")
+    stack.shell(ANOTHER)
+    support = open_page(scheme="dark")
+    sign_in(support.page, stack, "support@offstreet.example")
+    support.go(f"{stack.web_url}/setups/")
+    expect(support.page.get_by_role("link", name="Lakeshore")).to_be_visible()
+    looked_at(support, "dark-setups")
+    support.go(f"{stack.web_url}/c/university/setup/")
+    looked_at(support, "dark-setup")
