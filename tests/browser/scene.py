@@ -1,0 +1,293 @@
+"""The stage for tests of every page: the demo's seed, and beside it one company for each state that the seed lacks.
+
+`build` runs inside the product under test (`stack.shell`) once its worker has delivered the seed. What a page shows of
+waiting, failing and ended things is written as rows here, since it must stand still while pages are looked at; so the
+worker is stopped before. It prints what tests need to find their way: ids by name, links' tokens, one session a role.
+"""
+
+import json
+import sys
+from datetime import timedelta
+from typing import Any
+
+from django.test import Client
+from django.utils import timezone
+
+from integrations import connections, links, mapping, notices, testing
+from integrations.models import (
+    Connection,
+    Contact,
+    Notice,
+    Push,
+    PushEvent,
+    Registration,
+    StatusLink,
+    TestPlate,
+    Zone,
+    ZoneRefresh,
+)
+from integrations.onboarding import services as onboarding
+from integrations.vendors import ZoneSeen
+from integrations.zone_diff import clean_listing
+from integrations.zones import apply_listing, begin_refresh
+from locations.invitations import invite_person, token_of
+from locations.models import Company, Location, Membership, Permit, Role, User
+from locations.services import PermitDraft, cancel_permit, register_permit, save_company, save_location
+from offstreet import seeding
+
+# The seed's company, one in which everything is in some unusual state, and one in which nothing is there yet.
+SEEDED, ODD, EMPTY = "university", "odd-places", "empty-lots"
+ODD_OPERATOR_ID = "00000000-0000-4000-8000-00000000000d"
+NOBODY = "nobody@offstreet.example"
+SESSIONS = {
+    "viewer": "viewer@university.example",
+    "operator": "operator@university.example",
+    "manager": "manager@university.example",
+    "support": seeding.SUPPORT_EMAIL,
+    "nobody": NOBODY,
+}
+
+
+def build() -> None:
+    """Make all that the seed lacks, and print the ids, tokens and sessions as JSON."""
+    manager = User.objects.get(email=SESSIONS["manager"])
+    support = User.objects.get(email=SESSIONS["support"])
+    User.objects.create_user(NOBODY, seeding.PASSWORD)
+    empty = save_company(company=Company(name="Empty Lots", slug=EMPTY, offstreet_id="OS-3001"))
+    odd = save_company(company=Company(name="Odd Places", slug=ODD, offstreet_id="OS-3002"))
+    for company in (empty, odd):
+        Membership.objects.create(user=manager, company=company, role=Role.MANAGER)
+    ids: dict[str, int] = {}
+    tokens: dict[str, str] = {}
+    _seeded(ids)
+    _odd(odd, manager, ids, tokens)
+    _steps(manager, support, ids)
+    _invitations(odd, manager, ids, tokens)
+    for who, email in SESSIONS.items():
+        client = Client()
+        client.force_login(User.objects.get(email=email), backend="django.contrib.auth.backends.ModelBackend")
+        tokens[f"session {who}"] = client.cookies["sessionid"].value
+    sys.stdout.write(json.dumps({"ids": ids, "tokens": tokens}))
+
+
+# --- The seed's company -------------------------------------------------------------------------------------------
+
+
+def _seeded(ids: dict[str, int]) -> None:
+    """Find one permit, push, zone and so on of each state that the seed and the worker have made."""
+    company, now = Company.objects.get(slug=SEEDED), timezone.now()
+    connection = company.connections.get()
+    registrations = Registration.objects.filter(connection=connection).select_related("permit")
+    active = registrations.filter(permit__status=Permit.Status.ACTIVE)
+    accepted = active.filter(state=Registration.State.DONE)
+    permits = Permit.objects.real().filter(company=company)
+    found = {
+        "accepted": accepted.filter(permit__start__lte=now, permit__end__gt=now).latest("pk").permit_id,
+        "coming": accepted.filter(permit__start__gt=now).latest("pk").permit_id,
+        "refused": registrations.refused().latest("pk").permit_id,
+        "cancelled": permits.filter(status=Permit.Status.CANCELLED).latest("pk").pk,
+        "ended": permits.filter(status=Permit.Status.ACTIVE, end__lt=now).latest("pk").pk,
+        "no zone": permits.current(now).filter(location__zone_mapping=None).latest("pk").pk,
+    }
+    ids.update({f"permit {name}": pk for name, pk in found.items()})
+    ids["connection"] = connection.pk
+    ids["location"] = company.locations.get(name="North Campus Garage").pk
+    ids["location without zone"] = company.locations.get(name="Visitor lane").pk
+    ids["zone"] = connection.zones.get(number="SP-01").pk
+    ids["refresh done"] = connection.refreshes.latest("pk").pk
+    ids["push accepted"] = connection.pushes.filter(outcome=Push.Outcome.ACCEPTED).latest("pk").pk
+    ids["push refused"] = connection.pushes.exclude(outcome=Push.Outcome.ACCEPTED).latest("pk").pk
+    for slug, name in (("lakeshore-city", "testing"), ("harbor-properties", "set up")):
+        ids[f"connection {name}"] = Company.objects.get(slug=slug).connections.get().pk
+
+
+# --- The company with everything odd -----------------------------------------------------------------------------
+
+
+def _odd(company: Company, manager: User, ids: dict[str, int], tokens: dict[str, str]) -> None:
+    connection = connections.connect(company=company, operator_id=ODD_OPERATOR_ID, actor=manager)
+    _listed(connection, ("10", "20", "20a", "30", "A very long number of a zone 0001"))
+    places = {
+        number: save_location(
+            location=Location(company=company, name=f"Lot {number}", timezone="America/Denver")
+        )
+        for number in ("10", "20", "20a", "30")
+    }
+    zones = {zone.number: zone for zone in Zone.objects.filter(connection=connection)}
+    mapping.map_locations(choices=[(place, zones[number]) for number, place in places.items()], actor=manager)
+    for kind, name, email in (
+        (Contact.Kind.ENFORCEMENT, "Officers", "officers@odd.example"),
+        (Contact.Kind.PASSPORT, "Dana Whitfield", "dana@odd.example"),
+    ):
+        Contact.objects.create(company=company, kind=kind, name=name, email=email)
+    onboarding.set_up(connection=connection, actor=manager)
+    _tests(connection, list(places.values()), manager, ids, tokens)
+    connections.go_live(connection=connection, reason="The pages want a live one.")
+    _troubled_permits(connection, places["10"], manager, ids)
+    ids["refresh gone"] = _listed(connection, ("10", "20", "30", "40")).pk
+    ids["zone missing"] = zones["20a"].pk
+    ids["refresh held"] = _listed(connection, ()).pk
+    now = timezone.now()
+    at = {"started_at": now - timedelta(minutes=3)}
+    ids["refresh failed"] = ZoneRefresh.objects.create(
+        connection=connection, **at, finished_at=now, outcome=ZoneRefresh.Outcome.FAILED,
+        error="Passport could not be reached.", remedy="Nothing was changed; it is tried again tomorrow.",
+    ).pk  # fmt: skip
+    ids["refresh running"] = ZoneRefresh.objects.create(connection=connection, started_at=now).pk
+    notices.tell(
+        company,
+        "zones",
+        Notice.Level.DANGER,
+        "Zone 20a is no longer in Passport's list.",
+        f"/c/{ODD}/locations/",
+    )
+    ended = StatusLink.objects.create(connection=connection, created_at=now, revoked_at=now)
+    works = StatusLink.objects.create(connection=connection, created_by=manager, created_at=now)
+    tokens["status"], tokens["status ended"] = links.status_token(works), links.status_token(ended)
+    ids["odd connection"] = connection.pk
+
+
+def _listed(connection: Connection, numbers: tuple[str, ...]) -> ZoneRefresh:
+    """Let Passport list these zones; return the refresh."""
+    refresh, _ = begin_refresh(connection=connection)
+    listed = [
+        ZoneSeen(
+            remote_id=f"zone-{number}",
+            number=number,
+            name=f"Zone {number}",
+            session_type="vehicle",
+            raw={
+                "id": f"zone-{number}",
+                "number": number,
+                "name": f"Zone {number}",
+                "session_type": "vehicle",
+            },
+        )
+        for number in numbers
+    ]
+    return apply_listing(refresh=refresh, listing=clean_listing(listed, connection.operator_id))
+
+
+def _troubled_permits(connection: Connection, place: Location, manager: User, ids: dict[str, int]) -> None:
+    """One permit that waits, one that is tried again, one withdrawn but not yet gone, and a double."""
+    now = timezone.now()
+    for plate in ("WAIT001", "RETRY01", "GONE001", "B0ILER8"):
+        permit = register_permit(
+            draft=PermitDraft(place, plate, "US-CO", now - timedelta(hours=1), now + timedelta(days=2)),
+            actor=manager,
+        )
+        ids[f"permit {plate}"] = permit.pk
+    registrations = Registration.objects.filter(connection=connection)
+    registrations.filter(permit=ids["permit RETRY01"]).update(
+        attempts=3, tried_at=now - timedelta(minutes=2), next_attempt_at=now + timedelta(hours=1),
+        error_kind="later", error_code="http_503", error="Passport answers 503: it is overloaded.",
+        remedy="It is tried again by itself.", error_since=now - timedelta(minutes=20),
+    )  # fmt: skip
+    cancel_permit(permit=Permit.objects.get(pk=ids["permit GONE001"]), actor=manager)
+    registration = registrations.get(permit=ids["permit RETRY01"])
+    push = Push.objects.create(
+        connection=connection, kind="started", events=1, sent_at=now, answered_at=now + timedelta(seconds=2),
+        trace_id="trace-odd", status=503, outcome=Push.Outcome.NOT_REACHED, error_code="http_503",
+        error="Passport answers 503: it is overloaded.",
+    )  # fmt: skip
+    PushEvent.objects.create(
+        push=push, registration=registration, kind="started", session_id="session-odd",
+        result=PushEvent.Result.LATER, error_code="http_503", error="Passport answers 503: it is overloaded.",
+        marked_at=now,
+    )  # fmt: skip
+    ids["push not reached"] = push.pk
+
+
+def _tests(
+    connection: Connection,
+    places: list[Location],
+    manager: User,
+    ids: dict[str, int],
+    tokens: dict[str, str],
+) -> None:
+    """A test plate at each stage. One zone takes one test at a time, so most of them are over by rows alone."""
+    now = timezone.now()
+    ten_minutes = timedelta(minutes=10)
+    stages: dict[str, dict[str, Any]] = {
+        "answered yes": {"answer": "yes", "answered_at": now, "answered_by": "officers@odd.example",
+                         "answered_via": "link", "link_used_at": now, "withdrawn_at": now},
+        "answered no": {"answer": "no", "answered_at": now, "answered_by": "Sam Okafor", "answered_via": "page",
+                        "note": "The device shows zone 30.", "withdrawn_at": now},
+        "taken back": {"withdrawn_at": now},
+        "link ended": {"link_expires_at": now - ten_minutes},
+        "elsewhere": {"seen_at": None, "seen_right": {"elsewhere": ["30"]}},
+        "waiting": {"accepted_at": None, "seen_at": None, "link": False},
+        "accepted": {"seen_at": None, "link": False},
+        "asked": {},
+    }  # fmt: skip
+    for number, (name, changes) in enumerate(stages.items()):
+        permit = register_permit(
+            draft=PermitDraft(
+                places[number % len(places)],
+                f"TEST{number:03d}",
+                "US-CO",
+                now,
+                now + timedelta(hours=2),
+                is_test=True,
+            ),
+            actor=manager,
+        )
+        has_link = changes.pop("link", True)
+        expires = changes.get("link_expires_at", now + timedelta(hours=24))
+        test = TestPlate(
+            connection=connection, location=permit.location, zone=permit.location.zone_mapping.zone, permit=permit,
+            asked_by=manager, saved_at=now - ten_minutes, accepted_at=now - ten_minutes, seen_at=now - ten_minutes,
+        )  # fmt: skip
+        for field, value in changes.items():
+            setattr(test, field, value)
+        test.save()
+        if has_link:
+            issue = links.issue_of(expires)
+            test.link_sent_to, test.link_expires_at = "officers@odd.example", expires
+            test.link_hash = links.fingerprint(test.pk, issue)
+            test.save()
+            tokens[f"test {name}"] = links.test_token(links.TestLink(test.pk, issue, 0))
+        ids[f"test {name}"] = test.pk
+    older = links.TestLink(ids["test asked"], links.issue_of(now), 0)
+    tokens["test superseded"] = links.test_token(older)
+    assert testing.is_over(TestPlate.objects.get(pk=ids["test taken back"]), now)
+
+
+# --- Companies at each step of the way to live -------------------------------------------------------------------
+
+
+def _steps(manager: User, support: User, ids: dict[str, int]) -> None:
+    """Companies whose set-up waits for the operator ID, for an account manager's name, for zones, and one on hold."""
+    made = {}
+    for number, name in enumerate(("asked", "unknown", "id tried", "paused"), start=1):
+        slug = f"step-{name.replace(' ', '-')}"
+        company = save_company(
+            company=Company(name=f"Step {name}", slug=slug, offstreet_id=f"OS-31{number:02d}")
+        )
+        Membership.objects.create(user=manager, company=company, role=Role.MANAGER)
+        made[name] = onboarding.begin_connection(company=company, actor=manager)
+        ids[f"connection {name}"] = made[name].pk
+    onboarding.request_operator_id(
+        connection=made["asked"], subject="Operator ID", text="Hello Dana, we need the operator ID.",
+        rep_name="Dana Whitfield", rep_email="dana@odd.example", send=True, actor=manager,
+    )  # fmt: skip
+    onboarding.contact_unknown(connection=made["unknown"], actor=manager)
+    onboarding.receive_operator_id(
+        connection=made["id tried"], operator_id="00000000-0000-4000-8000-0000000000aa", actor=manager
+    )
+    paused = connections.set_operator_id(
+        connection=made["paused"], operator_id="00000000-0000-4000-8000-0000000000bb", actor=support
+    )
+    connections.go_live(connection=paused, reason="The pages want a live one.")
+    connections.pause(connection=paused, reason="The garage is rebuilt.", actor=manager)
+
+
+def _invitations(company: Company, manager: User, ids: dict[str, int], tokens: dict[str, str]) -> None:
+    """An open invitation to a newcomer, one to somebody with an account, and one that was withdrawn."""
+    for name, email in (("new", "new@odd.example"), ("known", NOBODY), ("withdrawn", "late@odd.example")):
+        made = invite_person(company=company, email=email, role=Role.OPERATOR, actor=manager)
+        tokens[f"invitation {name}"] = token_of(made.pk)
+        if name == "withdrawn":
+            made.withdrawn_at = timezone.now()
+            made.save(update_fields=["withdrawn_at"])
+        ids[f"invitation {name}"] = made.pk

@@ -1,0 +1,487 @@
+"""Every page in every state, light on a desk and dark on a phone: what no page may get wrong.
+
+Each look holds the page to the same list (`hold`): the status it should have, no violation of the policy, nothing in the
+console, nothing that axe finds, no sideways scroll, one main heading, and no code word in what people read. A state is a
+row of a table below; an address that is in no row and not among the `ACTIONS` fails the run, so that no page is forgotten.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pytest
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, get_resolver
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.face import Watched
+from tests.browser.scene import EMPTY, ODD, SEEDED
+from tests.browser.staging import Stage, running_stage
+
+pytestmark = pytest.mark.timeout(240)
+
+Act = Callable[[Page], None]
+LOOKS: tuple[tuple[Literal["light", "dark"], int], ...] = (("light", 1440), ("dark", 390))
+# Words that a template or a value without words leaves behind, and the code names of states. A page that shows the vendor's
+# own document says so in its row.
+CODE_WORDS = re.compile(
+    r"\bNone\b|\bTrue\b|\bFalse\b|\bnan\b|&[a-z]+;|\{\{|\{%|%\([a-z]+\)|<lambda>|<built-in|\bobject at 0x"
+    r"|\bhttp_\d+|\b[a-z]+_[a-z_]+\b"
+)
+
+
+@dataclass(frozen=True)
+class State:
+    """One page in one state: an address, who looks, and what to do there first."""
+
+    title: str
+    name: str
+    args: tuple[str, ...] = ()
+    who: str = "manager"
+    query: str = ""
+    act: Act | None = None
+    status: int = 200
+    shows: str = ""
+    raw: bool = False
+
+
+# --- What to do on a page first -------------------------------------------------------------------------------------
+
+
+def send_empty(page: Page) -> None:
+    """Send the main form with what was typed taken out, past the browser's own checks."""
+    form = page.locator("main form[method=post]").last
+    form.evaluate(
+        """(form) => {
+          form.noValidate = true;
+          form.querySelectorAll('input:not([type=hidden]):not([type=checkbox]):not([type=radio]), textarea')
+            .forEach((field) => { field.value = ''; });
+          form.requestSubmit(form.querySelector('[type=submit], button:not([type=button])'));
+        }"""
+    )
+    expect(page.locator("[aria-invalid=true], [role=alert]").first).to_be_visible()
+
+
+def press(name: str, *, role: Literal["button", "link"] = "button") -> Act:
+    """Press a button, or follow a link, by its name."""
+
+    def act(page: Page) -> None:
+        page.get_by_role(role, name=re.compile(name)).first.click()
+
+    return act
+
+
+def open_dropdown(page: Page) -> None:
+    """Open the first searching dropdown."""
+    page.locator("main .ts-control input").first.click()
+    expect(page.get_by_role("option").first).to_be_visible()
+
+
+def search_zones(page: Page) -> None:
+    """Search in a row's zone dropdown."""
+    page.locator("main .ts-control input").first.click()
+    page.keyboard.type("lot")
+    expect(page.get_by_role("option").first).to_be_visible()
+
+
+def type_look_alike(page: Page) -> None:
+    """Type a plate that another car's look-alike has already."""
+    page.get_by_role("combobox", name="Location").click()
+    page.get_by_role("option", name="Lot 10").click()
+    page.get_by_role("textbox", name="Plate").press_sequentially("BOILER8")
+    page.keyboard.press("Tab")
+    expect(page.get_by_text("B0ILER8").first).to_be_visible()
+
+
+def ask_validity(plate: str, place: str) -> Act:
+    """Ask whether a plate is valid now."""
+
+    def act(page: Page) -> None:
+        page.get_by_role("textbox", name="Plate").fill(plate)
+        page.get_by_role("combobox", name="Location").click()
+        page.get_by_role("option", name=place, exact=True).click()
+        page.locator("main form[method=post] [type=submit]").last.click()
+        expect(page.locator(".os-answer").first).to_be_visible()
+
+    return act
+
+
+def choose_rows(page: Page) -> None:
+    """Choose two rows of a list and ask for the preview of cancelling them."""
+    boxes = page.locator("[data-check]")
+    boxes.nth(0).check()
+    boxes.nth(1).check()
+    page.get_by_role("button", name=re.compile("Cancel")).first.click()
+
+
+def open_menu(page: Page) -> None:
+    """Open what a page keeps folded: menus and help."""
+    page.locator("summary:visible").evaluate_all(
+        "(all) => all.forEach((one) => { one.parentElement.open = true; })"
+    )
+
+
+# --- The pages --------------------------------------------------------------------------------------------------------
+
+S, O, E = (SEEDED,), (ODD,), (EMPTY,)
+STATES: tuple[State, ...] = (
+    # Overview and support's lists
+    State("overview", "overview", S),
+    State("overview of 30 days", "overview", S, query="span=30d"),
+    State("overview with trouble", "overview", O),
+    State("overview of an empty company", "overview", E),
+    State("overview of a viewer", "overview", S, who="viewer"),
+    State("overview while it is tested", "overview", ("lakeshore-city",), who="support"),
+    State("overview while it is paused", "overview", ("step-paused",)),
+    State("companies", "companies", who="support"),
+    State("companies, none found", "companies", who="support", query="q=nowhere"),
+    State("companies for others", "companies", who="manager", status=404),
+    State("add a company", "company_add", who="support"),
+    State("add a company, errors", "company_add", who="support", act=send_empty, status=422),
+    State("set-ups", "setups", who="support"),
+    State("set-ups, none found", "setups", who="support", query="q=nowhere"),
+    State("choice of companies", "home"),
+    State("no company yet", "home", who="nobody"),
+    # Locations and zones
+    State("locations", "locations", S),
+    State("locations, folded parts open", "locations", S, act=open_menu),
+    State("locations, dropdown open", "locations", S, act=open_dropdown),
+    State("locations, dropdown searched", "locations", S, act=search_zones),
+    State("locations with a missing zone", "locations", O),
+    State("locations, none yet", "locations", E),
+    State("locations, none found", "locations", S, query="q=nowhere"),
+    State("locations of a viewer", "locations", S, who="viewer"),
+    State("one location's zone", "location_map", (SEEDED, "location"), who="operator"),
+    State("add a location", "location_add", S),
+    State("add a location, errors", "location_add", S, act=send_empty, status=422),
+    State("a location", "location_change", (SEEDED, "location")),
+    State("a location for a viewer", "location_change", (SEEDED, "location"), who="viewer"),
+    State("zones", "zones", S),
+    State("zones, some missing", "zones", O),
+    State("zones, none yet", "zones", E),
+    State("zones, none found", "zones", S, query="q=nowhere"),
+    State("a zone", "zone", (SEEDED, "zone"), raw=True),
+    State("a missing zone", "zone", (ODD, "zone missing"), raw=True),
+    State("refreshes", "zone_refreshes", O),
+    State("refreshes, none yet", "zone_refreshes", E),
+    State("a refresh", "zone_refresh", (SEEDED, "refresh done")),
+    State("a refresh that lost a zone", "zone_refresh", (ODD, "refresh gone")),
+    State("a held refresh", "zone_refresh", (ODD, "refresh held")),
+    State("a held refresh for support", "zone_refresh", (ODD, "refresh held"), who="support"),
+    State("a failed refresh", "zone_refresh", (ODD, "refresh failed")),
+    State("a running refresh", "zone_refresh", (ODD, "refresh running")),
+    # Permits
+    State("permits", "permits", S),
+    State("permits, filtered", "permits", S, query="state=current"),
+    State("permits, none found", "permits", S, query="q=ZZZZZZZ"),
+    State("permits, none yet", "permits", E),
+    State("permits that wait", "permits", O),
+    State("permits of a viewer", "permits", S, who="viewer"),
+    State("cancel several, preview", "permits", S, act=choose_rows),
+    State("register a permit", "permit_add", S),
+    State("register a permit, errors", "permit_add", S, act=send_empty, status=422),
+    State("register a permit, look-alike", "permit_add", O, act=type_look_alike),
+    State("register a permit, no location", "permit_add", E),
+    *(
+        State(f"a permit: {name}", "permit", (SEEDED, f"permit {name}"))
+        for name in ("accepted", "coming", "refused", "cancelled", "ended", "no zone")
+    ),
+    State("a permit: waiting", "permit", (ODD, "permit WAIT001")),
+    State("a permit: tried again", "permit", (ODD, "permit RETRY01")),
+    State("a permit: being withdrawn", "permit", (ODD, "permit GONE001")),
+    State("a permit for a viewer", "permit", (SEEDED, "permit accepted"), who="viewer"),
+    State("a permit, folded parts open", "permit", (SEEDED, "permit accepted"), act=open_menu),
+    State("change a permit", "permit_change", (SEEDED, "permit accepted")),
+    State("change a permit, errors", "permit_change", (SEEDED, "permit accepted"), act=send_empty, status=422),
+    State("cancel a permit", "permit_cancel", (SEEDED, "permit accepted")),
+    State("is it valid?", "validity", S),
+    State("is it valid? errors", "validity", S, act=send_empty, status=422),
+    State("is it valid? no", "validity", S, act=ask_validity("NOTHERE", "Rec Garage")),
+    State("is it valid? look-alike", "validity", O, act=ask_validity("BOILER8", "Lot 10")),
+    # Activity
+    State("activity", "activity", S),
+    State("activity, trouble", "activity", O),
+    State("activity, none yet", "activity", E),
+    State("activity, filtered", "activity", S, query="outcome=trouble&span=24h"),
+    State("a push", "push", (SEEDED, "push accepted")),
+    State("a push refused", "push", (SEEDED, "push refused")),
+    State("a push not reached", "push", (ODD, "push not reached")),
+    State("refused", "refused", S),
+    State("refused, nothing", "refused", E),
+    State("what people did", "activity_people", S),
+    State("what people did, nothing", "activity_people", E),
+    # Settings
+    State("members", "settings", O),
+    State("members for a viewer", "settings", S, who="viewer"),
+    State("members, invitation with errors", "settings", O, act=send_empty, status=422),
+    State("contacts", "contacts", S),
+    State("contacts, none yet", "contacts", E),
+    State("contacts, errors", "contacts", E, act=send_empty, status=422),
+    State("a company's details", "settings_company", S),
+    State("a company's details, errors", "settings_company", S, act=send_empty, status=422),
+    # Set-up, tests, doctor
+    State("set-up, first use", "setup", E),
+    State("set-up, first use by a viewer", "setup", S, who="viewer"),
+    State("set-up, asked", "setup", ("step-asked",)),
+    State("set-up, account manager unknown", "setup", ("step-unknown",)),
+    State("set-up, account manager unknown, support", "setup", ("step-unknown",), who="support"),
+    State("set-up, operator ID tried", "setup", ("step-id-tried",)),
+    State("set-up, zones to map", "setup_connection", ("harbor-properties", "connection set up"), who="support"),
+    State("set-up, to be tested", "setup_connection", ("lakeshore-city", "connection testing"), who="support"),
+    State("set-up, live", "setup_connection", (SEEDED, "connection")),
+    State("set-up, live and tested", "setup", O),
+    State("set-up, paused", "setup", ("step-paused",)),
+    State("set-up, another site", "setup_another", S),
+    State("set-up, another site, errors", "setup_another", S, act=send_empty, status=422),
+    *(
+        State(f"a test plate: {stage}", "test_plate", (ODD, f"test {stage}"))
+        for stage in (
+            "waiting", "accepted", "asked", "elsewhere", "link ended", "answered yes", "answered no", "taken back",
+        )
+    ),
+    State("doctor", "doctor", S, query="run=1"),
+    State("doctor with findings", "doctor", O, query="run=1&symptom=plate"),
+    State("doctor of an empty company", "doctor", E, query="run=1"),
+    # People without a log-in
+    State("confirm a test plate", "test_answer", ("test asked",), who=""),
+    State("confirm: no answer chosen", "test_answer", ("test asked",), who="", act=send_empty, status=422),
+    State("confirm: answered", "test_answer", ("test answered yes",), who=""),
+    State("confirm: taken back", "test_answer", ("test taken back",), who="", status=410),
+    State("confirm: ended", "test_answer", ("test link ended",), who="", status=410),
+    State("confirm: a newer link", "test_answer", ("test superseded",), who="", status=410),
+    State("confirm: not a link", "test_answer", ("nonsense",), who="", status=404),
+    State("status page", "status_page", ("status",), who=""),
+    State("status page, ended", "status_page", ("status ended",), who="", status=404),
+    State("invitation, a new person", "invitation", ("invitation new",), who=""),
+    State("invitation, errors", "invitation", ("invitation new",), who="", act=send_empty, status=422),
+    State("invitation, has an account", "invitation", ("invitation known",), who=""),
+    State("invitation, signed in", "invitation", ("invitation known",), who="nobody"),
+    State("invitation, for somebody else", "invitation", ("invitation new",), who="nobody"),
+    State("invitation, withdrawn", "invitation", ("invitation withdrawn",), who="", status=410),
+    State("invitation, not a link", "invitation", ("nonsense",), who="", status=404),
+    # A person's own pages
+    State("sign in", "account_login", who=""),
+    State("sign in, errors", "account_login", who="", act=send_empty, status=200),
+    State("sign-up is closed", "account_signup", who=""),
+    State("password forgotten", "account_reset_password", who=""),
+    State("password forgotten, sent", "account_reset_password_done", who=""),
+    State("a used link to a password", "account_reset_password_from_key", ("1", "set-password"), who=""),
+    State("password set", "account_reset_password_from_key_done", who=""),
+    State("account ended", "account_inactive", who=""),
+    State("verify the address", "account_email_verification_sent", who=""),
+    State("a used link to verify", "account_confirm_email", ("nonsense",), who=""),
+    State("password", "account_change_password"),
+    State("password, errors", "account_change_password", act=send_empty),
+    State("e-mail address", "account_email"),
+    State("sign out", "account_logout"),
+    State("is it still you?", "account_reauthenticate"),
+    State("two steps", "mfa_index"),
+    State("two steps, turn on", "mfa_activate_totp"),
+    State("sessions", "usersessions_list"),
+    # Errors
+    State("403", "setup_another", S, who="viewer", status=403),
+    State("404", "overview", ("nowhere",), status=404),
+    State("404 for a stranger to the company", "overview", S, who="nobody", status=404),
+    # The components
+    State("style guide", "styleguide", who="support"),
+)  # fmt: skip
+
+# Addresses that are no pages: what is sent to them is tried in the stories and in the access table.
+ACTIONS = frozenset({
+    "locations_map", "suggestions_accept", "zone_options", "zones_refresh", "zone_refresh_decide", "permit_hints",
+    "permit_states", "permits_cancel", "permit_reinstate", "permit_check", "retry", "invite", "invitation_withdraw",
+    "member_change", "member_remove", "contact_remove", "setup_begin_request", "setup_begin_operator_id",
+    "setup_request", "setup_contact", "setup_operator_id", "setup_recheck", "setup_set_up", "setup_test",
+    "setup_live", "setup_pause", "setup_resume", "status_link_make", "status_link_revoke", "test_plate_answer",
+    "test_plate_ask", "test_plate_withdraw", "healthz", "styleguide_part", "styleguide_zones",
+})  # fmt: skip
+# Pages of a second factor that is on: `tests/browser/test_account_pages.py` goes through them. The others lead elsewhere
+# until there is something to do there (a password that was never set, a code that was never sent).
+ELSEWHERE = frozenset({
+    "mfa_authenticate", "mfa_reauthenticate", "mfa_deactivate_totp", "mfa_view_recovery_codes",
+    "mfa_generate_recovery_codes", "mfa_download_recovery_codes", "account_set_password", "account_confirm_login_code",
+})  # fmt: skip
+
+
+# --- Looking ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def stage(browser: Browser) -> Iterator[Stage]:
+    with running_stage(browser) as made:
+        yield made
+
+
+def rest(page: Page) -> None:
+    """Wait until a page has asked for all that it asks for by itself."""
+    page.wait_for_function("document.readyState === 'complete' && !document.querySelector('.htmx-request')")
+    page.evaluate("document.fonts.ready.then(() => true)")
+
+
+def hold(watched: Watched, *, raw: bool = False) -> None:
+    """Hold the page as it is shown now to what every page must keep to."""
+    page = watched.page
+    watched.check()
+    assert page.locator("h1").count() == 1, f"headings: {page.locator('h1').all_inner_texts()}"
+    assert page.title().strip(), "the page has no title"
+    text = page.locator("body").inner_text()
+    found = sorted({match.group() for match in CODE_WORDS.finditer(text)} if not raw else set())
+    assert found == [], f"code words are shown: {found}"
+    watched.check_axe()
+
+
+@pytest.mark.parametrize(("scheme", "width"), LOOKS, ids=["light-1440", "dark-390"])
+@pytest.mark.parametrize("state", STATES, ids=lambda state: state.title)
+def test_every_page_keeps_to_the_rules(
+    stage: Stage, state: State, scheme: Literal["light", "dark"], width: int
+) -> None:
+    watched = stage.person(state.who, scheme, width)
+    try:
+        look(watched, state, stage.url(state.name, *state.args) + (f"?{state.query}" if state.query else ""))
+        hold(watched, raw=state.raw)
+    finally:
+        watched.shot(f"page-{state.title}-{scheme}-{width}")
+        watched.page.close()
+
+
+def look(watched: Watched, state: State, url: str) -> None:
+    """Open a page and bring it into its state; the last document's status is the one that was meant."""
+    watched.page.goto(url)
+    rest(watched.page)
+    if state.act is not None:
+        state.act(watched.page)
+        rest(watched.page)
+    if state.shows:
+        expect(watched.page.get_by_text(state.shows).first).to_be_visible()
+    documents = [
+        one for one in watched.responses if one.request.resource_type in ("document", "xhr", "fetch")
+    ]
+    statuses = [one.status for one in documents]
+    assert state.status in statuses, f"{url} answered {statuses}, and {state.status} was meant"
+    if state.status >= 400:
+        # The browser notes such an answer as an error by itself.
+        meant = f"the server responded with a status of {state.status}"
+        watched.errors[:] = [error for error in watched.errors if meant not in error]
+
+
+# --- Support's admin ------------------------------------------------------------------------------------------------
+
+
+MODELS = sorted(model._meta.label_lower for model in admin.site._registry)
+
+
+@pytest.mark.parametrize("label", MODELS)
+def test_every_list_and_form_of_the_admin_keeps_to_the_rules(stage: Stage, label: str) -> None:
+    """Lists and forms on a desk; the names of fields are theirs, so code words are let pass."""
+    watched = stage.person("support", "dark" if MODELS.index(label) % 2 else "light", 1440)
+    app, model = label.split(".")
+    try:
+        watched.page.goto(stage.url(f"admin:{app}_{model}_changelist"))
+        rest(watched.page)
+        hold(watched, raw=True)
+        first = watched.page.locator("#result_list tbody th a").first
+        if first.count():
+            first.click()
+            rest(watched.page)
+            hold(watched, raw=True)
+            history = watched.page.get_by_role("link", name="History", exact=True)
+            if history.count():
+                history.first.click()
+                rest(watched.page)
+                hold(watched, raw=True)
+    finally:
+        watched.shot(f"admin-{model}")
+        watched.page.close()
+
+
+# --- The keyboard ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [
+        ("overview", S), ("locations", S), ("permits", S), ("permit_add", S), ("settings", O), ("setup", E),
+        ("activity", S), ("permit", (SEEDED, "permit accepted")),
+    ],
+)  # fmt: skip
+def test_the_keyboard_reaches_all_there_is_and_shows_where_it_is(
+    stage: Stage, name: str, args: tuple[str, ...]
+) -> None:
+    watched = stage.person("manager")
+    page = watched.page
+    page.goto(stage.url(name, *args))
+    rest(page)
+    wanted = page.evaluate(_NUMBER_ALL)
+    reached: set[int] = set()
+    for _ in range(wanted + 5):
+        page.keyboard.press("Tab")
+        number, is_shown = page.evaluate(_WHERE)
+        if number in reached:
+            break
+        if number >= 0:
+            reached.add(number)
+            assert is_shown, (
+                f"the focus does not show on {page.evaluate('document.activeElement.outerHTML')[:200]}"
+            )
+    missed = page.evaluate(
+        "(reached) => [...document.querySelectorAll('[data-tab-number]')]"
+        ".filter((one) => !reached.includes(Number(one.dataset.tabNumber)))"
+        ".map((one) => one.outerHTML.slice(0, 120))",
+        sorted(reached),
+    )
+    page.close()
+    assert missed == [], f"Tab does not reach: {missed}"
+
+
+# Numbers everything that can be pressed and is shown; of a group of radio buttons only one is on the way.
+_NUMBER_ALL = """() => {
+  const shown = (one) => one.checkVisibility({visibilityProperty: true, contentVisibilityAuto: true})
+    && !one.disabled && one.tabIndex >= 0 && !one.closest('[inert]');
+  const groups = new Set();
+  const all = [...document.querySelectorAll('a[href], button, input:not([type=hidden]), select, textarea, summary')]
+    .filter(shown).filter((one) => {
+      if (one.type !== 'radio') return true;
+      if (groups.has(one.name)) return false;
+      groups.add(one.name);
+      return true;
+    });
+  all.forEach((one, number) => { one.dataset.tabNumber = number; });
+  return all.length;
+}"""
+# The number of what has the focus, and whether an outline, a shadow or a border shows it.
+_WHERE = """() => {
+  const one = document.activeElement;
+  const number = Number(one.dataset.tabNumber ?? -1);
+  const holders = [one, one.closest('.ts-control'), one.closest('.ts-wrapper'), one.nextElementSibling].filter(Boolean);
+  const shows = holders.some((holder) => {
+    const style = getComputedStyle(holder);
+    return (style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0) || style.boxShadow !== 'none';
+  });
+  return [number, shows];
+}"""
+
+
+# --- Nothing is forgotten -------------------------------------------------------------------------------------------
+
+
+def names(patterns: list[URLPattern | URLResolver], prefix: str = "") -> Iterator[str]:
+    """Return the names of all addresses but the admin's, which are those of its models."""
+    for one in patterns:
+        route = prefix + str(one.pattern)
+        if isinstance(one, URLResolver):
+            yield from names(one.url_patterns, route)
+        elif not route.startswith("admin/"):
+            yield one.name or route
+
+
+def test_every_address_is_looked_at_or_listed_as_an_action() -> None:
+    looked_at = {state.name for state in STATES}
+    found = set(names(get_resolver().url_patterns))
+    assert found == looked_at | ACTIONS | ELSEWHERE
+    assert not looked_at & (ACTIONS | ELSEWHERE)
+
+
+def test_no_two_states_have_one_title() -> None:
+    titles: list[Any] = [state.title for state in STATES]
+    assert len(set(titles)) == len(titles)
