@@ -61,7 +61,8 @@ class Registration(models.Model):
         DONE = "done", _("accepted")
         REFUSED = "refused", _("refused")
 
-    permit = models.ForeignKey(Permit, on_delete=models.PROTECT, related_name="registrations")
+    # Found by the unique constraint, which begins with it: one index less to write at each claim and each result.
+    permit = models.ForeignKey(Permit, on_delete=models.PROTECT, related_name="registrations", db_index=False)
     connection = models.ForeignKey(
         Connection, on_delete=models.PROTECT, related_name="registrations", db_index=False
     )
