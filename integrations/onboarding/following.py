@@ -17,12 +17,12 @@ from datetime import datetime, timedelta
 import structlog
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from integrations import events, mails, notices, zones
-from integrations.models import Connection, Contact, Notice, Ticket, ZoneMapping, ZoneRefresh
+from integrations.models import Connection, Contact, Notice, Ticket, TicketEntry, ZoneMapping, ZoneRefresh
 from integrations.onboarding import services
 from integrations.onboarding.steps import Finding
 
@@ -39,11 +39,7 @@ PULL_AGAIN_WHEN_EMPTY = timedelta(minutes=10)
 
 def follow_set_ups(now: datetime) -> None:
     """Do what follows for each connection that is on its way to live, or has just become so."""
-    on_the_way = Q(status__in=[Connection.Status.SETUP, Connection.Status.TESTING]) & ~Q(operator_id="")
-    just_live = Q(status=Connection.Status.LIVE, tickets__state=Ticket.State.OPEN)
-    found = (
-        Connection.objects.filter(on_the_way | just_live).select_related("company").distinct().order_by("pk")
-    )
+    found = awaiting()
     for connection in found:
         try:
             if not follow(connection, now):
@@ -52,6 +48,27 @@ def follow_set_ups(now: datetime) -> None:
         except ValidationError as error:
             # Somebody was quicker (ended it, changed its operator ID); the next round sees what is so then.
             log.info("a set-up could not go on", connection=connection.pk, why=" ".join(error.messages))
+
+
+def awaiting() -> QuerySet[Connection]:
+    """Return the connections for which something may have to follow; those that wait for people alone cost nothing."""
+    has_ticket = Exists(Ticket.objects.filter(connection=OuterRef("pk")))
+    is_open = Exists(Ticket.objects.filter(connection=OuterRef("pk"), state=Ticket.State.OPEN))
+    told = Exists(TicketEntry.objects.filter(ticket__connection=OuterRef("pk"), kind="zones_told"))
+    is_mapped = Exists(ZoneMapping.objects.filter(zone__connection=OuterRef("pk")))
+    to_try = Q(operator_id_finding__in=list(TRY_AGAIN)) | Q(
+        operator_id_finding="", operator_id_checked_at=None, zones_pulled_at=None
+    )
+    to_pull = Q(has_ticket, zones_pulled_at=None)
+    to_tell = Q(~told, zones_pulled_at__isnull=False)
+    to_make_ready = Q(is_mapped, ready_for_test_at=None, zones_pulled_at__isnull=False)
+    on_the_way = Q(status__in=[Connection.Status.SETUP, Connection.Status.TESTING]) & ~Q(operator_id="")
+    just_live = Q(is_open, status=Connection.Status.LIVE)
+    return (
+        Connection.objects.filter(on_the_way & (to_try | to_pull | to_tell | to_make_ready) | just_live)
+        .select_related("company")
+        .order_by("pk")
+    )
 
 
 def follow(connection: Connection, now: datetime) -> bool:
