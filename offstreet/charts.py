@@ -88,6 +88,15 @@ class Slot:
 
 
 @dataclass(frozen=True)
+class Dot:
+    """One measured point of a line: x in percent of the whole chart, y in pixels."""
+
+    series: int
+    x: str
+    y: str
+
+
+@dataclass(frozen=True)
 class Guide:
     """A horizontal line with its value."""
 
@@ -186,3 +195,18 @@ def line_paths(chart: Chart, top: float) -> list[str]:
             pen_down = True
         paths.append(" ".join(parts))
     return paths
+
+
+def dots(chart: Chart, top: float) -> list[Dot]:
+    """Return a dot for each measured point: where little was measured, the lines alone would show next to nothing."""
+    pitch = (100 - LEFT_ROOM_PERCENT) / max(len(chart.labels), 1)
+    return [
+        Dot(
+            number,
+            _percent(LEFT_ROOM_PERCENT + pitch * (i + 0.5)),
+            _px(TOP_ROOM_PX + PLOT_HEIGHT_PX * (1 - value / top)),
+        )
+        for number, one in enumerate(chart.series, 1)
+        for i, value in enumerate(one.values)
+        if value is not None
+    ]

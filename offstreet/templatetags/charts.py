@@ -37,6 +37,7 @@ def _draw(given: charts.Chart | Mapping[str, Any], kind: str, id: str, summary: 
         "tick_y": bottom + 17,
         "height": bottom + charts.TICK_ROW_PX,
         "paths": charts.line_paths(chart, top) if kind == "lines" else [],
+        "dots": charts.dots(chart, top) if kind == "lines" else [],
         "empty": not any(value for one in chart.series for value in one.values),
     }
     return render_to_string("components/chart.html", context)

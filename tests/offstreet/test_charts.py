@@ -11,6 +11,7 @@ from offstreet.charts import (
     Chart,
     Series,
     bar_top,
+    dots,
     line_paths,
     line_top,
     nice_ceiling,
@@ -72,3 +73,11 @@ def test_an_empty_chart_says_so() -> None:
         Context({"c": chart(Series("accepted", [0, 0, 0]))})
     )
     assert "Nothing in this time" in page
+
+
+def test_each_measured_point_of_a_line_has_a_dot_where_the_line_passes() -> None:
+    alone = chart(Series("median", [None, 5, None]), Series("95th", [10, None, 10]))
+    points = dots(alone, line_top(alone))
+    assert [one.series for one in points] == [1, 2, 2]
+    assert points[0].x == slots(alone)[1].middle
+    assert float(points[0].y) == pytest.approx(TOP_ROOM_PX + PLOT_HEIGHT_PX / 2)
