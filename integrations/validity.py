@@ -249,7 +249,7 @@ def _zone_reason(question: Question, zone: ZoneThen | None) -> Reason:
     if zone is None:
         return Reason(False, _("Zone"), _("%(place)s had no zone, so nothing could be sent.") % words)
     words |= {"zone": f"{zone.number} · {zone.name}", "time": say_time(zone.since, question.tz)}
-    return Reason(True, _("Zone"), _("%(place)s sent to %(zone)s, since %(time)s") % words)
+    return Reason(True, _("Zone"), _("%(place)s → %(zone)s, since %(time)s") % words)
 
 
 def _push_reasons(permit: PermitThen, accepted: PushThen | None, question: Question) -> list[Reason]:

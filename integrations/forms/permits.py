@@ -32,6 +32,7 @@ from locations.times import (
     input_value,
     parse_local,
     problem_sentence,
+    say_both,
     say_time,
     say_utc,
 )
@@ -75,7 +76,7 @@ def time_hint(read: LocalTime, location: Location | None, chosen: str = "") -> T
             return TimeHint()
         choices = _choices(read, location) if read.first and read.second else ()
         return TimeHint(
-            utc=f"{say_time(read.moment, location.tz)} = {say_utc(read.moment)}",
+            utc=say_both(read.moment, location.tz),
             choices=choices,
             chosen=chosen,
         )

@@ -29,7 +29,7 @@ from integrations.queries import (
 from integrations.rights import Held, look_up
 from locations.access import CompanyRequest, company_view, may
 from locations.models import Location, Permit, Role
-from locations.pages import STOP_POLLING, read_key
+from locations.pages import STOP_POLLING, read_key, render_page
 from locations.regions import region_label
 from locations.services import cancel_permit, cancel_permits, change_permit, register_permit, reinstate_permit
 
@@ -76,7 +76,7 @@ def permit_list(request: CompanyRequest) -> HttpResponse:
         older_than=read_key(request.GET.get("after")),
         newer_than=read_key(request.GET.get("before")),
     )
-    return render(
+    return render_page(
         request,
         "integrations/permits.html",
         {
@@ -141,7 +141,7 @@ def permit_page(request: CompanyRequest, pk: int) -> HttpResponse:
 def _permit_page(request: CompanyRequest, delivery: Delivery, held: Held | None = None) -> HttpResponse:
     now, permit = timezone.now(), delivery.permit
     evidence = gather(permit)
-    return render(
+    return render_page(
         request,
         "integrations/permit.html",
         {

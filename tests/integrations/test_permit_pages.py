@@ -373,7 +373,7 @@ def test_hints_come_while_typing_and_save_nothing(operator: Client, place: Locat
     permit = PermitFactory(location=place, plate="ABC1234")
     words = text_of(operator.post(url("permit_hints"), typed(place, plate="ABCI234")))
     assert "Is ABCI234 right?" in words
-    assert "5 Dec 2026, 23:00 UTC" in words
+    assert "5 Dec 2026, 18:00 EST (23:00 UTC)" in words
     words = text_of(operator.post(url("permit_hints"), typed(place, plate="ABC1234")))
     assert "already has a current permit at North Campus Garage" in words
     # One's own permit is no other.

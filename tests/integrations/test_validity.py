@@ -83,7 +83,7 @@ def test_a_permit_that_passport_had_accepted_is_valid_and_proves_it() -> None:
     assert verdict.sentence == "Yes: ABC1234 was valid at North Campus Garage, and Passport had it."
     assert "R-00412" in why(verdict)
     assert "by Olive" in why(verdict)
-    assert "North Campus Garage sent to Z123 · North" in why(verdict)
+    assert "North Campus Garage → Z123 · North" in why(verdict)
     assert "accepted 01:00:00" in why(verdict)
     assert [reason.trace_id for reason in verdict.reasons if reason.trace_id] == ["t11"]
     assert all(reason.good for reason in verdict.reasons)
