@@ -125,10 +125,11 @@ def _px(value: float) -> str:
 
 
 def guides(chart: Chart, top: float) -> list[Guide]:
-    """Return the lines at half and at full height."""
+    """Return the lines at half and at full height; none at half where its value can't be written without rounding."""
+    is_whole = round(top / 2, chart.decimals) == top / 2
     return [
         Guide(_px(TOP_ROOM_PX + PLOT_HEIGHT_PX * (1 - share)), chart.write(top * share))
-        for share in (0.5, 1.0)
+        for share in ((0.5, 1.0) if is_whole else (1.0,))
     ]
 
 

@@ -5,6 +5,7 @@ Documented: standard HTTP codes; a failure's body may be RFC 7807 problem detail
 422; always again for 408, 429 (`Retry-After`, both forms), 5xx and whatever can't be read.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -21,6 +22,7 @@ _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 _RECORD = frozenset({400, 404, 409, 410, 413, 422})
 # Problems that say that what was to be ended is not there: the goal is reached. Assumed names.
 _GONE = frozenset({"session_not_found", "unknown_session", "session_already_stopped", "session_stopped"})
+_FIELD_NAME = re.compile(r"[a-z]+(_[a-z]+)*")
 
 
 class Problem(NamedTuple):
@@ -64,8 +66,20 @@ def read_problem(document: Any) -> Problem:
     seen = "".join(sign if sign.isprintable() else " " for sign in texts[0]) if texts else ""
     detail = " ".join(seen.split())[:MAX_DETAIL_CHARS]
     return Problem(
-        "".join(sign for sign in code if (sign.isascii() and sign.isalnum()) or sign == "_")[:80], detail
+        "".join(sign for sign in code if (sign.isascii() and sign.isalnum()) or sign == "_")[:80],
+        _for_people(detail),
     )
+
+
+def _for_people(detail: str) -> str:
+    """Return a problem's detail with the field that it begins with in words: “space_number: …” → “Space number: …”.
+
+    Assumed, since Passport documents no form; where a detail does not begin so, it stays as it is.
+    """
+    name, colon, rest = detail.partition(": ")
+    if not colon or not _FIELD_NAME.fullmatch(name):
+        return detail
+    return f"{name.replace('_', ' ').capitalize()}: {rest}"
 
 
 def retry_after(value: str | None, *, now: datetime) -> timedelta | None:

@@ -130,3 +130,15 @@ def test_nul_is_left_out_wherever_it_stands() -> None:
 @given(json_values)
 def test_any_document_is_read_as_some_problem(document: Any) -> None:
     assert read_problem(document).detail.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("detail", "said"),
+    [
+        ("space_number: zone SP-01 has no space 50", "Space number: zone SP-01 has no space 50"),
+        ("There is no zone: Z123", "There is no zone: Z123"),
+        ("zone_id", "zone_id"),
+    ],
+)
+def test_the_name_of_a_field_before_a_problem_is_put_in_words(detail: str, said: str) -> None:
+    assert read_problem({"type": "io.passportlabs:error:x", "detail": detail}).detail == said
