@@ -1,0 +1,250 @@
+"""The client against the sandbox: whatever comes back, it is an answer or one of our own errors."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+import respx
+from hypothesis import given
+from hypothesis import strategies as st
+
+from integrations.errors import DeliveryError, FixConnection, FixRecord, TryLater, Unexpected
+from integrations.vendors import Account
+from passport import plan
+from passport.client import EVENTS_PATH, TOKENS_PATH, TRACE_HEADER, ZONES_PATH, Answer, Config, PassportClient
+from passport.sandbox.credentials import SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET
+from passport.tokens import MemoryTokenStore
+from passport.vendor import Passport, event_results
+from tests.passport.sandbox_transport import SandboxTransport
+from tests.passport.test_reading import json_values
+from tests.world import UNIVERSITY
+
+BASE = "https://passport.test"
+ACCOUNT = Account(1, UNIVERSITY["operator_id"], "KEY23456")
+NOW = datetime(2026, 11, 22, 17, 0, tzinfo=UTC)
+OPERATOR = UNIVERSITY["operator_id"]
+
+
+def config(**changes: Any) -> Config:
+    values = {
+        "base_url": BASE,
+        "client_id": SANDBOX_CLIENT_ID,
+        "client_secret": SANDBOX_CLIENT_SECRET,
+        "audience": "public.api.passportinc.com",
+    }
+    return Config(**{**values, **changes})
+
+
+def client_on(transport: httpx.BaseTransport, **changes: Any) -> PassportClient:
+    return PassportClient(config(**changes), tokens=MemoryTokenStore(), transport=transport)
+
+
+@pytest.fixture
+def transport() -> SandboxTransport:
+    return SandboxTransport()
+
+
+@pytest.fixture
+def passport(transport: SandboxTransport) -> Iterator[Passport]:
+    client = client_on(transport)
+    yield Passport(client)
+    client.close()
+
+
+def start(session_id: str = "os-K-1-1", plate: str = "ABC1234") -> Any:
+    from datetime import timedelta
+
+    from django.utils import timezone
+
+    from integrations.vendors import Desired
+
+    now = timezone.now()
+    wish = Desired(UNIVERSITY["zones"][0]["id"], plate, "US", "US-NC", now, now + timedelta(hours=5))
+    [step] = plan.plan(ACCOUNT, None, wish, now=now, session_id=session_id)
+    return step
+
+
+def sent_error(passport: Passport) -> DeliveryError | None:
+    return passport.send(ACCOUNT, [start()]).error
+
+
+# --- Every fault of the sandbox -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        ({"kind": "5xx", "status": 500}, TryLater),
+        ({"kind": "5xx", "status": 503}, TryLater),
+        ({"kind": "429", "retry_after_s": 20}, TryLater),
+        ({"kind": "429", "retry_after_s": 20, "retry_after_form": "date"}, TryLater),
+        ({"kind": "html"}, TryLater),
+        ({"kind": "html", "status": 200}, TryLater),
+        ({"kind": "broken_json"}, TryLater),
+        ({"kind": "truncated"}, TryLater),
+        ({"kind": "huge_body", "size_bytes": 10_000_000}, TryLater),
+        ({"kind": "drop"}, TryLater),
+        ({"kind": "answer_lost"}, TryLater),
+        ({"kind": "delay", "delay_s": 60}, TryLater),
+        ({"kind": "403"}, FixConnection),
+        ({"kind": "401"}, FixConnection),
+        ({"kind": "5xx", "status": 422}, FixRecord),
+        ({"kind": "5xx", "status": 418}, Unexpected),
+    ],
+    ids=lambda value: "-".join(map(str, value.values())) if isinstance(value, dict) else "",
+)
+def test_every_fault_is_the_error_that_says_what_to_do(
+    passport: Passport, transport: SandboxTransport, fault: dict[str, Any], kind: type[DeliveryError]
+) -> None:
+    transport.simulator.faults.add({"path": "events", **fault})
+    error = sent_error(passport)
+    assert type(error) is kind
+    assert error.sentence
+    if fault["kind"] == "429":
+        assert isinstance(error, TryLater)
+        assert error.retry_after is not None
+        assert 15 <= error.retry_after.total_seconds() <= 20
+
+
+@pytest.mark.parametrize(
+    "kind", ["5xx", "html", "broken_json", "drop", "truncated", "huge_body", "wrong_json"]
+)
+def test_trouble_with_the_token_is_no_fault_of_the_record(
+    passport: Passport, transport: SandboxTransport, kind: str
+) -> None:
+    transport.simulator.faults.add({"path": "token", "kind": kind})
+    assert isinstance(sent_error(passport), TryLater)
+
+
+def test_wrong_credentials_are_said_once_and_concern_the_host(transport: SandboxTransport) -> None:
+    passport = Passport(client_on(transport, client_secret="wrong"))
+    error = sent_error(passport)
+    assert isinstance(error, FixConnection)
+    assert error.scope == "host"
+    assert len(transport.requests) == 1
+    with pytest.raises(FixConnection):
+        passport.check_token()
+
+
+def test_a_refused_token_is_fetched_anew_once_and_the_call_repeated_once(
+    passport: Passport, transport: SandboxTransport
+) -> None:
+    assert sent_error(passport) is None
+    transport.simulator.expire_tokens()
+    transport.requests.clear()
+    assert passport.send(ACCOUNT, [start("os-K-2-1", "NEW1")]).error is None
+    assert [request.url.path for request in transport.requests] == [EVENTS_PATH, TOKENS_PATH, EVENTS_PATH]
+
+
+def test_a_token_that_is_refused_again_ends_it(passport: Passport, transport: SandboxTransport) -> None:
+    transport.simulator.faults.add({"kind": "401", "path": "events"})
+    assert isinstance(sent_error(passport), FixConnection)
+    assert [request.url.path for request in transport.requests].count(EVENTS_PATH) == 2
+
+
+def test_each_request_has_a_trace_id_of_its_own(passport: Passport, transport: SandboxTransport) -> None:
+    for number in range(5):
+        passport.send(ACCOUNT, [start(f"os-K-{number}-1", f"P{number}")])
+    ids = [request.headers[TRACE_HEADER] for request in transport.requests]
+    assert len(ids) == len(set(ids)) == 6
+
+
+# --- One result per event -----------------------------------------------------------------------------------------
+
+
+def answer(status: int, document: Any) -> Answer:
+    return Answer(status, {"content-type": "application/json"}, b"{}", document, "t")
+
+
+def test_a_207_gives_each_event_its_own_result() -> None:
+    parts = [{"status": 202}, {"status": 400, "type": "io.passportlabs:error:invalid_plate"}, {"status": 503}]
+    results = event_results(answer(207, {"data": parts}), 3)
+    assert [type(result) for result in results] == [type(None), FixRecord, TryLater]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [None, [], {}, {"data": None}, {"data": [{"status": 202}]}, {"data": [{"status": "202"}] * 2},
+     {"data": [{"status": 9}] * 2}, {"data": [202, 202]}, {"data": [{"status": 202}] * 3}],
+)  # fmt: skip
+def test_a_207_that_does_not_speak_of_every_event_leaves_all_open(document: Any) -> None:
+    results = event_results(answer(207, document), 2)
+    assert [type(result) for result in results] == [TryLater, TryLater]
+
+
+@given(st.integers(100, 599), json_values)
+def test_any_answer_to_events_is_read(status: int, document: Any) -> None:
+    results = event_results(answer(status, document), 3)
+    assert len(results) == 3
+    assert all(result is None or isinstance(result, DeliveryError) for result in results)
+
+
+# --- Lists --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("link", ["body", "header"])
+def test_a_list_is_followed_to_its_end(transport: SandboxTransport, link: str) -> None:
+    transport.simulator.change_options({"page_size": 7, "page_link": link})
+    client = client_on(transport, base_url="http://passport.test")
+    zones = client.list_zones(OPERATOR)
+    assert [zone["id"] for zone in zones] == [zone["id"] for zone in UNIVERSITY["zones"]]
+    client.close()
+
+
+def listing(*pages: httpx.Response) -> DeliveryError | list[Any]:
+    """What the client makes of these pages."""
+    with respx.mock(base_url=BASE, assert_all_called=False) as remote:
+        remote.post(TOKENS_PATH).respond(200, json={"access_token": "t", "expires_in": 600})
+        remote.get(ZONES_PATH).mock(side_effect=list(pages) + [pages[-1]] * 300)
+        client = PassportClient(config(), tokens=MemoryTokenStore(), transport=httpx.HTTPTransport())
+        try:
+            return client.list_zones(OPERATOR)
+        except DeliveryError as error:
+            return error
+        finally:
+            client.close()
+
+
+def page(following: Any = None, **headers: str) -> httpx.Response:
+    return httpx.Response(200, json={"data": [{"id": "1"}], "next": following}, headers=headers)
+
+
+@pytest.mark.parametrize(
+    "link",
+    ["https://evil.test/v3/shared/zones", "http://passport.test/v3/shared/zones", "//evil.test/zones",
+     "https://passport.test:8443/v3/shared/zones", "https://passport.test@evil.test/", "http://[", "https://a\x00b/"],
+)  # fmt: skip
+def test_a_next_page_at_another_host_is_refused_since_the_token_would_travel_along(link: str) -> None:
+    assert isinstance(listing(page(link)), TryLater)
+
+
+def test_a_next_page_in_a_header_at_another_host_is_refused_too() -> None:
+    assert isinstance(listing(page(None, Link='<https://evil.test/x>; rel="next"')), TryLater)
+
+
+def test_a_next_page_that_points_to_itself_ends_the_list() -> None:
+    assert isinstance(listing(page(f"{ZONES_PATH}?page=2")), list)
+
+
+@pytest.mark.parametrize("document", [None, [], {}, {"data": None}, {"data": {}}, {"data": "x"}, 7])
+def test_a_list_of_a_wrong_shape_is_no_list(document: Any) -> None:
+    assert isinstance(listing(httpx.Response(200, json=document)), TryLater)
+
+
+def test_a_redirect_is_not_followed() -> None:
+    assert isinstance(listing(httpx.Response(302, headers={"Location": "https://evil.test/"})), TryLater)
+
+
+@given(json_values | st.text())
+def test_no_next_link_whatsoever_raises_anything_but_our_own_errors(link: Any) -> None:
+    client = client_on(SandboxTransport())
+    document = {"data": [], "next": link, "links": {"next": link}}
+    try:
+        path = client._next_page(answer(200, document), document)
+    except DeliveryError:
+        return
+    finally:
+        client.close()
+    assert path is None or httpx.URL(BASE).join(path).host == "passport.test"
