@@ -93,7 +93,7 @@ def status_token(link: StatusLink) -> str:
 
 def status_url(link: StatusLink) -> str:
     """Return the whole address of a status page."""
-    return settings.SITE_URL + reverse("status_page", args=[status_token(link)])
+    return f"{settings.SITE_URL}{reverse('status_page', args=[status_token(link)])}"
 
 
 def read_status_token(token: str) -> int | None:

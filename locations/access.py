@@ -24,7 +24,7 @@ class CompanyRequest(HttpRequest):
 
     company: Company
     membership_role: str
-    user: User  # type: ignore[assignment]
+    user: User
 
 
 def role_in(user: User, company: Company) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from django.core import mail as outbox
-from django.core.mail import EmailMessage
+from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.core.mail.backends.base import BaseEmailBackend
 from django.test import override_settings
 from django.utils import timezone
@@ -49,7 +49,8 @@ def test_a_mail_has_text_and_html_from_one_source(company: Company) -> None:
     assert mails.send_due(timezone.now()) == 1
 
     message = outbox.outbox[0]
-    html = str(message.alternatives[0][0])  # type: ignore[attr-defined]
+    assert isinstance(message, EmailMultiAlternatives)
+    html = str(message.alternatives[0][0])
     assert message.subject == "University: Zone Z1 is gone."
     assert "Zone Z1 is gone." in message.body
     assert "Zone Z1 is gone." in html
@@ -62,7 +63,8 @@ def test_what_people_typed_is_text_in_html_and_no_header(company: Company) -> No
     mails.send_due(timezone.now())
 
     message = outbox.outbox[0]
-    assert "<b>Evil" not in str(message.alternatives[0][0])  # type: ignore[attr-defined]
+    assert isinstance(message, EmailMultiAlternatives)
+    assert "<b>Evil" not in str(message.alternatives[0][0])
     assert "\n" not in message.subject
     assert message.recipients() == ["a@u.example"]
 

@@ -136,7 +136,7 @@ def test_a_test_that_was_left_out_shows_the_reason() -> None:
 
 @pytest.fixture
 def company() -> Company:
-    company = CompanyFactory.create(name="University", slug="university")
+    company: Company = CompanyFactory.create(name="University", slug="university")
     for role, email in (
         (Role.MANAGER, "kim@u.example"),
         (Role.OPERATOR, "lee@u.example"),
@@ -241,10 +241,9 @@ class TestAsking:
             "kim@u.example",
             "lee@u.example",
         }
-        assert (
-            active(steps(facts_of(Connection.objects.get(), timezone.now()), timezone.now())).who
-            == Who.COMPANY
-        )  # type: ignore[union-attr]
+        step = active(steps(facts_of(Connection.objects.get(), timezone.now()), timezone.now()))
+        assert step is not None
+        assert step.who == Who.COMPANY
 
 
 @pytest.mark.django_db

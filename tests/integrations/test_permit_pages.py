@@ -241,7 +241,7 @@ def test_pages_are_walked_by_key_forth_and_back(operator: Client, place: Locatio
     from integrations import queries
 
     monkeypatch.setattr(
-        queries.list_permits, "__kwdefaults__", {**queries.list_permits.__kwdefaults__, "rows": 3}
+        queries.list_permits, "__kwdefaults__", {**(queries.list_permits.__kwdefaults__ or {}), "rows": 3}
     )
     for number in range(8):
         PermitFactory(location=place, plate=f"P{number}")

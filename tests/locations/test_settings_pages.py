@@ -41,7 +41,7 @@ def invite(world: World, email: str = "new@example.org", role: str = "operator")
 def link_in(sent: Any) -> str:
     """Return the path of the link in a mail."""
     line = next(part for part in sent.body.split() if "/invitations/" in part)
-    return "/" + line.split("/", 3)[3]
+    return "/" + str(line).split("/", 3)[3]
 
 
 # --- Inviting ---------------------------------------------------------------------------------------------------------
@@ -56,8 +56,8 @@ def test_an_invitation_goes_out_by_mail_and_its_link_makes_a_member(world: World
     assert "Join University" in text_of(visitor.get(path))
     response = visitor.post(path, {"first_name": "New", "last_name": "Person", "password": STRONG})
     assert response.status_code == 302
-    assert response.url == world.url("overview")
-    assert visitor.get(response.url).status_code == 200
+    assert response["Location"] == world.url("overview")
+    assert visitor.get(response["Location"]).status_code == 200
     member = Membership.objects.get(user__email="new@example.org")
     assert (member.role, member.user.label) == ("operator", "New Person")
 
@@ -185,7 +185,7 @@ def test_who_removes_themselves_lands_at_home(world: World) -> None:
     MembershipFactory(company=world.company, role=Role.MANAGER)
     client = world.manager
     own = Membership.objects.filter(company=world.company, role=Role.MANAGER).latest("pk")
-    assert client.post(world.url("member_remove", own.pk)).url == "/"
+    assert client.post(world.url("member_remove", own.pk))["Location"] == "/"
     assert client.get(world.url("overview")).status_code == 404
 
 
@@ -272,8 +272,8 @@ def test_names_of_locations_may_differ_in_case_alone(world: World) -> None:
 
 def test_support_is_led_to_two_step_sign_in_where_it_is_required(world: World, settings: Any) -> None:
     settings.MFA_REQUIRED_FOR_SUPPORT = True
-    assert world.support.get(world.url("overview")).url == reverse("mfa_activate_totp")
-    assert world.support.get("/admin/").url == reverse("mfa_activate_totp")
+    assert world.support.get(world.url("overview"))["Location"] == reverse("mfa_activate_totp")
+    assert world.support.get("/admin/")["Location"] == reverse("mfa_activate_totp")
     htmx = world.support.get(world.url("overview"), headers={"HX-Request": "true"})
     assert (htmx.status_code, htmx["HX-Redirect"]) == (204, reverse("mfa_activate_totp"))
     assert world.support.get(reverse("account_logout")).status_code == 200

@@ -10,8 +10,9 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from integrations.errors import TryLater
+from integrations.hours import CLASSES, count_hours, floor_hour
 from integrations.mapping import Suggestion, case_twins, suggest
-from integrations.models import Connection, Contact, Registration, Zone, ZoneMapping, ZoneRefresh
+from integrations.models import Connection, Contact, PushHour, Registration, Zone, ZoneMapping, ZoneRefresh
 from locations.models import Company, Location, Membership, Permit, User
 from offstreet import seeding
 from tests.fakes import FakeVendor, fake_vendor
@@ -129,3 +130,26 @@ def test_production_refuses_log_ins_that_everybody_knows(settings: Any) -> None:
     with pytest.raises(CommandError, match="refused"):
         seed()
     assert not User.objects.exists()
+
+
+def test_the_charts_of_the_live_company_begin_with_thirty_days_made_up_once() -> None:
+    seed()
+    live = Connection.objects.get(status="live")
+    own, together = PushHour.objects.filter(connection=live), PushHour.objects.filter(connection=None)
+    assert own.count() == 30 * 24
+    assert sum(own.values_list("accepted", flat=True)) > 1_000
+    assert list(own.values_list("hour", "accepted", "refused")) == list(
+        together.exclude(hour__gte=floor_hour(timezone.now())).values_list("hour", "accepted", "refused")
+    )
+    for hour in own:
+        assert len(hour.latencies) == CLASSES
+        assert sum(hour.latencies) == hour.accepted
+    seed()
+    assert PushHour.objects.filter(connection=live).count() == 30 * 24
+
+
+def test_counting_goes_on_where_the_made_up_hours_end() -> None:
+    seed()
+    before = PushHour.objects.filter(connection__isnull=False).count()
+    count_hours(timezone.now())
+    assert PushHour.objects.filter(connection__isnull=False).count() >= before - 1

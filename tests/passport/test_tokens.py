@@ -1,6 +1,5 @@
 """The access token: read from any answer, renewed in time, fetched once for all, encrypted at rest."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -43,10 +42,9 @@ class Passport:
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens, "WAIT_S", 0.2)
     monkeypatch.setattr(tokens, "POLL_S", 0.01)
-    return
 
 
 # --- Reading the answer -------------------------------------------------------------------------------------------
