@@ -24,6 +24,7 @@ from integrations.vendors import ZoneSeen, get_vendor
 from integrations.zone_diff import clean_listing
 from locations.models import Company, Location, Membership, Permit, Role, User
 from locations.services import PermitDraft, cancel_permits, register_permits, save_company, save_location
+from offstreet.seeding_history import make_history
 from passport import reading
 from passport.sandbox.zones import DEFAULT_ZONES_FILE
 
@@ -144,6 +145,13 @@ def seed(say: Callable[[str], object]) -> None:
         _map(connection, story, places, operator)
         made = _permits(story, places, operator)
         _advance(connection, story, support)
+        if story.status == Connection.Status.LIVE:
+            make_history(
+                connection=connection,
+                now=timezone.now(),
+                draw=random.Random(f"{SEED} history"),
+                clock=story.timezone,
+            )
         connection.refresh_from_db()
         say(
             f"{company}: {len(places)} locations, {refresh.zones_listed} zones, {made} new permits, "
