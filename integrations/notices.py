@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from integrations import mails
@@ -57,10 +57,14 @@ def dismiss(*, notice: Notice, actor: User) -> bool:
     )
 
 
-def open_for(company: Company, *, support: bool = False) -> QuerySet[Notice]:
-    """Return the open notices of a company, newest first; with `support` those for support as well."""
-    which = Q(company=company) | Q(company=None) if support else Q(company=company)
-    return Notice.objects.filter(which, done_at=None)
+def open_for(company: Company) -> QuerySet[Notice]:
+    """Return a company's open notices, newest first."""
+    return Notice.objects.filter(company=company, done_at=None)
+
+
+def for_support() -> QuerySet[Notice]:
+    """Return the open notices that are for support, newest first."""
+    return Notice.objects.filter(company=None, done_at=None)
 
 
 def _renew(dedupe_key: str, values: Mapping[str, Any]) -> bool:

@@ -1,17 +1,14 @@
 """The forms of the way to live. They check what is typed; what is decided is checked again by the services."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from integrations.models import Connection
 from integrations.testing import DEFAULT_PLATE, DEFAULT_SUBDIVISION, split
 from locations.models import Location
 from locations.regions import COUNTRIES, SUBDIVISIONS
-
-# A select with more than these is no help; the command takes any location by its name.
-MOST_PLACES = 500
 
 
 class RequestForm(forms.Form):
@@ -44,7 +41,7 @@ class ContactForm(forms.Form):
 
 
 class TestForm(forms.Form):
-    """One test plate."""
+    """One test plate; `places` are the locations that can be tested, with their zones."""
 
     __test__ = False
 
@@ -66,17 +63,14 @@ class TestForm(forms.Form):
         ),
     )
 
-    def __init__(self, *args: Any, connection: Connection, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, places: Sequence[Location], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        mapped = Location.objects.filter(
-            zone_mapping__zone__connection=connection, zone_mapping__zone__missing_since=None, active=True
-        ).select_related("zone_mapping__zone")
-        places = {str(place.pk): place for place in mapped.order_by("name")[:MOST_PLACES]}
+        by_key = {str(place.pk): place for place in places}
         location: forms.TypedChoiceField = self.fields["location"]  # type: ignore[assignment]
         location.choices = [
-            (key, f"{place.name} → {place.zone_mapping.zone.number}") for key, place in places.items()
+            (key, f"{place.name} → {place.zone_mapping.zone.number}") for key, place in by_key.items()
         ]
-        location.coerce = places.__getitem__
+        location.coerce = by_key.__getitem__
         regions: forms.ChoiceField = self.fields["subdivision"]  # type: ignore[assignment]
         regions.choices = [
             (str(name), [(code, label) for code, label in SUBDIVISIONS.items() if code.startswith(country)])

@@ -29,7 +29,9 @@ from locations.models import Company, Location
 
 ENTRIES = 40
 TESTS = 5
-PLACES = 20
+# A select or a list with more is no help; the command takes any location by its name.
+PLACES = 500
+NEW_PLACES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,11 @@ class SetupPage:
     def key(self) -> str:
         """The step whose turn it is, or "live" where all are done."""
         return self.turn.key if self.turn else "live"
+
+    @property
+    def new_places(self) -> list[Location]:
+        """What a live connection still lacks: locations without a zone or without a confirmed test."""
+        return new_places(self.places) if self.facts.live_since else []
 
     @property
     def icon(self) -> str:
@@ -112,7 +119,7 @@ def setup_page(
         tests=tests,
         status_links=list(connection.status_links.filter(revoked_at=None).select_related("created_by")),
         backfill=backfill_of(connection),
-        places=new_places(company) if facts.live_since else (),
+        places=company_places(company) if facts.mapped or facts.live_since else (),
     )
 
 
@@ -162,16 +169,36 @@ def stepper(shown: Sequence[Step], company: str) -> list[dict[str, Any]]:
     return items
 
 
-def new_places(company: Company) -> list[Location]:
-    """Return active locations that have no zone, then those whose present zone no test plate was confirmed in."""
+def company_places(company: Company) -> list[Location]:
+    """Return the company's active locations, those without a zone last; `confirmed` says whether the present zone was
+    confirmed by a test plate.
+    """
     confirmed = TestPlate.objects.filter(
         location=OuterRef("pk"), zone=OuterRef("zone_mapping__zone"), answer=TestPlate.Answer.YES
     )
-    found = Location.objects.filter(company=company, active=True).filter(~Exists(confirmed))
-    places = found.select_related("zone_mapping__zone__connection")
-    return list(places.order_by(F("zone_mapping").asc(nulls_first=True), "name")[:PLACES])
+    places = Location.objects.filter(company=company, active=True).annotate(confirmed=Exists(confirmed))
+    places = places.select_related("zone_mapping__zone__connection")
+    return list(places.order_by(F("zone_mapping").asc(nulls_last=True), "name")[:PLACES])
+
+
+def new_places(places: Sequence[Location]) -> list[Location]:
+    """Return those without a zone, then those whose present zone is not confirmed; pure."""
+    open_ones = [place for place in places if not getattr(place, "confirmed", False)]
+    return sorted(open_ones, key=lambda place: (is_mapped(place), place.name))[:NEW_PLACES]
+
+
+def testable(places: Sequence[Location], connection: Connection) -> list[Location]:
+    """Return those that are mapped to a listed zone of this connection, by name; pure."""
+    fit = [
+        place
+        for place in places
+        if is_mapped(place)
+        and place.zone_mapping.zone.connection_id == connection.pk
+        and place.zone_mapping.zone.missing_since is None
+    ]
+    return sorted(fit, key=lambda place: place.name)
 
 
 def is_mapped(place: Location) -> bool:
-    """Whether a location of `new_places` has a zone."""
+    """Whether a location of `company_places` has a zone."""
     return hasattr(place, "zone_mapping")

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from integrations.views import doctor, onboarding, test_plates
+from integrations.views import doctor, notices, onboarding, test_plates
 
 urlpatterns = [
     path("setup/", onboarding.setup, name="setup"),
@@ -30,4 +30,5 @@ urlpatterns = [
     path("setup/tests/<int:pk>/ask/", test_plates.ask, name="test_plate_ask"),
     path("setup/tests/<int:pk>/withdraw/", test_plates.withdraw, name="test_plate_withdraw"),
     path("setup/doctor/", doctor.doctor, name="doctor"),
+    path("notices/<int:pk>/dismiss/", notices.dismiss, name="notice_dismiss"),
 ]

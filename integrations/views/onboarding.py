@@ -156,7 +156,7 @@ def set_up(request: CompanyRequest, pk: int) -> HttpResponse:
 def start_test(request: CompanyRequest, pk: int) -> HttpResponse:
     """Register a test plate and show how it goes."""
     connection = _connection(request.company, pk)
-    form = TestForm(request.POST, connection=connection)
+    form = TestForm(request.POST, places=page.testable(page.company_places(request.company), connection))
     if not form.is_valid():
         return _page(request, connection, {"test": form}, status=422)
     test = _try(
@@ -256,7 +256,7 @@ def another(request: CompanyRequest) -> HttpResponse:
     existing = list(connections.current_connections(company))
     if not existing:
         return redirect("setup", company.slug)
-    places = page.new_places(company)
+    places = page.new_places(page.company_places(company))
     context = {
         "company": company,
         "existing": existing,
@@ -302,6 +302,10 @@ def _page(
         "shown": shown,
         "now": now,
         "clock": company_clock(company),
+        "contacts": [
+            (str(label), [one for one in contacts if one.kind == kind])
+            for kind, label in Contact.Kind.choices
+        ],
         "may_act": may(role, Role.OPERATOR),
         "may_pause": may(role, Role.MANAGER),
         "is_support": role == SUPPORT,
@@ -317,7 +321,7 @@ def _page(
     }
     if connection is not None and shown.can_test:
         context["form"]["test"] = bound.get("test") or TestForm(
-            connection=connection, initial=_test_initial(shown, contacts)
+            places=page.testable(shown.places, connection), initial=_test_initial(shown, contacts)
         )
     if status == 200 and request.htmx and not shown.polls:  # type: ignore[attr-defined]
         status = STOP_POLLING

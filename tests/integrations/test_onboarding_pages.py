@@ -8,9 +8,18 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from integrations import connections, testing
+from integrations import connections, notices, testing
 from integrations.errors import FixConnection, TryLater
-from integrations.models import Connection, Contact, Mail, Registration, StatusLink, TestPlate, ZoneRefresh
+from integrations.models import (
+    Connection,
+    Contact,
+    Mail,
+    Notice,
+    Registration,
+    StatusLink,
+    TestPlate,
+    ZoneRefresh,
+)
 from integrations.onboarding import services
 from integrations.views.setups import open_setups
 from locations.models import Company
@@ -345,3 +354,26 @@ def test_the_pages_keep_to_their_query_budget(world: World, vendor: FakeVendor) 
         world.url("doctor"),
     ):
         count_queries(world.manager, url)
+
+
+class TestNotices:
+    def test_people_see_them_until_somebody_puts_them_away(self, world: World) -> None:
+        notices.tell(
+            world.company, "zones_there", Notice.Level.SUCCESS, "10 zones are there.", "/c/university/", "z:1"
+        )
+        assert "10 zones are there." in text_of(world.viewer.get(world.url("overview")))
+        url = world.url("notice_dismiss", Notice.objects.get().pk)
+        assert world.viewer.post(url).status_code == 403
+        assert World.build().manager.post(url).status_code == 404
+        assert world.operator.post(url).status_code == 302
+        assert Notice.objects.get().done_by is not None
+        assert "10 zones are there." not in text_of(world.viewer.get(world.url("setup")))
+
+    def test_what_is_for_support_shows_on_supports_page_alone(self, world: World) -> None:
+        notices.tell(None, "zones_held", Notice.Level.WARNING, "Zones are held.", "/c/university/", "held:1")
+        assert "Zones are held." in text_of(world.support.get(reverse("setups")))
+        assert "Zones are held." not in text_of(world.manager.get(world.url("overview")))
+        url = reverse("support_notice_dismiss", args=[Notice.objects.get().pk])
+        assert world.manager.post(url).status_code == 404
+        assert world.support.post(url).status_code == 302
+        assert not Notice.objects.filter(done_at=None).exists()
