@@ -17,6 +17,7 @@ settings.register_profile("offstreet", deadline=None, suppress_health_check=[Hea
 settings.load_profile("offstreet")
 
 HERE = Path(__file__).parent
+REAL_TIMEOUT_S = 300
 REAL = {"flows": "flow", "faults": "faults", "browser": "browser"}
 
 
@@ -27,6 +28,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if folder in REAL:
             item.add_marker(getattr(pytest.mark, REAL[folder]))
             item.add_marker(pytest.mark.enable_socket)
+            # Starting a whole product takes seconds where nothing else runs, and a minute where much does.
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(REAL_TIMEOUT_S))
 
 
 @pytest.hookimpl(wrapper=True)
