@@ -64,7 +64,13 @@ format: dev ## Put the code into its form
 bench: dev provision ## Measure the delivery engine (BENCH="--quick", BENCH="--only throughput light", BENCH="--demo")
 	@$(PY) -m benchmarks.run $(BENCH)
 
-# (benchmarks: bench-pages, screenshots)
+.PHONY: bench-pages
+bench-pages: dev provision ## Measure every page on a million permits (BENCH="--rounds 50", BENCH="--fresh")
+	@$(PY) -m benchmarks.pages $(BENCH)
+
+.PHONY: screenshots
+screenshots: dev provision ## Take the README's pictures anew from the seed
+	@$(PY) -m benchmarks.screenshots
 
 ## Look after it
 

@@ -5,7 +5,6 @@ made by asynchronous code; `DJANGO_ALLOW_ASYNC_UNSAFE` tells it that nothing run
 """
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
@@ -14,11 +13,9 @@ from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from locations.models import User
-from tests.browser.face import Watched
+from tests.browser.face import CHROMIUM, CHROMIUM_ARGUMENTS, Watched
 
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-
-CHROMIUM = os.environ.get("CHROMIUM", "") or shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +26,7 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
     return {
         **browser_type_launch_args,
         "executable_path": CHROMIUM,
-        "args": ["--no-sandbox", "--disable-gpu"],
+        "args": CHROMIUM_ARGUMENTS,
     }
 
 

@@ -1,6 +1,8 @@
 """What every page must keep to: no violation of the policy, no error in the console, no axe finding, no sideways scroll."""
 
+import os
 import re
+import shutil
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,8 @@ from typing import Any
 import axe_core_python
 from playwright.sync_api import ConsoleMessage, Page, Response
 
+CHROMIUM = os.environ.get("CHROMIUM", "") or shutil.which("chromium") or shutil.which("chromium-browser")
+CHROMIUM_ARGUMENTS = ["--no-sandbox", "--disable-gpu"]
 SCREENSHOTS = Path(__file__).resolve().parent.parent.parent / "build" / "screenshots"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
 
