@@ -97,17 +97,21 @@ def retry_after(value: str | None, *, now: datetime) -> timedelta | None:
     return max(at - now, timedelta(0))
 
 
-def _remedies() -> dict[str, str]:
-    return {
-        "zone_not_found": _("Refresh the zones and map the location again."),
-        "zone_not_in_operator": _("Refresh the zones and map the location again."),
-        "invalid_state": _("Correct the state or province of the plate."),
-        "invalid_vehicle_state": _("Correct the state or province of the plate."),
-        "invalid_plate": _("Correct the plate."),
-        "space_number_required": _("Enter the space number."),
-        "invalid_space_number": _("Enter a space number that the zone has."),
-        "operator_not_found": _("Check the operator ID with your Passport contact."),
+def remedy_for(problem: Problem) -> str:
+    """Return what a person can do about a refusal, as far as its code or its detail says what it is about.
+
+    Only `zone_not_found` is documented as a code; so this goes by the word that a code or a detail must somehow hold.
+    """
+    about = f"{problem.code} {problem.detail}".lower()
+    remedies = {
+        "space": _("Enter a space number that the zone has."),
+        "zone": _("Refresh the zones and map the location again."),
+        "operator": _("Check the operator ID with your Passport contact."),
+        "state": _("Correct the state or province of the plate."),
+        "plate": _("Correct the plate."),
+        "time": _("Correct the times of the permit."),
     }
+    return next((remedy for word, remedy in remedies.items() if word in about), "")
 
 
 def error_for(
@@ -141,12 +145,12 @@ def error_for(
         if problem.code == "operator_not_found":
             return FixConnection(
                 _("Passport does not know this operator ID."),
-                remedy=_remedies()["operator_not_found"],
+                remedy=remedy_for(problem),
                 **known,
             )
         return FixRecord(
             problem.detail or _("Passport refused this registration (%(status)d).") % {"status": status},
-            remedy=_remedies().get(problem.code, ""),
+            remedy=remedy_for(problem),
             gone=problem.code in _GONE,
             **known,
         )

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from integrations.errors import DeliveryError, FixConnection, FixRecord, TryLater, Unexpected
-from passport.problems import error_for, read_json, read_problem, retry_after
+from passport.problems import Problem, error_for, read_json, read_problem, remedy_for, retry_after
 from tests.passport.test_reading import json_values
 
 NOW = datetime(2026, 11, 22, 17, 0, tzinfo=UTC)
@@ -142,3 +142,25 @@ def test_any_document_is_read_as_some_problem(document: Any) -> None:
 )
 def test_the_name_of_a_field_before_a_problem_is_put_in_words(detail: str, said: str) -> None:
     assert read_problem({"type": "io.passportlabs:error:x", "detail": detail}).detail == said
+
+
+@pytest.mark.parametrize(
+    ("code", "detail", "expected"),
+    [
+        ("zone_not_found", "", "Refresh the zones and map the location again."),
+        (
+            "validation_error",
+            "space_number: zone SP-01 has no space 50",
+            "Enter a space number that the zone has.",
+        ),
+        (
+            "validation_error",
+            "vehicle_state is not ISO 3166-2",
+            "Correct the state or province of the plate.",
+        ),
+        ("validation_error", "end_time must be later than start_time", "Correct the times of the permit."),
+        ("teapot", "short and stout", ""),
+    ],
+)
+def test_a_refusal_says_what_a_person_can_do(code: str, detail: str, expected: str) -> None:
+    assert remedy_for(Problem(code, detail)) == expected
