@@ -11,7 +11,9 @@ import argparse
 import json
 import os
 import random
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -54,7 +56,7 @@ class Driver:
         self.slowest_ms = 0.0
         self.kinds: list[tuple[Callable[[], int], int]] = [
             (self.add, 30), (self.extend, 15), (self.shorten, 8), (self.change_plate, 12), (self.move, 8), (self.cancel, 12),
-            (self.reinstate, 4), (self.churn, 4), (self.add_many, 1), (self.cancel_many, 1), (self.map_anew, 1),
+            (self.reinstate, 4), (self.churn, 4), (self.add_many, 2), (self.cancel_many, 2), (self.map_anew, 1),
         ]  # fmt: skip
 
     def edit(self) -> int:
@@ -160,8 +162,10 @@ def main() -> int:
     parser.add_argument("--name", required=True)
     parser.add_argument("--pause-ms", type=float, default=0)
     options = parser.parse_args()
+    asked_to_end = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: asked_to_end.set())
     driver, edits, lost = begin(options.seed, options.name), 0, 0
-    while edits < options.edits:
+    while edits < options.edits and not asked_to_end.is_set():
         try:
             edits += driver.edit()
         except (DatabaseError, InterfaceError):

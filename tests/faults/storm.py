@@ -13,6 +13,7 @@ the new one before it ends the old one), or a second one at the end. *Unexplaine
 import argparse
 import json
 import random
+import signal
 import sys
 import time
 from collections import Counter, defaultdict
@@ -31,6 +32,9 @@ OPERATORS = {
 }
 CONVERGE_LIMIT_S = 180
 TELL_EVERY_S = 60
+# Faults come in bursts of so many, with a calm between two.
+BURST = 8
+CALM_S = (3.0, 7.0)
 PREPARE = """
 from integrations import connections, mapping, zones
 from locations.models import Company, Location
@@ -78,6 +82,7 @@ class Report:
     refused: int = 0
     unexplained: int = 0
     sessions: int = 0
+    met: dict[str, int] = field(default_factory=dict)
     breaches: dict[str, int] = field(default_factory=dict)
     slowest_save_ms: int = 0
     converge_s: float = 0.0
@@ -90,6 +95,7 @@ class Report:
         faults = ", ".join(f"{name} {count}" for name, count in sorted(self.faults.items()))
         return (
             f"edits made       {self.edits}\nfaults injected  {self.faults.total()} ({faults})\n"
+            f"requests that met  {sum(self.met.values())} ({', '.join(f'{k} {n}' for k, n in sorted(self.met.items()))})\n"
             f"rights listed    {self.rights}\nlost             {self.lost}\nstale            {self.stale}\n"
             f"doubled          {self.doubled} (of {self.sessions} sessions)\n"
             f"refused, shown   {self.refused} ({self.unexplained} without a reason)\n"
@@ -107,6 +113,8 @@ class Injector:
         self.stack, self.report = stack, report
         self.random = random.Random(seed)
         self.frozen: list[tuple[float, Server]] = []
+        self.ending: list[tuple[float, int]] = []
+        self.burst = BURST
         self.kinds: list[tuple[str, Callable[[], None], int]] = [
             ("worker killed", self.kill_worker, 14),
             ("worker replaced", self.replace_worker, 3),
@@ -121,15 +129,42 @@ class Injector:
         ]
 
     def inject(self) -> None:
-        """Inject one fault, and let go on what was frozen for long enough."""
-        for until, server in list(self.frozen):
-            if time.monotonic() > until:
-                server.thaw()
-                self.frozen.remove((until, server))
+        """Inject one fault."""
         name, call, _weight = self.random.choices(self.kinds, [kind[2] for kind in self.kinds])[0]
         call()
         if name != "remote":
             self.report.faults[name] += 1
+
+    def pause(self) -> None:
+        """Wait until the next fault: a moment within a burst, and between two so long that much gets through.
+
+        Without the calm a storm would be one long outage: breakers let a single probe through every few seconds.
+        """
+        self.burst -= 1
+        if self.burst > 0:
+            time.sleep(self.random.uniform(0.1, 0.6))
+        else:
+            self.burst = BURST
+            self.stack.sandbox.clear_faults()
+            self.ending.clear()
+            time.sleep(self.random.uniform(*CALM_S))
+        self.expire()
+
+    def expire(self) -> None:
+        """End what has lasted for long enough."""
+        now = time.monotonic()
+        for until, server in [one for one in self.frozen if now > one[0]]:
+            server.thaw()
+            self.frozen.remove((until, server))
+        on = (
+            {fault["id"] for fault in self.stack.sandbox.call("GET", "faults")["data"]}
+            if self.ending
+            else set()
+        )
+        for until, fault in [one for one in self.ending if now > one[0]]:
+            if fault in on:
+                self.stack.sandbox.call("DELETE", f"faults/{fault}")
+            self.ending.remove((until, fault))
 
     def kill_worker(self) -> None:
         worker = self.random.choice(self.stack.workers)
@@ -176,11 +211,12 @@ class Injector:
 
     def remote(self) -> None:
         kind, details = self.random.choice(SANDBOX_FAULTS)
-        operator = self.random.choice([None, *OPERATORS.values()])
+        operator = self.random.choice([None, *OPERATORS.values(), *OPERATORS.values()])
         path = self.random.choice(["events", "events", "all"])
-        self.stack.sandbox.add_fault(
+        fault = self.stack.sandbox.add_fault(
             kind, path=path, operator_id=operator, seed=self.random.randrange(10**6), **details
         )
+        self.ending.append((time.monotonic() + self.random.uniform(0.5, 4), fault["id"]))
         self.report.faults[f"remote: {kind}"] += 1
 
     def heal(self) -> None:
@@ -265,19 +301,32 @@ def doubled(sessions: list[dict[str, Any]]) -> list[str]:
     return found
 
 
-def run(*, edits: int, faults: int, seed: int, backend: str = POSTGRES, drivers: int = 2) -> Report:
-    """Run one storm to its end."""
+def _tell(stack: Stack, report: Report, after_s: float) -> None:
+    """Say how far a long storm has come."""
+    answers = "SELECT count(*) AS n FROM integrations_push WHERE outcome = 'accepted'"
+    edits = stack.query("SELECT sum(revision) AS n FROM locations_permit")[0]["n"]
+    accepted = stack.query(answers)[0]["n"]
+    said = f"{after_s:.0f} s: {report.faults.total()} faults, {edits} edits, {accepted} requests accepted"
+    print(said, file=sys.stderr, flush=True)
+
+
+def run(
+    *, edits: int, faults: int, seed: int, backend: str = POSTGRES, drivers: int = 2, minutes: float = 0
+) -> Report:
+    """Run one storm to its end; with `minutes`, stop editing and injecting then and compare what came of it."""
     report = Report(seed)
     with running_stack(backend, workers=2, web=True) as stack:
         stack.shell(PREPARE.format(operators=OPERATORS))
         stack.sandbox.settings(event_log_size=500)
         injector = Injector(stack, seed, report)
+        # Spread over the faults as well as it can be foreseen: about two permits an edit, and 15 ms of work.
+        pause_ms = max(4, 600 * faults / (edits / drivers / 2) - 15)
         began = time.monotonic()
         running = []
         for number in range(drivers):
             command = [
                 sys.executable, "-m", "tests.faults.driver", "--seed", str(seed), "--name", "abcdef"[number],
-                "--edits", str(edits // drivers), "--pause-ms", "8",
+                "--edits", str(edits // drivers), "--pause-ms", f"{pause_ms:.0f}",
             ]  # fmt: skip
             # A file and no pipe: nobody reads while the storm lasts, and what a driver logs would fill a pipe.
             output = stack.home / f"driver{number + 1}.log"
@@ -286,14 +335,20 @@ def run(*, edits: int, faults: int, seed: int, backend: str = POSTGRES, drivers:
         told = began
         try:
             while any(process.poll() is None for process, _ in running) or report.faults.total() < faults:
+                if minutes and time.monotonic() - began > minutes * 60:
+                    for process, _output in running:
+                        processes.signal_group(process, signal.SIGTERM)
+                        process.wait(30)
+                    break
                 if report.faults.total() < faults:
                     injector.inject()
-                time.sleep(injector.random.uniform(0.1, 0.6) if report.faults.total() < faults else 0.2)
+                    injector.pause()
+                else:
+                    injector.expire()
+                    time.sleep(0.2)
                 if time.monotonic() - told > TELL_EVERY_S:
                     told = time.monotonic()
-                    print(
-                        f"{told - began:.0f} s: {report.faults.total()} faults", file=sys.stderr, flush=True
-                    )
+                    _tell(stack, report, told - began)
             for process, output in running:
                 text = output.read_text(errors="replace")
                 assert process.returncode == 0, text[-3000:]
@@ -312,7 +367,8 @@ def run(*, edits: int, faults: int, seed: int, backend: str = POSTGRES, drivers:
         sessions = stack.sandbox.sessions()
         twice = doubled(sessions)
         report.sessions, report.doubled = len(sessions), len(twice)
-        report.breaches = stack.sandbox.state()["breaches"]
+        state = stack.sandbox.state()
+        report.breaches, report.met = state["breaches"], state["faults_met"]
         report.notes += twice[:10]
     return report
 
@@ -324,9 +380,10 @@ def main() -> int:
     parser.add_argument("--edits", type=int, default=100_000)
     parser.add_argument("--faults", type=int, default=1_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=0, help="end earlier, after so many minutes")
     parser.add_argument("--backend", choices=BACKENDS, default=POSTGRES)
     options = parser.parse_args()
-    report = run(edits=options.edits, faults=options.faults, seed=options.seed, backend=options.backend)
+    report = run(**vars(options))
     print(report.lines())
     print(json.dumps(vars(report)))
     return int(bool(report.lost or report.stale or report.doubled or report.unexplained))
