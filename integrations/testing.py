@@ -79,7 +79,7 @@ def start_test(
     wanted = _keyed("plate", clean_plate, plate)
     now = timezone.now()
     with transaction.atomic():
-        location = Location.objects.select_for_update().get(pk=location.pk)
+        location = Location.objects.select_for_update(no_key=True).get(pk=location.pk)
         mapping = ZoneMapping.objects.select_related("zone").filter(location=location).first()
         if mapping is None or mapping.zone.connection_id != connection.pk:
             raise ValidationError({"location": [_("Map this location to a zone of this connection first.")]})

@@ -55,7 +55,7 @@ def invite_person(*, company: Company, email: str, role: str, actor: User) -> In
     """
     email = User.objects.normalize_email(email.strip())
     with transaction.atomic():
-        Company.objects.select_for_update().get(pk=company.pk)
+        Company.objects.select_for_update(no_key=True).get(pk=company.pk)
         if company.memberships.filter(user__email__iexact=email).exists():
             raise ValidationError({"email": [_("This person is a member already; change the role below.")]})
         now = timezone.now()
@@ -132,7 +132,7 @@ def remove_member(*, membership: Membership, actor: User) -> None:
 
 def _locked(membership: Membership) -> Membership:
     # The company's row is the lock: two managers who remove one another are one after the other.
-    Company.objects.select_for_update().get(pk=membership.company_id)
+    Company.objects.select_for_update(no_key=True).get(pk=membership.company_id)
     return Membership.objects.select_related("user", "company").get(pk=membership.pk)
 
 

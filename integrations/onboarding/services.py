@@ -50,7 +50,7 @@ def begin_connection(*, company: Company, label: str = "", actor: User | None = 
     """
     label = " ".join(label.split())
     with transaction.atomic():
-        Company.objects.select_for_update().get(pk=company.pk)
+        Company.objects.select_for_update(no_key=True).get(pk=company.pk)
         others = list(connections.current_connections(company).values_list("label", flat=True))
         if others and not label:
             raise ValidationError({"label": [_("Name the site, so that the connections can be told apart.")]})
