@@ -246,10 +246,10 @@ def _tests(
             test.link_sent_to, test.link_expires_at = "officers@odd.example", expires
             test.link_hash = links.fingerprint(test.pk, issue)
             test.save()
-            tokens[f"test {name}"] = links.test_token(links.TestLink(test.pk, issue, 0))
+            tokens[f"link {name}"] = links.test_token(links.TestLink(test.pk, issue, 0))
         ids[f"test {name}"] = test.pk
     older = links.TestLink(ids["test asked"], links.issue_of(now), 0)
-    tokens["test superseded"] = links.test_token(older)
+    tokens["link superseded"] = links.test_token(older)
     assert testing.is_over(TestPlate.objects.get(pk=ids["test taken back"]), now)
 
 
