@@ -22,7 +22,7 @@ _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 _RECORD = frozenset({400, 404, 409, 410, 413, 422})
 # Problems that say that what was to be ended is not there: the goal is reached. Assumed names.
 _GONE = frozenset({"session_not_found", "unknown_session", "session_already_stopped", "session_stopped"})
-_FIELD_NAME = re.compile(r"[a-z]+(_[a-z]+)*")
+_FIELD_NAME = re.compile(r"\b[a-z]+(?:_[a-z]+)+(?=: )")
 
 
 class Problem(NamedTuple):
@@ -72,14 +72,12 @@ def read_problem(document: Any) -> Problem:
 
 
 def _for_people(detail: str) -> str:
-    """Return a problem's detail with the field that it begins with in words: “space_number: …” → “Space number: …”.
+    """Return a problem's detail with the fields that it names in words: “space_number: …” → “Space number: …”.
 
-    Assumed, since Passport documents no form; where a detail does not begin so, it stays as it is.
+    Assumed, since Passport documents no form; where a detail names no field before a colon, it stays as it is.
     """
-    name, colon, rest = detail.partition(": ")
-    if not colon or not _FIELD_NAME.fullmatch(name):
-        return detail
-    return f"{name.replace('_', ' ').capitalize()}: {rest}"
+    told = _FIELD_NAME.sub(lambda name: name.group().replace("_", " "), detail)
+    return told if told == detail else told[0].upper() + told[1:]
 
 
 def retry_after(value: str | None, *, now: datetime) -> timedelta | None:

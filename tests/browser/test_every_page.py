@@ -27,7 +27,7 @@ LOOKS: tuple[tuple[Literal["light", "dark"], int], ...] = (("light", 1440), ("da
 # Words that a template or a value without words leaves behind, and the code names of states. A page that shows the vendor's
 # own document says so in its row.
 CODE_WORDS = re.compile(
-    r"\bNone\b(?! of )|\bTrue\b|\bFalse\b|\bnan\b|&[a-z]+;|\{\{|\{%|%\([a-z]+\)|<lambda>|<built-in|\bobject at 0x"
+    r"\bNone\b(?! of | yet| is | was |[.:] )|\bTrue\b|\bFalse\b|\bnan\b|&[a-z]+;|\{\{|\{%|%\([a-z]+\)|<lambda>|<built-in|\bobject at 0x"
     r"|\bhttp_\d+|\b[a-z]+_[a-z_]+\b"
 )
 

@@ -136,6 +136,7 @@ def test_any_document_is_read_as_some_problem(document: Any) -> None:
     ("detail", "said"),
     [
         ("space_number: zone SP-01 has no space 50", "Space number: zone SP-01 has no space 50"),
+        ("Event 3 of 3: space_number: no space 50", "Event 3 of 3: space number: no space 50"),
         ("There is no zone: Z123", "There is no zone: Z123"),
         ("zone_id", "zone_id"),
     ],
