@@ -15,7 +15,14 @@
     save.classList.toggle("btn-primary", changed);
     accept?.classList.toggle("d-none", changed);
   };
-  const markAll = () => document.querySelectorAll("form[data-mapping]").forEach(mark);
+  // The side bar's count of locations without a zone, which a saved row has changed.
+  const countUnmapped = () => {
+    const tally = document.getElementById("tally");
+    const count = document.querySelector(".os-nav__link[aria-current] .os-count");
+    if (!tally || !count) { return; }
+    if (tally.dataset.unmapped === "0") { count.remove(); } else { count.firstChild.nodeValue = tally.dataset.unmapped; }
+  };
+  const markAll = () => { document.querySelectorAll("form[data-mapping]").forEach(mark); countUnmapped(); };
   document.addEventListener("change", (event) => {
     const form = event.target instanceof Element ? event.target.closest("form[data-mapping]") : null;
     if (form) { mark(form); }
