@@ -70,6 +70,13 @@ class SetupPage:
         return "clock" if self.turn is not None and self.turn.state == WAITING else ""
 
     @property
+    def symptom(self) -> str:
+        """The doctor's symptom that fits a blocked step; empty where none does."""
+        if self.turn is None or self.turn.state != BLOCKED:
+            return ""
+        return {"received": "zones", "set_up": "zones", "tested": "plate"}.get(self.turn.key, "")
+
+    @property
     def can_test(self) -> bool:
         """Whether a test plate can be sent: a location is mapped and the connection has not ended."""
         return bool(self.facts.mapped) and self.facts.status != Connection.Status.ENDED

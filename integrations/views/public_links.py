@@ -1,7 +1,8 @@
 """Pages for people without a log-in: the answer to a test plate, and the status page that was passed on.
 
 Opening either changes nothing that matters (mail scanners open links): only the form's POST, with its CSRF token, gives
-the answer. Whoever holds the link may answer, once. Tries are limited by address, so that a flood of them costs little.
+the answer. Whoever holds the link may answer, once. Tries are limited, by the link where it is one of ours and by
+address where it is not: guessing costs little, and nobody's guessing keeps an officer behind the same proxy out.
 """
 
 from datetime import timedelta
@@ -31,9 +32,10 @@ ANSWERS = RateLimitItemPerMinute(10)
 @require_http_methods(["GET", "HEAD", "POST"])
 def test_answer(request: HttpRequest, token: str) -> HttpResponse:
     """Ask whether the test plate is on the officer's device; a POST answers, once."""
-    if not _within_limit(request, ANSWERS if request.method == "POST" else OPENS, "test-link"):
-        return _dead(request, _("Too many tries. Wait a minute, then open the link again."), status=429)
     link = links.read_test_token(token)
+    who = f"test {link.test_id} {link.place}" if link else _address(request)
+    if not limit.take(ANSWERS if request.method == "POST" else OPENS, "test-link", who):
+        return _dead(request, _("Too many tries. Wait a minute, then open the link again."), status=429)
     test = _test(link) if link else None
     if link is None or test is None:
         return _dead(
@@ -64,9 +66,9 @@ def test_answer(request: HttpRequest, token: str) -> HttpResponse:
 @require_safe
 def status_page(request: HttpRequest, token: str) -> HttpResponse:
     """Show the steps of a connection to somebody outside: no plates, nothing to press."""
-    if not _within_limit(request, OPENS, "status"):
-        return _dead(request, _("Too many tries. Wait a minute, then open the link again."), status=429)
     pk, now = links.read_status_token(token), timezone.now()
+    if not limit.take(OPENS, "status", f"status {pk}" if pk else _address(request)):
+        return _dead(request, _("Too many tries. Wait a minute, then open the link again."), status=429)
     found = StatusLink.objects.select_related("connection__company").filter(pk=pk).first() if pk else None
     if found is None or not found.works(now):
         return _dead(request, _("This status page does not exist, or it has ended."), status=404)
@@ -128,5 +130,5 @@ def _outside(response: HttpResponse) -> HttpResponse:
     return response
 
 
-def _within_limit(request: HttpRequest, most: RateLimitItemPerMinute, what: str) -> bool:
-    return limit.take(most, what, request.META.get("REMOTE_ADDR", ""))
+def _address(request: HttpRequest) -> str:
+    return str(request.META.get("REMOTE_ADDR", ""))
