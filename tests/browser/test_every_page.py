@@ -20,15 +20,16 @@ from tests.browser.scene import EMPTY, ODD, SEEDED
 from tests.browser.staging import Stage, running_stage
 from tests.servers import eventually
 
-pytestmark = pytest.mark.timeout(240)
+# The stage is set up once and takes longer than any look.
+pytestmark = pytest.mark.timeout(120, func_only=True)
 
 Act = Callable[[Page], None]
 LOOKS: tuple[tuple[Literal["light", "dark"], int], ...] = (("light", 1440), ("dark", 390))
 # Words that a template or a value without words leaves behind, and the code names of states. A page that shows the vendor's
 # own document says so in its row.
 CODE_WORDS = re.compile(
-    r"\bNone\b(?! of | yet| is | was |[.:] )|\bTrue\b|\bFalse\b|\bnan\b|&[a-z]+;|\{\{|\{%|%\([a-z]+\)|<lambda>|<built-in|\bobject at 0x"
-    r"|\bhttp_\d+|\b[a-z]+_[a-z_]+\b"
+    r"\bNone\b(?! of | yet| is | was |[.:] )|\bTrue\b|\bFalse\b|\bnan\b|&[a-z]+;|\{\{|\{%|%\([a-z]+\)"
+    r"|<lambda>|<built-in|\bobject at 0x|\bhttp_\d+|\b[a-z]+_[a-z_]+\b"
 )
 
 

@@ -15,7 +15,7 @@ from tests.browser.face import Watched
 from tests.browser.staging import seeded_stack
 from tests.servers import Stack, eventually
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(120, func_only=True)
 
 Open = Callable[..., Watched]
 UNIVERSITY = "072e8b73-87ba-52be-ad93-16807143d145"
