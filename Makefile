@@ -78,6 +78,13 @@ screenshots: dev provision ## Take the README's pictures anew from the seed
 lock: ## Compile requirements/*.txt anew from pyproject.toml (UPGRADE=1: with newer versions)
 	@$(INSTALL) lock
 
+.PHONY: messages
+messages: dev ## Collect the texts to translate and compile what is translated (TO=de; needs gettext)
+	@command -v msgfmt >/dev/null || { echo "gettext is needed: apt-get install gettext" >&2; exit 1; }
+	@mkdir -p locale && ENVIRONMENT=test $(PY) manage.py makemessages --verbosity 1 --no-wrap \
+		--locale $(or $(TO),de) --ignore '.venv/*' --ignore 'build/*' --ignore 'var/*' --ignore 'staticfiles/*' --ignore 'tests/*'
+	@ENVIRONMENT=test $(PY) manage.py compilemessages --verbosity 0 --ignore '.venv/*'
+
 .PHONY: base
 base:
 	@$(INSTALL) base
