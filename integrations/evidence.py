@@ -120,6 +120,8 @@ def _saves(versions: Sequence[Any], locations: Mapping[int, str], tz: tzinfo) ->
         else:
             title, icon, tone = change_title(older, version)
             what = "; ".join(changes(older, version, locations, tz)) or _("nothing else changed")
+            if version.history_change_reason in Permit.Source.values:
+                what = f"{what} · {_where(version.history_change_reason)}"
             text = _("%(what)s · revision %(number)d") % {"what": what, "number": version.revision}
             entries.append(Happened(version.history_date, title, tone, icon, text, who))
         older = version
@@ -344,7 +346,9 @@ def headline(delivery: Delivery, evidence: Evidence, now: datetime) -> Headline:
         return Headline(state.tone, f"{still} {reason}", since, state.remedy)
     words["reason"] = reason
     if state.key == "refused":
-        return Headline(state.tone, _("%(vendor)s does not take this plate: %(reason)s") % words, since, state.remedy)
+        return Headline(
+            state.tone, _("%(vendor)s does not take this plate: %(reason)s") % words, since, state.remedy
+        )
     return Headline(state.tone, _("Not in %(vendor)s yet: %(reason)s") % words, since, state.remedy)
 
 

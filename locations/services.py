@@ -123,14 +123,23 @@ def register_permits(
 
 
 def change_permit(
-    *, permit: Permit, actor: User | None = None, source: str = Permit.Source.SHELL, **changes: Any
+    *,
+    permit: Permit,
+    actor: User | None = None,
+    source: str = Permit.Source.SHELL,
+    revision: int | None = None,
+    **changes: Any,
 ) -> Permit:
     """Change some of a permit's values; raise `ValidationError` keyed by field.
 
     `changes` are `PermitDraft`'s fields. Nothing is written where nothing changes. An `end` in the past ends it early.
+    `source` is kept with the revision. With `revision`, a permit that has another one by now is left alone (code "stale"):
+    what somebody else changed meanwhile is not overwritten unseen.
     """
     with transaction.atomic():
         permit = _locked(permit.pk)
+        if revision is not None and permit.revision != revision:
+            raise ValidationError(_("Somebody else changed this permit meanwhile."), code="stale")
         if permit.status == Permit.Status.CANCELLED:
             raise ValidationError(_("This permit is cancelled; register the plate anew."), code="cancelled")
         if "location" in changes and changes["location"].company_id != permit.company_id:
@@ -154,6 +163,7 @@ def change_permit(
         for name, value in different.items():
             setattr(permit, name, value)
         _raise_revision(permit, actor)
+        permit._change_reason = source  # type: ignore[attr-defined]
         _save(permit, actor)
         permits_changed.send(Permit, permit_ids=[permit.pk], bulk=False)
     return permit

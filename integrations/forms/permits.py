@@ -281,12 +281,6 @@ class PermitForm(forms.Form):
                         _("Is this plate right? Another permit has one that looks alike."), code="alike"
                     ),
                 )
-        if self.permit is not None and data.get("revision") not in (None, self.permit.revision):
-            raise ValidationError(
-                _("Somebody else changed this permit while you were at it. What you see below is what you typed; "
-                  "reload the page to see theirs."),
-                code="stale",
-            )  # fmt: skip
         return data
 
     def _clean_time(self, name: str, location: Location) -> None:
@@ -381,6 +375,13 @@ class PermitForm(forms.Form):
 
     def take_errors(self, error: ValidationError) -> None:
         """Show what a service refused beside the fields that it names."""
+        if getattr(error, "code", "") == "stale":
+            error = ValidationError(
+                _t(
+                    "Somebody else changed this permit while you were at it. What you see below is what you typed; "
+                    "reload the page to see theirs."
+                )
+            )
         if not hasattr(error, "error_dict"):
             self.add_error(None, error)
             return

@@ -240,7 +240,11 @@ def permit_change(request: CompanyRequest, pk: int) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             changed = change_permit(
-                permit=permit, actor=request.user, source=Permit.Source.DASHBOARD, **form.changes()
+                permit=permit,
+                actor=request.user,
+                source=Permit.Source.DASHBOARD,
+                revision=form.cleaned_data["revision"],
+                **form.changes(),
             )
         except ValidationError as error:
             form.take_errors(error)

@@ -157,7 +157,10 @@ def test_each_change_tells_who_changed_what_from_what_to_what(permit: Permit) ->
     ]
     assert [entry.by for entry in changes] == ["Kim", "Kim", "Kim", "", "Kim", "Kim"]
     assert "end from 30 Nov 2026, 12:03 EST to 5 Dec 2026, 12:03 EST" in changes[0].text
-    assert changes[2].text == "plate from ABC 1234 to ABD 1234; unit from nothing to A-1 · revision 4"
+    assert (
+        changes[2].text
+        == "plate from ABC 1234 to ABD 1234; unit from nothing to A-1 · by a script · revision 4"
+    )
     assert "location from North Campus Garage to Lot B" in changes[3].text
 
 
