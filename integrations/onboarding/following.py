@@ -117,13 +117,14 @@ def is_pull_due(connection: Connection, now: datetime) -> bool:
 
 def _tell_zones(connection: Connection, ticket: Ticket) -> None:
     """Tell people once that the zones are there; the ticket's line says that they were told."""
-    if ticket.entries.filter(kind="zones_told").exists():
-        return
     count = connection.zones.listed().count()
     if not count:
         return
     company, path = connection.company, reverse("locations", args=[connection.company.slug])
     with transaction.atomic():
+        Ticket.objects.select_for_update().get(pk=ticket.pk)
+        if ticket.entries.filter(kind="zones_told").exists():
+            return
         mails.queue(
             kind="zones_there",
             to=[*mails.people_of(company), *mails.contacts_of(company, Contact.Kind.OFFSTREET)],
