@@ -91,7 +91,7 @@ def request_id(request: CompanyRequest, pk: int | None = None) -> HttpResponse:
 @require_POST
 def enter_contact(request: CompanyRequest, pk: int) -> HttpResponse:
     """Enter the account manager that the company did not know."""
-    connection, form = _connection(request.company, pk), ContactForm(request.POST)
+    connection, form = _connection(request.company, pk), ContactForm(request.POST, auto_id="contact_%s")
 
     def act() -> Connection:
         return services.contact_found(
@@ -313,7 +313,7 @@ def _page(
             "request": bound.get("request") or _request_form(request, connection, contacts),
             "operator_id": bound.get("operator_id")
             or OperatorIdForm(initial={"operator_id": connection.operator_id if connection else ""}),
-            "contact": bound.get("contact") or ContactForm(),
+            "contact": bound.get("contact") or ContactForm(auto_id="contact_%s"),
             "pause": bound.get("pause") or ReasonForm(auto_id="pause_%s"),
             "live": bound.get("live") or ReasonForm(auto_id="live_%s"),
         },
