@@ -149,6 +149,10 @@ class DatabaseTokenStore:
             if token := self._stored(now):
                 return token
             if self._take_the_word(now):
+                # Between the look and the word somebody else may have brought one and given the word back.
+                if token := self._stored(timezone.now()):
+                    AccessToken.objects.filter(key=self.key).update(fetching_until=None)
+                    return token
                 return self._fetch(fetch)
             if time.monotonic() > give_up_at:
                 raise TryLater(_("Another worker is still fetching Passport's access token."), code="token")

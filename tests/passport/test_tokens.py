@@ -117,6 +117,24 @@ def test_the_whole_fleet_asks_once_per_life_time() -> None:
 
 
 @pytest.mark.django_db
+def test_who_gets_the_word_just_after_a_token_was_brought_takes_that_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    passport, late = Passport(), store()
+    take_the_word = late._take_the_word
+
+    def after_another(now: datetime) -> bool:
+        store().get(passport)  # between the look and the word
+        return take_the_word(now)
+
+    monkeypatch.setattr(late, "_take_the_word", after_another)
+    assert late.get(passport).secret == "secret-1"
+    assert passport.asked == 1
+    row = AccessToken.objects.get()
+    assert row.fetching_until is None
+
+
+@pytest.mark.django_db
 def test_a_token_that_was_refused_is_fetched_anew_once_for_all() -> None:
     passport = Passport()
     fleet = [store() for _ in range(5)]
