@@ -56,12 +56,11 @@ def pages_of(company: Any) -> list[tuple[str, str]]:
     def at(name: str, *args: Any, query: str = "") -> tuple[str, str]:
         return f"{name}{query}", reverse(name, args=[company.slug, *args]) + query
 
-    permit = Permit.objects.filter(company=company).order_by("-pk").first()
-    zone = Zone.objects.filter(connection__company=company).first()
-    location = Location.objects.filter(company=company).first()
-    push = Push.objects.filter(connection__company=company).first()
-    refresh = ZoneRefresh.objects.filter(connection__company=company).first()
-    assert permit is not None and zone is not None and location is not None and push is not None and refresh is not None
+    permit = Permit.objects.filter(company=company).latest("pk")
+    zone = Zone.objects.filter(connection__company=company).latest("pk")
+    location = Location.objects.filter(company=company).latest("pk")
+    push = Push.objects.filter(connection__company=company).latest("pk")
+    refresh = ZoneRefresh.objects.filter(connection__company=company).latest("pk")
     return [
         at("overview"),
         at("overview", query="?span=30d"),
@@ -162,7 +161,7 @@ def run(rounds: int, only: str) -> list[Figure]:
 def show(figure: Figure) -> Figure:
     """Print one line and return the figure."""
     mark = "" if figure.is_good else "  <-- over"
-    print(  # noqa: T201 - this is its purpose
+    print(
         f"{figure.page:<42} {figure.at:<6} {figure.p50_ms:8.1f} {figure.p95_ms:8.1f} {figure.queries:8d}"
         f" {figure.slowest_query_ms:8.1f} {figure.kb:7.1f}{mark}",
         flush=True,
@@ -225,8 +224,8 @@ def main() -> int:
             if not is_kept:
                 begun = time.monotonic()
                 prepare(options)
-                print(f"database made in {time.monotonic() - begun:.0f} s")  # noqa: T201
-            print(f"{'page':<42} {'at':<6} {'p50 ms':>8} {'p95 ms':>8} {'queries':>8} {'slowest':>8} {'kB gz':>7}")  # noqa: T201
+                print(f"database made in {time.monotonic() - begun:.0f} s")
+            print(f"{'page':<42} {'at':<6} {'p50 ms':>8} {'p95 ms':>8} {'queries':>8} {'slowest':>8} {'kB gz':>7}")
             figures = run(options.rounds, options.only)
         finally:
             from django.db import connection
@@ -239,7 +238,7 @@ def main() -> int:
             subprocess.run(["cp", "-a", str(home / "pg"), str(KEPT / "pg")], check=True)
     RESULTS.write_text(json.dumps([asdict(figure) for figure in figures], indent=1))
     over = [figure for figure in figures if not figure.is_good]
-    print(f"{len(figures)} pages, {len(over)} over {MOST_MS:.0f} ms or {MOST_QUERIES} queries")  # noqa: T201
+    print(f"{len(figures)} pages, {len(over)} over {MOST_MS:.0f} ms or {MOST_QUERIES} queries")
     return 1 if over else 0
 
 

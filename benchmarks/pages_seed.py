@@ -19,7 +19,8 @@ STATEMENTS: Mapping[str, str] = {
         INSERT INTO integrations_connection (company_id, vendor, name, label, key, operator_id, status, status_since,
             status_reason, live_since, created_at, contact_unknown, request_text, operator_id_finding, zones_pulled_at)
         SELECT id, 'passport', 'PASSPORTCOMPANY' || id, '', lpad(id::text, 8, '0'), lpad(id::text, 8, '0')
-            || '-0000-4000-8000-000000000000', CASE WHEN id %% 30 = 7 THEN 'setup' WHEN id %% 50 = 9 THEN 'paused' ELSE 'live' END,
+            || '-0000-4000-8000-000000000000',
+            CASE WHEN id %% 30 = 7 THEN 'setup' WHEN id %% 50 = 9 THEN 'paused' ELSE 'live' END,
             now() - interval '200 days', '', CASE WHEN id %% 30 = 7 THEN NULL ELSE now() - interval '200 days' END,
             now() - interval '1 year', false, '', 'ok', now() - interval '5 hours'
         FROM locations_company
@@ -40,26 +41,34 @@ STATEMENTS: Mapping[str, str] = {
     "mappings": """
         INSERT INTO integrations_zonemapping (location_id, zone_id, mapped_at)
         SELECT l.id, z.id, now() - interval '250 days'
-        FROM (SELECT id, company_id, row_number() OVER (PARTITION BY company_id ORDER BY id) AS place FROM locations_location) l
+        FROM (SELECT id, company_id, row_number() OVER (PARTITION BY company_id ORDER BY id) AS place
+              FROM locations_location) l
         JOIN integrations_connection c ON c.company_id = l.company_id
         JOIN integrations_zone z ON z.connection_id = c.id AND z.number = 'Z' || lpad(l.place::text, 5, '0')
         WHERE l.id %% 20 <> 3
     """,
+    "places": """
+        CREATE TEMPORARY TABLE bench_place AS
+        SELECT id, company_id, company_id = 1 AS big,
+            row_number() OVER (PARTITION BY company_id = 1 ORDER BY id) - 1 AS place FROM locations_location
+    """,
     "permits": """
         INSERT INTO locations_permit (company_id, location_id, plate_typed, plate, country, subdivision, start, "end",
             space_number, type, unit, external_id, source, is_test, revision, status, created_at, updated_at, cancelled_at)
-        SELECT l.company_id, l.id, x.plate, x.plate, 'US', (ARRAY['US-NC', 'US-NY', 'US-VA', 'US-TX'])[1 + n %% 4],
-            x.begins, x.begins + interval '30 days', '', (ARRAY['resident', 'visitor', 'staff'])[1 + n %% 3], 'A-' || n %% 900,
-            'E-' || n, 'import', false, 1, x.status, x.saved, x.saved,
+        SELECT l.company_id, l.id, x.plate, x.plate, 'US', (ARRAY['US-NC', 'US-NY', 'US-VA', 'US-TX'])[1 + x.n %% 4],
+            x.begins, x.begins + interval '30 days', '', (ARRAY['resident', 'visitor', 'staff'])[1 + x.n %% 3],
+            'A-' || x.n %% 900, 'E-' || x.n, 'import', false, 1, x.status, x.saved, x.saved,
             CASE WHEN x.status = 'cancelled' THEN x.saved + interval '1 day' END
-        FROM generate_series(1, %(permits)s) n
-        CROSS JOIN LATERAL (SELECT chr(65 + n %% 26) || chr(65 + n / 26 %% 26) || lpad((n %% 9999)::text, 4, '0') || n / 9999 AS plate,
-            now() - (n * 7919 %% 60 - 6) * interval '1 day' - n %% 86400 * interval '1 second' AS begins,
-            now() - (n * 7919 %% 60 + 1) * interval '1 day' AS saved,
-            CASE WHEN n %% 20 = 11 THEN 'cancelled' ELSE 'active' END AS status) x
-        JOIN (SELECT id, company_id, row_number() OVER (PARTITION BY company_id = 1 ORDER BY id) - 1 AS place,
-              count(*) OVER (PARTITION BY company_id = 1) AS places FROM locations_location) l
-            ON (l.company_id = 1) = (n %% %(big_share)s = 0) AND l.place = n / %(big_share)s * 7919::bigint %% l.places
+        FROM (
+            SELECT n, n %% %(big_share)s = 0 AS big,
+                n / %(big_share)s %% CASE WHEN n %% %(big_share)s = 0 THEN 1000 ELSE %(companies)s * 10 - 10 END AS place,
+                chr(65 + (n %% 26)::int) || chr(65 + (n / 26 %% 26)::int) || lpad((n %% 9999)::text, 4, '0')
+                    || n / 9999 AS plate,
+                now() - (n * 7919 %% 60 - 6) * interval '1 day' - n %% 86400 * interval '1 second' AS begins,
+                now() - (n * 7919 %% 60 + 1) * interval '1 day' AS saved,
+                CASE WHEN n %% 20 = 11 THEN 'cancelled' ELSE 'active' END AS status
+            FROM generate_series(1::bigint, %(permits)s::bigint) n
+        ) x JOIN bench_place l ON l.big = x.big AND l.place = x.place
     """,
     "history": """
         INSERT INTO locations_historicalpermit (id, company_id, location_id, plate_typed, plate, country, subdivision, start,
@@ -67,7 +76,7 @@ STATEMENTS: Mapping[str, str] = {
             cancelled_at, history_date, history_type, history_user_id)
         SELECT id, company_id, location_id, plate_typed, plate, country, subdivision, start, "end", space_number, type, unit,
             external_id, source, is_test, revision, status, created_at, updated_at, cancelled_at, created_at, '+',
-            (SELECT min(id) FROM locations_user) FROM locations_permit
+            (SELECT min(id) FROM locations_user) FROM locations_permit WHERE id %% 4 = 0
     """,
     "registrations": """
         INSERT INTO integrations_registration (permit_id, connection_id, state, priority, generation, marked_at,
@@ -101,11 +110,12 @@ STATEMENTS: Mapping[str, str] = {
     "events": """
         INSERT INTO integrations_pushevent (registration_id, push_id, kind, session_id, marked_at, result, error_code, error)
         SELECT r.id, 1 + r.id %% (SELECT max(id) FROM integrations_push), 'started', 'os-' || r.id || '-1', r.marked_at,
-            'accepted', '', '' FROM integrations_registration r
+            'accepted', '', '' FROM integrations_registration r WHERE r.id %% 2 = 0
     """,
     "hours": """
         INSERT INTO integrations_pushhour (connection_id, hour, accepted, refused, latencies)
-        SELECT c.id, h.hour, 40 + coalesce(c.id, 0) %% 20, coalesce(c.id, 0) %% 3, '[0,2,5,9,9,4,3,2,1,1,1,1,1,1,0,0,0,0,0,0,0]'::jsonb
+        SELECT c.id, h.hour, 40 + coalesce(c.id, 0) %% 20, coalesce(c.id, 0) %% 3,
+            '[0,2,5,9,9,4,3,2,1,1,1,1,1,1,0,0,0,0,0,0,0]'::jsonb
         FROM generate_series(date_trunc('hour', now()) - interval '30 days', now(), interval '1 hour') h(hour)
         CROSS JOIN (SELECT id FROM integrations_connection UNION ALL SELECT NULL) c WHERE c.id IS NULL OR c.id %% 3 > 0
     """,

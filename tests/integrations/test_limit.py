@@ -1,0 +1,59 @@
+"""Limits on what one person may ask for: counted together, and alone where Redis is away."""
+
+from collections.abc import Iterator
+
+import pytest
+from limits import RateLimitItem
+from limits.errors import StorageError
+
+from integrations import limit
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> Iterator[None]:
+    """No count of another test."""
+    counters = (limit._shared, limit._alone)
+    for one in counters:
+        one.cache_clear()
+    yield
+    for one in counters:
+        one.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("broker", "counters"),
+    [
+        ("redis+socket:///run/broker.sock", "redis+unix:///run/broker.sock"),
+        ("redis://broker:6379/0", "redis://broker:6379/0"),
+        ("rediss://broker:6379/0", "rediss://broker:6379/0"),
+        ("memory://", "memory://"),
+    ],
+)
+def test_counters_are_kept_where_the_broker_is(broker: str, counters: str) -> None:
+    assert limit.storage_uri(broker) == counters
+
+
+def test_the_second_time_within_a_minute_is_too_much() -> None:
+    assert limit.take(limit.ONCE_A_MINUTE, "zones", "1")
+    assert not limit.take(limit.ONCE_A_MINUTE, "zones", "1")
+    assert limit.take(limit.ONCE_A_MINUTE, "zones", "2")
+
+
+def test_what_did_not_happen_does_not_count() -> None:
+    limit.take(limit.ONCE_A_MINUTE, "zones", "1")
+    limit.forget(limit.ONCE_A_MINUTE, "zones", "1")
+    assert limit.take(limit.ONCE_A_MINUTE, "zones", "1")
+
+
+def test_where_redis_is_away_this_process_counts_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Away:
+        def hit(self, item: RateLimitItem, *who: str) -> bool:
+            raise StorageError(ConnectionError("refused"))
+
+        clear = hit
+
+    monkeypatch.setattr(limit, "_shared", Away)
+    assert limit.take(limit.ONCE_A_MINUTE, "zones", "1")
+    assert not limit.take(limit.ONCE_A_MINUTE, "zones", "1")
+    limit.forget(limit.ONCE_A_MINUTE, "zones", "1")
+    assert limit.take(limit.ONCE_A_MINUTE, "zones", "1")
