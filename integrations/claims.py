@@ -75,6 +75,36 @@ class Ask:
         return Priority.TEST if self.tests_only else max(Priority)
 
 
+@dataclass(frozen=True, slots=True)
+class Party:
+    """A connection, as far as a claim must know it."""
+
+    vendor: str
+    account: Account
+    is_live: bool
+
+
+_CONNECTIONS = """
+SELECT c.id, c.vendor, c.operator_id, c.key, c.status = 'live', {now}
+FROM {ids} JOIN integrations_connection c ON c.id = a.id WHERE c.status <> 'ended' AND c.operator_id <> ''
+"""
+
+
+def connections(ids: Sequence[int]) -> tuple[datetime, dict[int, Party]]:
+    """Return the database's time and those of the connections that may send at all, in one round trip.
+
+    SQL, since this is the first thing between a save and its request.
+    """
+    item, value = bulk.id_list(ids)
+    now = "clock_timestamp()" if db.vendor == "postgresql" else "NULL"
+    with bulk.cursor() as cursor:
+        cursor.execute(_CONNECTIONS.format(ids=item, now=now), {"ids": value})
+        rows = cursor.fetchall()
+    found = {pk: Party(vendor, Account(pk, operator, key), bool(live)) for pk, vendor, operator, key, live, _ in rows}
+    at: datetime | None = rows[0][5] if rows else None
+    return at or database_now(), found
+
+
 def claim(asks: Sequence[Ask], *, now: datetime | None = None) -> list[Work]:
     """Claim due rows and return them with their steps; rows without any step (nothing to do) are among them.
 

@@ -35,12 +35,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from integrations import breakers, claims, settling, trouble
-from integrations.claims import Ask, Work
-from integrations.clock import database_now
+from integrations.claims import Ask, Party, Work
 from integrations.errors import DeliveryError, Unexpected
-from integrations.models import Connection
 from integrations.sending import Unit, units
-from integrations.vendors import Account, get_vendor
+from integrations.vendors import get_vendor
 
 log = structlog.get_logger(__name__)
 
@@ -220,8 +218,8 @@ class Engine:
 
     def _claim(self) -> int:
         wanted = list(self._awake)[:CONNECTIONS_PER_CLAIM]
-        now = database_now()
-        asks = self._asks(wanted, now)
+        now, connections = claims.connections(wanted)
+        asks = self._asks(wanted, connections, now)
         works = claims.claim(asks, now=now) if asks else []
         got = Counter(work.connection_id for work in works)
         asked = {ask.account.connection_id: ask for ask in asks}
@@ -244,32 +242,25 @@ class Engine:
         self._take_in(works, asked)
         return len(works)
 
-    def _asks(self, connection_ids: list[int], now: datetime) -> list[Ask]:
-        statuses = [
-            Connection.Status.SETUP,
-            Connection.Status.TESTING,
-            Connection.Status.LIVE,
-            Connection.Status.PAUSED,
-        ]
-        rows = Connection.objects.filter(pk__in=connection_ids, status__in=statuses).exclude(operator_id="")
-        connections = {row.pk: row for row in rows.only("pk", "vendor", "operator_id", "key", "status")}
-        gates = breakers.gates([(pk, row.vendor) for pk, row in connections.items()], now=now)
+    def _asks(
+        self, connection_ids: list[int], connections: dict[int, Party], now: datetime
+    ) -> list[Ask]:
+        gates = breakers.gates([(pk, party.vendor) for pk, party in connections.items()], now=now)
         asks = []
         for pk in connection_ids:
-            row = connections.get(pk)
-            if row is None or not gates[pk].may_send:
+            party = connections.get(pk)
+            if party is None or not gates[pk].may_send:
                 continue
-            vendor = get_vendor(row.vendor)
+            vendor = get_vendor(party.vendor)
             room = 2 * self._share(pk) - self._load(pk)
             if room <= 0:
                 self._more.add(pk)  # looked at again when one of its units has landed
                 if gates[pk].probing:
-                    breakers.release_probe(pk, row.vendor)
+                    breakers.release_probe(pk, party.vendor)
                 continue
             each = max(vendor.batch_size, CLAIM_ROWS // len(connection_ids))
             quota = 1 if gates[pk].probing else min(each, room * vendor.batch_size)
-            account = Account(pk, row.operator_id, row.key)
-            asks.append(Ask(account, vendor, quota, gates[pk], tests_only=not row.is_live))
+            asks.append(Ask(party.account, vendor, quota, gates[pk], tests_only=not party.is_live))
         return asks
 
     def _take_in(self, works: list[Work], asked: dict[int, Ask]) -> None:

@@ -21,6 +21,7 @@ An *observed* document is what Passport accepted, in Passport's own formats (`Se
 """
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Literal, TypedDict
 
 from integrations.vendors import Account, Desired, Observed, Step
@@ -52,6 +53,8 @@ class Session(TypedDict):
     occurred_at: str
 
 
+# A claim asks for the same moment thousands of times, and permits of one import mostly share their windows.
+@lru_cache(maxsize=512)
 def timestamp(at: datetime) -> str:
     """Return RFC 3339 in UTC with milliseconds and `Z` (documented: RFC 3339 with `T`, UTC; events with milliseconds)."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
