@@ -48,6 +48,10 @@ class Stage:
             self.contexts[key] = self._context(who, scheme, width)
         return Watched(self.contexts[key].new_page())
 
+    def fresh(self, who: str) -> BrowserContext:
+        """Return a context of its own with an empty cache; the caller closes it."""
+        return self._context(who, "light", 1440)
+
     def _context(self, who: str, scheme: Scheme, width: int) -> BrowserContext:
         context = self.browser.new_context(
             viewport={"width": width, "height": HEIGHT_PX[width]},
