@@ -185,6 +185,7 @@ class Shell:
             return []
         plans = [
             NavPlan(_("Companies"), "building", "companies"),
+            NavPlan(_("Set-ups"), "stairs", "setups"),
             NavPlan(_("Admin"), "database", "admin:index"),
         ]
         return [
