@@ -79,8 +79,9 @@ class PermitQuerySet(models.QuerySet["Permit"]):
         if connections[self.db].vendor != "postgresql":
             return found.filter(**{f"{column}__istartswith": text}).order_by(Upper(column), "pk")
         key = Collate(Upper(column), "C")
-        upper = text.upper()
-        return found.alias(key=key).filter(key__gte=upper, key__lt=upper + _LAST_SIGN).order_by("key", "pk")
+        # The database's own upper case on both sides: it need not be Python's.
+        first, beyond = (Upper(models.Value(bound)) for bound in (text, text + _LAST_SIGN))
+        return found.alias(key=key).filter(key__gte=first, key__lt=beyond).order_by("key", "pk")
 
     def delete(self) -> tuple[int, dict[str, int]]:
         """Refuse: see `NeverDeleted`."""
