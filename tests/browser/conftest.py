@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 from locations.models import User
 from tests.browser.face import CHROMIUM, CHROMIUM_ARGUMENTS, Watched
+from tests.browser.staging import Stage, running_stage
 
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 
@@ -71,3 +72,10 @@ def sign_in() -> Callable[[Watched, str, User], None]:
         )
 
     return sign_in
+
+
+@pytest.fixture(scope="session")
+def stage(browser: Browser) -> Iterator[Stage]:
+    """The seeded product with a company for each state, for tests that only look; made once for all of them."""
+    with running_stage(browser) as made:
+        yield made

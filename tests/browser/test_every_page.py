@@ -13,11 +13,11 @@ from typing import Any, Literal
 import pytest
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, get_resolver
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from tests.browser.face import Watched
 from tests.browser.scene import EMPTY, ODD, SEEDED
-from tests.browser.staging import Stage, running_stage
+from tests.browser.staging import Stage
 from tests.servers import eventually
 
 # The stage is set up once and takes longer than any look.
@@ -294,7 +294,8 @@ ACTIONS = frozenset({
     "member_change", "member_remove", "contact_remove", "setup_begin_request", "setup_begin_operator_id",
     "setup_request", "setup_contact", "setup_operator_id", "setup_recheck", "setup_set_up", "setup_test",
     "setup_live", "setup_pause", "setup_resume", "status_link_make", "status_link_revoke", "test_plate_answer",
-    "test_plate_ask", "test_plate_withdraw", "healthz", "styleguide_part", "styleguide_zones",
+    "test_plate_ask", "test_plate_withdraw", "notice_dismiss", "support_notice_dismiss",
+    "healthz", "styleguide_part", "styleguide_zones",
 })  # fmt: skip
 # Pages of a second factor that is on: `tests/browser/test_account_pages.py` goes through them. The others lead elsewhere
 # until there is something to do there (a password that was never set, a code that was never sent).
@@ -305,12 +306,6 @@ ELSEWHERE = frozenset({
 
 
 # --- Looking ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def stage(browser: Browser) -> Iterator[Stage]:
-    with running_stage(browser) as made:
-        yield made
 
 
 _AT_REST = "document.readyState === 'complete' && !document.querySelector('.htmx-request')"

@@ -4,13 +4,11 @@ The budgets are the product's: under 200 kB compressed on the first view of anyt
 itself and whatever is not in the browser's cache), and no layout shift that a reader would notice.
 """
 
-from collections.abc import Iterator
-
 import pytest
-from playwright.sync_api import Browser, CDPSession, Page
+from playwright.sync_api import CDPSession, Page
 
 from tests.browser.scene import SEEDED
-from tests.browser.staging import Stage, running_stage
+from tests.browser.staging import Stage
 
 pytestmark = pytest.mark.timeout(120, func_only=True)
 
@@ -64,12 +62,6 @@ class Scale:
         """What came, the heaviest first."""
         ordered = sorted(self.got.items(), key=lambda one: -one[1])
         return "\n".join(f"{size:>8}  {name}" for name, size in ordered)
-
-
-@pytest.fixture(scope="module")
-def stage(browser: Browser) -> Iterator[Stage]:
-    with running_stage(browser) as made:
-        yield made
 
 
 @pytest.mark.parametrize(("name", "args"), MAIN_PAGES, ids=[name for name, _ in MAIN_PAGES])
