@@ -20,7 +20,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
 from integrations import links, tasks
-from integrations.models import Connection, Contact, Push, StatusLink, TestPlate, ZoneRefresh
+from integrations.models import Connection, Contact, Notice, Push, StatusLink, TestPlate, ZoneRefresh
 from locations.access import SUPPORT
 from locations.invitations import invite_person, token_of
 from locations.models import Role
@@ -112,6 +112,7 @@ COMPANY: dict[str, Access] = {
     "test_plate_ask": Access(post=OPERATOR, pk="test_plate"),
     "test_plate_withdraw": Access(post=OPERATOR, pk="test_plate"),
     "doctor": Access(get=VIEWER),
+    "notice_dismiss": Access(post=OPERATOR, pk="notice"),
 }
 # Outside of any company. The tokens of the last three are what lets in.
 OTHERS: dict[str, Access] = {
@@ -119,6 +120,7 @@ OTHERS: dict[str, Access] = {
     "companies": Access(get=SUPPORT),
     "company_add": Access(get=SUPPORT, post=SUPPORT),
     "setups": Access(get=SUPPORT),
+    "support_notice_dismiss": Access(post=SUPPORT),
     "healthz": Access(get=ANYBODY),
     "styleguide": Access(get=ANYBODY),
     "styleguide_part": Access(get=ANYBODY),
@@ -191,6 +193,7 @@ def build_side() -> Side:
         ),
         "contact": Contact.objects.create(company=world.company, kind="enforcement", email="o@example.org"),
         "status_link": StatusLink.objects.create(connection=world.connection, created_at=now),
+        "notice": Notice.objects.create(company=world.company, kind="live", text="Live.", created_at=now),
         "test_plate": TestPlate.objects.create(
             connection=world.connection, location=location, zone=zone, permit=test_permit, saved_at=now
         ),
@@ -317,6 +320,8 @@ def address(name: str, own: Side) -> str:
             link_hash=links.fingerprint(test.pk, issue), link_expires_at=timezone.now() + timedelta(hours=1)
         )
         return reverse(name, args=[links.test_token(links.TestLink(test.pk, issue, 0))])
+    if name == "support_notice_dismiss":
+        return reverse(name, args=[Notice.objects.create(kind="held", text="Held.", created_at=timezone.now()).pk])
     return reverse(name)
 
 
