@@ -66,11 +66,19 @@ def dismiss_notices(page: Page) -> None:
         page.wait_for_load_state("networkidle")
 
 
+def show_charts(page: Page) -> None:
+    """Scroll down to the charts."""
+    dismiss_notices(page)
+    page.get_by_role("heading", name="From save to acceptance").scroll_into_view_if_needed()
+    page.mouse.wheel(0, 10_000)
+    page.wait_for_timeout(300)
+
+
 def pictures(confirm_path: str) -> Iterator[Picture]:
     """Return what is taken."""
     home = "/c/university/"
-    yield Picture("overview-light", home, width=1120, height=1280, act=dismiss_notices)
-    yield Picture("overview-dark", home, scheme="dark", width=1120, height=1280, act=dismiss_notices)
+    yield Picture("overview-light", home, act=dismiss_notices)
+    yield Picture("overview-dark", home, scheme="dark", act=show_charts)
     yield Picture("locations-light", f"{home}locations/")
     yield Picture("permit-light", f"{home}permits/?state=current&push=accepted", act=open_newest_permit)
     yield Picture("confirm-phone", confirm_path, width=390, height=844)

@@ -95,6 +95,8 @@ def test_a_location_is_mapped_by_keyboard_and_saved_without_leaving_the_page(
     page.keyboard.press("Enter")
     save = page.get_by_role("button", name="Save the zone of Visitor lane")
     expect(save).to_be_visible()
+    # The dropdown gives the focus back in its own time; nobody's hands are faster.
+    page.wait_for_timeout(300)
     page.keyboard.press("Tab")
     expect(save).to_be_focused()
     page.keyboard.press("Enter")
