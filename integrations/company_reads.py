@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from django.db.models import Count, Min, OuterRef, Q
+from django.db.models import Case, Min, OuterRef, Q, Subquery, Value, When
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -19,8 +19,7 @@ from integrations.figures import count_of
 from integrations.models import Breaker, Connection, Registration
 from locations.models import Company, Location, Permit
 
-# Due rows beyond this are not looked at one by one: an import of one company must not slow the page for all.
-MOST_DUE = 20_000
+SENDING = (Connection.Status.LIVE, Connection.Status.PAUSED)
 # A backlog younger than this is the normal way of things.
 OLD_BACKLOG = timedelta(minutes=2)
 
@@ -51,7 +50,7 @@ class Line:
     @property
     def is_sending(self) -> bool:
         """Whether a connection of the company is live or paused."""
-        return bool({Connection.Status.LIVE, Connection.Status.PAUSED} & set(self.statuses))
+        return any(status in SENDING for status in self.statuses)
 
     @property
     def not_protected(self) -> int:
@@ -92,42 +91,52 @@ def lines(now: datetime) -> list[Line]:
     found = {pk: Line(pk, name, slug) for pk, name, slug in Company.objects.values_list("pk", "name", "slug")}
     company_of: dict[int, Line] = {}
     connections = Connection.objects.exclude(status=Connection.Status.ENDED).order_by()
-    sending: list[int] = []
     for pk, company, status, since in connections.values_list("pk", "company", "status", "status_since"):
         line = company_of[pk] = found[company]
         line.statuses.append(status)
         line.status_since = max(since, line.status_since or since)
-        if status in (Connection.Status.LIVE, Connection.Status.PAUSED):
-            sending.append(pk)
     for key, error in Breaker.objects.filter(stopped=True).values_list("key", "error"):
         kind, _colon, rest = key.partition(":")
         if kind == "c" and rest.isdigit() and int(rest) in company_of:
             company_of[int(rest)].stopped = error
-    _add_registrations(company_of, set(sending), now)
+    _add_registrations(company_of, now)
     _add_unmapped(found, now)
     return sorted(found.values(), key=lambda line: ([-part for part in line.badness(now)], line.name))
 
 
-def _add_registrations(company_of: dict[int, Line], sending: set[int], now: datetime) -> None:
+def _add_registrations(company_of: dict[int, Line], now: datetime) -> None:
+    """Add what is refused, what waits where registrations are sent, and what of both is parked now.
+
+    Each connection is looked up in the partial indexes by itself: the database would otherwise rather read all
+    registrations than believe how few of them are due.
+    """
+    here = Registration.objects.filter(connection=OuterRef("pk"))
+    due, refused = here.due(), here.refused()
     current = Q(permit__status=Permit.Status.ACTIVE, permit__start__lte=now, permit__end__gt=now, permit__is_test=False)
-    due = Registration.objects.due().filter(connection__in=list(sending)).order_by().values("pk")[:MOST_DUE]
-    arms = [Registration.objects.filter(pk__in=due), Registration.objects.refused()]
-    grouped = [
-        arm.order_by().values_list("connection", "state").annotate(
-            n=Count("pk"), now=Count("pk", filter=current), oldest=Min("marked_at")
+    oldest = due.order_by().values("connection").annotate(at=Min("marked_at")).values("at")
+    sending = Q(status__in=SENDING)
+    counted = (
+        Connection.objects.filter(pk__in=list(company_of))
+        .order_by()
+        .annotate(
+            refused=count_of(refused),
+            refused_now=count_of(refused.filter(current)),
+            # One that is being set up may hold back all that it has; nobody asks for that here.
+            due=Case(When(sending, then=count_of(due)), default=Value(0)),
+            due_now=Case(When(sending, then=count_of(due.filter(current))), default=Value(0)),
+            oldest=Case(When(sending, then=Subquery(oldest))),
         )
-        for arm in arms
-    ]
-    for connection, state, count, unprotected, oldest in grouped[0].union(grouped[1], all=True):
-        line = company_of.get(connection)
-        if line is None:
-            continue
-        line.unprotected += unprotected
-        if state == Registration.State.DUE:
-            line.waiting += count
-            line.oldest = min(oldest, line.oldest or oldest)
-        else:
-            line.refused += count
+    )
+    for pk, waits, stuck, at, waits_now, stuck_now in counted.values_list(
+        "pk", "due", "refused", "oldest", "due_now", "refused_now"
+    ):
+        line = company_of[pk]
+        line.refused += stuck
+        line.unprotected += stuck_now
+        if waits:
+            line.waiting += waits
+            line.unprotected += waits_now
+            line.oldest = min(at, line.oldest or at)
 
 
 def _add_unmapped(found: dict[int, Line], now: datetime) -> None:

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import (
+    Case,
     CharField,
     Count,
     F,
@@ -27,6 +28,7 @@ from django.db.models import (
     QuerySet,
     Subquery,
     Value,
+    When,
 )
 from django.db.models.functions import Cast, Coalesce, Concat, Greatest
 
@@ -215,8 +217,8 @@ def places_of(company: Company, now: datetime) -> Places:
 
 
 def count_of(rows: QuerySet[Any]) -> Coalesce:
-    """Return a scalar subquery that counts `rows`."""
-    counted = rows.order_by().annotate(all=Value(1)).values("all").annotate(n=Count("pk")).values("n")
+    """Return a scalar subquery that counts `rows`; by "*", since counting a column would read the rows themselves."""
+    counted = rows.order_by().annotate(all=Value(1)).values("all").annotate(n=Count("*")).values("n")
     return Coalesce(Subquery(counted), Value(0), output_field=IntegerField())
 
 
@@ -232,7 +234,7 @@ def waiting_and_refused(connections: Sequence[int]) -> tuple[Backlog, list[Reaso
         .order_by()
         .annotate(kind=Value("due"), code=Value(""), text=Value("", output_field=CharField()))
         .values_list("kind", "code")
-        .annotate(n=Count("pk"), since=Min("marked_at"), words=Max("text"))
+        .annotate(n=Count("*"), since=Min("marked_at"), words=Max("text"))
     )
     refused = (
         here.refused()
@@ -294,7 +296,8 @@ def _stopped(name: str) -> Subquery:
 def links_of(company: Company, now: datetime) -> list[Link]:
     """Return the company's connections that have not ended, with all that is said of them, by one query.
 
-    The snapshot for the steps to live is the one of `integrations.onboarding.facts`, gathered here in the same query.
+    The snapshot for the steps to live is the one of `integrations.onboarding.facts`, gathered here in the same query. A
+    connection that was live has no steps left, so what only they ask for is not looked up for it.
     """
     mapped = ZoneMapping.objects.filter(zone__connection=OuterRef("pk"), location__active=True).order_by()
     unknown = Concat(Value(contact_unknown_key(0).removesuffix("0")), Cast(OuterRef("pk"), CharField()))
@@ -314,8 +317,8 @@ def links_of(company: Company, now: datetime) -> list[Link]:
             stopped=_stopped("error"),
             stopped_remedy=_stopped("remedy"),
             stopped_since=_stopped("failing_since"),
-            mapped=count_of(mapped),
-            first_mapped=Subquery(mapped.order_by("mapped_at").values("mapped_at")[:1]),
+            mapped=Case(When(live_since=None, then=count_of(mapped)), default=Value(0)),
+            first_mapped=Case(When(live_since=None, then=Subquery(mapped.order_by("mapped_at").values("mapped_at")[:1]))),
             opened=Subquery(Ticket.objects.filter(connection=OuterRef("pk")).order_by("pk").values("opened_at")[:1]),
             unknown_since=Subquery(Notice.objects.filter(dedupe_key=unknown, done_at=None).values("created_at")[:1]),
             places=count_of(company.locations.filter(active=True)),

@@ -229,7 +229,7 @@ def current_permits(location_ids: Iterable[int], now: datetime) -> dict[int, int
         .filter(location__in=list(location_ids))
         .order_by()
         .values_list("location")
-        .annotate(count=Count("pk"))
+        .annotate(count=Count("*"))
     )
     return dict(counted)
 

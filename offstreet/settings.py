@@ -121,6 +121,8 @@ else:
         "pool": {"min_size": 0, "max_size": env.int("DATABASE_POOL_SIZE", default=12), "timeout": 10},
         "connect_timeout": 5,
         "application_name": "offstreet",
+        # Pages and claims take milliseconds; compiling a plan that looks dear takes a hundred (see `make bench-pages`).
+        "options": "-c jit=off",
     }
     _database["CONN_MAX_AGE"] = 0
     _database["CONN_HEALTH_CHECKS"] = True
