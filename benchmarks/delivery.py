@@ -39,7 +39,14 @@ class Delivery:
 
 
 def timed(
-    stage: Stage, who: str, pids: Sequence[int], *, rows: int, latency_ms: int, go: Callable[[], None], waiting: str
+    stage: Stage,
+    who: str,
+    pids: Sequence[int],
+    *,
+    rows: int,
+    latency_ms: int,
+    go: Callable[[], None],
+    waiting: str,
 ) -> Delivery:
     """Let go, wait until everything is accepted, and return what it took."""
     stage.begin(latency_ms=latency_ms)
@@ -73,7 +80,12 @@ def by_ours(stage: Stage, *, rows: int, latency_ms: int, processes: int = ours.P
 
 def by_usual(stage: Stage, *, rows: int, latency_ms: int, pool: str) -> Delivery:
     """Measure the usual way with one of its pools."""
-    ids = [row[0] for row in stage.query("SELECT permit_id FROM integrations_registration WHERE state = 'due' ORDER BY id")]
+    ids = [
+        row[0]
+        for row in stage.query(
+            "SELECT permit_id FROM integrations_registration WHERE state = 'due' ORDER BY id"
+        )
+    ]
     usual.queue(stage, ids)
     with usual.workers(stage, pool) as pids:
         return timed(

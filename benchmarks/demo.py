@@ -23,7 +23,9 @@ def save_to_arrival(*, saves: int, per_second: float) -> list[dict[str, Any]]:
     """Return one row: median and 99th of commit → arrival in milliseconds."""
     with servers.scratch_directory() as home:
         port = _two_free_ports()
-        env = {name: value for name, value in servers.product_environment(home).items() if name != "ENVIRONMENT"}
+        env = {
+            name: value for name, value in servers.product_environment(home).items() if name != "ENVIRONMENT"
+        }
         demo = servers.Server(
             name="demo",
             command=[sys.executable, "-m", "offstreet.runtime.demo"],
@@ -35,7 +37,9 @@ def save_to_arrival(*, saves: int, per_second: float) -> list[dict[str, Any]]:
             demo.start(timeout_s=READY_TIMEOUT_S)
             committed = _save({**env, **envfile.read(home / "demo.env")}, saves=saves, per_second=per_second)
             url = f"http://127.0.0.1:{port + 1}"
-            servers.eventually(lambda: committed.keys() <= _arrivals(url).keys(), timeout_s=30, what="the last event")
+            servers.eventually(
+                lambda: committed.keys() <= _arrivals(url).keys(), timeout_s=30, what="the last event"
+            )
             arrivals = _arrivals(url)
         finally:
             demo.stop()
@@ -87,4 +91,3 @@ def _two_free_ports() -> int:
         port = processes.free_port()
         if processes.port_is_free(port + 1):
             return port
-

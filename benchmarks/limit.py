@@ -55,7 +55,12 @@ def event(row: tuple[Any, ...], occurred_at: str) -> dict[str, Any]:
         "start_time": timestamp(starts),
         "end_time": timestamp(ends),
         "vehicle": {"vehicle_plate": plate, "vehicle_state": "US-NC", "vehicle_country": "US"},
-        "event_fees": {"parking_fee": "0.00", "convenience_fee": "0.00", "tax": "0.00", "currency_code": "USD"},
+        "event_fees": {
+            "parking_fee": "0.00",
+            "convenience_fee": "0.00",
+            "tax": "0.00",
+            "currency_code": "USD",
+        },
         "rate_name": rate,
     }
 
@@ -69,11 +74,14 @@ def run(database_url: str, remote_url: str, *, threads: int = THREADS) -> int:
         ThreadPoolExecutor(threads) as pool,
         psycopg.connect(database_url) as database,
     ):
-
         now = timestamp(datetime.now(UTC))
 
         def send(batch: list[tuple[Any, ...]]) -> None:
-            body = {"type": "parking_session_started", "version": "3.0.0", "data": [event(r, now) for r in batch]}
+            body = {
+                "type": "parking_session_started",
+                "version": "3.0.0",
+                "data": [event(r, now) for r in batch],
+            }
             http.post("/v3/shared/events", content=orjson.dumps(body)).raise_for_status()
 
         http.get("/v3/warm")
@@ -90,9 +98,13 @@ def run(database_url: str, remote_url: str, *, threads: int = THREADS) -> int:
 
 
 @contextlib.contextmanager
-def workers(stage: Stage, *, count: int = 1, threads: int = THREADS) -> Iterator[list["subprocess.Popen[str]"]]:
+def workers(
+    stage: Stage, *, count: int = 1, threads: int = THREADS
+) -> Iterator[list["subprocess.Popen[str]"]]:
     """Start the script `count` times, each ready to go."""
-    asked = json.dumps({"database": stage.url(stage.database), "remote": stage.remote_url, "threads": threads})
+    asked = json.dumps(
+        {"database": stage.url(stage.database), "remote": stage.remote_url, "threads": threads}
+    )
     made = [
         subprocess.Popen(
             [sys.executable, "-m", "benchmarks.limit", asked],

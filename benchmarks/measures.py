@@ -87,7 +87,9 @@ def end_to_end(stage: Stage, *, rows: int, usual_rows: int, pool: str) -> list[R
                 "requests": int(stage.state()["requests"]),
             }
         )
-        say(f"{way:<6} {found[-1]['per_s']:>7.0f}/s, {found[-1]['after_last_save_s']:.2f} s after the last save")
+        say(
+            f"{way:<6} {found[-1]['per_s']:>7.0f}/s, {found[-1]['after_last_save_s']:.2f} s after the last save"
+        )
     return found
 
 
@@ -156,7 +158,12 @@ def growth(stage: Stage, *, rows: int, few: int, many: int, companies: int, repe
         f"{many:,} delivered": ["--permits", str(rows), "--delivered", str(many)],
         "1 company": ["--permits", str(companies * BATCH)],
         f"{companies:,} companies": ["--permits", str(companies * BATCH), "--companies", str(companies)],
-        f"{companies:,} companies, {small} each": ["--permits", str(companies * small), "--companies", str(companies)],
+        f"{companies:,} companies, {small} each": [
+            "--permits",
+            str(companies * small),
+            "--companies",
+            str(companies),
+        ],
     }
     templates = {}
     for name, seed in cases.items():
@@ -187,6 +194,11 @@ def memory(stage: Stage, *, rows: int, rounds: int) -> list[Row]:
             if turn:
                 stage.run("benchmarks.extend")
             delivery.timed(stage, "ours", pids, rows=rows, latency_ms=0, go=go, waiting=ours.WAITING)
-            found.append({"pushes": rows * (turn + 1), "memory_mb": [round(machine.memory_mb([pid]), 1) for pid in pids]})
+            found.append(
+                {
+                    "pushes": rows * (turn + 1),
+                    "memory_mb": [round(machine.memory_mb([pid]), 1) for pid in pids],
+                }
+            )
             say(f"{found[-1]['pushes']:>9,} pushes: {found[-1]['memory_mb']} MB")
     return found

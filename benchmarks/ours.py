@@ -38,13 +38,18 @@ def workers(stage: Stage, *, count: int = PROCESSES, **env: str) -> Iterator[lis
 def starter(stage: Stage) -> Iterator[Callable[[], None]]:
     """Give a function that makes the connections live and sends the one hint that a commit sends."""
     app = Celery("hint", broker=stage.redis.url, set_as_current=False)
-    with psycopg.connect(stage.url(stage.database), autocommit=True) as database, app.producer_pool.acquire() as hints:
+    with (
+        psycopg.connect(stage.url(stage.database), autocommit=True) as database,
+        app.producer_pool.acquire() as hints,
+    ):
         ids = [row[0] for row in database.execute("SELECT id FROM integrations_connection ORDER BY id")]
         hints.connection.ensure_connection()
 
         def start() -> None:
             database.execute(GO)
-            app.send_task("integrations.wake", args=[ids], queue="offstreet", producer=hints, ignore_result=True)
+            app.send_task(
+                "integrations.wake", args=[ids], queue="offstreet", producer=hints, ignore_result=True
+            )
 
         yield start
     app.close()

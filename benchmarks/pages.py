@@ -224,14 +224,19 @@ def main() -> int:
         try:
             if not is_kept:
                 postgres.create_database()
-            os.environ |= servers.product_environment(home) | {"DATABASE_URL": postgres.url, "LOG_LEVEL": "ERROR"}
+            os.environ |= servers.product_environment(home) | {
+                "DATABASE_URL": postgres.url,
+                "LOG_LEVEL": "ERROR",
+            }
             os.environ.setdefault("DJANGO_SETTINGS_MODULE", "offstreet.settings")
             django.setup()
             if not is_kept:
                 begun = time.monotonic()
                 prepare(options)
                 print(f"database made in {time.monotonic() - begun:.0f} s")
-            print(f"{'page':<42} {'at':<6} {'p50 ms':>8} {'p95 ms':>8} {'cpu ms':>8} {'queries':>8} {'slowest':>8} {'kB gz':>7}")
+            print(
+                f"{'page':<42} {'at':<6} {'p50 ms':>8} {'p95 ms':>8} {'cpu ms':>8} {'queries':>8} {'slowest':>8} {'kB gz':>7}"
+            )
             figures = run(options.rounds, options.only)
         finally:
             from django.db import connection

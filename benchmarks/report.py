@@ -108,7 +108,12 @@ def render(results: Results, machine: dict[str, str]) -> str:
         if results.get(name):
             parts.append(f"### {section[0]}\n\n{section[1](results[name])}")
     lines = [
-        [name, number(value, 2), f"{word} {number(bound, 2 if bound < 2 else 0)}", _verdict(value, word, bound)]
+        [
+            name,
+            number(value, 2),
+            f"{word} {number(bound, 2 if bound < 2 else 0)}",
+            _verdict(value, word, bound),
+        ]
         for name, value, word, bound in targets(results)
     ]
     if lines:
@@ -142,7 +147,17 @@ def _throughput(rows: list[Row]) -> str:
                 number(median(same, "load"), 1),
             ]
         )
-    header = ["ms", "who", "rows", "per s (median)", "range", "CPU s/1000", "PostgreSQL s/1000", "peak MB", "load"]
+    header = [
+        "ms",
+        "who",
+        "rows",
+        "per s (median)",
+        "range",
+        "CPU s/1000",
+        "PostgreSQL s/1000",
+        "peak MB",
+        "load",
+    ]
     return table(header, lines)
 
 

@@ -103,7 +103,9 @@ def measure(stage: Stage, part: str, sizes: Sizes) -> list[report.Row]:
 
 def main() -> None:
     """Run what was asked for, and write the report."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description="Measure the delivery engine.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.run", description="Measure the delivery engine."
+    )
     parser.add_argument("--only", nargs="+", choices=PARTS, metavar="PART", help=f"of {', '.join(PARTS)}")
     parser.add_argument("--quick", action="store_true", help="small numbers")
     parser.add_argument("--usual-rows", type=int, help="registrations for the usual way")
@@ -136,7 +138,9 @@ def write(results: report.Results, described: dict[str, str]) -> str:
     text = report.render(results, described)
     build = ROOT / "build"
     build.mkdir(exist_ok=True)
-    (build / "bench.json").write_text(json.dumps({"machine": described, "results": results}, indent=1), "utf-8")
+    (build / "bench.json").write_text(
+        json.dumps({"machine": described, "results": results}, indent=1), "utf-8"
+    )
     (build / "bench.md").write_text(text + "\n", "utf-8")
     return text
 

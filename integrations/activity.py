@@ -14,7 +14,12 @@ from django.db.models import Count, Max, Min, Q, QuerySet
 from integrations.models import Connection, Push, PushEvent, Registration
 
 PAGE_ROWS: Final = 50
-SPANS: Final = {"1h": timedelta(hours=1), "24h": timedelta(hours=24), "7d": timedelta(days=7), "30d": timedelta(days=30)}
+SPANS: Final = {
+    "1h": timedelta(hours=1),
+    "24h": timedelta(hours=24),
+    "7d": timedelta(days=7),
+    "30d": timedelta(days=30),
+}
 # Connections that are asked one by one, each with its own index; more than these are asked together.
 ASKED_ONE_BY_ONE: Final = 4
 MOST_RETRIED: Final = 50_000

@@ -53,18 +53,26 @@ def answer(figures: Figures, slug: str) -> Answer:
     for link in links:
         if link.stopped:
             sentence = _("Nothing is sent to Passport: %(reason)s.") % {"reason": fragment(link.stopped)}
-            return Answer("danger", sentence, link.stopped_remedy, _("Look into it"), page("doctor", slug) or setup)
+            return Answer(
+                "danger", sentence, link.stopped_remedy, _("Look into it"), page("doctor", slug) or setup
+            )
     sending = [link for link in links if link.connection.live_since is not None]
     if not sending:
-        return Answer("info", _("Passport is not live yet."), _not_live(figures), _("Go on with set-up"), setup)
+        return Answer(
+            "info", _("Passport is not live yet."), _not_live(figures), _("Go on with set-up"), setup
+        )
     paused = next((link for link in sending if link.connection.status == Connection.Status.PAUSED), None)
     if paused is not None:
         reason = fragment(paused.connection.status_reason)
-        sentence = _("Passport is paused: %(reason)s.") % {"reason": reason} if reason else _("Passport is paused.")
+        sentence = (
+            _("Passport is paused: %(reason)s.") % {"reason": reason} if reason else _("Passport is paused.")
+        )
         return Answer("warning", sentence, _held_back(figures), _("Resume it"), setup)
     if figures.unprotected.n:
         sentence = ngettext(
-            "%(n)s car is parked without protection.", "%(n)s cars are parked without protection.", figures.unprotected.n
+            "%(n)s car is parked without protection.",
+            "%(n)s cars are parked without protection.",
+            figures.unprotected.n,
         ) % {"n": figures.unprotected.text}
         return Answer("warning", sentence, _rest(figures), _("See why"), "#unprotected")
     if not places.current:
@@ -155,11 +163,17 @@ def waits(figures: Figures, slug: str, *, is_you: bool, now: datetime) -> list[W
     for link in figures.links:
         found.extend(_of_connection(link, slug, you, now))
     if unmapped := figures.places.unmapped:
-        text = ngettext("Map %(n)d location to a zone", "Map %(n)d locations to a zone", unmapped) % {"n": unmapped}
+        text = ngettext("Map %(n)d location to a zone", "Map %(n)d locations to a zone", unmapped) % {
+            "n": unmapped
+        }
         if figures.links:
-            found.append(Waiting(you, text, figures.places.unmapped_since, page("locations", slug) + "?show=unmapped"))
+            found.append(
+                Waiting(you, text, figures.places.unmapped_since, page("locations", slug) + "?show=unmapped")
+            )
     if figures.refused:
-        text = ngettext("Correct %(n)d refused registration", "Correct %(n)d refused registrations", figures.refused)
+        text = ngettext(
+            "Correct %(n)d refused registration", "Correct %(n)d refused registrations", figures.refused
+        )
         since = min((reason.since for reason in figures.reasons if reason.since), default=None)
         found.append(Waiting(you, text % {"n": figures.refused}, since, page("refused", slug)))
     return found
@@ -168,7 +182,11 @@ def waits(figures: Figures, slug: str, *, is_you: bool, now: datetime) -> list[W
 def _of_connection(link: Link, slug: str, you: str, now: datetime) -> Sequence[Waiting]:
     connection, setup = link.connection, page("setup", slug)
     if link.stopped:
-        return [Waiting(you, link.stopped_remedy or link.stopped, link.stopped_since, page("doctor", slug) or setup)]
+        return [
+            Waiting(
+                you, link.stopped_remedy or link.stopped, link.stopped_since, page("doctor", slug) or setup
+            )
+        ]
     if connection.status == Connection.Status.PAUSED:
         return [Waiting(_("A manager"), _("Resume Passport"), connection.status_since, setup)]
     if connection.live_since is not None:

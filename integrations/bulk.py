@@ -130,7 +130,8 @@ def _records(columns: Columns) -> str:
     lists = ", ".join(_TRAVELS_AS[kind].format(name=name) for name, kind in columns.items())
     # A document that is missing arrives as JSON's null.
     chosen = ", ".join(
-        f"NULLIF({name}, 'null'::jsonb) AS {name}" if kind == "jsonb" else name for name, kind in columns.items()
+        f"NULLIF({name}, 'null'::jsonb) AS {name}" if kind == "jsonb" else name
+        for name, kind in columns.items()
     )
     return f"(SELECT {chosen} FROM ROWS FROM ({lists}) AS a({', '.join(columns)})) AS d"
 

@@ -100,7 +100,10 @@ def connections(ids: Sequence[int]) -> tuple[datetime, dict[int, Party]]:
     with bulk.cursor() as cursor:
         cursor.execute(_CONNECTIONS.format(ids=item, now=now), {"ids": value})
         rows = cursor.fetchall()
-    found = {pk: Party(vendor, Account(pk, operator, key), bool(live)) for pk, vendor, operator, key, live, _ in rows}
+    found = {
+        pk: Party(vendor, Account(pk, operator, key), bool(live))
+        for pk, vendor, operator, key, live, _ in rows
+    }
     at: datetime | None = rows[0][5] if rows else None
     return at or database_now(), found
 
@@ -242,7 +245,9 @@ def _decide(row: Any, ask: Ask, lease: str, now: datetime) -> Work:
     observed = None if observed is None else orjson.loads(observed)
     decided: list[Step] = [] if intent is None else orjson.loads(intent)
     marked_at, start, end = bulk.as_time(marked_at), bulk.as_time(start), bulk.as_time(end)
-    work = Work(pk, connection_id, priority, generation, attempts, sessions, marked_at, revision, lease, observed, [])
+    work = Work(
+        pk, connection_id, priority, generation, attempts, sessions, marked_at, revision, lease, observed, []
+    )
     if any(not step.get("refused") for step in decided):
         work.steps, work.replay = decided, True
         return work

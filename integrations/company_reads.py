@@ -44,7 +44,12 @@ class Line:
     @property
     def status(self) -> str:
         """The company's worst connection status in one word: "", "setup", "testing", "paused" or "live"."""
-        order = (Connection.Status.PAUSED, Connection.Status.TESTING, Connection.Status.SETUP, Connection.Status.LIVE)
+        order = (
+            Connection.Status.PAUSED,
+            Connection.Status.TESTING,
+            Connection.Status.SETUP,
+            Connection.Status.LIVE,
+        )
         return next((status for status in order if status in self.statuses), "")
 
     @property
@@ -59,7 +64,9 @@ class Line:
 
     def badness(self, now: datetime) -> tuple[float, ...]:
         """Return a key that is greater the worse the company stands."""
-        age_s = (now - self.oldest).total_seconds() if self.oldest and now - self.oldest > OLD_BACKLOG else 0.0
+        age_s = (
+            (now - self.oldest).total_seconds() if self.oldest and now - self.oldest > OLD_BACKLOG else 0.0
+        )
         sending = self.is_sending
         return (
             bool(self.stopped),
@@ -112,7 +119,12 @@ def _add_registrations(company_of: dict[int, Line], now: datetime) -> None:
     """
     here = Registration.objects.filter(connection=OuterRef("pk"))
     due, refused = here.due(), here.refused()
-    current = Q(permit__status=Permit.Status.ACTIVE, permit__start__lte=now, permit__end__gt=now, permit__is_test=False)
+    current = Q(
+        permit__status=Permit.Status.ACTIVE,
+        permit__start__lte=now,
+        permit__end__gt=now,
+        permit__is_test=False,
+    )
     oldest = due.order_by().values("connection").annotate(at=Min("marked_at")).values("at")
     sending = Q(status__in=SENDING)
     counted = (
@@ -177,7 +189,9 @@ def answer(found: Totals) -> Answer:
         return Answer("info", _("There are no companies yet."))
     if found.stopped:
         text = ngettext("%(n)d connection is stopped.", "%(n)d connections are stopped.", found.stopped)
-        return Answer("danger", text % {"n": found.stopped}, _("Nothing is sent for them until somebody acts."))
+        return Answer(
+            "danger", text % {"n": found.stopped}, _("Nothing is sent for them until somebody acts.")
+        )
     if found.unprotected:
         cars = ngettext("%(n)s car", "%(n)s cars", found.unprotected) % {"n": f"{found.unprotected:,}"}
         text = ngettext(
@@ -185,5 +199,7 @@ def answer(found: Totals) -> Answer:
             "%(cars)s at %(n)d companies: parked without protection.",
             found.with_unprotected,
         )
-        return Answer("warning", text % {"cars": cars, "n": found.with_unprotected}, _("The worst come first."))
+        return Answer(
+            "warning", text % {"cars": cars, "n": found.with_unprotected}, _("The worst come first.")
+        )
     return Answer("success", _("Enforcement sees everything at every live company."))

@@ -242,9 +242,7 @@ class Engine:
         self._take_in(works, asked)
         return len(works)
 
-    def _asks(
-        self, connection_ids: list[int], connections: dict[int, Party], now: datetime
-    ) -> list[Ask]:
+    def _asks(self, connection_ids: list[int], connections: dict[int, Party], now: datetime) -> list[Ask]:
         gates = breakers.gates([(pk, party.vendor) for pk, party in connections.items()], now=now)
         asks = []
         for pk in connection_ids:

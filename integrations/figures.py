@@ -251,7 +251,9 @@ def waiting_and_refused(connections: Sequence[int]) -> tuple[Backlog, list[Reaso
     return backlog, sorted(reasons, key=lambda reason: -reason.count)
 
 
-def unprotected(company: Company, connections: Sequence[int], now: datetime) -> list[tuple[int, int, datetime]]:
+def unprotected(
+    company: Company, connections: Sequence[int], now: datetime
+) -> list[tuple[int, int, datetime]]:
     """Return (permit id, location id, since when) of what is parked and not protected, at most `MOST_COUNTED` + 1 of them."""
     unmapped = (
         Permit.objects.real()
@@ -270,7 +272,9 @@ def unprotected(company: Company, connections: Sequence[int], now: datetime) -> 
     ).order_by()
     since = Greatest("permit__start", "marked_at")
     # Three arms, since each has a partial index of its own.
-    refused, due = (arm.values_list("permit_id", "permit__location", since) for arm in (behind.refused(), behind.due()))
+    refused, due = (
+        arm.values_list("permit_id", "permit__location", since) for arm in (behind.refused(), behind.due())
+    )
     rows: list[tuple[int, int, datetime]] = list(refused.union(due, unmapped, all=True)[: MOST_COUNTED + 1])
     return rows
 
@@ -290,7 +294,9 @@ def _latest_test(name: str) -> Subquery:
 def _stopped(name: str) -> Subquery:
     key = Concat(Value("c:"), Cast(OuterRef("pk"), CharField()))
     host = Concat(Value("h:"), OuterRef("vendor"))
-    return Subquery(Breaker.objects.filter(Q(key=key) | Q(key=host), stopped=True).order_by("key").values(name)[:1])
+    return Subquery(
+        Breaker.objects.filter(Q(key=key) | Q(key=host), stopped=True).order_by("key").values(name)[:1]
+    )
 
 
 def links_of(company: Company, now: datetime) -> list[Link]:
@@ -318,9 +324,15 @@ def links_of(company: Company, now: datetime) -> list[Link]:
             stopped_remedy=_stopped("remedy"),
             stopped_since=_stopped("failing_since"),
             mapped=Case(When(live_since=None, then=count_of(mapped)), default=Value(0)),
-            first_mapped=Case(When(live_since=None, then=Subquery(mapped.order_by("mapped_at").values("mapped_at")[:1]))),
-            opened=Subquery(Ticket.objects.filter(connection=OuterRef("pk")).order_by("pk").values("opened_at")[:1]),
-            unknown_since=Subquery(Notice.objects.filter(dedupe_key=unknown, done_at=None).values("created_at")[:1]),
+            first_mapped=Case(
+                When(live_since=None, then=Subquery(mapped.order_by("mapped_at").values("mapped_at")[:1]))
+            ),
+            opened=Subquery(
+                Ticket.objects.filter(connection=OuterRef("pk")).order_by("pk").values("opened_at")[:1]
+            ),
+            unknown_since=Subquery(
+                Notice.objects.filter(dedupe_key=unknown, done_at=None).values("created_at")[:1]
+            ),
             places=count_of(company.locations.filter(active=True)),
             test_permit=_latest_test("permit"),
             test_saved=_latest_test("saved_at"),

@@ -94,7 +94,8 @@ def count_hour(hour: datetime) -> None:
     latency = ExpressionWrapper(F("push__answered_at") - F("marked_at"), output_field=DurationField())
     accepted = Q(result=PushEvent.Result.ACCEPTED)
     within = {
-        f"within_{bound}": Count("pk", filter=accepted & Q(latency__lte=timedelta(milliseconds=bound))) for bound in BOUNDS_MS
+        f"within_{bound}": Count("pk", filter=accepted & Q(latency__lte=timedelta(milliseconds=bound)))
+        for bound in BOUNDS_MS
     }
     # The columns are named by the bounds, which no type can tell.
     counted: Iterable[Any] = (
@@ -123,7 +124,9 @@ def count_hour(hour: datetime) -> None:
             )
         )
     # The row of all is written for an empty hour too: the newest one says how far the counting has come.
-    rows.append(PushHour(hour=hour, accepted=total.accepted, refused=total.refused, latencies=total.latencies))
+    rows.append(
+        PushHour(hour=hour, accepted=total.accepted, refused=total.refused, latencies=total.latencies)
+    )
     with transaction.atomic():
         PushHour.objects.filter(hour=hour).delete()
         PushHour.objects.bulk_create(rows, batch_size=500)
@@ -152,7 +155,10 @@ def by_hour(rows: Iterable[PushHour], now: datetime, hours: int) -> list[Slot]:
 def by_day(rows: Iterable[PushHour], now: datetime, days: int, clock: ZoneInfo) -> list[Slot]:
     """Return one slot for each of the last `days` days by the wall clock, today last."""
     today = now.astimezone(clock).replace(hour=0, minute=0, second=0, microsecond=0)
-    slots = {(today - timedelta(days=back)).date(): Slot(today - timedelta(days=back)) for back in range(days - 1, -1, -1)}
+    slots = {
+        (today - timedelta(days=back)).date(): Slot(today - timedelta(days=back))
+        for back in range(days - 1, -1, -1)
+    }
     for row in rows:
         if slot := slots.get(row.hour.astimezone(clock).date()):
             slot.add(row.accepted, row.refused, row.latencies)

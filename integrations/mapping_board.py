@@ -101,7 +101,9 @@ class Tally:
         if not self.total:
             return _("No locations yet")
         return ngettext(
-            "%(mapped)d of %(total)d location is mapped", "%(mapped)d of %(total)d locations are mapped", self.total
+            "%(mapped)d of %(total)d location is mapped",
+            "%(mapped)d of %(total)d locations are mapped",
+            self.total,
         ) % {"mapped": self.mapped, "total": self.total}
 
 
@@ -132,7 +134,9 @@ def tally(company: Company) -> Tally:
 
 def board_locations(company: Company, *, text: str = "", show: str = "") -> QuerySet[Location]:
     """The page's locations, unmapped ones first. `show` is "", "unmapped", "mapped", "missing" or "inactive"."""
-    found = company.locations.filter(active=show != "inactive").select_related("zone_mapping__zone__connection")
+    found = company.locations.filter(active=show != "inactive").select_related(
+        "zone_mapping__zone__connection"
+    )
     if show == "unmapped":
         found = found.filter(zone_mapping=None)
     elif show == "mapped":

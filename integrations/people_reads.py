@@ -107,7 +107,8 @@ def list_deeds(
         if kind and kind != source.kind:
             continue
         deeds.extend(
-            (row.history_date, row.history_id, source.kind, _deed(source, row, tz)) for row in _rows(source, company, key)
+            (row.history_date, row.history_id, source.kind, _deed(source, row, tz))
+            for row in _rows(source, company, key)
         )
     deeds.sort(key=lambda one: one[:3], reverse=True)
     page = deeds[:PAGE_ROWS]
@@ -139,14 +140,18 @@ class Line:
 
 def together(deeds: Iterable[Deed]) -> list[Line]:
     """Join neighbours that the same person did to things of one kind within one second, in the same way. Pure."""
-    groups = groupby(deeds, lambda one: (one.at.replace(microsecond=0), one.who, one.kind, one.verb, one.changes))
+    groups = groupby(
+        deeds, lambda one: (one.at.replace(microsecond=0), one.who, one.kind, one.verb, one.changes)
+    )
     return [Line(tuple(group)) for _key, group in groups]
 
 
 def _rows(source: Source, company: Company, key: Key | None) -> QuerySet[Any]:
     history = source.model.history.model
     document = JSONObject(**{name: name for name in source.fields})
-    before = history.objects.filter(id=OuterRef("id"), history_id__lt=OuterRef("history_id")).order_by("-history_id")
+    before = history.objects.filter(id=OuterRef("id"), history_id__lt=OuterRef("history_id")).order_by(
+        "-history_id"
+    )
     found = history.objects.filter(**{source.of_company: company.pk})
     if key is not None:
         # Ids of different histories are compared as numbers: any order will do, as long as it is always the same.

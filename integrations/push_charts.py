@@ -40,7 +40,10 @@ def draw(connections: Sequence[int] | None, now: datetime, clock: str, span: str
         rows = hours.hours_of(connections, now, timedelta(days=MONTH_DAYS))
         slots = hours.by_day(rows, now, MONTH_DAYS, zone)
         labels = [date_format(slot.begin, "j M") for slot in slots]
-        ticks = [label if place % DAYS_A_TICK == MONTH_DAYS % DAYS_A_TICK else "" for place, label in enumerate(labels)]
+        ticks = [
+            label if place % DAYS_A_TICK == MONTH_DAYS % DAYS_A_TICK else ""
+            for place, label in enumerate(labels)
+        ]
     else:
         rows = hours.hours_of(connections, now, timedelta(hours=DAY_HOURS))
         slots = hours.by_hour(rows, now, DAY_HOURS)
@@ -71,7 +74,9 @@ def _charts(slots: Sequence[Slot], labels: Sequence[str], ticks: Sequence[str]) 
     most = max(range(len(slots)), key=lambda place: slots[place].accepted)
     summary = _("Nothing was pushed in this time.")
     if accepted or refused:
-        summary = _("%(accepted)s accepted and %(refused)s refused; most at %(when)s with %(most)s accepted.") % {
+        summary = _(
+            "%(accepted)s accepted and %(refused)s refused; most at %(when)s with %(most)s accepted."
+        ) % {
             "accepted": f"{accepted:,}",
             "refused": f"{refused:,}",
             "when": labels[most],
@@ -95,7 +100,10 @@ def _charts(slots: Sequence[Slot], labels: Sequence[str], ticks: Sequence[str]) 
             "unit": "s",
             "decimals": 1,
             "series": [
-                {"name": name, "values": [seconds(hours.percentile_ms(slot.latencies, share)) for slot in slots]}
+                {
+                    "name": name,
+                    "values": [seconds(hours.percentile_ms(slot.latencies, share)) for slot in slots],
+                }
                 for name, share in ((_("median"), MEDIAN), (_("95th"), HIGH))
             ],
         },

@@ -56,7 +56,9 @@ def zones_of(company: Company, *, text: str = "", show: str = "") -> QuerySet[Zo
 def zone_rows(zones: Sequence[Zone]) -> list[ZoneRow]:
     """Return the zones with the locations that send to them."""
     rows = {zone.pk: ZoneRow(zone) for zone in zones}
-    mapped = ZoneMapping.objects.filter(zone__in=list(rows)).select_related("location").order_by("location__name")
+    mapped = (
+        ZoneMapping.objects.filter(zone__in=list(rows)).select_related("location").order_by("location__name")
+    )
     for one in mapped:
         rows[one.zone_id].locations.append(one.location)
     return list(rows.values())

@@ -56,7 +56,9 @@ def company_view(
         @wraps(view)
         def guarded(request: Any, company_slug: str, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
             # One query for both, since every page pays it.
-            own_role = Membership.objects.filter(company=OuterRef("pk"), user=request.user.pk).values("role")[:1]
+            own_role = Membership.objects.filter(company=OuterRef("pk"), user=request.user.pk).values("role")[
+                :1
+            ]
             company = Company.objects.filter(slug=company_slug).annotate(own_role=Subquery(own_role)).first()
             role = SUPPORT if request.user.is_support else getattr(company, "own_role", None)
             if company is None or role is None:

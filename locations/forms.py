@@ -50,7 +50,9 @@ class LocationForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = ["name", "external_id", "timezone", "active"]
         help_texts = {
             "external_id": _("What your own system calls it; helps to find it, and to propose its zone."),
-            "active": _("An inactive location waits for no zone and is left out of the lists; what is parked there stays."),
+            "active": _(
+                "An inactive location waits for no zone and is left out of the lists; what is parked there stays."
+            ),
         }
 
     def clean_name(self) -> str:
@@ -77,7 +79,9 @@ class CompanyForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Company
         fields = ["name"]
-        help_texts = {"name": _("As people know it. The name of an existing integration does not change with it.")}
+        help_texts = {
+            "name": _("As people know it. The name of an existing integration does not change with it.")
+        }
 
 
 class NewCompanyForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -89,7 +93,9 @@ class NewCompanyForm(forms.ModelForm):  # type: ignore[type-arg]
         labels = {"slug": _("Address"), "offstreet_id": _("Offstreet company id")}
         help_texts = {
             "offstreet_id": _("The company's id in Offstreet."),
-            "slug": _("Part of its pages' addresses: small letters, digits and hyphens, for example north-university."),
+            "slug": _(
+                "Part of its pages' addresses: small letters, digits and hyphens, for example north-university."
+            ),
         }
 
 

@@ -45,7 +45,11 @@ def find(token: str) -> Invitation | None:
         _signer().unsign(token)
     except BadSignature:
         return None
-    return Invitation.objects.select_related("company", "invited_by").filter(secret_hash=fingerprint(token)).first()
+    return (
+        Invitation.objects.select_related("company", "invited_by")
+        .filter(secret_hash=fingerprint(token))
+        .first()
+    )
 
 
 def invite_person(*, company: Company, email: str, role: str, actor: User) -> Invitation:
@@ -59,7 +63,9 @@ def invite_person(*, company: Company, email: str, role: str, actor: User) -> In
         if company.memberships.filter(user__email__iexact=email).exists():
             raise ValidationError({"email": [_("This person is a member already; change the role below.")]})
         now = timezone.now()
-        earlier = Invitation.objects.filter(company=company, email__iexact=email, accepted_at=None, withdrawn_at=None)
+        earlier = Invitation.objects.filter(
+            company=company, email__iexact=email, accepted_at=None, withdrawn_at=None
+        )
         earlier.update(withdrawn_at=now)
         invitation = Invitation.objects.create(
             company=company, email=email, role=role, invited_by=actor, expires_at=now + LIFETIME,
@@ -80,7 +86,9 @@ def withdraw_invitation(*, invitation: Invitation) -> bool:
 def accept_invitation(*, invitation: Invitation, user: User) -> Membership:
     """Make the person a member; raise `ValidationError` where the link is used up or meant for another address."""
     with transaction.atomic():
-        fresh = Invitation.objects.select_for_update(of=("self",)).select_related("company").get(pk=invitation.pk)
+        fresh = (
+            Invitation.objects.select_for_update(of=("self",)).select_related("company").get(pk=invitation.pk)
+        )
         if not fresh.is_open(timezone.now()):
             raise ValidationError(_("This invitation was used, withdrawn, or has ended."), code="closed")
         if fresh.email.casefold() != user.email.casefold():
@@ -95,11 +103,15 @@ def accept_invitation(*, invitation: Invitation, user: User) -> Membership:
     return membership
 
 
-def accept_as_new_person(*, invitation: Invitation, password: str, first_name: str, last_name: str) -> Membership:
+def accept_as_new_person(
+    *, invitation: Invitation, password: str, first_name: str, last_name: str
+) -> Membership:
     """Make an account for the invited address and the person a member; raise `ValidationError` (see `accept_invitation`)."""
     with transaction.atomic():
         if User.objects.filter(email__iexact=invitation.email).exists():
-            raise ValidationError(_("There is an account for this address; sign in first."), code="has_account")
+            raise ValidationError(
+                _("There is an account for this address; sign in first."), code="has_account"
+            )
         user = User.objects.create_user(
             invitation.email, password, first_name=first_name.strip(), last_name=last_name.strip()
         )
@@ -141,4 +153,6 @@ def _keep_a_manager(membership: Membership, actor: User) -> None:
         return
     others = Membership.objects.filter(company=membership.company_id, role=Role.MANAGER, user__is_active=True)
     if not others.exclude(pk=membership.pk).exists():
-        raise ValidationError(_("A company keeps at least one manager; make somebody else one first."), code="last_manager")
+        raise ValidationError(
+            _("A company keeps at least one manager; make somebody else one first."), code="last_manager"
+        )

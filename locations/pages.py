@@ -16,7 +16,11 @@ STOP_POLLING = 286
 
 
 def render_page(
-    request: HttpRequest, template: str, context: Mapping[str, Any] | None = None, *, status: int | None = None
+    request: HttpRequest,
+    template: str,
+    context: Mapping[str, Any] | None = None,
+    *,
+    status: int | None = None,
 ) -> HttpResponse:
     """Render a template that extends `page_base`: the shell for a reader, the bare content for htmx."""
     htmx = getattr(request, "htmx", None)
@@ -26,7 +30,12 @@ def render_page(
 
 def company_clock(company: Company) -> str:
     """Return the time zone in which times of the whole company are shown: that of most of its locations."""
-    zones = company.locations.order_by().values_list("timezone").annotate(n=Count("pk")).order_by("-n", "timezone")
+    zones = (
+        company.locations.order_by()
+        .values_list("timezone")
+        .annotate(n=Count("pk"))
+        .order_by("-n", "timezone")
+    )
     found = zones.first()
     return str(found[0]) if found else "UTC"
 

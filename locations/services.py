@@ -85,10 +85,19 @@ def check_draft(draft: PermitDraft) -> dict[str, Any]:
     }
 
 
-def register_permit(*, draft: PermitDraft, actor: User | None = None, source: str = Permit.Source.SHELL) -> Permit:
+def register_permit(
+    *, draft: PermitDraft, actor: User | None = None, source: str = Permit.Source.SHELL
+) -> Permit:
     """Save one new permit; raise `ValidationError` keyed by field."""
     now = timezone.now()
-    permit = Permit(**check_draft(draft), source=source, created_at=now, updated_at=now, created_by=actor, updated_by=actor)
+    permit = Permit(
+        **check_draft(draft),
+        source=source,
+        created_at=now,
+        updated_at=now,
+        created_by=actor,
+        updated_by=actor,
+    )
     with transaction.atomic():
         _save(permit, actor)
         permits_changed.send(Permit, permit_ids=[permit.pk], bulk=False)
@@ -109,7 +118,9 @@ def register_permits(
                 _("Row %(number)d: %(reason)s"), params={"number": number, "reason": " ".join(error.messages)}
             ) from error
         permits.append(
-            Permit(**columns, source=source, created_at=now, updated_at=now, created_by=actor, updated_by=actor)
+            Permit(
+                **columns, source=source, created_at=now, updated_at=now, created_by=actor, updated_by=actor
+            )
         )
     with transaction.atomic():
         try:
@@ -197,7 +208,9 @@ def cancel_permits(*, permits: Iterable[Permit], actor: User | None = None) -> i
                 permit.status, permit.cancelled_at = Permit.Status.CANCELLED, now
                 _raise_revision(permit, actor, now)
             fields = ["status", "cancelled_at", "revision", "updated_at", "updated_by"]
-            bulk_update_with_history(active, Permit, fields, batch_size=500, default_user=actor, default_date=now)
+            bulk_update_with_history(
+                active, Permit, fields, batch_size=500, default_user=actor, default_date=now
+            )
             _tell(active, bulk=len(ids) > 1)
             done += len(active)
     return done

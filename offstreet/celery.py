@@ -25,7 +25,9 @@ RECONNECT_MAX_S = 3.0
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "offstreet.settings")
 # Said at each lost connection, of an option that only concerns pools whose tasks can be cancelled.
-warnings.filterwarnings("ignore", category=CPendingDeprecationWarning, message=r"\s*In Celery 5\.1 we introduced")
+warnings.filterwarnings(
+    "ignore", category=CPendingDeprecationWarning, message=r"\s*In Celery 5\.1 we introduced"
+)
 
 
 class QuickConnection(Connection):

@@ -56,7 +56,9 @@ def production_faults(settings: Mapping[str, Any]) -> list[str]:
             "FIELD_ENCRYPTION_KEYS is empty: Passport's access token would be kept under no key of its own."
         )
     elif not all(is_encryption_key(key) for key in settings["FIELD_ENCRYPTION_KEYS"]):
-        faults.append("FIELD_ENCRYPTION_KEYS holds something that is no key; .env.example says how to make one.")
+        faults.append(
+            "FIELD_ENCRYPTION_KEYS holds something that is no key; .env.example says how to make one."
+        )
     if not settings["PASSPORT_BASE_URL"].startswith("https://"):
         faults.append("PASSPORT_BASE_URL must be an https:// address: plates and secrets travel on it.")
     for name, sandbox in (

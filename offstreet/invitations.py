@@ -41,7 +41,14 @@ def invitation(request: HttpRequest, token: str) -> HttpResponse:
     status = UNPROCESSABLE if wrong or (form is not None and form.errors) else None
     is_other = user is not None and user.email.casefold() != found.email.casefold()
     return _page(
-        request, found, form=form, wrong=wrong, is_other=is_other, has_account=has_account, is_open=True, status=status
+        request,
+        found,
+        form=form,
+        wrong=wrong,
+        is_other=is_other,
+        has_account=has_account,
+        is_open=True,
+        status=status,
     )
 
 
@@ -65,5 +72,7 @@ def _welcome(request: HttpRequest, member: Membership) -> HttpResponse:
     return redirect("overview", member.company.slug)
 
 
-def _page(request: HttpRequest, found: Invitation | None, *, status: int | None, **more: object) -> HttpResponse:
+def _page(
+    request: HttpRequest, found: Invitation | None, *, status: int | None, **more: object
+) -> HttpResponse:
     return render(request, "offstreet/invitation.html", {"invitation": found, **more}, status=status)

@@ -11,7 +11,9 @@ import structlog
 from structlog.typing import EventDict, Processor
 
 _PLATE_KEYS = frozenset({"plate", "plates", "plate_typed", "vehicle_plate"})
-_SECRET_KEYS = frozenset({"client_secret", "access_token", "authorization", "password", "secret_key", "token"})
+_SECRET_KEYS = frozenset(
+    {"client_secret", "access_token", "authorization", "password", "secret_key", "token"}
+)
 
 
 def mask_plate(plate: str) -> str:

@@ -43,7 +43,11 @@ class SupportNeedsTwoSteps:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if not settings.MFA_REQUIRED_FOR_SUPPORT or not getattr(request.user, "is_support", False):
             return self.get_response(request)
-        if request.path.startswith("/accounts/") or request.path == reverse("healthz") or is_mfa_enabled(request.user):
+        if (
+            request.path.startswith("/accounts/")
+            or request.path == reverse("healthz")
+            or is_mfa_enabled(request.user)
+        ):
             return self.get_response(request)
         where = reverse("mfa_activate_totp")
         if getattr(request, "htmx", False):

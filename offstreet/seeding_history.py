@@ -16,8 +16,8 @@ from integrations.models import Connection, PushHour
 
 DAYS = 30
 # Events by the hour of a weekday, from midnight.
-WEEKDAY = (0, 0, 0, 0, 1, 2, 6, 15, 22, 18, 13, 11, 12, 14, 12, 10, 12, 14, 8, 5, 3, 2, 1, 0)
-WEEKEND_SHARE = 0.3
+WEEKDAY = (0, 0, 0, 0, 4, 10, 30, 80, 120, 95, 70, 60, 64, 75, 62, 54, 65, 74, 42, 26, 15, 9, 5, 1)
+WEEKEND_SHARE = 0.5
 REFUSED_SHARE = 0.015
 USUAL_MS = 420
 # How many days ago, and at which hours, acceptance took long.

@@ -91,14 +91,17 @@ class Connection(models.Model):
                 name="operator_id_on_one_connection",
             ),
             models.CheckConstraint(
-                condition=Q(operator_id="") | Q(operator_id__regex=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"),
+                condition=Q(operator_id="")
+                | Q(operator_id__regex=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"),
                 name="operator_id_is_a_lower_case_uuid",
             ),
             models.CheckConstraint(
-                condition=~Q(status__in=["live", "paused"]) | ~Q(operator_id=""), name="live_has_an_operator_id"
+                condition=~Q(status__in=["live", "paused"]) | ~Q(operator_id=""),
+                name="live_has_an_operator_id",
             ),
             models.CheckConstraint(
-                condition=Q(status__in=["setup", "testing", "live", "paused", "ended"]), name="status_is_known"
+                condition=Q(status__in=["setup", "testing", "live", "paused", "ended"]),
+                name="status_is_known",
             ),
         ]
 
@@ -133,7 +136,9 @@ class Contact(models.Model):
     class Meta:
         ordering = ["kind", "id"]
         constraints = [
-            models.UniqueConstraint(fields=["company", "kind", "email"], name="one_contact_per_kind_and_address"),
+            models.UniqueConstraint(
+                fields=["company", "kind", "email"], name="one_contact_per_kind_and_address"
+            ),
         ]
 
     def __str__(self) -> str:

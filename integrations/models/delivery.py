@@ -36,7 +36,10 @@ class RegistrationQuerySet(models.QuerySet["Registration"]):
     def unprotected(self, at: datetime) -> Self:
         """Those whose permit holds at `at` while the vendor has not accepted it as it stands."""
         return self.filter(
-            permit__status=Permit.Status.ACTIVE, permit__start__lte=at, permit__end__gt=at, permit__is_test=False
+            permit__status=Permit.Status.ACTIVE,
+            permit__start__lte=at,
+            permit__end__gt=at,
+            permit__is_test=False,
         ).exclude(state=Registration.State.DONE)
 
 
@@ -97,14 +100,20 @@ class Registration(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["permit", "connection"], name="one_registration_per_permit_and_connection"),
-            models.CheckConstraint(condition=Q(state__in=["due", "done", "refused"]), name="registration_state_is_known"),
+            models.UniqueConstraint(
+                fields=["permit", "connection"], name="one_registration_per_permit_and_connection"
+            ),
             models.CheckConstraint(
-                condition=Q(observed=None, observed_until=None) | Q(observed__isnull=False, observed_until__isnull=False),
+                condition=Q(state__in=["due", "done", "refused"]), name="registration_state_is_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(observed=None, observed_until=None)
+                | Q(observed__isnull=False, observed_until__isnull=False),
                 name="registration_observed_has_an_end",
             ),
             models.CheckConstraint(
-                condition=Q(lease=None, leased_until=None) | Q(lease__isnull=False, leased_until__isnull=False),
+                condition=Q(lease=None, leased_until=None)
+                | Q(lease__isnull=False, leased_until__isnull=False),
                 name="registration_lease_has_an_end",
             ),
         ]
@@ -112,7 +121,9 @@ class Registration(models.Model):
             # The claim and the sweep. It holds only what is due, so that a million delivered rows cost nothing; the
             # lease is kept out of it, since each claim would otherwise rewrite the index.
             models.Index(
-                fields=["connection", "priority", "marked_at"], name="registration_due", condition=Q(state="due")
+                fields=["connection", "priority", "marked_at"],
+                name="registration_due",
+                condition=Q(state="due"),
             ),
             # The list of refused registrations, by connection and reason.
             models.Index(
@@ -142,7 +153,9 @@ class Push(models.Model):
         NOT_REACHED = "later", _("not reached")
         STOPPED = "stopped", _("connection stopped")
 
-    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="pushes", db_index=False)
+    connection = models.ForeignKey(
+        Connection, on_delete=models.CASCADE, related_name="pushes", db_index=False
+    )
     kind = models.CharField(max_length=20)
     events = models.PositiveIntegerField()
     accepted = models.PositiveIntegerField(default=0)
@@ -162,7 +175,9 @@ class Push(models.Model):
             models.Index(fields=["connection", "-sent_at"], name="push_activity"),
             models.Index(fields=["sent_at"], name="push_by_time"),
             # Activity narrowed to what went wrong, and its reasons: few rows among very many.
-            models.Index(fields=["connection", "-sent_at"], name="push_trouble", condition=~Q(outcome="accepted")),
+            models.Index(
+                fields=["connection", "-sent_at"], name="push_trouble", condition=~Q(outcome="accepted")
+            ),
         ]
 
     def __str__(self) -> str:
@@ -179,7 +194,9 @@ class PushEvent(models.Model):
         REFUSED = "refused", _("refused")
         LATER = "later", _("not reached")
 
-    registration = models.ForeignKey(Registration, on_delete=models.CASCADE, related_name="events", db_index=False)
+    registration = models.ForeignKey(
+        Registration, on_delete=models.CASCADE, related_name="events", db_index=False
+    )
     push = models.ForeignKey(Push, on_delete=models.CASCADE, related_name="event_rows", db_index=False)
     kind = models.CharField(max_length=20)
     session_id = models.CharField(max_length=60)

@@ -13,7 +13,9 @@ class PushHour(models.Model):
     `integrations.hours.BOUNDS_MS` and one for what took longer.
     """
 
-    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, null=True, blank=True, related_name="hours")
+    connection = models.ForeignKey(
+        Connection, on_delete=models.CASCADE, null=True, blank=True, related_name="hours"
+    )
     hour = models.DateTimeField()
     accepted = models.PositiveIntegerField(default=0)
     refused = models.PositiveIntegerField(default=0)
@@ -23,9 +25,13 @@ class PushHour(models.Model):
         ordering = ["hour"]
         constraints = [
             models.UniqueConstraint(
-                fields=["connection", "hour"], condition=Q(connection__isnull=False), name="one_push_hour_per_connection"
+                fields=["connection", "hour"],
+                condition=Q(connection__isnull=False),
+                name="one_push_hour_per_connection",
             ),
-            models.UniqueConstraint(fields=["hour"], condition=Q(connection=None), name="one_push_hour_of_all"),
+            models.UniqueConstraint(
+                fields=["hour"], condition=Q(connection=None), name="one_push_hour_of_all"
+            ),
         ]
         indexes = [models.Index(fields=["hour"], name="push_hour")]
 

@@ -57,7 +57,9 @@ class TicketEntry(models.Model):
 
     ticket = models.ForeignKey(Ticket, on_delete=models.CASCADE, related_name="entries")
     at = models.DateTimeField()
-    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
     kind = models.CharField(max_length=40)
     text = models.TextField()
 
@@ -107,7 +109,8 @@ class TestPlate(models.Model):
         ordering = ["-id"]
         constraints = [
             models.CheckConstraint(
-                condition=Q(answer="", answered_at=None) | Q(answer__in=["yes", "no"], answered_at__isnull=False),
+                condition=Q(answer="", answered_at=None)
+                | Q(answer__in=["yes", "no"], answered_at__isnull=False),
                 name="test_plate_answer_says_when",
             ),
             models.UniqueConstraint(

@@ -22,7 +22,9 @@ class Mail(models.Model):
         SENT = "sent", _("sent")
         FAILED = "failed", _("failed")
 
-    company = models.ForeignKey(Company, on_delete=models.CASCADE, related_name="mails", null=True, blank=True)
+    company = models.ForeignKey(
+        Company, on_delete=models.CASCADE, related_name="mails", null=True, blank=True
+    )
     kind = models.CharField(max_length=40)
     dedupe_key = models.CharField(max_length=160, unique=True)
     to = models.EmailField()
@@ -55,7 +57,9 @@ class Notice(models.Model):
         WARNING = "warning", _("warning")
         DANGER = "danger", _("alarm")
 
-    company = models.ForeignKey(Company, on_delete=models.CASCADE, related_name="notices", null=True, blank=True)
+    company = models.ForeignKey(
+        Company, on_delete=models.CASCADE, related_name="notices", null=True, blank=True
+    )
     kind = models.CharField(max_length=40)
     level = models.CharField(max_length=8, choices=Level.choices, default=Level.INFO)
     text = models.TextField()

@@ -49,7 +49,9 @@ class Zone(models.Model):
     class Meta:
         ordering = ["number", "id"]
         constraints = [
-            models.UniqueConstraint(fields=["connection", "remote_id"], name="zone_remote_id_unique_on_connection"),
+            models.UniqueConstraint(
+                fields=["connection", "remote_id"], name="zone_remote_id_unique_on_connection"
+            ),
             models.CheckConstraint(condition=~Q(remote_id=""), name="zone_has_a_remote_id"),
         ]
         indexes = [models.Index(fields=["connection", "number", "id"], name="zone_dropdown")]

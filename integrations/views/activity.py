@@ -83,7 +83,9 @@ def pushes(request: CompanyRequest) -> HttpResponse:
 @require_safe
 def push_page(request: CompanyRequest, pk: int) -> HttpResponse:
     """Show one push: the request, its answer, and what it meant for each registration."""
-    push = get_object_or_404(Push.objects.select_related("connection"), pk=pk, connection__company=request.company)
+    push = get_object_or_404(
+        Push.objects.select_related("connection"), pk=pk, connection__company=request.company
+    )
     events = activity.events_of(push, after=read_key(request.GET.get("after")) or 0)
     shown = events[: activity.PAGE_ROWS * 2]
     context = _context(request, "pushes") | {
@@ -125,7 +127,9 @@ def retry(request: CompanyRequest) -> HttpResponse:
         raise Http404
     count = outbox.retry(registration_ids=activity.refused_ids(connections, reason=reason, pk=pk))
     if count:
-        text = ngettext("%(n)s registration is being tried again.", "%(n)s registrations are being tried again.", count)
+        text = ngettext(
+            "%(n)s registration is being tried again.", "%(n)s registrations are being tried again.", count
+        )
         messages.success(request, text % {"n": localize(count)})
     else:
         messages.info(request, _("Nothing is refused for this reason any more."))
@@ -141,7 +145,10 @@ def people(request: CompanyRequest) -> HttpResponse:
     key = activity.read_key(request.GET.get("before", ""))
     context = _context(request, "people")
     deeds, older = people_reads.list_deeds(
-        request.company, kind=kind if kind in people_reads.KINDS else "", key=key, tz=ZoneInfo(context["clock"])
+        request.company,
+        kind=kind if kind in people_reads.KINDS else "",
+        key=key,
+        tz=ZoneInfo(context["clock"]),
     )
     context |= {
         "lines": people_reads.together(deeds),

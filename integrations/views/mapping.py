@@ -76,7 +76,9 @@ def last_refresh(company: Company) -> ZoneRefresh | None:
 
 
 def _location(request: CompanyRequest, pk: int) -> Location:
-    return get_object_or_404(Location.objects.select_related("zone_mapping__zone"), pk=pk, company=request.company)
+    return get_object_or_404(
+        Location.objects.select_related("zone_mapping__zone"), pk=pk, company=request.company
+    )
 
 
 def _zone(request: CompanyRequest, wanted: str) -> Zone | None:
@@ -86,7 +88,9 @@ def _zone(request: CompanyRequest, wanted: str) -> Zone | None:
     pk = read_key(wanted)
     if pk is None:
         raise Http404
-    return get_object_or_404(Zone.objects.select_related("connection"), pk=pk, connection__company=request.company)
+    return get_object_or_404(
+        Zone.objects.select_related("connection"), pk=pk, connection__company=request.company
+    )
 
 
 def _explain(error: ValidationError) -> str:
@@ -113,7 +117,11 @@ def _save_one(request: CompanyRequest, location: Location) -> HttpResponse:
     except ValidationError as error:
         wrong = _explain(error)
     else:
-        saved = _saved_words(location, zone) if changed else _("%(location)s stays as it is.") % {"location": location}
+        saved = (
+            _saved_words(location, zone)
+            if changed
+            else _("%(location)s stays as it is.") % {"location": location}
+        )
     if not request.htmx:  # type: ignore[attr-defined]
         if wrong:
             messages.error(request, wrong)
@@ -133,12 +141,16 @@ def _save_one(request: CompanyRequest, location: Location) -> HttpResponse:
 
 def _saved_words(location: Location, zone: Zone | None) -> str:
     if zone is None:
-        return _("%(location)s has no zone now; its registrations are being taken out of Passport.") % {"location": location}
+        return _("%(location)s has no zone now; its registrations are being taken out of Passport.") % {
+            "location": location
+        }
     moved = mapping_board.current_permits([location.pk], timezone.now()).get(location.pk, 0)
     words = _("%(location)s sends to %(zone)s.") % {"location": location, "zone": zone}
     if not moved:
         return words
-    on_the_way = ngettext("%(n)s current permit is on its way.", "%(n)s current permits are on their way.", moved)
+    on_the_way = ngettext(
+        "%(n)s current permit is on its way.", "%(n)s current permits are on their way.", moved
+    )
     return f"{words} {on_the_way % {'n': localize(moved, use_l10n=True)}}"
 
 
@@ -161,12 +173,18 @@ def map_several(request: CompanyRequest) -> HttpResponse:
 def accept_suggestions(request: CompanyRequest) -> HttpResponse:
     """Accept the suggestions that the page showed; one that no longer holds is left out and named."""
     shown = set(request.POST.getlist("suggestion"))
-    still = {f"{one.location.pk}:{one.zone.pk}": one for one in mapping_board.suggestions(request.company) if one.zone}
+    still = {
+        f"{one.location.pk}:{one.zone.pk}": one
+        for one in mapping_board.suggestions(request.company)
+        if one.zone
+    }
     if choices := [(one.location, one.zone) for key, one in still.items() if key in shown]:
         _map(request, choices)
     if gone := len(shown - still.keys()):
         text = ngettext(
-            "%(n)d suggestion no longer holds and was left out.", "%(n)d suggestions no longer hold and were left out.", gone
+            "%(n)d suggestion no longer holds and was left out.",
+            "%(n)d suggestions no longer hold and were left out.",
+            gone,
         )
         messages.warning(request, text % {"n": gone})
     return redirect("locations", request.company.slug)

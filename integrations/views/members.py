@@ -31,7 +31,11 @@ class ContactForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Contact
         fields = ["kind", "name", "email"]
-        labels = {"kind": gettext_lazy("For"), "name": gettext_lazy("Name"), "email": gettext_lazy("E-mail address")}
+        labels = {
+            "kind": gettext_lazy("For"),
+            "name": gettext_lazy("Name"),
+            "email": gettext_lazy("E-mail address"),
+        }
 
 
 def _members_page(request: CompanyRequest, form: InvitationForm, status: int | None = None) -> HttpResponse:
@@ -165,7 +169,9 @@ def contacts(request: CompanyRequest) -> HttpResponse:
         "form": form,
         "may_write": may_write,
     }
-    return render_page(request, "integrations/contacts.html", context, status=UNPROCESSABLE if form.errors else None)
+    return render_page(
+        request, "integrations/contacts.html", context, status=UNPROCESSABLE if form.errors else None
+    )
 
 
 def _is_double(request: CompanyRequest, form: ContactForm) -> bool:

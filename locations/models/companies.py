@@ -82,7 +82,9 @@ class Invitation(models.Model):
     email = models.EmailField()
     role = models.CharField(max_length=10, choices=Role.choices, default=Role.VIEWER)
     secret_hash = models.CharField(max_length=64, unique=True)
-    invited_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
+    invited_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField()
     accepted_at = models.DateTimeField(null=True, blank=True)
@@ -110,7 +112,9 @@ class Invitation(models.Model):
 def validate_timezone(value: str) -> None:
     """Raise `ValidationError` unless `value` is an IANA time zone such as `America/New_York`."""
     if value not in zoneinfo.available_timezones():
-        raise ValidationError(_("“%(value)s” is not a time zone; write it like America/New_York."), params={"value": value})
+        raise ValidationError(
+            _("“%(value)s” is not a time zone; write it like America/New_York."), params={"value": value}
+        )
 
 
 class Location(models.Model):
@@ -119,7 +123,9 @@ class Location(models.Model):
     company = models.ForeignKey(Company, on_delete=models.PROTECT, related_name="locations")
     name = models.CharField(_("name"), max_length=120)
     external_id = models.CharField(_("own id"), max_length=60, blank=True, default="")
-    timezone = models.CharField(_("time zone"), max_length=60, default="America/New_York", validators=[validate_timezone])
+    timezone = models.CharField(
+        _("time zone"), max_length=60, default="America/New_York", validators=[validate_timezone]
+    )
     active = models.BooleanField(_("active"), default=True)
     created_at = models.DateTimeField(auto_now_add=True)
     history = HistoricalRecords()

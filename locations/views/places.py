@@ -19,7 +19,9 @@ UNPROCESSABLE = 422
 
 def add_errors(form: BaseForm, error: ValidationError) -> None:
     """Put what a service refused beside the form's fields, or above them."""
-    for name, texts in error.message_dict.items() if hasattr(error, "error_dict") else {"": error.messages}.items():
+    for name, texts in (
+        error.message_dict.items() if hasattr(error, "error_dict") else {"": error.messages}.items()
+    ):
         for text in texts:
             form.add_error(name if name in form.fields else None, text)
 
@@ -63,9 +65,13 @@ def _edit(request: CompanyRequest, location: Location) -> HttpResponse:
         "location": location,
         "form": form,
         "may_change": may_change,
-        "current": Permit.objects.real().current(timezone.now()).filter(location=location).count() if location.pk else 0,
+        "current": Permit.objects.real().current(timezone.now()).filter(location=location).count()
+        if location.pk
+        else 0,
     }
-    return render_page(request, "locations/location.html", context, status=UNPROCESSABLE if form.errors else None)
+    return render_page(
+        request, "locations/location.html", context, status=UNPROCESSABLE if form.errors else None
+    )
 
 
 @company_view()
@@ -87,7 +93,9 @@ def company_details(request: CompanyRequest) -> HttpResponse:
     if not may_change:
         form.fields["name"].disabled = True
     context = {"company": request.company, "form": form, "may_change": may_change, "tab": "company"}
-    return render_page(request, "locations/company.html", context, status=UNPROCESSABLE if form.errors else None)
+    return render_page(
+        request, "locations/company.html", context, status=UNPROCESSABLE if form.errors else None
+    )
 
 
 @support_view
@@ -100,6 +108,10 @@ def company_add(request: HttpRequest) -> HttpResponse:
         except ValidationError as error:
             add_errors(form, error)
         else:
-            messages.success(request, _("%(name)s was added. Invite its first manager next.") % {"name": company.name})
+            messages.success(
+                request, _("%(name)s was added. Invite its first manager next.") % {"name": company.name}
+            )
             return redirect("settings", company.slug)
-    return render_page(request, "locations/company_add.html", {"form": form}, status=UNPROCESSABLE if form.errors else None)
+    return render_page(
+        request, "locations/company_add.html", {"form": form}, status=UNPROCESSABLE if form.errors else None
+    )

@@ -149,11 +149,11 @@ def test_a_dead_company_with_an_import_slows_nobody_else_and_a_persons_edit_over
     dead, slow = OPERATORS["university"], OPERATORS["harbor"]
     product.sandbox.add_fault("delay", path="events", operator_id=dead, delay_s=15.0, before=True)
     product.sandbox.add_fault("delay", path="events", operator_id=slow, delay_s=1.5)
-    product.save("import", company="university", rows=3000, plate="DEAD")
-    product.save("import", company="harbor", rows=4000, plate="BULK")
+    product.save("import", company="university", rows=2000, plate="DEAD")
+    product.save("import", company="harbor", rows=2500, plate="BULK")
     product.save.add("MYOWN1", "harbor")
     product.until_seen("MYOWN1", "harbor", timeout_s=30)
-    assert len(product.plates("harbor")) < 3900, "the import was over already"
+    assert len(product.plates("harbor")) < 2500, "the import was over already"
     waits = []
     for number in range(6):
         product.save.add(f"FREE{number}", "lakeshore")
@@ -169,7 +169,7 @@ def test_a_worker_that_is_asked_to_end_settles_what_is_under_way_and_leaves_noth
     ending, other = product.workers
     other.freeze()
     product.sandbox.add_fault("delay", path="events", delay_s=1.0)
-    product.save("import", company="lakeshore", rows=4000, plate="TERM")
+    product.save("import", company="lakeshore", rows=2500, plate="TERM")
     eventually(lambda: product.count("lease IS NOT NULL"), what="requests under way")
     time.sleep(0.5)
     ending.stop(timeout_s=40)

@@ -35,7 +35,12 @@ def make_push(world: World, *, minutes: int = 0, permit: Permit | None = None, *
     if permit is not None:
         registration = Registration.objects.get(permit=permit)
         PushEvent.objects.create(
-            registration=registration, push=push, kind=push.kind, session_id="os-1", marked_at=at, result="accepted"
+            registration=registration,
+            push=push,
+            kind=push.kind,
+            session_id="os-1",
+            marked_at=at,
+            result="accepted",
         )
     return push
 
@@ -45,7 +50,11 @@ def refused_permit(world: World, code: str = "vehicle_state", **values: Any) -> 
     location = world.company.locations.first() or world.location("Lot B", world.zone("LotB"))
     permit: Permit = PermitFactory(location=location, **values)
     Registration.objects.filter(permit=permit).update(
-        state="refused", error_code=code, error=f"Refused for {code}.", remedy="Correct it.", error_since=timezone.now()
+        state="refused",
+        error_code=code,
+        error=f"Refused for {code}.",
+        remedy="Correct it.",
+        error_since=timezone.now(),
     )
     return permit
 
@@ -55,7 +64,9 @@ def refused_permit(world: World, code: str = "vehicle_state", **values: Any) -> 
 
 def test_pushes_are_listed_newest_first_with_the_reasons_above(world: World) -> None:
     make_push(world, minutes=5)
-    make_push(world, minutes=1, outcome="later", status=503, error_code="http_503", error="Passport answered 503.")
+    make_push(
+        world, minutes=1, outcome="later", status=503, error_code="http_503", error="Passport answered 503."
+    )
     response = world.viewer.get(world.url("activity"))
     assert [push.outcome for push in response.context["rows"]] == ["later", "accepted"]
     assert "Passport answered 503." in text_of(response)
@@ -74,7 +85,9 @@ def test_pushes_are_listed_newest_first_with_the_reasons_above(world: World) -> 
         ({"before": "nonsense"}, 4),
     ],
 )
-def test_pushes_are_narrowed_by_what_the_address_says(world: World, query: dict[str, str], expected: int) -> None:
+def test_pushes_are_narrowed_by_what_the_address_says(
+    world: World, query: dict[str, str], expected: int
+) -> None:
     make_push(world)
     make_push(world, outcome="later", error_code="http_503", error="503")
     make_push(world, outcome="refused", error_code="bad", error="bad")
@@ -150,7 +163,9 @@ def test_all_of_a_reason_are_tried_again_and_no_others(world: World) -> None:
     other = refused_permit(world, code="zone_not_found")
     foreign = refused_permit(World.build())
     world.operator.post(world.url("retry"), {"reason": "vehicle_state"})
-    states = {permit.pk: Registration.objects.get(permit=permit).state for permit in (one, two, other, foreign)}
+    states = {
+        permit.pk: Registration.objects.get(permit=permit).state for permit in (one, two, other, foreign)
+    }
     assert list(states.values()) == ["due", "due", "refused", "refused"]
 
 

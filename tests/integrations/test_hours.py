@@ -14,18 +14,29 @@ from tests.factories import ConnectionFactory, PermitFactory
 NOW = datetime(2026, 11, 22, 12, 30, tzinfo=UTC)
 
 
-def push(connection: Connection, at: datetime, *, took_ms: int = 400, accepted: int = 1, refused: int = 0) -> None:
+def push(
+    connection: Connection, at: datetime, *, took_ms: int = 400, accepted: int = 1, refused: int = 0
+) -> None:
     """Write the evidence of one push of `accepted` + `refused` events."""
     row = Push.objects.create(
         connection=connection, kind="started", events=accepted + refused, accepted=accepted, sent_at=at,
         answered_at=at + timedelta(milliseconds=100), trace_id="t", status=202, outcome=Push.Outcome.ACCEPTED,
     )  # fmt: skip
     permit = PermitFactory()
-    registration = Registration.objects.create(permit=permit, connection=connection, marked_at=at, next_attempt_at=at)
+    registration = Registration.objects.create(
+        permit=permit, connection=connection, marked_at=at, next_attempt_at=at
+    )
     marked = row.answered_at - timedelta(milliseconds=took_ms)
     results = [PushEvent.Result.ACCEPTED] * accepted + [PushEvent.Result.REFUSED] * refused
     PushEvent.objects.bulk_create(
-        PushEvent(registration=registration, push=row, kind="started", session_id="s", marked_at=marked, result=result)
+        PushEvent(
+            registration=registration,
+            push=row,
+            kind="started",
+            session_id="s",
+            marked_at=marked,
+            result=result,
+        )
         for result in results
     )
 
@@ -93,7 +104,10 @@ def test_the_median_of_nothing_is_none() -> None:
     assert hours.percentile_ms([0] * hours.CLASSES, 0.5) is None
 
 
-@given(st.lists(st.integers(min_value=0, max_value=20_000_000), min_size=1, max_size=200), st.sampled_from([0.5, 0.95]))
+@given(
+    st.lists(st.integers(min_value=0, max_value=20_000_000), min_size=1, max_size=200),
+    st.sampled_from([0.5, 0.95]),
+)
 def test_a_percentile_lies_in_the_class_of_the_exact_one(values: list[int], share: float) -> None:
     counts = [0] * hours.CLASSES
     for value in values:

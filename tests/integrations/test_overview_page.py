@@ -35,7 +35,9 @@ def settle(permit: Permit, **values: Any) -> Registration:
     return Registration.objects.get(permit=permit)
 
 
-def refuse(permit: Permit, code: str = "vehicle_state", sentence: str = "Passport does not know the state.") -> None:
+def refuse(
+    permit: Permit, code: str = "vehicle_state", sentence: str = "Passport does not know the state."
+) -> None:
     now = timezone.now()
     settle(
         permit, state=Registration.State.REFUSED, observed=None, observed_until=None, accepted_at=None,
@@ -106,7 +108,10 @@ def test_refusals_are_grouped_by_reason(world: World) -> None:
         refuse(PermitFactory(location=location))
     refuse(PermitFactory(location=location), code="zone_not_found", sentence="The zone is not known.")
     figures = figures_of(world.company, timezone.now())
-    assert [(reason.code, reason.count) for reason in figures.reasons] == [("vehicle_state", 3), ("zone_not_found", 1)]
+    assert [(reason.code, reason.count) for reason in figures.reasons] == [
+        ("vehicle_state", 3),
+        ("zone_not_found", 1),
+    ]
     assert "Correct 4 refused registrations" in overview(world)
 
 
@@ -126,7 +131,9 @@ def test_a_company_on_its_way_sees_the_next_step_and_whom_it_waits_for() -> None
 
 def test_a_paused_connection_says_why_and_what_is_held_back(world: World) -> None:
     PermitFactory(location=world.location("Lot B", world.zone("LotB")))
-    Connection.objects.filter(pk=world.connection.pk).update(status="paused", status_reason="Signs are being changed.")
+    Connection.objects.filter(pk=world.connection.pk).update(
+        status="paused", status_reason="Signs are being changed."
+    )
     page = overview(world)
     assert "Passport is paused: Signs are being changed." in page
     assert "1 registration is held back" in page
@@ -156,7 +163,9 @@ def test_the_charts_show_what_was_counted(world: World) -> None:
     hour = floor_hour(timezone.now())
     latencies = [0] * CLASSES
     latencies[5] = 90
-    PushHour.objects.create(connection=world.connection, hour=hour, accepted=90, refused=4, latencies=latencies)
+    PushHour.objects.create(
+        connection=world.connection, hour=hour, accepted=90, refused=4, latencies=latencies
+    )
     page = overview(world)
     assert "90 accepted and 4 refused" in page
     assert "95th 0.4 s" in page
@@ -219,7 +228,9 @@ def test_the_sentence_over_all_companies_counts_cars_and_companies(world: World)
     location = world.location("Lot B", world.zone("LotB"))
     PermitFactory(location=location)
     PermitFactory(location=location)
-    assert "2 cars at 1 company: parked without protection." in text_of(world.support.get(reverse("companies")))
+    assert "2 cars at 1 company: parked without protection." in text_of(
+        world.support.get(reverse("companies"))
+    )
 
 
 def test_the_companies_queries_do_not_grow_with_companies(world: World) -> None:

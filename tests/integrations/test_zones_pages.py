@@ -98,7 +98,9 @@ def test_a_zone_that_went_missing_meanwhile_is_refused_in_words(world: World) ->
 
 def test_several_locations_are_mapped_together(world: World) -> None:
     zone, one, two = world.zone("Z1"), world.location("One"), world.location("Two")
-    response = world.operator.post(world.url("locations_map"), {"location": [one.pk, two.pk], "zone": zone.pk})
+    response = world.operator.post(
+        world.url("locations_map"), {"location": [one.pk, two.pk], "zone": zone.pk}
+    )
     assert "2 locations were mapped" in said(response)
     assert zone_of(one) == zone_of(two) == zone
 
@@ -106,7 +108,9 @@ def test_several_locations_are_mapped_together(world: World) -> None:
 def test_mapping_several_leaves_foreign_locations_alone(world: World) -> None:
     zone, other = world.zone("Z1"), World.build()
     foreign = other.location("Theirs")
-    response = world.operator.post(world.url("locations_map"), {"location": [foreign.pk, "x"], "zone": zone.pk})
+    response = world.operator.post(
+        world.url("locations_map"), {"location": [foreign.pk, "x"], "zone": zone.pk}
+    )
     assert "nothing was changed" in said(response)
     assert zone_of(foreign) is None
 
@@ -233,7 +237,9 @@ def test_the_button_begins_a_refresh_and_shows_it(world: World, handed_over: lis
     assert 'hx-trigger="every 1s"' in page
 
 
-def test_an_operator_refreshes_once_a_minute_and_support_at_any_time(world: World, handed_over: list[int]) -> None:
+def test_an_operator_refreshes_once_a_minute_and_support_at_any_time(
+    world: World, handed_over: list[int]
+) -> None:
     world.operator.post(world.url("zones_refresh"))
     ZoneRefresh.objects.update(outcome=ZoneRefresh.Outcome.DONE, finished_at=timezone.now())
     response = world.operator.post(world.url("zones_refresh"))
@@ -243,7 +249,9 @@ def test_an_operator_refreshes_once_a_minute_and_support_at_any_time(world: Worl
     assert len(handed_over) == 2
 
 
-def test_a_broker_that_is_away_is_told_and_nothing_hangs(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broker_that_is_away_is_told_and_nothing_hangs(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(_pk: int) -> None:
         raise OSError("connection refused")
 
@@ -286,7 +294,9 @@ def test_only_support_decides_on_a_held_refresh(world: World, vendor: FakeVendor
     held = zones.refresh_zones(connection=world.connection)
     assert held.outcome == ZoneRefresh.Outcome.HELD
     assert "Let the zones go" not in text_of(world.manager.get(world.url("zone_refresh", held.pk)))
-    assert world.manager.post(world.url("zone_refresh_decide", held.pk), {"word": "release"}).status_code == 403
+    assert (
+        world.manager.post(world.url("zone_refresh_decide", held.pk), {"word": "release"}).status_code == 403
+    )
     assert "Let the zones go" in text_of(world.support.get(world.url("zone_refresh", held.pk)))
     response = world.support.post(world.url("zone_refresh_decide", held.pk), {"word": "discard"})
     assert "the zones stay as they were" in said(response)
@@ -317,7 +327,8 @@ def test_the_history_names_who_asked(world: World, vendor: FakeVendor) -> None:
 def test_the_history_is_paged_by_key(world: World) -> None:
     now = timezone.now()
     ZoneRefresh.objects.bulk_create(
-        ZoneRefresh(connection=world.connection, started_at=now, finished_at=now, outcome="done") for _ in range(70)
+        ZoneRefresh(connection=world.connection, started_at=now, finished_at=now, outcome="done")
+        for _ in range(70)
     )
     first = world.viewer.get(world.url("zone_refreshes"))
     older = first.context["older"]

@@ -161,7 +161,9 @@ def test_a_manager_changes_a_role_and_the_history_says_who(world: World) -> None
 
 def test_an_unknown_role_changes_nothing(world: World) -> None:
     member = MembershipFactory(company=world.company, role=Role.VIEWER)
-    assert "nothing was changed" in said(world.manager.post(world.url("member_change", member.pk), {"role": "king"}))
+    assert "nothing was changed" in said(
+        world.manager.post(world.url("member_change", member.pk), {"role": "king"})
+    )
 
 
 def test_the_last_manager_can_neither_go_nor_step_down(world: World) -> None:
@@ -239,7 +241,12 @@ def test_a_location_is_added_changed_and_made_inactive(world: World) -> None:
     values = {"name": "Lot C", "external_id": "", "timezone": "America/Denver"}
     world.operator.post(world.url("location_change", location.pk), values)
     location.refresh_from_db()
-    assert (location.name, location.external_id, location.timezone, location.active) == ("Lot C", "", "America/Denver", False)
+    assert (location.name, location.external_id, location.timezone, location.active) == (
+        "Lot C",
+        "",
+        "America/Denver",
+        False,
+    )
     assert location.history.latest().history_user is not None
 
 
@@ -253,7 +260,9 @@ def test_a_location_is_added_changed_and_made_inactive(world: World) -> None:
         ("timezone", "Mars/Olympus", "Select a valid choice"),
     ],
 )
-def test_what_is_wrong_with_a_location_stands_beside_its_field(world: World, field: str, value: str, words: str) -> None:
+def test_what_is_wrong_with_a_location_stands_beside_its_field(
+    world: World, field: str, value: str, words: str
+) -> None:
     world.location("Taken", external_id="T1")
     values = {"name": "Lot B", "timezone": "America/New_York", "active": "on"} | {field: value}
     response = world.operator.post(world.url("location_add"), values)
@@ -285,5 +294,7 @@ def test_support_with_two_step_sign_in_works_on(world: World, settings: Any) -> 
 
     settings.MFA_REQUIRED_FOR_SUPPORT = True
     client = world.support
-    Authenticator.objects.create(user=User.objects.get(is_staff=True), type=Authenticator.Type.TOTP, data={"secret": "x"})
+    Authenticator.objects.create(
+        user=User.objects.get(is_staff=True), type=Authenticator.Type.TOTP, data={"secret": "x"}
+    )
     assert client.get(world.url("overview")).status_code == 200

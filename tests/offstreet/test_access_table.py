@@ -300,7 +300,9 @@ def test_another_companys_thing_is_not_found_below_ones_own_address(
 
 
 @pytest.mark.parametrize("name", sorted(COMPANY))
-def test_an_unknown_company_is_not_found_by_support_either(name: str, own: Side, clients: dict[str, Client]) -> None:
+def test_an_unknown_company_is_not_found_by_support_either(
+    name: str, own: Side, clients: dict[str, Client]
+) -> None:
     access = COMPANY[name]
     url = own.url(name, access).replace(own.world.company.slug, "no-such-company")
     for method, _needed in methods(access):
@@ -321,12 +323,16 @@ def address(name: str, own: Side) -> str:
         )
         return reverse(name, args=[links.test_token(links.TestLink(test.pk, issue, 0))])
     if name == "support_notice_dismiss":
-        return reverse(name, args=[Notice.objects.create(kind="held", text="Held.", created_at=timezone.now()).pk])
+        return reverse(
+            name, args=[Notice.objects.create(kind="held", text="Held.", created_at=timezone.now()).pk]
+        )
     return reverse(name)
 
 
 @pytest.mark.parametrize("name", sorted(OTHERS))
-def test_a_page_of_no_company_lets_in_whom_the_table_says(name: str, own: Side, clients: dict[str, Client]) -> None:
+def test_a_page_of_no_company_lets_in_whom_the_table_says(
+    name: str, own: Side, clients: dict[str, Client]
+) -> None:
     access, url = OTHERS[name], address(name, own)
     for method, needed in methods(access):
         for role in ROLES:
