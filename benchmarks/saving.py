@@ -77,7 +77,8 @@ def main() -> None:
     listen(ways[0])
     register_permit(draft=PermitDraft(location, f"{options.prefix}WARM", "US-NC", start, end))
     print("ready", flush=True)
-    sys.stdin.readline()
+    if not sys.stdin.readline():
+        return  # whoever started this has gone
     committed: dict[str, float] = {}
     took_ms: dict[str, list[float]] = {way: [] for way in ways}
     began = time.monotonic()
