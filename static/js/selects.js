@@ -42,7 +42,7 @@
       plugins: select.multiple ? ["remove_button"] : [],
       refreshThrottle: 50,
       searchField: ["text", "note"],
-      selectOnTab: true,
+      selectOnTab: false,
       wrapperClass: "ts-wrapper",
       render: {
         option: line,
@@ -68,6 +68,9 @@
     }
     const box = new window.TomSelect(select, settings);
     if (box.settings.dropdownParent) { box.on("dropdown_open", () => place(box)); }
+    // Tab takes the marked option once something was typed. Without that it only goes on: passing by must choose nothing.
+    box.on("type", (text) => { box.settings.selectOnTab = text !== ""; });
+    for (const end of ["item_add", "blur"]) { box.on(end, () => { box.settings.selectOnTab = false; }); }
     const input = box.control_input;
     // The select stays as the form's value; only the box that stands for it is read out.
     select.setAttribute("aria-hidden", "true");

@@ -463,7 +463,9 @@ _WHERE = """() => {
   const one = document.activeElement;
   const number = Number(one.dataset.tabNumber ?? -1);
   const holders = [one, one.closest('.ts-control'), one.closest('.ts-wrapper'), one.nextElementSibling].filter(Boolean);
-  const shows = holders.some((holder) => {
+  // The calendar's button inside a date field has a ring of the browser's own, which no style tells of.
+  const isInside = one.type === 'datetime-local' && !one.matches(':focus-visible');
+  const shows = isInside || holders.some((holder) => {
     const style = getComputedStyle(holder);
     return (style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0) || style.boxShadow !== 'none';
   });
