@@ -61,7 +61,8 @@ def test_nobody_waits_for_a_frozen_broker(broker: Broker) -> None:
     assert not waker.flush(0.05)
     broker.gate.set()
     assert waker.flush(5)
-    assert len(broker.sent) == 2  # the one that hung, and one for all the rest
+    assert len(broker.sent) <= 2  # what the thread took before it hung, and one for all the rest
+    assert sorted(number for ids in broker.sent for number in ids) == list(range(200))
 
 
 def test_a_broker_that_is_away_costs_the_hint_and_nothing_else(broker: Broker) -> None:
