@@ -122,7 +122,8 @@ else:
         "connect_timeout": 5,
         "application_name": "offstreet",
         # Pages and claims take milliseconds; compiling a plan that looks dear takes a hundred (see `make bench-pages`).
-        "options": "-c jit=off",
+        # A process that is frozen in the middle of a transaction must not hold its rows against everybody's saves.
+        "options": "-c jit=off -c idle_in_transaction_session_timeout=15s",
     }
     _database["CONN_MAX_AGE"] = 0
     _database["CONN_HEALTH_CHECKS"] = True
