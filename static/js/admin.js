@@ -1,5 +1,5 @@
 // Names the fields that Django's admin leaves without a name: those of rows in an inline table, whose only label is the
-// column's head, and the hints of the two-box selector.
+// column's head, the hints of the two-box selector, the search that has help, and filters by an empty value.
 (function () {
   "use strict";
   const nameRows = () => {
@@ -11,6 +11,12 @@
       }
     }
     for (const hint of document.querySelectorAll(".help-tooltip[aria-label]:not([role])")) { hint.setAttribute("role", "img"); }
+    const search = document.querySelector("#searchbar:not([aria-label])");
+    const button = search?.form?.querySelector("input[type=submit]");
+    if (search && button) { search.setAttribute("aria-label", button.value); }
+    for (const link of document.querySelectorAll("#changelist-filter a")) {
+      if (!link.textContent.trim()) { link.textContent = "–"; }
+    }
   };
   window.addEventListener("load", nameRows);
   document.addEventListener("formset:added", nameRows);
