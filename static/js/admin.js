@@ -1,5 +1,5 @@
 // Names the fields that Django's admin leaves without a name: those of rows in an inline table, whose only label is the
-// column's head, the hints of the two-box selector, the search that has help, and filters by an empty value.
+// column's head, the hints of the two-box selector, the two parts of a moment, the search that has help, and filters by an empty value.
 (function () {
   "use strict";
   const nameRows = () => {
@@ -11,6 +11,12 @@
       }
     }
     for (const hint of document.querySelectorAll(".help-tooltip[aria-label]:not([role])")) { hint.setAttribute("role", "img"); }
+    for (const part of document.querySelectorAll(".datetime input:not([type=hidden])")) {
+      if (part.labels?.length || part.hasAttribute("aria-label")) { continue; }
+      const row = part.closest(".form-row, .fieldBox, fieldset");
+      const name = row?.querySelector("legend, label")?.textContent.trim().replace(/:$/, "") || part.name;
+      part.setAttribute("aria-label", `${name} ${part.previousSibling?.textContent?.trim() || ""}`.trim());
+    }
     const search = document.querySelector("#searchbar:not([aria-label])");
     const button = search?.form?.querySelector("input[type=submit]");
     if (search && button) { search.setAttribute("aria-label", button.value); }
