@@ -29,12 +29,15 @@ INSERT INTO integrations_registration
      observed, observed_until, accepted_at, accepted_revision, error_kind, error_code, error, remedy)
 SELECT p.id, z.connection_id, 'done', 3, 1, p.created_at, p.created_at, p.created_at, 0, 1,
     jsonb_build_object('session_id', 'os-BENCHKEY-' || p.id || '-1', 'zone_id', z.remote_id, 'plate', p.plate,
-        'country', p.country, 'subdivision', p.subdivision, 'start', p.start, 'end', p."end", 'space', '',
-        'rate', p.type, 'occurred_at', p.created_at),
+        'country', p.country, 'subdivision', p.subdivision, 'start', {start}, 'end', {end}, 'space', '',
+        'rate', p.type, 'occurred_at', {created_at}),
     p."end", p.created_at, 1, '', '', '', ''
 FROM locations_permit p JOIN integrations_zonemapping m ON m.location_id = p.location_id
 JOIN integrations_zone z ON z.id = m.zone_id
 """
+# As Passport's documents are written: otherwise the audit would find every one of them changed.
+_TIME = """to_char(p."{name}" AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"""
+DELIVERED = DELIVERED.format(**{name: _TIME.format(name=name) for name in ("start", "end", "created_at")})
 PUSHES = """
 INSERT INTO integrations_push (connection_id, kind, events, accepted, sent_at, answered_at, trace_id, status, outcome,
     error_code, error)
