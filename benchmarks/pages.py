@@ -235,10 +235,10 @@ def main() -> int:
                 prepare(options)
                 print(f"database made in {time.monotonic() - begun:.0f} s")
             print(
-            print(
-                f"{'page':<42} {'at':<6} {'p50 ms':>8} {'p95 ms':>8} {'cpu ms':>8} {'queries':>8} {'slowest':>8}"
-                f" {'kB gz':>7}"
-            )
+                print(
+                    f"{'page':<42} {'at':<6} {'p50 ms':>8} {'p95 ms':>8} {'cpu ms':>8} {'queries':>8} {'slowest':>8}"
+                    f" {'kB gz':>7}"
+                )
             )
             figures = run(options.rounds, options.only)
         finally:
