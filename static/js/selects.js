@@ -40,9 +40,10 @@
       openOnFocus: true,
       placeholder: select.dataset.placeholder || document.body.dataset.saySearch || " ",
       plugins: select.multiple ? ["remove_button"] : [],
-      refreshThrottle: 50,
       searchField: ["text", "note"],
       selectOnTab: false,
+      // At once: Enter pressed right after typing must choose what was typed, never what stood first before.
+      refreshThrottle: 0,
       wrapperClass: "ts-wrapper",
       render: {
         option: line,
