@@ -55,8 +55,8 @@ class Work:
     later: DeliveryError | None = None
     kept: list[Step] = field(default_factory=list)
     accepted_any: bool = False
-    # Rows of `PushEvent`: (index of the push in the unit, kind, session id, error or None).
-    evidence: list[tuple[int, str, str, DeliveryError | None]] = field(default_factory=list)
+    # Rows of `PushEvent`: (index of the push in the unit, kind, session id, error or None, the session as it says).
+    evidence: list[tuple[int, str, str, DeliveryError | None, Observed]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

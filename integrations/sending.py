@@ -16,7 +16,7 @@ from datetime import datetime
 
 from integrations.claims import Work
 from integrations.errors import DeliveryError, FixConnection, FixRecord, TryLater
-from integrations.vendors import Account, Sent, Step, Vendor
+from integrations.vendors import Account, Observed, Sent, Step, Vendor
 
 
 @dataclass(slots=True)
@@ -66,7 +66,8 @@ class Unit:
     def _note(self, work: Work, result: DeliveryError | None, push: int) -> None:
         """Take in what became of a row's first step."""
         step = work.steps[0]
-        work.evidence.append((push, step["kind"], step["session"], result))
+        after = self.vendor.apply(work.observed, step)
+        work.evidence.append((push, step["kind"], step["session"], result, _told(step, work.observed, after)))
         if isinstance(result, TryLater | FixConnection):
             work.later = result
             if isinstance(result, FixConnection):
@@ -75,7 +76,7 @@ class Unit:
         del work.steps[0]
         gone = isinstance(result, FixRecord) and result.gone
         if result is None or (gone and step.get("ends")):
-            work.observed = self.vendor.apply(work.observed, step)
+            work.observed = after
             work.accepted_any = work.accepted_any or result is None
             return
         undo = self.vendor.undo(self.account, step, now=self.now)
@@ -98,6 +99,12 @@ class Unit:
     def _is_of_observed(self, work: Work, step: Step) -> bool:
         """Whether a step ends the very session that the row still has: the next plan will ask for that again."""
         return self.vendor.apply(work.observed, step) is None
+
+
+def _told(step: Step, before: Observed | None, after: Observed | None) -> Observed:
+    """Return the session that a step is about, as the step leaves it; empty where it is not the row's own any more."""
+    session = after or before or {}
+    return session if session.get("session_id") == step["session"] else {}
 
 
 def units(

@@ -217,6 +217,11 @@ _EVENT_COLUMNS = {
     "result": "word",
     "error_code": "text",
     "error": "text",
+    "plate": "text",
+    "subdivision": "text",
+    "zone": "text",
+    "since": "timestamptz",
+    "until": "timestamptz",
 }
 
 
@@ -231,13 +236,26 @@ def _write_events(units: Sequence[Unit], pushes: Sequence[Sequence[Push]]) -> No
             "result": _result(error),
             "error_code": error.code[:120] if error else "",
             "error": error.sentence if error else "",
+            "plate": told.get("plate", ""),
+            "subdivision": told.get("subdivision", ""),
+            "zone": told.get("zone_id", ""),
+            "since": _moment(told.get("start")),
+            "until": _moment(told.get("end")),
         }
         for unit, made in zip(units, pushes, strict=True)
         for work in unit.works
-        for place, kind, session_id, error in work.evidence
+        for place, kind, session_id, error, told in work.evidence
     ]
     if rows:
         bulk.insert("integrations_pushevent", _EVENT_COLUMNS, rows)
+
+
+def _moment(text: str | None) -> datetime | None:
+    """Return the time that a session has as RFC 3339 text; None where a refused one holds something else."""
+    try:
+        return None if text is None else datetime.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 def _result(error: DeliveryError | None) -> str:

@@ -204,6 +204,14 @@ class PushEvent(models.Model):
     result = models.CharField(max_length=10, choices=Result.choices)
     error_code = models.CharField(max_length=120, blank=True, default="")
     error = models.TextField(blank=True, default="")
+    # What the event's session says: so the evidence still tells which plate was where until when after the permit has
+    # changed. Empty where a session was ended that had been replaced before. The database has defaults for these, since
+    # a worker from before they existed writes evidence too while a deploy is under way.
+    plate = models.CharField(max_length=20, blank=True, default="", db_default="")
+    subdivision = models.CharField(max_length=6, blank=True, default="", db_default="")
+    zone = models.CharField(max_length=64, blank=True, default="", db_default="")
+    since = models.DateTimeField(null=True, blank=True)
+    until = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         indexes = [
