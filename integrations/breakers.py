@@ -13,7 +13,7 @@ backoff.
 """
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -78,16 +78,23 @@ class Gate:
     troubled: bool = False
 
 
-def gates(connections: Iterable[tuple[int, str]], *, now: datetime) -> dict[int, Gate]:
-    """Return the gate of each connection, given as (id, vendor); take the word for a probe where one is due."""
-    pairs = list(connections)
+@dataclass(frozen=True, slots=True)
+class State:
+    """A breaker as it was read; see `Breaker`."""
+
+    key: str
+    failures: int
+    open_until: datetime | None
+    recovered_at: datetime | None
+
+
+def gates(breakers: Mapping[int, Sequence[State]], *, now: datetime) -> dict[int, Gate]:
+    """Return the gate of each connection, given with its breakers; take the word for a probe where one is due."""
+    pairs = list(breakers.items())
     # In no order: a connection that is dead for itself must not get the word for the host time and again.
     random.shuffle(pairs)
-    keys = {connection_key(pk) for pk, _ in pairs} | {host_key(vendor) for _, vendor in pairs}
-    rows = {row.key: row for row in Breaker.objects.filter(key__in=keys)}
     found = {}
-    for pk, vendor in pairs:
-        mine = [rows[key] for key in (connection_key(pk), host_key(vendor)) if key in rows]
+    for pk, mine in pairs:
         open_ones = [row for row in mine if row.open_until is not None]
         recovered = max((row.recovered_at for row in mine if row.recovered_at), default=None)
         if not open_ones:
@@ -99,7 +106,7 @@ def gates(connections: Iterable[tuple[int, str]], *, now: datetime) -> dict[int,
     return found
 
 
-def _take_probes(rows: Sequence[Breaker], now: datetime) -> bool:
+def _take_probes(rows: Sequence[State], now: datetime) -> bool:
     """Take the word of all these breakers, or of none."""
     if any(row.open_until is None or row.open_until > now for row in rows):
         return False
@@ -128,23 +135,27 @@ def record_failure(key: str, error: DeliveryError, *, now: datetime, began: date
     """Open a breaker after a failure of a request that was sent at `began`; return the row, or None if it was stale.
 
     Several requests that were under way together are one failure: one that began before the breaker opened does not
-    lengthen it. An answer that asks for more time or stops the connection counts in any case.
+    lengthen it. An answer that asks for more time or stops the connection counts in any case. The pause is counted from
+    `began`: a remote that is away often shows it by not answering for seconds, and its return must be found within ten.
     """
+    asked = error.retry_after if isinstance(error, TryLater) else None
     with transaction.atomic():
         Breaker.objects.get_or_create(key=key)
         row = Breaker.objects.select_for_update().get(key=key)
         fresh_word = isinstance(error, FixConnection) and not row.stopped
         if row.open_until is not None and row.probe_until is None and not fresh_word:
-            if isinstance(error, TryLater) and error.retry_after is not None:
-                row.open_until = max(row.open_until, now + min(error.retry_after, OBEY_MAX))
+            if asked is not None:
+                row.open_until = max(row.open_until, now + min(asked, OBEY_MAX))
                 row.save(update_fields=["open_until"])
             return None
-        if row.recovered_at is not None and began < row.recovered_at and not fresh_word:
+        if row.recovered_at is not None and began < row.recovered_at and asked is None and not fresh_word:
             return None
         row.failures = 1 if fresh_word else row.failures + 1
         verdict = after_failure(row.failures, error)
         row.failing_since = row.failing_since or now
-        row.open_until, row.probe_until = now + verdict.open_for, None
+        counted_from = began if asked is None and not verdict.stopped else now
+        row.open_until = max(counted_from + verdict.open_for, now + OPEN_FIRST / 2)
+        row.probe_until = None
         row.stopped = verdict.stopped
         row.error_code, row.error, row.remedy = error.code[:120], error.sentence, error.remedy
         row.save()

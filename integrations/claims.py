@@ -17,16 +17,20 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
+import structlog
 from django.db import connection as db
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from integrations import bulk
-from integrations.breakers import Gate
+from integrations.breakers import Gate, State
 from integrations.clock import database_now
-from integrations.errors import DeliveryError
+from integrations.errors import DeliveryError, Unexpected
 from integrations.models import Registration
 from integrations.models.delivery import Priority, RegistrationQuerySet
 from integrations.vendors import Account, Desired, Observed, Step, Vendor
+
+log = structlog.get_logger(__name__)
 
 LEASE = timedelta(seconds=12)
 
@@ -82,30 +86,50 @@ class Party:
     vendor: str
     account: Account
     is_live: bool
+    breakers: tuple[State, ...] = ()
 
 
 _CONNECTIONS = """
-SELECT c.id, c.vendor, c.operator_id, c.key, c.status = 'live', {now}
-FROM {ids} JOIN integrations_connection c ON c.id = a.id WHERE c.status <> 'ended' AND c.operator_id <> ''
+SELECT c.id, c.vendor, c.operator_id, c.key, c.status = 'live', {now},
+    own.key, own.failures, own.open_until, own.recovered_at, host.key, host.failures, host.open_until, host.recovered_at
+FROM {ids} JOIN integrations_connection c ON c.id = a.id
+LEFT JOIN integrations_breaker own ON own.key = 'c:' || c.id
+LEFT JOIN integrations_breaker host ON host.key = 'h:' || c.vendor
+WHERE c.status <> 'ended' AND c.operator_id <> ''
 """
 
 
 def connections(ids: Sequence[int]) -> tuple[datetime, dict[int, Party]]:
     """Return the database's time and those of the connections that may send at all, in one round trip.
 
-    SQL, since this is the first thing between a save and its request.
+    SQL, and with the breakers, since this is the first thing between a save and its request.
     """
     item, value = bulk.id_list(ids)
     now = "clock_timestamp()" if db.vendor == "postgresql" else "NULL"
-    with bulk.cursor() as cursor:
+    with bulk.cursor(rows=len(ids)) as cursor:
         cursor.execute(_CONNECTIONS.format(ids=item, now=now), {"ids": value})
         rows = cursor.fetchall()
     found = {
-        pk: Party(vendor, Account(pk, operator, key), bool(live))
-        for pk, vendor, operator, key, live, _ in rows
+        row[0]: Party(row[1], Account(row[0], row[2], row[3]), bool(row[4]), _breakers(row[6:]))
+        for row in rows
     }
     at: datetime | None = rows[0][5] if rows else None
     return at or database_now(), found
+
+
+def _breakers(columns: Sequence[Any]) -> tuple[State, ...]:
+    """Return the breakers (a connection's own and its host's) that there are."""
+    both = (columns[:4], columns[4:])
+    return tuple(
+        State(
+            key,
+            failures,
+            open_until and bulk.as_time(open_until),
+            recovered_at and bulk.as_time(recovered_at),
+        )
+        for key, failures, open_until, recovered_at in both
+        if key is not None
+    )
 
 
 def claim(asks: Sequence[Ask], *, now: datetime | None = None) -> list[Work]:
@@ -120,7 +144,7 @@ def claim(asks: Sequence[Ask], *, now: datetime | None = None) -> list[Work]:
         if not ids:
             return []
         lease = uuid.uuid4().hex
-        works = [_decide(row, by_connection[row[1]], lease, now) for row in _read(ids)]
+        works = [_decide_safely(row, by_connection[row[1]], lease, now) for row in _read(ids)]
         _write(works, lease, now)
     return works
 
@@ -155,7 +179,7 @@ def _lock(asks: Sequence[Ask], now: datetime) -> list[int]:
             "recovered": [ask.gate.recovered_at for ask in asks],
             "lowest": [ask.lowest_priority for ask in asks],
         }
-        with bulk.fast_cursor() as cursor:
+        with bulk.fast_cursor(rows=len(asks)) as cursor:
             cursor.execute(sql, parameters)
             return [row[0] for row in cursor.fetchall()]
     due = _DUE.format(
@@ -196,7 +220,7 @@ ORDER BY a.place
 def _read(ids: Sequence[int]) -> list[tuple[Any, ...]]:
     """Read what the rows stand for, in their order. SQL, since the ORM would take longer than all the rest of a claim."""
     item, value = bulk.id_list(ids)
-    with bulk.cursor() as cursor:
+    with bulk.cursor(rows=len(ids)) as cursor:
         cursor.execute(_READ.format(ids=item), {"ids": value})
         rows: list[tuple[Any, ...]] = cursor.fetchall()
     return rows
@@ -237,6 +261,24 @@ def desired_of(
         rate_name=permit_type,
         needs_space=needs_space,
     )
+
+
+def _decide_safely(row: Any, ask: Ask, lease: str, now: datetime) -> Work:
+    """Decide on a row; one that nobody can make sense of is shown as refused, and does not hold up the others."""
+    try:
+        return _decide(row, ask, lease, now)
+    except Exception as error:
+        pk, connection_id, priority, generation, attempts, sessions, marked_at, observed, intent, revision = (
+            row[:10]
+        )
+        log.exception("a registration could not be planned", registration_id=pk)
+        name = type(error).__name__
+        refusal = Unexpected(_("Planning failed: %(name)s.") % {"name": name}, code=name)
+        return Work(
+            pk, connection_id, priority, generation, attempts, sessions, bulk.as_time(marked_at), revision, lease,
+            None if observed is None else orjson.loads(observed), [],
+            refusal=refusal, kept=[] if intent is None else orjson.loads(intent),
+        )  # fmt: skip
 
 
 def _decide(row: Any, ask: Ask, lease: str, now: datetime) -> Work:
@@ -296,7 +338,10 @@ def _write(works: Sequence[Work], lease: str, now: datetime) -> None:
 
 
 def renew(works: Sequence[Work]) -> None:
-    """Lengthen the leases of rows whose requests are still under way."""
+    """Lengthen the leases of rows whose requests are still under way.
+
+    Rows that somebody is changing are passed over: nobody waits here, and such a row has seconds left for the next time.
+    """
     until = database_now() + LEASE
     for part in _parts(works):
         with transaction.atomic():
@@ -322,8 +367,9 @@ def _parts(works: Sequence[Work]) -> Iterator[tuple[str, list[int]]]:
 
 
 def _held(part: tuple[str, list[int]]) -> RegistrationQuerySet:
-    """Lock those rows that still have their lease, in `mark`'s order, so that the two never wait in a circle."""
+    """Lock those rows that still have their lease and that nobody else has locked."""
     lease, pks = part
-    rows = Registration.objects.filter(pk__in=pks, lease=lease).order_by("permit_id", "connection_id")
-    held = list(rows.select_for_update().values_list("pk", flat=True))
+    rows = Registration.objects.filter(pk__in=pks, lease=lease)
+    rows = rows.select_for_update(skip_locked=db.features.has_select_for_update_skip_locked)
+    held = list(rows.values_list("pk", flat=True))
     return Registration.objects.filter(pk__in=held)

@@ -30,6 +30,7 @@ from queue import Empty, SimpleQueue
 import structlog
 from django.conf import settings
 from django.db import close_old_connections
+from django.db.utils import DataError, IntegrityError
 from django.db.utils import Error as DatabaseError
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -37,7 +38,7 @@ from django.utils.translation import gettext as _
 from integrations import breakers, claims, settling, trouble
 from integrations.claims import Ask, Party, Work
 from integrations.errors import DeliveryError, Unexpected
-from integrations.sending import Unit, units
+from integrations.sending import Unit, given_up, units
 from integrations.vendors import get_vendor
 
 log = structlog.get_logger(__name__)
@@ -49,6 +50,10 @@ CONNECTIONS_PER_CLAIM = 64
 RENEW_EVERY_S = 3.0
 IDLE_S = 1.0
 DATABASE_PAUSE_S = 0.5
+# How soon results are written again that somebody's lock kept from it.
+LATE_AGAIN_S = 0.5
+# Nothing is sent in the last moments of a lease: whoever was frozen that long may have lost the rows to another worker.
+LEASE_MARGIN_S = 1.0
 # A request that takes longer than this is slow: such a connection gets few senders, so that it can't hold them all.
 SLOW_S = 1.0
 SLOW_SENDERS = 2
@@ -83,6 +88,8 @@ class Engine:
         self._busy: Counter[int] = Counter()
         self._slow: set[int] = set()
         self._renewed = time.monotonic()
+        # Finished units that could not be settled yet, each with the time at which to try again.
+        self._late: list[tuple[float, list[Unit]]] = []
         self._trouble = trouble.Watch()
 
     # -- from outside ----------------------------------------------------------------------------------------
@@ -110,7 +117,7 @@ class Engine:
         """Deliver until nothing more can be claimed of these connections now; return the number of rows looked at."""
         self.wake(connection_ids)
         rows = 0
-        while self._flights or self._ready or self._awake or not self._inbox.empty():
+        while self._flights or self._ready or self._awake or self._late or not self._inbox.empty():
             rows += self._turn(IDLE_S)
         return rows
 
@@ -123,16 +130,18 @@ class Engine:
     def _turn(self, idle_s: float) -> int:
         """Take in what has happened, settle, claim, send; return the number of rows claimed."""
         can_claim = bool(self._awake) and self._free() > 0
-        finished, heard = self._receive(0 if can_claim else idle_s)
+        wait_s = min(idle_s, LATE_AGAIN_S) if self._late else idle_s
+        finished, heard = self._receive(0 if can_claim else wait_s)
         # At once, so that senders wait for the remote alone; but nothing more where one was just told to wait.
         if not any(flight.unit.trouble for flight in finished):
             self._dispatch()
         if finished:
             self._settle([flight.unit for flight in finished])
+        self._settle_late()
         self._renew()
         rows = self._claim() if self._awake and self._free() > 0 else 0
         self._dispatch()
-        if not heard and not self._flights and not self._awake:
+        if not heard and not self._flights and not self._awake and not self._late:
             close_old_connections()
         return rows
 
@@ -163,7 +172,11 @@ class Engine:
         (self._slow.add if took_s > SLOW_S else self._slow.discard)(pk)
 
     def _settle(self, finished: list[Unit]) -> None:
-        settled = settling.settle(finished)
+        try:
+            settled = settling.settle(finished)
+        except (settling.Blocked, DataError, IntegrityError) as error:
+            self._settle_apart(finished, error)
+            return
         self._awake.update(dict.fromkeys(settled.due_again))
         for unit in finished:
             pk = unit.account.connection_id
@@ -175,6 +188,32 @@ class Engine:
                 self._give_back(pk, unit.trouble)
             elif pk in self._more or unit.probing:
                 self._awake.setdefault(pk)
+
+    def _settle_apart(self, finished: list[Unit], error: Exception) -> None:
+        """Settle what could not be settled together: by connection, then one by one, so that the cause stands alone."""
+        by_connection = defaultdict(list)
+        for unit in finished:
+            by_connection[unit.account.connection_id].append(unit)
+        if len(by_connection) > 1:
+            for units_of_one in by_connection.values():
+                self._settle(units_of_one)
+        elif isinstance(error, settling.Blocked):
+            self._late.append((time.monotonic() + LATE_AGAIN_S, finished))
+        elif len(finished) > 1:
+            for unit in finished:
+                self._settle([unit])
+        else:
+            name = type(error).__name__
+            log.error("a result could not be written", connection_id=next(iter(by_connection)), error=name)
+            settling.settle([given_up(finished[0], name)])
+
+    def _settle_late(self) -> None:
+        """Try again with what a lock had kept from being settled."""
+        now = time.monotonic()
+        due = [units for at, units in self._late if at <= now]
+        self._late = [(at, units) for at, units in self._late if at > now]
+        for finished in due:
+            self._settle(finished)
 
     def _give_back(self, connection_id: int, error: DeliveryError) -> None:
         """Settle what was claimed of a connection in trouble and not sent: it stays due."""
@@ -196,8 +235,13 @@ class Engine:
         self._renewed = now
         held = [flight.unit for flight in self._flights.values() if now - flight.began > RENEW_EVERY_S]
         held += [unit for waiting in self._ready.values() for unit in waiting]
+        held += [unit for _at, late in self._late for unit in late]
+        # Not what has lost its leases meanwhile (this process was frozen): another worker has it.
+        held = [unit for unit in held if now <= unit.good_until]
         if held:
             claims.renew([work for unit in held for work in unit.works])
+            for unit in held:
+                unit.good_until = now + claims.LEASE.total_seconds() - LEASE_MARGIN_S
 
     # -- claiming and sending --------------------------------------------------------------------------------
 
@@ -217,6 +261,7 @@ class Engine:
         return max(2, self._senders - max(min(others, self._senders // 2), SPARE_SENDERS))
 
     def _claim(self) -> int:
+        good_until = time.monotonic() + claims.LEASE.total_seconds() - LEASE_MARGIN_S
         wanted = list(self._awake)[:CONNECTIONS_PER_CLAIM]
         now, connections = claims.connections(wanted)
         asks = self._asks(wanted, connections, now)
@@ -239,11 +284,11 @@ class Engine:
                 full.append(pk)
         if full:
             self._pass_on(full)
-        self._take_in(works, asked)
+        self._take_in(works, asked, good_until)
         return len(works)
 
     def _asks(self, connection_ids: list[int], connections: dict[int, Party], now: datetime) -> list[Ask]:
-        gates = breakers.gates([(pk, party.vendor) for pk, party in connections.items()], now=now)
+        gates = breakers.gates({pk: party.breakers for pk, party in connections.items()}, now=now)
         asks = []
         for pk in connection_ids:
             party = connections.get(pk)
@@ -261,7 +306,7 @@ class Engine:
             asks.append(Ask(party.account, vendor, quota, gates[pk], tests_only=not party.is_live))
         return asks
 
-    def _take_in(self, works: list[Work], asked: dict[int, Ask]) -> None:
+    def _take_in(self, works: list[Work], asked: dict[int, Ask], good_until: float) -> None:
         """Settle rows that need nothing sent; line the others up."""
         idle = [work for work in works if not work.steps]
         if idle:
@@ -280,6 +325,8 @@ class Engine:
         for pk, mine in busy.items():
             ask = asked[pk]
             made = units(mine, ask.account, ask.vendor, now=timezone.now(), probing=ask.gate.probing)
+            for unit in made:
+                unit.good_until = good_until
             waiting = self._ready.setdefault(pk, [])
             waiting += made
             waiting.sort(key=lambda unit: unit.works[0].priority)
@@ -344,11 +391,12 @@ class Engine:
             self._release()
         except DatabaseError:
             log.exception("leases could not be given back; they run out")
-        while self._flights and time.monotonic() < give_up_at:
+        while (self._flights or self._late) and time.monotonic() < give_up_at:
             finished, _heard = self._receive(0.2)
             try:
                 if finished:
                     self._settle([flight.unit for flight in finished])
+                self._settle_late()
             except DatabaseError:
                 log.exception("a result could not be settled; the same events go out again")
         self.close()

@@ -7,12 +7,14 @@ coalesce: there is one per permit and connection, so ten edits are one more look
 Nothing here talks to a vendor or a broker; the wake-up is a hint, given after the commit and never waited for.
 """
 
+import sys
 from collections.abc import Iterable, Sequence
 
 import orjson
 from django.db import connection as db
 from django.db import transaction
 
+from integrations.bulk import cursor
 from integrations.models import Registration
 from integrations.wake import wake
 
@@ -68,7 +70,8 @@ def mark(*, permit_ids: Sequence[int], bulk: bool = False) -> set[int]:
     if not permit_ids:
         return set()
     if db.vendor == "postgresql":
-        return _mark("p.id = ANY(%(which)s)", list(permit_ids), bulk=bulk)
+        ids = f"{{{','.join(map(str, permit_ids))}}}"
+        return _mark("p.id = ANY(%(which)s::bigint[])", ids, bulk=bulk, rows=len(permit_ids))
     return _mark(
         "p.id IN (SELECT value FROM json_each(%(which)s))", orjson.dumps(list(permit_ids)).decode(), bulk=bulk
     )
@@ -103,15 +106,16 @@ def retry(*, registration_ids: Iterable[int]) -> int:
     return len(permits)
 
 
-def _mark(which: str, value: int | str | list[int], *, bulk: bool) -> set[int]:
+def _mark(which: str, value: int | str, *, bulk: bool, rows: int | None = None) -> set[int]:
+    """Mark what `which` finds; `rows` is how many permits that may be, or None for any number."""
     # The database's clock, since the claim compares with it. Not `now()`: a long transaction would date its marks back.
     now = "clock_timestamp()" if db.vendor == "postgresql" else "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')"
     ending, current, coming = (2, 3, 4) if bulk else (0, 0, 1)
     priority = _PRIORITY.format(now=now, ending=ending, current=current, coming=coming)
     sql = _MARK.format(now=now, priority=priority, which=which.format(now=now))
-    with db.cursor() as cursor:
-        cursor.execute(sql, {"which": value})
-        touched = {row[0] for row in cursor.fetchall()}
+    with cursor(rows=sys.maxsize if rows is None else rows) as opened:
+        opened.execute(sql, {"which": value})
+        touched = {row[0] for row in opened.fetchall()}
     if touched:
-        transaction.on_commit(lambda: wake(touched))
+        transaction.on_commit(lambda: wake(touched), robust=True)
     return touched

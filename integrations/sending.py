@@ -10,12 +10,16 @@ the row, to be sent again when somebody changes or retries it; one that finds no
 change of a session that is gone says that the vendor has nothing: the row is looked at again, and begins it anew.
 """
 
+import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from django.utils.translation import gettext as _
+
 from integrations.claims import Work
-from integrations.errors import DeliveryError, FixConnection, FixRecord, TryLater
+from integrations.errors import DeliveryError, FixConnection, FixRecord, TryLater, Unexpected
 from integrations.vendors import Account, Observed, Sent, Step, Vendor
 
 
@@ -31,16 +35,26 @@ class Unit:
     pushes: list[tuple[str, int, Sent]] = field(default_factory=list)
     # What ended the unit before its time: trouble of the remote or the connection, not of a record.
     trouble: DeliveryError | None = None
+    # Until when its leases hold for sure (monotonic seconds). A process that was frozen for longer must not send any more.
+    good_until: float = math.inf
 
     def deliver(self) -> None:
         """Send all steps of all rows; results are left on the rows. Never raises a `DeliveryError`."""
         waiting = [work for work in self.works if work.steps]
         while waiting and self.trouble is None:
+            if time.monotonic() > self.good_until:
+                self._let_go(waiting)
+                return
             kind = waiting[0].steps[0]["kind"]
             self._send([work for work in waiting if work.steps[0]["kind"] == kind], kind)
             waiting = [work for work in waiting if work.steps and work.later is None]
         for work in waiting:
             work.later = work.later or self.trouble
+
+    def _let_go(self, waiting: Sequence[Work]) -> None:
+        """Leave what was not sent to whoever has the rows by now; settling is fenced, and keeps them due."""
+        for work in waiting:
+            work.later = TryLater(_("The worker was held up; another one goes on."), code="lease_over")
 
     def _send(self, works: list[Work], kind: str) -> None:
         if self.trouble is not None:
@@ -105,6 +119,19 @@ def _told(step: Step, before: Observed | None, after: Observed | None) -> Observ
     """Return the session that a step is about, as the step leaves it; empty where it is not the row's own any more."""
     session = after or before or {}
     return session if session.get("session_id") == step["session"] else {}
+
+
+def given_up(unit: Unit, name: str) -> Unit:
+    """Return a unit in the place of one whose results can't be written: its rows are shown as refused, without evidence.
+
+    What may have been sent stays with the rows, so that it is looked into when somebody retries them.
+    """
+    refusal = Unexpected(_("The result could not be written: %(name)s.") % {"name": name}, code=name)
+    for work in unit.works:
+        work.evidence = []
+        work.refusal, work.later, work.replay, work.again = refusal, None, False, False
+        work.kept, work.steps = work.kept + work.steps, []
+    return Unit(unit.account, unit.vendor, unit.works, unit.now)
 
 
 def units(

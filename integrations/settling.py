@@ -7,11 +7,15 @@ nothing changed it while it was under way (`generation`); otherwise it stays due
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any, NamedTuple
 
+import psycopg
 from django.db import connection as db
 from django.db import transaction
+from django.db.utils import OperationalError
+from psycopg.errors import LockNotAvailable
 
 from integrations import bulk
 from integrations.claims import Work
@@ -21,6 +25,8 @@ from integrations.models import Push, PushEvent
 from integrations.sending import Unit
 from integrations.vendors import Step, Vendor
 
+# Shorter than PostgreSQL's own search for deadlocks, so that it is never a person's save that is given up.
+LOCK_WAIT_MS = 300
 BACKOFF_FIRST = timedelta(milliseconds=500)
 BACKOFF_MAX = timedelta(minutes=2)
 
@@ -31,8 +37,7 @@ def backoff(attempts: int, *, draw: Callable[[], float] = random.random) -> time
     return min(span, BACKOFF_MAX) * draw()
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(NamedTuple):
     """What is written to one row."""
 
     state: str
@@ -105,13 +110,39 @@ class Settled:
     due_again: frozenset[int]
 
 
+class Blocked(Exception):
+    """Somebody else holds rows of these units for longer than the engine may wait; to be settled again in a moment."""
+
+
 def settle(units: Sequence[Unit]) -> Settled:
-    """Write the results of finished units."""
-    with transaction.atomic():
-        now = database_now()
-        _lock([work.id for unit in units for work in unit.works])
-        _write_events(units, _write_pushes(units))
-        return Settled(now, _write_rows(units, now))
+    """Write the results of finished units; raise `Blocked`, and whatever Django raises for a database in trouble."""
+    try:
+        with transaction.atomic():
+            now = _begin()
+            _lock([work.id for unit in units for work in unit.works])
+            _write_events(units, _write_pushes(units))
+            return Settled(now, _write_rows(units, now))
+    except OperationalError as error:
+        if isinstance(error.__cause__, LockNotAvailable):
+            raise Blocked from error
+        raise
+
+
+def _begin() -> datetime:
+    """Limit how long this transaction waits for a lock, and return the database's time; one round trip.
+
+    A mass change may hold its rows for seconds, and whoever waited for it here would keep every company waiting.
+    """
+    if db.vendor != "postgresql":
+        return database_now()
+    db.ensure_connection()
+    with db.wrap_database_errors, psycopg.ClientCursor(db.connection) as cursor:
+        cursor.execute(f"SET LOCAL lock_timeout = {LOCK_WAIT_MS}; SELECT clock_timestamp()".encode())
+        cursor.nextset()
+        row = cursor.fetchone()
+    assert row is not None
+    now: datetime = row[0]
+    return now.astimezone(UTC)
 
 
 def _lock(ids: Sequence[int]) -> None:
@@ -119,7 +150,7 @@ def _lock(ids: Sequence[int]) -> None:
     if db.vendor != "postgresql" or len(ids) < 2:
         return
     item, value = bulk.id_list(ids)
-    with bulk.fast_cursor() as cursor:
+    with bulk.fast_cursor(rows=len(ids)) as cursor:
         cursor.execute(
             f"SELECT count(*) FROM (SELECT r.id FROM {item} JOIN {_TABLE} r ON r.id = a.id"
             " ORDER BY r.permit_id, r.connection_id FOR NO KEY UPDATE OF r) AS held",
@@ -250,6 +281,7 @@ def _write_events(units: Sequence[Unit], pushes: Sequence[Sequence[Push]]) -> No
         bulk.insert("integrations_pushevent", _EVENT_COLUMNS, rows)
 
 
+@lru_cache(maxsize=2_048)
 def _moment(text: str | None) -> datetime | None:
     """Return the time that a session has as RFC 3339 text; None where a refused one holds something else."""
     try:

@@ -11,6 +11,8 @@ is over.
 from collections import defaultdict
 from datetime import datetime
 
+from django.utils import timezone
+
 from integrations import breakers, notices
 from integrations.breakers import connection_key, host_key
 from integrations.errors import FixConnection
@@ -25,8 +27,6 @@ class Watch:
 
     def __init__(self) -> None:
         self._failing: dict[str, set[int]] = defaultdict(set)
-        # Connections that had trouble, so that a success has to be written; others cost no statement.
-        self._troubled: set[int] = set()
 
     def note(self, unit: Unit, *, now: datetime) -> None:
         """Take in one settled unit."""
@@ -34,10 +34,12 @@ class Watch:
             return
         pk, vendor = unit.account.connection_id, unit.vendor.slug
         if unit.trouble is None:
-            self._success(pk, vendor, now, probing=unit.probing)
+            self._failing[vendor].clear()
+            if unit.probing:
+                _close(pk, vendor, now)
             return
-        self._troubled.add(pk)
-        began = unit.pushes[-1][2].sent_at
+        # Both read from this process's clock, which may differ from the database's.
+        began = now - (timezone.now() - unit.pushes[-1][2].sent_at)
         error = unit.trouble
         whole_host = isinstance(error, FixConnection) and error.scope == "host"
         row = None if whole_host else breakers.record_failure(connection_key(pk), error, now=now, began=began)
@@ -57,17 +59,18 @@ class Watch:
             return True
         return unit.probing and breakers.is_open(host_key(vendor))
 
-    def _success(self, pk: int, vendor: str, now: datetime, *, probing: bool) -> None:
-        failing = self._failing[vendor]
-        if not probing and pk not in self._troubled and not failing:
-            return
-        self._troubled.discard(pk)
-        if breakers.record_success(connection_key(pk), now=now):
-            notices.resolve(f"stopped:{pk}")
-        if breakers.record_success(host_key(vendor), now=now):
-            notices.resolve(f"stopped:{vendor}")
-            breakers.free_connections(_connections_in_trouble(), now=now)
-        failing.clear()
+
+def _close(pk: int, vendor: str, now: datetime) -> None:
+    """Close the breakers after a probe was accepted.
+
+    No other success may: its request left before the breaker opened, so it says nothing of what the remote has asked for
+    since (to wait, or to send no more).
+    """
+    if breakers.record_success(connection_key(pk), now=now):
+        notices.resolve(f"stopped:{pk}")
+    if breakers.record_success(host_key(vendor), now=now):
+        notices.resolve(f"stopped:{vendor}")
+        breakers.free_connections(_connections_in_trouble(), now=now)
 
 
 def _connections_in_trouble() -> list[int]:

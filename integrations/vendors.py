@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
-from typing import Any, NotRequired, Protocol, TypedDict
+from typing import Any, NamedTuple, NotRequired, Protocol, TypedDict
 
 from django.conf import settings
 from django.utils.module_loading import import_string
@@ -36,9 +36,11 @@ class Step(TypedDict):
     refused: NotRequired[bool]
 
 
-@dataclass(frozen=True, slots=True)
-class Desired:
-    """What the vendor should have for one registration. Times are aware."""
+class Desired(NamedTuple):
+    """What the vendor should have for one registration. Times are aware.
+
+    A tuple, since one is made for each row that is claimed, and a frozen dataclass takes five times as long.
+    """
 
     zone_id: str
     plate: str

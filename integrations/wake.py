@@ -67,7 +67,7 @@ def publish(connection_ids: list[int]) -> None:
     """Send one message that names these connections; raises what the broker's client raises."""
     from integrations.tasks import wake_connections
 
-    wake_connections.apply_async(args=[connection_ids], expires=30)
+    wake_connections.apply_async(args=[connection_ids])
 
 
 _waker = Waker()

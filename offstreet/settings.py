@@ -127,6 +127,9 @@ else:
     }
     _database["CONN_MAX_AGE"] = 0
     _database["CONN_HEALTH_CHECKS"] = True
+# The engine prepares the statements that it makes for single rows. To be turned off behind a pooler that hands one server
+# connection to many clients and knows nothing of prepared statements (PgBouncer before 1.21).
+DATABASE_PREPARED_STATEMENTS = env.bool("DATABASE_PREPARED_STATEMENTS", default=True)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "locations.User"
 # Keys for secrets at rest (access tokens), newest first; each decrypts, the first encrypts.

@@ -1,5 +1,6 @@
 """Breakers: when nothing is sent, who has the word for a probe, and how it begins again."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,10 +15,11 @@ from integrations.breakers import (
     PROBE_LEASE,
     STOP_FIRST,
     STOP_MAX,
+    Gate,
+    State,
     after_failure,
     connection_key,
     free_connections,
-    gates,
     host_key,
     record_failure,
     record_success,
@@ -31,6 +33,17 @@ NOW = datetime(2026, 11, 22, 17, 0, tzinfo=UTC)
 AWAY = TryLater("Passport can't be reached.", code="unreachable")
 STOPPED = FixConnection("Not authorised.", remedy="Ask.", code="http_403")
 HOST = host_key("passport")
+
+
+def gates(connections: Iterable[tuple[int, str]], *, now: datetime) -> dict[int, Gate]:
+    """Ask for the gates of connections, given as (id, vendor), with their breakers as they stand."""
+    rows = {row.key: row for row in Breaker.objects.all()}
+
+    def states(pk: int, vendor: str) -> list[State]:
+        mine = [rows[key] for key in (connection_key(pk), host_key(vendor)) if key in rows]
+        return [State(row.key, row.failures, row.open_until, row.recovered_at) for row in mine]
+
+    return breakers.gates({pk: states(pk, vendor) for pk, vendor in connections}, now=now)
 
 
 def seconds(number: float) -> timedelta:
