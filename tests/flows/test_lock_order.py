@@ -1,5 +1,7 @@
 """A result and a mark of the same rows at the same moment, on PostgreSQL: they queue up, and never wait in a circle.
 
+And whoever holds a row for long (a mass change) does not keep the engine from the other companies.
+
 A mark locks registrations in the order of their permits. Here the ids of two registrations run the other way round, so a
 settling that locked by id would hold the second while it waits for the first, and the mark the other way about.
 """
@@ -31,6 +33,8 @@ rows = {row.permit_id: row.pk for row in Registration.objects.all()}
 assert rows[first.pk] > rows[second.pk]
 
 vendor, account = get_vendor("passport"), Account(live.pk, live.operator_id, live.key)
+# As long as it takes: here the order is what is looked at, not the patience.
+settling.LOCK_WAIT_MS = 20_000
 works = claims.claim([Ask(account, vendor, 10, Gate(True), tests_only=False)])
 for work in works:
     work.steps = []
@@ -56,6 +60,63 @@ with psycopg.connect(**connect) as marking:
 thread.join()
 print(errors, sorted(Registration.objects.values_list("state", flat=True)))
 """
+
+
+HELD = """
+import threading, time
+import psycopg
+from django.db import connection, transaction
+from integrations import outbox
+from integrations.engine import Engine
+from integrations.models import Registration
+from integrations.sending import Unit
+from tests.factories import ConnectionFactory, LocationFactory, PermitFactory, ZoneFactory, ZoneMappingFactory
+
+rows = []
+for number in range(2):
+    live = ConnectionFactory(live=True)
+    location = LocationFactory(company=live.company)
+    permit = PermitFactory(location=location)
+    ZoneMappingFactory(location=location, zone=ZoneFactory(connection=live))
+    with transaction.atomic():
+        outbox.mark(permit_ids=[permit.pk])
+    rows.append(Registration.objects.get(permit=permit))
+held, other = rows
+parameters = connection.get_connection_params()
+blocker = psycopg.connect(**{name: parameters[name] for name in ("dbname", "user", "host", "port")})
+deliver = Unit.deliver
+
+def deliver_and_be_held(self):
+    deliver(self)
+    if self.account.connection_id == held.connection_id:
+        blocker.execute("SELECT 1 FROM integrations_registration WHERE id = %s FOR UPDATE", [held.pk])
+
+Unit.deliver = deliver_and_be_held
+engine = Engine()
+
+def work():
+    engine.drain([held.connection_id, other.connection_id])
+    connection.close()
+
+def is_settled(row):
+    return Registration.objects.filter(pk=row.pk, tried_at__isnull=False, lease=None).exists()
+
+thread = threading.Thread(target=work)
+thread.start()
+deadline = time.monotonic() + 60
+while not is_settled(other) and time.monotonic() < deadline:
+    time.sleep(0.05)
+print(is_settled(other), is_settled(held), thread.is_alive())
+Unit.deliver = deliver
+blocker.rollback()
+thread.join(60)
+print(thread.is_alive(), is_settled(held))
+"""
+
+
+def test_somebody_who_holds_a_row_for_long_keeps_no_other_company_waiting() -> None:
+    with servers.running_stack(servers.POSTGRES, workers=0, web=False) as stack:
+        assert stack.shell(HELD).split() == ["True", "False", "True", "False", "True"]
 
 
 def test_a_result_and_a_mark_never_wait_for_each_other_in_a_circle() -> None:

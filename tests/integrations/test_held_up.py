@@ -1,0 +1,219 @@
+"""What one row, one lock or one frozen worker must not hold up, and who may close a breaker."""
+
+import time
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db.utils import DataError
+from django.utils import timezone
+
+from integrations import bulk, settling, tasks, trouble, worker
+from integrations.breakers import OPEN_MAX, Gate, connection_key, record_failure, record_success
+from integrations.claims import Ask, claim
+from integrations.errors import DeliveryError, TryLater
+from integrations.models import Breaker, PushEvent, Registration
+from integrations.sending import Unit, units
+from integrations.settling import settle
+from integrations.vendors import Account, Sent, get_vendor
+from passport.vendor import Passport
+from tests.passport.sandbox_transport import SandboxTransport
+from tests.world import World, passport_in_memory
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    transport = SandboxTransport()
+    with passport_in_memory(transport):
+        world = World(transport)
+        yield world
+        world.engine.close()
+
+
+def claimed_units(world: World) -> list[Unit]:
+    """Claim all that is due, as a worker does."""
+    account = Account(world.connection.pk, world.connection.operator_id, world.connection.key)
+    vendor = get_vendor("passport")
+    works = claim([Ask(account, vendor, 100, Gate(True), tests_only=False)])
+    return units(works, account, vendor, now=timezone.now(), probing=False)
+
+
+# --- One row ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_a_row_that_nobody_can_plan_is_refused_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    permits = {plate: world.permit(plate) for plate in ("GOOD1", "BAD1", "GOOD2")}
+    plan = Passport.plan
+
+    def stumble(self: Passport, account: Any, observed: Any, desired: Any, **rest: Any) -> Any:
+        if desired is not None and desired.plate == "BAD1":
+            raise KeyError("zone_id")
+        return plan(self, account, observed, desired, **rest)
+
+    monkeypatch.setattr(Passport, "plan", stumble)
+    world.deliver()
+    assert world.plates() == ["GOOD1", "GOOD2"]
+    bad = world.registration(permits["BAD1"])
+    assert (bad.state, bad.error) == (Registration.State.REFUSED, "Planning failed: KeyError.")
+
+
+@pytest.mark.django_db
+def test_a_result_that_the_database_does_not_take_is_shown_and_the_others_are_written(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    permits = {plate: world.permit(plate) for plate in ("GOOD1", "BAD1")}
+    write = settling._write_events
+
+    def stumble(done: Sequence[Unit], pushes: Any) -> None:
+        if any(
+            work.steps == [] and work.observed and work.observed["plate"] == "BAD1" and work.evidence
+            for unit in done
+            for work in unit.works
+        ):
+            raise DataError("value too long")
+        write(done, pushes)
+
+    monkeypatch.setattr(settling, "_write_events", stumble)
+    # Units of one row each: as rows travel that have failed before.
+    Registration.objects.update(attempts=9)
+    world.deliver()
+    assert world.registration(permits["GOOD1"]).state == Registration.State.DONE
+    bad = world.registration(permits["BAD1"])
+    assert (bad.state, bad.error) == (
+        Registration.State.REFUSED,
+        "The result could not be written: DataError.",
+    )
+
+
+# --- A frozen worker ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_a_worker_that_was_frozen_beyond_its_leases_sends_nothing_more(world: World) -> None:
+    permit = world.permit()
+    [unit] = claimed_units(world)
+    unit.good_until = time.monotonic() - 0.001
+    unit.deliver()
+    settle([unit])
+    assert world.plates() == []
+    assert world.registration(permit).state == Registration.State.DUE
+    assert not PushEvent.objects.exists()
+
+
+# --- Who may close a breaker, and until when it is open ------------------------------------------------------------
+
+
+def answered(world: World, error: DeliveryError | None, *, sent_at: datetime, probing: bool = False) -> Unit:
+    """Return a unit whose one request was answered."""
+    account = Account(world.connection.pk, world.connection.operator_id, world.connection.key)
+    unit = Unit(account, get_vendor("passport"), [], sent_at, probing)
+    unit.pushes = [
+        ("started", 1, Sent([error], trace_id="t", sent_at=sent_at, answered_at=sent_at, error=error))
+    ]
+    unit.trouble = error
+    return unit
+
+
+@pytest.mark.django_db
+def test_a_success_that_was_under_way_does_not_lift_what_another_answer_asked_for(world: World) -> None:
+    now, watch, key = timezone.now(), trouble.Watch(), connection_key(world.connection.pk)
+    wait = TryLater("Slow down.", retry_after=timedelta(seconds=30))
+    watch.note(answered(world, wait, sent_at=now), now=now)
+    watch.note(answered(world, None, sent_at=now), now=now)
+    opened = Breaker.objects.get(key=key)
+    assert opened.open_until is not None
+    assert opened.open_until >= now + timedelta(seconds=30)
+    watch.note(answered(world, None, sent_at=now, probing=True), now=now)
+    assert Breaker.objects.get(key=key).open_until is None
+
+
+@pytest.mark.django_db
+def test_a_failure_counts_also_where_this_processs_clock_is_behind(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, key = timezone.now(), connection_key(world.connection.pk)
+    record_failure(key, TryLater("Away."), now=now - timedelta(seconds=9), began=now - timedelta(seconds=9))
+    record_success(key, now=now - timedelta(seconds=5))
+    behind = now - timedelta(seconds=60)
+    monkeypatch.setattr("integrations.trouble.timezone.now", lambda: behind)
+    trouble.Watch().note(answered(world, TryLater("Away."), sent_at=behind), now=now)
+    assert Breaker.objects.get(key=key).open_until is not None
+
+
+@pytest.mark.django_db
+def test_a_remote_that_does_not_answer_for_long_is_looked_for_again_just_as_soon() -> None:
+    now = timezone.now()
+    began = now - timedelta(seconds=6)
+    Breaker.objects.create(key="c:1", failures=40, open_until=began, probe_until=now)
+    row = record_failure("c:1", TryLater("No answer."), now=now, began=began)
+    assert row is not None
+    assert row.open_until is not None
+    assert now < row.open_until <= began + OPEN_MAX
+
+
+@pytest.mark.django_db
+def test_an_answer_that_asks_for_time_counts_even_where_it_is_old() -> None:
+    now = timezone.now()
+    Breaker.objects.create(key="c:1", failures=0, recovered_at=now)
+    wait = TryLater("Slow down.", retry_after=timedelta(seconds=30))
+    row = record_failure("c:1", wait, now=now, began=now - timedelta(seconds=1))
+    assert row is not None
+    assert row.open_until is not None
+    assert row.open_until >= now + timedelta(seconds=30)
+
+
+# --- Hints --------------------------------------------------------------------------------------------------------
+
+
+class Woken:
+    """An engine that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.ids: list[list[int]] = []
+
+    def wake(self, ids: list[int]) -> None:
+        self.ids.append(ids)
+
+
+class Message:
+    def __init__(self, payload: Any) -> None:
+        self.payload = payload
+
+
+class Consumer:
+    connection_errors = (OSError,)
+
+
+@pytest.mark.parametrize(
+    ("payload", "woken"),
+    [(([[3, 4]], {}, {}), [[3, 4]]), (([], {}, {}), []), (([["x"]], {}, {}), []), ((None,), []), ({}, [])],
+    ids=["a hint", "without ids", "no numbers", "nothing", "no list"],
+)
+def test_a_hint_is_taken_where_it_arrives_and_acknowledged_whatever_it_says(
+    payload: Any, woken: list[list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, acknowledged = Woken(), []
+    monkeypatch.setattr(worker, "engine", lambda: engine)
+    take = tasks.wake_at_once(None, None, Consumer())
+    take(Message(payload), None, lambda *args: acknowledged.append(args), None, [])
+    assert engine.ids == woken
+    assert len(acknowledged) == 1
+
+
+def test_hints_do_take_that_way() -> None:
+    assert tasks.wake_connections.Strategy == "integrations.tasks:wake_at_once"
+
+
+# --- How rows travel ----------------------------------------------------------------------------------------------
+
+
+def test_a_column_is_written_as_postgresql_reads_it() -> None:
+    at = timezone.now()
+    assert bulk._array("int", [1, None, 3]) == "{1,NULL,3}"
+    assert bulk._array("int", [1, 2]) == "{1,2}"
+    assert bulk._array("timestamptz", [at, None]) == f"{{{at.isoformat()},NULL}}"
+    assert bulk._array("word", [None, None]) == "{}"
+    assert bulk._array("jsonb", [None, {"a": 1}]) == '[null,{"a":1}]'
+    assert bulk._array("text", [None, None]) == "[]"
