@@ -74,6 +74,30 @@ def test_a_save_answers_and_arrives_whatever_the_broker_does(product: Product) -
     eventually(lambda: product.stack.ping() == len(pids), timeout_s=30, what="both workers to listen again")
 
 
+SAVE_AND_END = """
+from datetime import timedelta
+from django.utils import timezone
+from locations.models import Location
+from locations.services import PermitDraft, register_permit
+now = timezone.now()
+place = Location.objects.filter(company__slug="university").first()
+register_permit(draft=PermitDraft(place, {plate!r}, "US-NC", now, now + timedelta(hours=5)))
+"""
+
+
+def test_a_command_that_ends_while_the_broker_is_frozen_is_not_kept_from_it(product: Product) -> None:
+    took = {}
+    for plate, harm in (("ENDUSUAL", lambda: None), ("ENDFROZEN", product.broker.freeze)):
+        harm()
+        began = time.monotonic()
+        product.stack.shell(SAVE_AND_END.format(plate=plate))
+        took[plate] = took_s(began)
+    product.until_seen("ENDFROZEN")
+    product.broker.thaw()
+    # It waits a second for its last hint to leave; the rest is for the machine.
+    assert took["ENDFROZEN"] <= took["ENDUSUAL"] + 4
+
+
 def test_a_worker_that_starts_without_a_broker_delivers_all_the_same(product: Product) -> None:
     product.broker.stop()
     for worker in product.workers:
