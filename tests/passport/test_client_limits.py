@@ -149,5 +149,5 @@ def test_nobody_listening_is_tried_later() -> None:
 
 def test_the_place_where_the_limit_is_put_in_is_still_there() -> None:
     transport = limited_transport()
-    assert type(transport._pool._network_backend).__name__ == "_LimitedBackend"  # type: ignore[attr-defined]
+    assert type(transport._pool._network_backend).__name__ == "LimitedBackend"  # type: ignore[attr-defined]
     transport.close()
