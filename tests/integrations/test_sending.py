@@ -12,7 +12,7 @@ from integrations.claims import Work
 from integrations.errors import DeliveryError, FixRecord, TryLater, Unexpected
 from integrations.sending import Unit, batch_limit
 from integrations.settling import settlement
-from integrations.vendors import Account, Sent, Step
+from integrations.vendors import Account, Observed, RightSeen, Sent, Step
 from tests.fakes import FakeVendor
 
 NOW = datetime(2026, 11, 22, 17, 0, tzinfo=UTC)
@@ -26,6 +26,10 @@ class Vendor(FakeVendor):
         super().__init__()
         self.whole: DeliveryError | None = said.get("whole")
         self.parts: DeliveryError | None = said.get("parts")
+
+    def observe(self, right: RightSeen) -> Observed | None:
+        """Nothing is read back here."""
+        return None
 
     def send(self, account: Account, steps: Sequence[Step]) -> Sent:
         sent = super().send(account, steps)
