@@ -69,6 +69,11 @@ class FixConnection(DeliveryError):
 
 
 class Unexpected(DeliveryError):
-    """Nobody foresaw this."""
+    """Nobody foresaw this: an answer that we don't know (it has a status), or a fault of our own (it has none)."""
 
     kind = "unexpected"
+
+    @property
+    def leaves_open(self) -> bool:
+        """Whether nobody knows what became of the request: it was our own code that failed, not the vendor that refused."""
+        return self.status is None

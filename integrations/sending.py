@@ -8,6 +8,9 @@ What a refusal means for the rest of a row: a start or an extension that is refu
 is stopped all the same, since a plate that is no longer wanted must not park for free. A stop that is refused stays in
 the row, to be sent again when somebody changes or retries it; one that finds nothing to stop has reached its goal. A
 change of a session that is gone says that the vendor has nothing: the row is looked at again, and begins it anew.
+
+A fault of our own while a request was under way is no refusal: nobody knows what arrived. Nothing is halved then, and the
+steps stay in the row as its intent, so that they go out again, word for word, when somebody changes or retries it.
 """
 
 import math
@@ -63,7 +66,7 @@ class Unit:
             return
         sent = self.vendor.send(self.account, [work.steps[0] for work in works])
         error = sent.error
-        if len(works) > 1 and error is not None and not isinstance(error, TryLater | FixConnection):
+        if len(works) > 1 and error is not None and _is_refusal(error):
             # Nothing of a refused request was applied; the halves show who it was.
             self.pushes.append((kind, len(works), sent))
             middle = len(works) // 2
@@ -76,6 +79,9 @@ class Unit:
         self.pushes.append((kind, len(works), sent))
         for work, result in zip(works, sent.results, strict=True):
             self._note(work, result, push)
+            if self.probing:
+                # One event alone, that is to be tried later: for others that waits by itself, but here it was the question.
+                self.trouble = self.trouble or work.later
 
     def _note(self, work: Work, result: DeliveryError | None, push: int) -> None:
         """Take in what became of a row's first step."""
@@ -86,6 +92,9 @@ class Unit:
             work.later = result
             if isinstance(result, FixConnection):
                 self.trouble = self.trouble or result
+            return
+        if isinstance(result, Unexpected) and result.leaves_open:
+            set_aside(work, result)
             return
         del work.steps[0]
         gone = isinstance(result, FixRecord) and result.gone
@@ -113,6 +122,22 @@ class Unit:
     def _is_of_observed(self, work: Work, step: Step) -> bool:
         """Whether a step ends the very session that the row still has: the next plan will ask for that again."""
         return self.vendor.apply(work.observed, step) is None
+
+
+def set_aside(work: Work, error: DeliveryError) -> None:
+    """Park a row after a fault of our own: its steps may have arrived or not, so they stay as its intent.
+
+    It is no `replay` any more, or settling would have it sent again at once and without end.
+    """
+    work.refusal = work.refusal or error
+    work.kept, work.steps, work.replay = work.kept + work.steps, [], False
+
+
+def _is_refusal(error: DeliveryError) -> bool:
+    """Whether the vendor has refused a request, so that nothing of it was applied."""
+    if isinstance(error, Unexpected):
+        return not error.leaves_open
+    return not isinstance(error, TryLater | FixConnection)
 
 
 def _told(step: Step, before: Observed | None, after: Observed | None) -> Observed:

@@ -90,7 +90,11 @@ class RightSeen:
 
 @dataclass(slots=True)
 class Sent:
-    """What became of one request: a result for each step, in order (None = accepted), and the evidence."""
+    """What became of one request: a result for each step, in order (None = accepted), and the evidence.
+
+    `sent_at` is when it left; `waited_s` is how long it had waited for its turn before (`integrations.ratelimit`). `error`
+    is set where the request failed as a whole.
+    """
 
     results: Sequence[DeliveryError | None]
     trace_id: str
@@ -98,6 +102,7 @@ class Sent:
     answered_at: datetime
     status: int | None = None
     error: DeliveryError | None = None
+    waited_s: float = 0.0
     notes: dict[str, Any] = field(default_factory=dict)
 
 

@@ -1,8 +1,9 @@
 """The one module that talks HTTP (it alone imports httpx): one small pool, hard limits, no exception but our own.
 
-Each request has limits for connecting, reading and writing, and one for the whole of it, headers included; each answer
-is capped in size. A request carries one `Passport-Labs-Client-Trace-Id` of its own (observed), which is logged and kept as
-evidence. On 401 the token is dropped, fetched anew once, and the call repeated once (observed).
+Each request has limits for connecting, reading and writing, and one for the whole of it (`passport.limits`); each answer
+is capped in size, and must come as it is: a compressed one could grow beyond any cap. Cookies are not kept. A request
+carries one `Passport-Labs-Client-Trace-Id` of its own (observed), which is logged and kept as evidence. On 401 the token is
+dropped, fetched anew once, and the call repeated once (observed).
 
 httpx's pool slows down badly beyond about twenty connections, so there are at most `MAX_CONNECTIONS`; many events travel
 in one request instead.
@@ -10,11 +11,11 @@ in one request instead.
 `Refused(answer)` never escapes as httpx's exception: `request` returns an `Answer` or raises `TryLater`.
 """
 
-import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http.cookiejar import CookieJar
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,12 +27,14 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from integrations.errors import DeliveryError, FixConnection, TryLater
+from passport.limits import SOCKET_OPTIONS, Deadline, LimitedBackend, whole_time
 from passport.problems import error_for, read_json, read_problem, unreadable
 from passport.tokens import FetchedToken, TokenStore
 
 log = structlog.get_logger(__name__)
 
 MAX_CONNECTIONS = 18
+KEPT_FOR_S = 30
 EVENT_ANSWER_MAX_BYTES = 2_000_000
 LIST_ANSWER_MAX_BYTES = 50_000_000
 TOKEN_ANSWER_MAX_BYTES = 64_000
@@ -82,68 +85,23 @@ class Answer:
         )
 
 
-class _Deadline(threading.local):
-    """The moment at which the request of this thread ends, whatever it is doing (monotonic seconds)."""
+class _NoCookies(CookieJar):
+    """Keeps no cookie: Passport needs none, and a jar that a remote fills has no end."""
 
-    at: float | None = None
-
-    def cap(self, timeout: float | None) -> float | None:
-        if self.at is None:
-            return timeout
-        left = self.at - time.monotonic()
-        if left <= 0:
-            raise httpcore.ReadTimeout("the request's whole time is up")
-        return left if timeout is None else min(timeout, left)
-
-
-_deadline = _Deadline()
-
-
-class _LimitedStream(httpcore.NetworkStream):
-    """A connection on which no single read or write outlives the request's whole time.
-
-    httpx has limits for each read only: an answer that trickles a byte a second would hold a sender for ever.
-    """
-
-    def __init__(self, stream: httpcore.NetworkStream) -> None:
-        self._stream = stream
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, _deadline.cap(timeout))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, _deadline.cap(timeout))
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def start_tls(self, *args: Any, **kwargs: Any) -> httpcore.NetworkStream:
-        return _LimitedStream(self._stream.start_tls(*args, **kwargs))
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
-
-
-class _LimitedBackend(httpcore.NetworkBackend):
-    """Opens connections whose streams keep to the request's whole time."""
-
-    def __init__(self) -> None:
-        self._backend = httpcore.SyncBackend()
-
-    def connect_tcp(  # type: ignore[override]  # the rest is handed on as it comes
-        self, host: str, port: int, timeout: float | None = None, **rest: Any
-    ) -> httpcore.NetworkStream:
-        return _LimitedStream(self._backend.connect_tcp(host, port, timeout=_deadline.cap(timeout), **rest))
+    def extract_cookies(self, response: Any, request: Any) -> None:
+        """Leave them where they are."""
 
 
 def limited_transport() -> httpx.BaseTransport:
     """Return httpx's own transport with few connections and a limit on the whole of each request."""
     limits = httpx.Limits(
-        max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS, keepalive_expiry=30
+        max_connections=MAX_CONNECTIONS,
+        max_keepalive_connections=MAX_CONNECTIONS,
+        keepalive_expiry=KEPT_FOR_S,
     )
-    transport = httpx.HTTPTransport(limits=limits, retries=0)
+    transport = httpx.HTTPTransport(limits=limits, retries=0, socket_options=SOCKET_OPTIONS)
     # httpx offers no way to hand its pool a network backend; tests/passport/test_client_limits.py notices if this moves.
-    transport._pool._network_backend = _LimitedBackend()
+    transport._pool._network_backend = LimitedBackend()
     return transport
 
 
@@ -158,7 +116,10 @@ class PassportClient:
         transport: httpx.BaseTransport | None = None,
         before_request: Callable[[], None] = lambda: None,
     ) -> None:
-        """`transport` is the seam for tests; `before_request` may wait (a limit of requests per second)."""
+        """`transport` is the seam for tests; `before_request` may wait (a limit of requests per second).
+
+        The token request does not wait for its turn: all others wait for the token.
+        """
         self._config = config
         self._tokens = tokens
         self._before_request = before_request
@@ -173,7 +134,8 @@ class PassportClient:
             ),
             follow_redirects=False,
             trust_env=False,
-            headers={"Accept": "application/json", "User-Agent": "Offstreet"},
+            cookies=_NoCookies(),
+            headers={"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "Offstreet"},
         )
 
     def close(self) -> None:
@@ -289,23 +251,23 @@ class PassportClient:
             headers["Content-Type"] = content_type
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
-        self._before_request()
+            self._before_request()
         began = time.monotonic()
-        _deadline.at = began + self._config.total_timeout_s
         try:
-            with self._http.stream(
-                method, url, params=params or None, content=body, headers=headers
-            ) as response:
-                content = _read_capped(response, limit_bytes, trace_id)
+            with (
+                whole_time(self._config.total_timeout_s) as deadline,
+                self._http.stream(
+                    method, url, params=params or None, content=body, headers=headers
+                ) as response,
+            ):
+                content = _read_capped(response, limit_bytes, trace_id, deadline)
                 status, answer_headers = response.status_code, dict(response.headers)
-        except httpx.TimeoutException as error:
+        except (httpx.TimeoutException, httpcore.TimeoutException) as error:
             raise TryLater(
                 _("Passport did not answer in time."), code="timeout", trace_id=trace_id
             ) from error
         except (httpx.TransportError, httpx.DecodingError) as error:
             raise TryLater(_("Passport can't be reached."), code="unreachable", trace_id=trace_id) from error
-        finally:
-            _deadline.at = None
         took_ms = round((time.monotonic() - began) * 1000)
         log.debug(
             "request",
@@ -372,8 +334,17 @@ def answer_error(answer: Answer) -> DeliveryError | None:
     return error
 
 
-def _read_capped(response: httpx.Response, limit_bytes: int, trace_id: str) -> bytes:
-    """Read the body up to the cap; a longer one is an answer that can't be read."""
+def _read_capped(response: httpx.Response, limit_bytes: int, trace_id: str, deadline: Deadline) -> bytes:
+    """Read the body up to the cap; a longer one is an answer that can't be read.
+
+    A body in an encoding that we did not ask for is left alone, since a few bytes of it may stand for gigabytes. Where the
+    status says enough, the answer counts as one without a body.
+    """
+    if response.headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
+        if response.is_success:
+            sentence = _("Passport's answer could not be read.")
+            raise unreadable(sentence, status=response.status_code, trace_id=trace_id)
+        return b""
     chunks, size = [], 0
     for chunk in response.iter_bytes():
         size += len(chunk)
@@ -382,5 +353,5 @@ def _read_capped(response: httpx.Response, limit_bytes: int, trace_id: str) -> b
                 _("Passport's answer is far too long."), status=response.status_code, trace_id=trace_id
             )
         chunks.append(chunk)
-        _deadline.cap(None)
+        deadline.cap(None)
     return b"".join(chunks)

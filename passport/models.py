@@ -8,11 +8,12 @@ from django.db import models
 
 
 class AccessToken(models.Model):
-    """The partner application's token; see the module's text."""
+    """The partner application's token; see the module's text. `expires_at` is when it is renewed, `ends_at` its real end."""
 
     key = models.CharField(max_length=64, primary_key=True)
     secret = models.BinaryField(default=b"")
     expires_at = models.DateTimeField(null=True, blank=True)
+    ends_at = models.DateTimeField(null=True, blank=True)
     fetched_at = models.DateTimeField(null=True, blank=True)
     fetching_until = models.DateTimeField(null=True, blank=True)
     version = models.PositiveIntegerField(default=0)

@@ -6,7 +6,7 @@ Documented: standard HTTP codes; a failure's body may be RFC 7807 problem detail
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
@@ -41,14 +41,22 @@ def read_json(body: bytes) -> Any:
     return _without_nul(document) if b"\\u0000" in body else document
 
 
-def _without_nul(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.replace("\x00", "")
-    if isinstance(value, list):
-        return [_without_nul(item) for item in value]
-    if isinstance(value, dict):
-        return {_without_nul(name): _without_nul(item) for name, item in value.items()}
-    return value
+def _without_nul(document: Any) -> Any:
+    """Return a document without NULs, however deep they stand: a stack of our own, since Python's would overflow."""
+    whole = [document]
+    waiting: list[tuple[Any, Iterable[Any]]] = [(whole, range(1))]
+    while waiting:
+        held, places = waiting.pop()
+        for place in places:
+            value = held[place]
+            if isinstance(value, str):
+                held[place] = value.replace("\x00", "")
+            elif isinstance(value, list):
+                waiting.append((value, range(len(value))))
+            elif isinstance(value, dict):
+                held[place] = named = {name.replace("\x00", ""): item for name, item in value.items()}
+                waiting.append((named, list(named)))
+    return whole[0]
 
 
 def read_problem(document: Any) -> Problem:
@@ -89,7 +97,8 @@ def retry_after(value: str | None, *, now: datetime) -> timedelta | None:
         return timedelta(seconds=min(int(text[:12]), 10**9))
     try:
         at = parsedate_to_datetime(text)
-    except ValueError:
+    except (ArithmeticError, LookupError, TypeError, ValueError):
+        # Not only ValueError: a zone of many digits overflows, and the parser indexes into what is not there.
         return None
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
     return max(at - now, timedelta(0))
@@ -127,10 +136,10 @@ def error_for(
             sentence = _("Passport answered %(status)d.") % {"status": status}
         return TryLater(sentence, retry_after=retry_after(retry_after_header, now=now), **known)
     if status == 401:
+        # With a token that was fetched just before, so the credentials are good: it is this operator that is barred.
         return FixConnection(
-            _("Passport does not accept our credentials."),
-            scope="host",
-            remedy=_("Support: check PASSPORT_CLIENT_ID and PASSPORT_CLIENT_SECRET."),
+            _("Passport does not accept our access token for this operator."),
+            remedy=_("Ask your Passport contact to authorise Offstreet for this operator ID."),
             **known,
         )
     if status == 403:

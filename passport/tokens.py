@@ -7,6 +7,9 @@ hundred workers that start together cause one request. A worker that dies while 
 
 A failure is shared as well: the threads that waited for it get the same error, and no other process asks again for
 `FAILURE_REST_S`. So a fleet with wrong credentials makes a request a second at most, until the breaker holds it back.
+
+A token is renewed before its end, and goes on being used while that is under way or does not succeed: only who has none
+that is valid waits, or fails. The row's times are the database's alone; a process turns them into its own.
 """
 
 import hashlib
@@ -17,17 +20,23 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+import structlog
 from cryptography.fernet import InvalidToken
 from django.db import close_old_connections
 from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from integrations.clock import database_now
 from integrations.errors import DeliveryError, TryLater
 from passport.crypto import decrypt, encrypt
 from passport.models import AccessToken
 
+log = structlog.get_logger(__name__)
+
 DEFAULT_LIFE = timedelta(hours=1)
+# A longer life is cut: an absurd end must not keep a token that nobody knows any more in the shared row for years.
+MAX_LIFE = timedelta(days=30)
 RENEW_BEFORE = timedelta(minutes=2)
 # A little longer than a request may take, and less than a row's lease.
 FETCH_LEASE_S = 10
@@ -47,7 +56,7 @@ class FetchedToken:
     def read(cls, document: Any, *, now: datetime) -> "FetchedToken | None":
         """Read a token answer: `expires_in` (seconds) or `expires_at` (RFC 3339), either or both (documented).
 
-        Returns None where there is no usable token. Without any life time an hour is assumed.
+        Returns None where there is no usable token. Without any life time an hour is assumed; none is longer than `MAX_LIFE`.
         """
         if not isinstance(document, dict):
             return None
@@ -58,8 +67,8 @@ class FetchedToken:
         seconds = document.get("expires_in")
         if isinstance(seconds, str) and seconds.isascii() and seconds.isdigit():
             seconds = int(seconds[:12])
-        if isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 < seconds < 10**8:
-            ends = [now + timedelta(seconds=seconds)]
+        if isinstance(seconds, int | float) and not isinstance(seconds, bool) and seconds > 0:
+            ends = [now + timedelta(seconds=min(seconds, MAX_LIFE.total_seconds()))]
         at = document.get("expires_at")
         if isinstance(at, str):
             try:
@@ -68,21 +77,26 @@ class FetchedToken:
                 moment = None
             if moment is not None and moment.tzinfo is not None:
                 ends = [*ends, moment] if "expires_in" in document else [moment]
-        end = min(ends)
+        end = min(*ends, now + MAX_LIFE)
         return cls(secret, end) if end > now else None
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token in use; `version` tells it from its successors."""
+    """A token in use, with this process's times; `version` tells it from its successors."""
 
     secret: str
-    expires_at: datetime
+    renew_at: datetime
+    ends_at: datetime
     version: int
 
     def is_fresh(self, now: datetime) -> bool:
-        """Whether it may still be used; a short-lived one is renewed after nine tenths of its life at the latest."""
-        return now < self.expires_at
+        """Whether it is used without a thought; a short-lived one for nine tenths of its life."""
+        return now < self.renew_at
+
+    def is_valid(self, now: datetime) -> bool:
+        """Whether Passport still takes it, as far as we know."""
+        return now < self.ends_at
 
 
 class TokenStore(Protocol):
@@ -112,15 +126,21 @@ class DatabaseTokenStore:
         self._token: Token | None = None
         # The last failure and when it was (monotonic seconds).
         self._failure: tuple[float, DeliveryError] | None = None
+        # Until then a token that is to be renewed is used without a look at the row (monotonic seconds).
+        self._content_until = 0.0
 
     def get(self, fetch: Callable[[], FetchedToken]) -> Token:
         """Return a usable token; see the module's text."""
-        token = self._token
-        if token is not None and token.is_fresh(timezone.now()):
+        token, now = self._token, timezone.now()
+        if token is not None and self._will_do(token, now):
             return token
         asked_at = time.monotonic()
-        with self._lock:  # one thread of this process asks, the others take what it brings
-            if self._token is not None and self._token.is_fresh(timezone.now()):
+        # One thread of this process asks; the others take what it brings, or what they have.
+        if not self._lock.acquire(blocking=token is None or not token.is_valid(now)):
+            assert token is not None
+            return token
+        try:
+            if self._token is not None and self._will_do(self._token, timezone.now()):
                 return self._token
             if self._failure is not None and self._failure[0] >= asked_at:
                 raise self._failure[1]
@@ -131,65 +151,93 @@ class DatabaseTokenStore:
                 raise
             finally:
                 close_old_connections()
+            if not self._token.is_fresh(timezone.now()):
+                self._content_until = time.monotonic() + FAILURE_REST_S
             return self._token
+        finally:
+            self._lock.release()
 
     def drop(self, token: Token) -> None:
         """Forget this token, here and in the database, unless it has a successor already."""
         with self._lock:
             if self._token is not None and self._token.version == token.version:
                 self._token = None
-        AccessToken.objects.filter(key=self.key, version=token.version).update(secret=b"", expires_at=None)
+        AccessToken.objects.filter(key=self.key, version=token.version).update(
+            secret=b"", expires_at=None, ends_at=None
+        )
         close_old_connections()
+
+    def _will_do(self, token: Token, now: datetime) -> bool:
+        return token.is_fresh(now) or (token.is_valid(now) and time.monotonic() < self._content_until)
 
     def _shared(self, fetch: Callable[[], FetchedToken]) -> Token:
         AccessToken.objects.get_or_create(key=self.key)
         give_up_at = time.monotonic() + WAIT_S
         while True:
-            now = timezone.now()
-            if token := self._stored(now):
+            now = database_now()
+            token = self._stored(now)
+            if token is not None and token.is_fresh(timezone.now()):
                 return token
             if self._take_the_word(now):
                 # Between the look and the word somebody else may have brought one and given the word back.
-                if token := self._stored(timezone.now()):
+                token = self._stored(database_now())
+                if token is not None and token.is_fresh(timezone.now()):
                     AccessToken.objects.filter(key=self.key).update(fetching_until=None)
                     return token
-                return self._fetch(fetch)
+                return self._fetch(fetch, token)
+            if token is not None:  # somebody is renewing it, or has just tried to
+                return token
             if time.monotonic() > give_up_at:
                 raise TryLater(_("Another worker is still fetching Passport's access token."), code="token")
             time.sleep(POLL_S)
 
     def _stored(self, now: datetime) -> Token | None:
+        """Return the row's token if it is valid; `now` is the database's time."""
         row = AccessToken.objects.get(key=self.key)
-        if row.expires_at is None or row.expires_at <= now or not row.secret:
+        if row.expires_at is None or not row.secret:
             return None
+        # Workers of before know nothing of the real end, and leave that of an earlier token behind.
+        ends_at = max(row.expires_at, row.ends_at or row.expires_at)
+        if ends_at <= now:
+            return None
+        ahead = timezone.now() - now
         try:
-            return Token(decrypt(bytes(row.secret)), row.expires_at, row.version)
+            secret = decrypt(bytes(row.secret))
         except InvalidToken:  # the keys were changed: fetch anew
             return None
+        return Token(secret, row.expires_at + ahead, ends_at + ahead, row.version)
 
     def _take_the_word(self, now: datetime) -> bool:
         free = Q(fetching_until=None) | Q(fetching_until__lt=now)
         until = now + timedelta(seconds=FETCH_LEASE_S)
         return bool(AccessToken.objects.filter(free, key=self.key).update(fetching_until=until))
 
-    def _fetch(self, fetch: Callable[[], FetchedToken]) -> Token:
+    def _fetch(self, fetch: Callable[[], FetchedToken], old: Token | None) -> Token:
         try:
             fetched = fetch()
-        except BaseException:
-            rest_until = timezone.now() + timedelta(seconds=FAILURE_REST_S)
-            AccessToken.objects.filter(key=self.key).update(fetching_until=rest_until)
-            raise
-        now = timezone.now()
+        except BaseException as error:
+            now, rest = timezone.now(), timedelta(seconds=FAILURE_REST_S)
+            kept = old if old is not None and old.is_valid(now) and isinstance(error, DeliveryError) else None
+            if kept is not None and isinstance(error, TryLater) and error.retry_after is not None:
+                rest = max(rest, min(error.retry_after, kept.ends_at - now))
+            AccessToken.objects.filter(key=self.key).update(fetching_until=database_now() + rest)
+            if kept is None:
+                raise
+            log.warning("the access token was not renewed; the old one goes on", error=type(error).__name__)
+            return kept
+        # By this process's clock, as its end was read; in the row by the database's.
+        now, shared_now = timezone.now(), database_now()
         renew_at = renewal_time(fetched.expires_at, now=now)
         AccessToken.objects.filter(key=self.key).update(
             secret=encrypt(fetched.secret),
-            expires_at=renew_at,
-            fetched_at=now,
+            expires_at=renew_at - now + shared_now,
+            ends_at=fetched.expires_at - now + shared_now,
+            fetched_at=shared_now,
             fetching_until=None,
             version=F("version") + 1,
         )
         version = AccessToken.objects.values_list("version", flat=True).get(key=self.key)
-        return Token(fetched.secret, renew_at, version)
+        return Token(fetched.secret, renew_at, fetched.expires_at, version)
 
 
 class MemoryTokenStore:
@@ -205,7 +253,8 @@ class MemoryTokenStore:
         if self._token is None or not self._token.is_fresh(now):
             fetched = fetch()
             self._version += 1
-            self._token = Token(fetched.secret, renewal_time(fetched.expires_at, now=now), self._version)
+            renew_at = renewal_time(fetched.expires_at, now=now)
+            self._token = Token(fetched.secret, renew_at, fetched.expires_at, self._version)
         return self._token
 
     def drop(self, token: Token) -> None:

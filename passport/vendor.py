@@ -1,7 +1,7 @@
 """Passport as `integrations` sees it: the vendor protocol, put together from plan, client and problems."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -10,8 +10,8 @@ from django.db.utils import Error as DatabaseError
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from integrations.errors import DeliveryError, FixRecord, TryLater, Unexpected
-from integrations.ratelimit import waiter
+from integrations.errors import DeliveryError, FixConnection, FixRecord, TryLater, Unexpected
+from integrations.ratelimit import waited_s, waiter
 from integrations.vendors import Account, Desired, Observed, RightSeen, Sent, Step, ZoneSeen
 from passport import plan as planning
 from passport import reading
@@ -116,7 +116,7 @@ class Passport:
 
     def send(self, account: Account, steps: Sequence[Step]) -> Sent:
         """Send steps of one kind in one request; the answer holds a result for each, in order."""
-        trace_id, sent_at = new_trace_id(), timezone.now()
+        trace_id, began, waited_before_s = new_trace_id(), timezone.now(), waited_s()
         status: int | None = None
         error: DeliveryError | None
         results: list[DeliveryError | None]
@@ -126,7 +126,7 @@ class Passport:
             )
             trace_id, status = answer.trace_id, answer.status
             results = event_results(answer, len(steps))
-            error = results[0] if status != 207 else None
+            error = request_error(answer, results)
         except DeliveryError as raised:
             error, results = raised, [raised] * len(steps)
             trace_id, status = raised.trace_id or trace_id, raised.status
@@ -141,13 +141,15 @@ class Passport:
                 _("Sending failed: %(name)s.") % {"name": type(raised).__name__}, code=type(raised).__name__
             )
             results = [error] * len(steps)
+        waited = waited_s() - waited_before_s
         return Sent(
             results,
             trace_id=trace_id,
-            sent_at=sent_at,
+            sent_at=began + timedelta(seconds=waited),
             answered_at=timezone.now(),
             status=status,
             error=error,
+            waited_s=waited,
         )
 
     def fetch_zones(self, operator_id: str) -> list[ZoneSeen]:
@@ -174,29 +176,50 @@ class Passport:
         self._client.check_token()
 
 
+def event_parts(answer: Answer, count: int) -> list[dict[str, Any]] | None:
+    """Return what a 207 says of each of `count` events, in the order sent (assumed); None if not of every one."""
+    document = answer.document
+    parts = document.get("data") if isinstance(document, dict) else None
+    if answer.status != 207 or not isinstance(parts, list) or len(parts) != count:
+        return None
+    statuses = [part.get("status") if isinstance(part, dict) else None for part in parts]
+    return parts if all(isinstance(s, int) and 200 <= s <= 599 for s in statuses) else None
+
+
 def event_results(answer: Answer, count: int) -> list[DeliveryError | None]:
     """Return what an answer says of each of `count` events.
 
-    Any 2xx accepts the whole request; 207 carries one result per event in the order sent (both assumed). A 207 that does
-    not speak of every event leaves the fate of all of them open: they go out again, which changes nothing.
+    Any 2xx accepts the whole request; 207 carries one result per event (both assumed). A 207 that does not speak of every
+    event leaves the fate of all of them open: they go out again, which changes nothing.
     """
     error = answer_error(answer)
     if error is not None or answer.status != 207:
         return [error] * count
-    document = answer.document
-    parts = document.get("data") if isinstance(document, dict) else None
-    statuses = (
-        [part.get("status") if isinstance(part, dict) else None for part in parts]
-        if isinstance(parts, list)
-        else []
-    )
-    if len(statuses) != count or not all(isinstance(s, int) and 200 <= s <= 599 for s in statuses):
-        return [
-            unreadable(_("Passport's answer could not be read."), status=207, trace_id=answer.trace_id)
-        ] * count
-    assert isinstance(parts, list)
-    now = timezone.now()
+    parts = event_parts(answer, count)
+    if parts is None:
+        sentence = _("Passport's answer could not be read.")
+        return [unreadable(sentence, status=207, trace_id=answer.trace_id)] * count
+    now, wait = timezone.now(), answer.headers.get("retry-after")
     return [
-        error_for(part["status"], part, retry_after_header=None, now=now, trace_id=answer.trace_id)
+        error_for(part["status"], part, retry_after_header=wait, now=now, trace_id=answer.trace_id)
         for part in parts
     ]
+
+
+def request_error(answer: Answer, results: Sequence[DeliveryError | None]) -> DeliveryError | None:
+    """Return what is wrong with a request as a whole; None where its events were judged one by one.
+
+    A 207 in which several events are all to be tried later, or all barred, says as much as a 503 does: that the remote or
+    the connection is in trouble. Where a single event, or only some, are to be tried later, these wait by themselves.
+    """
+    if event_parts(answer, len(results)) is None:
+        return results[0]
+    trouble = [result for result in results if isinstance(result, TryLater | FixConnection)]
+    if len(trouble) < max(len(results), 2):
+        return None
+    return max(trouble, key=_gravity)
+
+
+def _gravity(error: DeliveryError) -> tuple[bool, timedelta]:
+    wait = error.retry_after if isinstance(error, TryLater) else None
+    return isinstance(error, FixConnection), wait or timedelta(0)

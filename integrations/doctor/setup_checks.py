@@ -84,7 +84,7 @@ def authorised(patient: Patient) -> Check:
         )
     if isinstance(listing, FixConnection) and listing.scope == "host":
         return Check("authorised", title, NEUTRAL, _("Not asked: Passport refuses Offstreet's credentials."))
-    if listing.status == 403:
+    if listing.status in (401, 403):
         return Check(
             "authorised",
             title,

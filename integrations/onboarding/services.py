@@ -201,7 +201,7 @@ def try_operator_id(vendor: str, operator_id: str) -> Trial:
                 error.sentence,
                 _("Nothing is wrong with the operator ID: support renews the credentials."),
             )
-        if error.status == 403:
+        if error.status in (401, 403):
             return Trial(
                 Finding.NOT_AUTHORISED,
                 _("Passport knows this operator, but it has not authorised Offstreet."),

@@ -284,6 +284,7 @@ class TestReceiving:
             (FixConnection("?", code="operator_not_found", status=404), Finding.UNKNOWN, False),
             (FixRecord("?", status=404), Finding.UNKNOWN, False),
             (FixConnection("?", code="operator_not_authorized", status=403), Finding.NOT_AUTHORISED, True),
+            (FixConnection("?", status=401), Finding.NOT_AUTHORISED, True),
             (FixConnection("?", scope="host", status=401), Finding.CREDENTIALS, True),
             (TryLater("Passport can't be reached."), Finding.UNREACHABLE, True),
         ],

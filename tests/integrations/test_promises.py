@@ -14,6 +14,7 @@ from integrations.breakers import Gate
 from integrations.claims import Ask, Work, claim, release
 from integrations.engine import Engine
 from integrations.models import Breaker, Notice, Registration
+from integrations.outbox import retry
 from integrations.sending import Unit, units
 from integrations.settling import settle
 from integrations.vendors import Account, get_vendor
@@ -124,6 +125,59 @@ def test_a_refusal_in_hostile_words_is_kept_all_the_same(world: World) -> None:
     row = world.registration(permit)
     assert (row.state, row.error) == (Registration.State.REFUSED, "ab c")
     assert "\0" not in row.error_code
+
+
+def test_a_fault_of_our_own_while_the_answer_is_read_begins_no_second_session(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    permits = [world.permit(f"P{number}") for number in range(8)]
+
+    def stumble(*_: Any) -> Any:
+        raise RecursionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("passport.vendor.event_results", stumble)
+        world.deliver()
+    assert len(world.events()) == 1
+    assert {world.registration(permit).state for permit in permits} == {Registration.State.REFUSED}
+    # They had arrived; the edit of one and the retry of the others must know.
+    services.change_permit(permit=permits[0], plate="EDITED1")
+    retry(registration_ids=[world.registration(permit).pk for permit in permits[1:]])
+    world.deliver(turns=2)
+    assert world.rights() == world.wanted()
+    assert len([plate for plate in world.plates() if plate == "EDITED1"]) == 1
+    assert len(sessions_started(world)) == 9
+
+
+def test_answers_of_which_nothing_can_be_made_open_the_breaker_and_hammer_nobody(world: World) -> None:
+    world.transport.simulator.change_options({"answer_mode": "multi_status"})
+    for number in range(20):
+        world.permit(f"P{number}")
+    world.fault("5xx", status=207, body='{"data": "all is well"}', path="events")
+    for _ in range(5):
+        world.engine.drain([world.connection.pk])
+    assert len(world.events()) == 1
+    assert Breaker.objects.get(key=f"c:{world.connection.pk}").open_until is not None
+    world.heal()
+    world.deliver(turns=3)
+    assert world.rights() == world.wanted()
+
+
+def test_one_operators_refused_token_stops_nobody_else(transport: SandboxTransport) -> None:
+    with passport_in_memory(transport):
+        barred, fine = World(transport), World(transport, LAKESHORE)
+        transport.simulator.faults.add(
+            {"kind": "401", "path": "events", "operator_id": barred.connection.operator_id}
+        )
+        for world in (barred, fine):
+            world.permit("ANY1")
+        barred.engine.drain([barred.connection.pk])
+        fine.engine.drain([fine.connection.pk])
+        assert fine.plates() == ["ANY1"]
+        assert Breaker.objects.get(key=f"c:{barred.connection.pk}").stopped
+        assert not Breaker.objects.filter(key="h:passport", failures__gt=0).exists()
+        for world in (barred, fine):
+            world.engine.close()
 
 
 # --- One effect ---------------------------------------------------------------------------------------------------

@@ -1,13 +1,17 @@
 """The fleet's limit of requests: never exceeded in any second, and nearly all of it used."""
 
+import threading
+import time
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from integrations import ratelimit
 from integrations.models import RateBucket
-from integrations.ratelimit import next_slot, reserve, waiter
+from integrations.ratelimit import next_slot, take, waited_s, waiter
 
 NOW = datetime(2026, 11, 22, 17, 0, tzinfo=UTC)
 
@@ -36,12 +40,40 @@ def test_a_moment_that_nobody_took_is_not_saved_up() -> None:
 
 @pytest.mark.django_db
 def test_each_caller_gets_a_moment_of_its_own() -> None:
-    delays = [reserve("k", 10) for _ in range(5)]
-    assert delays == sorted(delays)
-    assert 0.3 < delays[-1] < 0.5
+    slots = [take("k", 10)[0] for _ in range(5)]
+    gaps = [after - before for before, after in pairwise(slots)]
+    assert all(gap >= timedelta(seconds=0.1) for gap in gaps)
+    assert all(gap < timedelta(seconds=0.11) for gap in gaps)
     assert RateBucket.objects.count() == 1
-    assert reserve("other", 10) <= 0
+    slot, now = take("other", 10)
+    assert slot == now
 
 
 def test_without_a_limit_nobody_waits_and_nothing_is_asked() -> None:
     waiter("k", 0)()
+
+
+@pytest.mark.django_db
+def test_it_can_be_told_how_much_of_a_threads_time_was_waiting_for_its_turn() -> None:
+    wait, before = waiter("k", 20), waited_s()
+    for _ in range(3):
+        wait()
+    assert 0.1 <= waited_s() - before < 5
+
+
+def test_a_wait_shows_while_it_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = threading.Event()
+    monkeypatch.setattr(ratelimit, "take", lambda *_: (gate.wait(10), (NOW, NOW))[1])
+    thread = threading.Thread(target=waiter("k", 20))
+    before = 0.0
+    thread.start()
+    try:
+        assert thread.ident is not None
+        before = waited_s(thread.ident)
+        time.sleep(0.05)
+        meanwhile = waited_s(thread.ident)
+        assert meanwhile >= before + 0.04
+    finally:
+        gate.set()
+        thread.join()
+    assert waited_s(thread.ident) >= meanwhile

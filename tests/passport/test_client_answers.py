@@ -1,5 +1,6 @@
 """The client against the sandbox: whatever comes back, it is an answer or one of our own errors."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -11,13 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from integrations.errors import DeliveryError, FixConnection, FixRecord, TryLater, Unexpected
-from integrations.vendors import Account
+from integrations.vendors import Account, Sent
 from passport import plan
 from passport.client import EVENTS_PATH, TOKENS_PATH, TRACE_HEADER, ZONES_PATH, Answer, Config, PassportClient
 from passport.sandbox.credentials import SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET
 from passport.tokens import MemoryTokenStore
 from passport.vendor import Passport, event_results
 from tests.passport.sandbox_transport import SandboxTransport
+from tests.passport.test_problems import ODD_DATES
 from tests.passport.test_reading import json_values
 from tests.world import UNIVERSITY
 
@@ -64,6 +66,29 @@ def start(session_id: str = "os-K-1-1", plate: str = "ABC1234") -> Any:
     wish = Desired(UNIVERSITY["zones"][0]["id"], plate, "US", "US-NC", now, now + timedelta(hours=5))
     [step] = plan.plan(ACCOUNT, None, wish, now=now, session_id=session_id)
     return step
+
+
+class Says(httpx.BaseTransport):
+    """Gives a token to whoever asks, and this answer to everything else."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self.response = response
+        self.requests: list[httpx.Request] = []
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        if request.url.path == TOKENS_PATH:
+            return httpx.Response(200, json={"access_token": "t", "expires_in": 600})
+        return self.response
+
+
+def sent_over(response: httpx.Response, *, count: int = 1) -> Sent:
+    """What becomes of `count` events that are answered like this."""
+    client = client_on(Says(response))
+    try:
+        return Passport(client).send(ACCOUNT, [start(f"os-K-{n}-1", f"P{n}") for n in range(count)])
+    finally:
+        client.close()
 
 
 def sent_error(passport: Passport) -> DeliveryError | None:
@@ -144,6 +169,26 @@ def test_a_token_that_is_refused_again_ends_it(passport: Passport, transport: Sa
     assert [request.url.path for request in transport.requests].count(EVENTS_PATH) == 2
 
 
+def test_an_operator_that_is_barred_stops_nobody_else(
+    passport: Passport, transport: SandboxTransport
+) -> None:
+    transport.simulator.faults.add({"kind": "401", "path": "events"})
+    error = sent_error(passport)
+    assert isinstance(error, FixConnection)
+    assert error.scope == "connection"
+
+
+def test_where_the_credentials_are_refused_as_well_the_host_is_stopped(
+    passport: Passport, transport: SandboxTransport
+) -> None:
+    assert sent_error(passport) is None
+    transport.simulator.faults.add({"kind": "401", "path": "events"})
+    transport.simulator.faults.add({"kind": "401", "path": "token"})
+    error = sent_error(passport)
+    assert isinstance(error, FixConnection)
+    assert error.scope == "host"
+
+
 def test_each_request_has_a_trace_id_of_its_own(passport: Passport, transport: SandboxTransport) -> None:
     for number in range(5):
         passport.send(ACCOUNT, [start(f"os-K-{number}-1", f"P{number}")])
@@ -174,11 +219,73 @@ def test_a_207_that_does_not_speak_of_every_event_leaves_all_open(document: Any)
     assert [type(result) for result in results] == [TryLater, TryLater]
 
 
+PART_LATER, PART_BARRED, PART_FINE = {"status": 503}, {"status": 403}, {"status": 202}
+
+
+@pytest.mark.parametrize(
+    ("document", "kind"),
+    [
+        ({"data": [PART_LATER] * 3}, TryLater),
+        ({"data": [PART_LATER, PART_BARRED, PART_LATER]}, FixConnection),
+        ({"data": [PART_LATER, PART_LATER, PART_FINE]}, None),
+        ({"data": [PART_LATER, {"status": 400}, PART_LATER]}, None),
+        ({"data": [{"status": 400}] * 3}, None),
+        ({"data": [PART_LATER]}, TryLater),
+        ({"data": "all is well"}, TryLater),
+        (None, TryLater),
+    ],
+    ids=["all later", "one barred", "one fine", "one refused", "all refused", "too few", "odd", "nothing"],
+)
+def test_a_207_without_any_judgement_is_trouble_of_the_whole_request(
+    document: Any, kind: type[DeliveryError] | None
+) -> None:
+    sent = sent_over(httpx.Response(207, json=document, headers={"Retry-After": "30"}), count=3)
+    assert type(sent.error) is (kind or type(None))
+    if isinstance(sent.error, TryLater) and sent.error.code != "unreadable":
+        assert sent.error.retry_after is not None
+        assert sent.error.retry_after.total_seconds() == 30
+
+
+def test_a_207_that_puts_off_a_single_event_is_no_trouble_of_the_others() -> None:
+    sent = sent_over(httpx.Response(207, json={"data": [PART_LATER]}), count=1)
+    assert sent.error is None
+    assert isinstance(sent.results[0], TryLater)
+
+
 @given(st.integers(100, 599), json_values)
 def test_any_answer_to_events_is_read(status: int, document: Any) -> None:
     results = event_results(answer(status, document), 3)
     assert len(results) == 3
     assert all(result is None or isinstance(result, DeliveryError) for result in results)
+
+
+NESTED = st.integers(1, 1100).map(lambda levels: b"[" * levels + b'"\\u0000"' + b"]" * levels)
+HEADER_NAMES = st.sampled_from(
+    ["Retry-After", "Content-Type", "Location", "Set-Cookie", "Content-Encoding", "Link", "Content-Length"]
+)
+HEADER_VALUES = (
+    st.binary(max_size=60)
+    | ODD_DATES.map(str.encode)
+    | st.sampled_from(
+        [b"http://[", b"//\xff", b"gzip", b"a=b; Expires=Mon, 01 Jan 99999 00:00:00 +9", b"9" * 5000]
+    )
+)
+
+
+@given(
+    status=st.integers(100, 999),
+    headers=st.lists(st.tuples(HEADER_NAMES.map(str.encode), HEADER_VALUES), max_size=4),
+    body=st.binary(max_size=200) | json_values.map(lambda value: json.dumps(value).encode()) | NESTED,
+)
+def test_whatever_comes_back_each_event_is_accepted_or_has_one_of_our_errors(
+    status: int, headers: list[tuple[bytes, bytes]], body: bytes
+) -> None:
+    sent = sent_over(httpx.Response(status, headers=headers, stream=httpx.ByteStream(body)), count=2)
+    assert len(sent.results) == 2
+    for result in sent.results:
+        assert result is None or isinstance(result, DeliveryError)
+        # Never a fault of our own.
+        assert not (isinstance(result, Unexpected) and result.leaves_open), result.code
 
 
 # --- Lists --------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from passport.tokens import DatabaseTokenStore, FetchedToken, MemoryTokenStore, 
 from tests.passport.test_reading import json_values
 
 NOW = datetime(2026, 11, 22, 17, 0, tzinfo=UTC)
+MAX_S = 30 * 24 * 3600
 
 
 def read(**document: Any) -> FetchedToken | None:
@@ -62,6 +63,10 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         ({}, 3600),
         ({"expires_in": None, "expires_at": "soon"}, 3600),
         ({"expires_in": "²"}, 3600),
+        ({"expires_in": 10**8}, MAX_S),
+        ({"expires_in": "9" * 5000}, MAX_S),
+        ({"expires_at": "9999-12-31T23:59:59-14:00"}, MAX_S),
+        ({"expires_in": 10**12, "expires_at": "9999-12-31T23:59:59Z"}, MAX_S),
         ({"expires_in": True}, 3600),
         ({"expires_at": "2026-11-22T18:30:00"}, 3600),
     ],
@@ -87,13 +92,15 @@ def test_a_token_that_has_ended_already_is_none() -> None:
         {
             "access_token": json_values | st.just("a"),
             "expires_in": json_values | st.integers().map(str) | st.just("9" * 5000),
-            "expires_at": json_values | st.datetimes().map(str) | st.just("0001-01-01T00:00:00+14:00"),
+            "expires_at": json_values
+            | st.datetimes().map(str)
+            | st.sampled_from(["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"]),
         }
     )
 )
 def test_whatever_the_answer_holds_it_is_a_token_or_none(document: Any) -> None:
     token = FetchedToken.read(document, now=NOW)
-    assert token is None or token.expires_at > NOW
+    assert token is None or NOW < token.expires_at <= NOW + timedelta(seconds=MAX_S)
 
 
 @pytest.mark.parametrize(("life_s", "margin_s"), [(86400, 120), (1200, 120), (600, 60), (10, 1)])
@@ -196,6 +203,145 @@ def test_after_a_failure_nobody_asks_again_for_a_moment() -> None:
         passport.error = None
         clock.shift(tokens.FAILURE_REST_S + 0.01)
         assert store().get(passport).secret == "secret-2"
+
+
+# --- The end of its life ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_an_absurd_life_time_is_kept_without_harm() -> None:
+    token = FetchedToken.read(
+        {"access_token": "secret-1", "expires_at": "9999-12-31T23:59:59-14:00"}, now=timezone.now()
+    )
+    assert token is not None
+    assert store().get(lambda: token).secret == "secret-1"
+    assert store().get(Passport()).secret == "secret-1"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("error", [TryLater("Down."), FixConnection("No.", scope="host")])
+def test_a_renewal_that_fails_leaves_the_old_token_in_use_as_long_as_it_lasts(error: DeliveryError) -> None:
+    passport, worker = Passport(life_s=3600), store()
+    with time_machine.travel(NOW, tick=False) as clock:
+        worker.get(passport)
+        passport.error = error
+        clock.shift(3600 - 110)
+        assert worker.get(passport).secret == "secret-1"
+        assert store().get(passport).secret == "secret-1"  # another process as well
+        clock.shift(111)
+        with pytest.raises(type(error)):
+            worker.get(passport)
+
+
+@pytest.mark.django_db
+def test_a_renewal_that_fails_is_tried_once_a_second_by_one_of_the_fleet() -> None:
+    passport, fleet = Passport(life_s=3600), [store() for _ in range(10)]
+    with time_machine.travel(NOW, tick=False) as clock:
+        for worker in fleet:
+            worker.get(passport)
+        passport.error = TryLater("Down.")
+        clock.shift(3600 - 110)
+        passport.asked = 0
+        for _ in range(5):
+            for worker in fleet:
+                worker.get(passport)
+        assert passport.asked == 1
+        clock.shift(tokens.FAILURE_REST_S + 0.01)
+        for worker in fleet:
+            worker._content_until = 0  # a second of this process's own has passed too
+            worker.get(passport)
+        assert passport.asked == 2
+
+
+@pytest.mark.django_db
+def test_while_one_worker_renews_the_others_go_on_with_what_they_have() -> None:
+    passport, worker = Passport(life_s=3600), store()
+    with time_machine.travel(NOW, tick=False) as clock:
+        worker.get(passport)
+        clock.shift(3600 - 110)
+        AccessToken.objects.update(fetching_until=timezone.now() + timedelta(seconds=10))
+        assert worker.get(passport).secret == "secret-1"
+        worker._content_until = 0
+        with worker._lock:  # a thread of this very process is at it
+            assert worker.get(passport).secret == "secret-1"
+    assert passport.asked == 1
+
+
+@pytest.mark.django_db
+def test_a_renewal_is_put_off_for_as_long_as_passport_asks_but_not_beyond_the_end() -> None:
+    passport, worker = Passport(life_s=3600), store()
+    with time_machine.travel(NOW, tick=False) as clock:
+        worker.get(passport)
+        clock.shift(3600 - 110)
+        for asked_s, rest_s in ((30, 30), (100_000, 79)):
+            passport.error = TryLater("Slow down.", retry_after=timedelta(seconds=asked_s))
+            worker._content_until = 0
+            worker.get(passport)
+            row = AccessToken.objects.get()
+            assert row.fetching_until == timezone.now() + timedelta(seconds=rest_s)
+            clock.shift(31)
+
+
+@pytest.mark.django_db
+def test_a_token_that_was_refused_is_no_fallback() -> None:
+    passport, worker = Passport(), store()
+    worker.drop(worker.get(passport))
+    passport.error = TryLater("Down.")
+    with pytest.raises(TryLater):
+        worker.get(passport)
+
+
+@pytest.mark.django_db
+def test_a_token_that_a_worker_of_an_earlier_version_brought_is_used_until_its_renewal() -> None:
+    passport, old = Passport(), store()
+    with time_machine.travel(NOW, tick=False) as clock:
+        old.get(passport)
+        # It knows nothing of `ends_at`, and leaves that of the token before as it was.
+        AccessToken.objects.update(
+            expires_at=NOW + timedelta(hours=5), ends_at=NOW + timedelta(hours=1), version=2
+        )
+        clock.shift(2 * 3600)
+        assert store().get(passport).secret == "secret-1"
+        clock.shift(3 * 3600)
+        assert store().get(passport).secret == "secret-2"
+
+
+# --- Clocks -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("ahead_s", [-900, 900], ids=["behind", "ahead"])
+def test_the_row_goes_by_the_databases_clock_whatever_a_workers_own_says(
+    ahead_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passport = Passport(life_s=600)
+    with time_machine.travel(NOW, tick=False):
+        shared = NOW - timedelta(seconds=ahead_s)
+        monkeypatch.setattr(tokens, "database_now", lambda: shared)
+        token = store().get(passport)
+        assert token.renew_at == NOW + timedelta(seconds=540)
+        row = AccessToken.objects.get()
+        assert row.expires_at == shared + timedelta(seconds=540)
+        assert row.ends_at == shared + timedelta(seconds=600)
+        assert store().get(passport) == token  # read back, in this worker's own time
+    assert passport.asked == 1
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(("left_s", "free"), [(5, False), (-5, True)])
+def test_a_word_runs_out_by_the_databases_clock(
+    left_s: float, free: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passport = Passport()
+    shared = timezone.now() - timedelta(seconds=900)
+    monkeypatch.setattr(tokens, "database_now", lambda: shared)
+    AccessToken.objects.create(key=store().key, fetching_until=shared + timedelta(seconds=left_s))
+    if free:
+        assert store().get(passport).secret == "secret-1"
+        return
+    with pytest.raises(TryLater):
+        store().get(passport)
 
 
 def test_a_store_in_memory_renews_and_drops_too() -> None:

@@ -1,0 +1,82 @@
+"""Celery is configured as the design says: it only wakes, so it neither repeats, waits, stores nor hangs."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+from celery.backends.base import DisabledBackend
+
+from integrations import tasks, wake
+from offstreet import settings as product
+from offstreet.celery import app
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+OURS = [task for name, task in app.tasks.items() if not name.startswith("celery.")]
+
+
+def calls(name: str) -> Iterator[tuple[Path, ast.Call]]:
+    """All calls of a method of this name in the product."""
+    for package in ("integrations", "passport", "locations", "offstreet"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if (
+                    isinstance(node, ast.Call)
+                    and isinstance(node.func, ast.Attribute)
+                    and node.func.attr == name
+                ):
+                    yield path, node
+
+
+def test_the_tasks_are_known() -> None:
+    assert {task.name for task in OURS} >= {"integrations.wake", "integrations.refresh_zones"}
+
+
+@pytest.mark.parametrize("task", OURS, ids=lambda task: task.name)
+def test_each_task_is_acknowledged_late_and_leaves_no_result(task: Any) -> None:
+    assert task.acks_late
+    assert task.reject_on_worker_lost
+    assert task.ignore_result
+
+
+@pytest.mark.parametrize("task", OURS, ids=lambda task: task.name)
+def test_no_task_is_retried_by_celery(task: Any) -> None:
+    assert not getattr(task, "autoretry_for", ())
+    ours = Path(tasks.__file__)
+    assert not [path for path, _call in calls("retry") if path == ours]
+
+
+def test_there_is_no_result_backend() -> None:
+    assert app.conf.result_backend is None
+    assert isinstance(app.backend, DisabledBackend)
+
+
+def test_nothing_is_sent_for_a_later_time() -> None:
+    sent = list(calls("apply_async"))
+    assert sent
+    for path, call in sent:
+        assert not {"eta", "countdown"} & {keyword.arg for keyword in call.keywords}, path
+
+
+def test_a_hint_that_nobody_takes_runs_out() -> None:
+    with mock.patch.object(tasks.wake_connections, "apply_async") as sent:
+        wake.publish([1])
+    assert sent.call_args.kwargs["expires"] <= 60
+    assert not {"eta", "countdown", "retry"} & sent.call_args.kwargs.keys()
+
+
+def test_who_publishes_waits_for_tenths_of_a_second_and_tries_once_more() -> None:
+    options = product.CELERY_BROKER_TRANSPORT_OPTIONS
+    assert 0 < options["socket_connect_timeout"] <= 0.3
+    assert 0 < options["socket_timeout"] <= 0.3
+    policy = app.conf.task_publish_retry_policy
+    assert app.conf.task_publish_retry
+    assert policy["max_retries"] == 1
+    assert policy["interval_start"] + policy["interval_max"] <= 0.3
+
+
+def test_a_worker_that_lost_its_broker_never_gives_up() -> None:
+    assert app.conf.broker_connection_max_retries is None
+    assert app.conf.broker_connection_retry_on_startup
