@@ -16,7 +16,8 @@ ZONES_AT_A_TIME = 5
 
 def register_all() -> None:
     """Register the chores of every worker."""
-    scheduler.register(audit.AUDIT_CHORE, 5, audit.audit)
+    scheduler.register(audit.AUDIT_CHORE, 1, audit.audit)
+    scheduler.register(audit.OBSERVED_CHORE, 1, audit.audit_observed)
     scheduler.register("count pushes by the hour", 60, hours.count_hours)
     scheduler.register("follow set-ups", 2, following.follow_set_ups)
     scheduler.register("follow tests", 1, following_tests.follow_tests)
