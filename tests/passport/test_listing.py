@@ -54,7 +54,7 @@ def test_every_entry_is_handed_over_in_order_wherever_the_body_is_cut(
     ],
 )  # fmt: skip
 def test_what_is_no_whole_list_is_an_error(body: bytes) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         parse(body, cuts=[3, 9])
 
 
