@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults import storm
+from tests.faults import comparing, storm
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 
@@ -43,4 +43,4 @@ def session(number: int, *events: tuple[int, str]) -> dict[str, Any]:
     ids=["repeats", "replaced", "open twice", "begun anew", "three at a time"],
 )  # fmt: skip
 def test_the_storms_own_check_sees_what_is_doubled(sessions: list[dict[str, Any]], count: int) -> None:
-    assert len(storm.doubled(sessions)) == count
+    assert len(comparing.doubled(sessions)) == count
