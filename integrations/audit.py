@@ -71,6 +71,7 @@ def audit_observed(now: datetime) -> int:
         state=Registration.State.DONE,
         observed_until__gt=now,
     )
+    running = running.exclude(connection__status=Connection.Status.ENDED)
     ids = list(running.values_list("permit_id", flat=True))
     _move(row, top if Registration.objects.filter(pk__gt=top).exists() else 0)
     return _mark(ids)
@@ -218,7 +219,7 @@ def _listen(connection: Connection, asked_at: datetime) -> Listing:
     running = Registration.objects.filter(connection=connection, observed_until__gt=asked_at)
     rows = running.values_list("pk", KeyTextTransform("session_id", "observed"))
     for pk, session_id in rows.iterator(chunk_size=2_000):
-        own = own_session(connection.key, session_id)
+        own = own_session(connection.key, session_id or "")
         if own is not None:
             numbers[pk] = own[1]
     listing = Listing(connection.key, numbers)
@@ -237,10 +238,10 @@ def _believed(connection: Connection, listing: Listing, at: datetime) -> Iterato
     parts = [KeyTextTransform(name, "observed") for name in _PARTS]
     rows = settled.values_list("pk", "observed_until", "accepted_at", *parts)
     for pk, until, accepted_at, session_id, start, *known_by in rows.iterator(chunk_size=2_000):
-        own = own_session(connection.key, session_id)
+        own = own_session(connection.key, session_id or "")
         is_listed = own is not None and listing.has(pk, own[1])
         is_listed = is_listed or drift.vehicle(*known_by) in listing.vehicles
-        if accepted_at is not None:
+        if accepted_at is not None and start:
             yield Believed(pk, datetime.fromisoformat(start), until, accepted_at, is_listed)
 
 

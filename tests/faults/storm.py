@@ -224,7 +224,7 @@ class StormEnded(AssertionError):
 
 
 @dataclass
-class _Driver:
+class RunningDriver:
     """A driver that runs, and the file that it writes to."""
 
     name: str
@@ -248,7 +248,9 @@ class _Driver:
         return f"driver {self.name} ended {how}:\n{self.tail()}"
 
 
-def _start_drivers(stack: Stack, *, seed: int, edits: int, drivers: int, pause_ms: float) -> list[_Driver]:
+def _start_drivers(
+    stack: Stack, *, seed: int, edits: int, drivers: int, pause_ms: float
+) -> list[RunningDriver]:
     started = []
     for name in "abcdef"[:drivers]:
         command = [
@@ -258,11 +260,11 @@ def _start_drivers(stack: Stack, *, seed: int, edits: int, drivers: int, pause_m
         # A file and no pipe: nobody reads while the storm lasts, and what a driver logs would fill a pipe.
         output = stack.home / f"driver-{name}.log"
         with output.open("wb") as log:
-            started.append(_Driver(name, processes.spawn(command, env=stack.env, output=log), output))
+            started.append(RunningDriver(name, processes.spawn(command, env=stack.env, output=log), output))
     return started
 
 
-def _look_after(drivers: Sequence[_Driver], *, idle_s: float) -> None:
+def look_after(drivers: Sequence[RunningDriver], *, idle_s: float) -> None:
     """Raise `StormEnded` where a driver has died, or hangs `idle_s` seconds after the last fault."""
     if died := [how for driver in drivers if (how := driver.how_it_ended())]:
         raise StormEnded("\n".join(died))
@@ -274,13 +276,13 @@ def _look_after(drivers: Sequence[_Driver], *, idle_s: float) -> None:
 
 
 def _blow(
-    stack: Stack, injector: Injector, drivers: Sequence[_Driver], *, faults: int, minutes: float
+    stack: Stack, injector: Injector, drivers: Sequence[RunningDriver], *, faults: int, minutes: float
 ) -> None:
     """Inject until all faults are injected and the drivers are done, or the time is up."""
     report, began = injector.report, time.monotonic()
     told = last_fault = began
     while any(driver.runs for driver in drivers) or report.faults.total() < faults:
-        _look_after(drivers, idle_s=time.monotonic() - last_fault)
+        look_after(drivers, idle_s=time.monotonic() - last_fault)
         if minutes and time.monotonic() - began > minutes * 60:
             for driver in drivers:
                 processes.signal_group(driver.process, signal.SIGTERM)
@@ -297,7 +299,7 @@ def _blow(
         if time.monotonic() - told > TELL_EVERY_S:
             told = time.monotonic()
             _tell(stack, report, told - began)
-    _look_after(drivers, idle_s=0)
+    look_after(drivers, idle_s=0)
 
 
 def run(
@@ -356,7 +358,7 @@ def _add_second_site(stack: Stack) -> None:
     stack.shell(SECOND_SITE.format(slug=next(iter(OPERATORS)), operator_id=ANNEX))
 
 
-def _why(error: BaseException, injector: Injector, drivers: Sequence[_Driver], after_s: float) -> str:
+def _why(error: BaseException, injector: Injector, drivers: Sequence[RunningDriver], after_s: float) -> str:
     """Return why a storm ended before its time."""
     ends = "\n".join(f"end of driver {driver.name}'s log:\n{driver.tail()[-1_000:]}" for driver in drivers)
     return (
