@@ -1,49 +1,87 @@
 """The two comparisons that make up for what nobody told.
 
-`audit` walks over the permits that have not ended and looks whether each is as it was last accepted; a row that was
-changed behind the services' back (SQL, `QuerySet.update`, a restored backup) is marked as due. It uses the very plan that
-the engine uses, so the two can't disagree.
+`audit` walks over the permits that have not ended and looks whether each is as it was last accepted; `audit_observed` walks
+over what was accepted and still runs for a permit that has ended. A row that was changed behind the services' back (SQL,
+`QuerySet.update`, a restored backup) is marked as due. They use the very plan that the engine uses, so the two can't
+disagree. Both take a few rows every second: a worker that audits delivers as well.
 
-`reconcile` asks the vendor what enforcement sees and compares: rights that are there are noted as *seen*; one that should
-be there and is not, or is there and should not be, is *drift*. A right can show some seconds after its acceptance
-(assumed), so only what was accepted a while ago counts. Drift is put right by marking the row, after what we believed was
-corrected.
+`reconcile` asks the vendor what enforcement sees and compares (`integrations.drift` decides): rights that are there are
+noted as *seen*; one that must be there and is not, or is there and should not be, is *drift*. What is missing twice is sent
+anew, as a new session, and only after that the one that is not listed is stopped: a right is never taken away before its
+successor was sent. What is there and should not be is stopped, unless what should be there instead is missing itself.
+Rows are worked on in small portions, each locked in `mark`'s order and for a moment only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
+from django.db.models.fields.json import KeyTextTransform
 from django.utils.translation import gettext as _
 
-from integrations import claims, outbox
+from integrations import bulk, claims, drift, drift_notices, outbox
 from integrations.clock import database_now
+from integrations.drift import SETTLING_TIME, Believed, Listing, own_session
 from integrations.errors import DeliveryError
 from integrations.models import Chore, Connection, Registration, ZoneMapping
-from integrations.vendors import Account, RightSeen, get_vendor
+from integrations.models.delivery import RegistrationQuerySet
+from integrations.vendors import Account, Desired, Observed, RightSeen, Step, get_vendor
 from locations.models import Permit
 
 log = structlog.get_logger(__name__)
 
 AUDIT_CHORE = "audit"
-AUDIT_ROWS = 2_000
+OBSERVED_CHORE = "audit what was accepted"
+# Permits that are looked at in one round, and how many ids it goes over at the most to find them.
+AUDIT_ROWS = 200
+AUDIT_WINDOW = 20_000
+OBSERVED_WINDOW = 2_000
 MISSING = "not_listed"
 RECONCILE_EVERY = timedelta(minutes=5)
-# How long after an acceptance a right may still be on its way.
-SETTLING_TIME = timedelta(seconds=60)
+PORTION = 500
+_ROW = "integrations_registration"
+
+
+# --- Permits and registrations ------------------------------------------------------------------------------------------
 
 
 def audit(now: datetime) -> int:
     """Look at the next `AUDIT_ROWS` permits that have not ended; mark what differs; return how many did (chore)."""
     row = Chore.objects.get_or_create(name=AUDIT_CHORE, defaults={"next_at": now})[0]
-    ids = list(
-        Permit.objects.filter(pk__gt=row.cursor).order_by("pk").values_list("pk", flat=True)[:AUDIT_ROWS]
+    top = row.cursor + AUDIT_WINDOW
+    window = Permit.objects.not_ended(now).filter(pk__gt=row.cursor, pk__lte=top).order_by("pk")
+    ids = list(window.values_list("pk", flat=True)[:AUDIT_ROWS])
+    top = ids[-1] if len(ids) == AUDIT_ROWS else top
+    _move(row, top if Permit.objects.filter(pk__gt=top).exists() else 0)
+    return _mark(find_unmarked(ids, now) + find_stale(ids, now))
+
+
+def audit_observed(now: datetime) -> int:
+    """Look at the next registrations; mark those that still run though their permit has ended; return how many (chore)."""
+    row = Chore.objects.get_or_create(name=OBSERVED_CHORE, defaults={"next_at": now})[0]
+    top = row.cursor + OBSERVED_WINDOW
+    running = Registration.objects.filter(
+        Q(permit__status=Permit.Status.CANCELLED) | Q(permit__end__lte=now),
+        pk__gt=row.cursor,
+        pk__lte=top,
+        state=Registration.State.DONE,
+        observed_until__gt=now,
     )
-    Chore.objects.filter(name=AUDIT_CHORE).update(cursor=ids[-1] if len(ids) == AUDIT_ROWS else 0)
-    differing = find_unmarked(ids, now) + find_stale(ids, now)
+    running = running.exclude(connection__status=Connection.Status.ENDED)
+    ids = list(running.values_list("permit_id", flat=True))
+    _move(row, top if Registration.objects.filter(pk__gt=top).exists() else 0)
+    return _mark(ids)
+
+
+def _move(row: Chore, cursor: int) -> None:
+    Chore.objects.filter(name=row.name).update(cursor=cursor)
+
+
+def _mark(differing: Sequence[int]) -> int:
     if differing:
         log.warning("permits were changed behind the services' back", count=len(differing))
         with transaction.atomic():
@@ -79,6 +117,12 @@ def find_stale(permit_ids: Sequence[int], now: datetime) -> list[int]:
 
 
 def _differs(row: Any, now: datetime) -> bool:
+    vendor_slug, account, observed, desired = _read(row, now)
+    return bool(get_vendor(vendor_slug).plan(account, observed, desired, now=now, session_id="?"))
+
+
+def _read(row: Any, now: datetime) -> tuple[str, Account, Observed | None, Desired | None]:
+    """Return the vendor, the account, what it has and what it should have, of a row of `_COLUMNS`."""
     (_permit_id, connection_id, observed, plate, country, subdivision, start, end, space_number, permit_type, status,
      zone_connection_id, zone_id, session_type, vendor_slug, operator_id, key) = row  # fmt: skip
     desired = claims.desired_of(
@@ -96,13 +140,19 @@ def _differs(row: Any, now: datetime) -> bool:
         permit_type=permit_type,
         now=now,
     )
-    account = Account(connection_id, operator_id, key)
-    return bool(get_vendor(vendor_slug).plan(account, observed, desired, now=now, session_id="?"))
+    return vendor_slug, Account(connection_id, operator_id, key), observed, desired
+
+
+# --- Registrations and what enforcement sees ----------------------------------------------------------------------------
 
 
 def reconcile_all(now: datetime) -> None:
     """Compare the live connection that was compared longest ago, if its time has come (chore)."""
-    live = Connection.objects.filter(status=Connection.Status.LIVE).exclude(operator_id="")
+    live = (
+        Connection.objects.select_related("company")
+        .filter(status=Connection.Status.LIVE)
+        .exclude(operator_id="")
+    )
     never = live.filter(reconciled_at=None).first()
     connection = (
         never or live.filter(reconciled_at__lt=now - RECONCILE_EVERY).order_by("reconciled_at").first()
@@ -115,45 +165,99 @@ def reconcile_all(now: datetime) -> None:
             log.info("parking rights could not be read", connection=connection.pk, error=error.sentence)
 
 
-def reconcile(connection: Connection) -> dict[str, int]:
-    """Compare what we believe with what enforcement sees; return counts of `seen`, `missing` and `surplus`.
+def reconcile(connection: Connection, *, is_certain: bool = False) -> dict[str, int]:
+    """Compare what we believe with what enforcement sees; return how many are `seen`, `missing`, `surplus`, `unknown`, and
+    whether it is `held` (1) and nothing was changed.
 
+    `is_certain` is somebody's word that the list is true: what is missing is sent anew however much it is, and at once.
     Raises `DeliveryError` where the vendor can't be asked; then nothing is concluded.
     """
     asked_at = database_now()
+    listing = _listen(connection, asked_at)
+    verdict = drift.judge(_believed(connection, listing, asked_at), at=asked_at, is_certain=is_certain)
+    for ids in _portions(verdict.seen):
+        with _held(ids):
+            _note_seen(ids, asked_at)
+    found = {"seen": len(verdict.seen), "missing": len(verdict.missing), "held": int(verdict.is_held)}
+    found |= {"surplus": 0, "unknown": 0}
+    if verdict.is_held:
+        drift_notices.tell_held(connection, missing=len(verdict.missing), expected=verdict.expected)
+    else:
+        drift_notices.end_held(connection)
+        for ids in _portions(verdict.missing):
+            _send_anew(ids, asked_at, is_certain=is_certain)
+            with _held(ids):
+                _correct_missing(ids, asked_at)
+        surplus, unknown = _surplus(connection, listing, set(verdict.missing))
+        _end_surplus(connection, surplus)
+        drift_notices.tell_unknown(connection, len(unknown))
+        found |= {"surplus": len(surplus), "unknown": len(unknown)}
+    if verdict.missing or found["surplus"] or found["unknown"]:
+        log.warning("drift", connection=connection.pk, **found)
+    return found
+
+
+def end_unknown(connection: Connection) -> int:
+    """End the rights under our key that no registration stands for, upon somebody's word; return how many there were.
+
+    There is no row that could keep an intent: what was not reached is found again by the next call. Raises `DeliveryError`.
+    """
+    listing = _listen(connection, database_now())
+    rights = _surplus(connection, listing, set())[1]
     vendor = get_vendor(connection.vendor)
-    rights = vendor.fetch_rights(connection.operator_id)
-    prefix = f"os-{connection.key}-"
-    listed = {right.reference: right for right in rights if right.reference.startswith(prefix)}
-    by_vehicle = {_vehicle(right) for right in rights if not right.reference}
-    before = asked_at - SETTLING_TIME
+    steps = _ending(connection, rights, database_now())
+    for begin in range(0, len(steps), vendor.batch_size):
+        sent = vendor.send(_account(connection), steps[begin : begin + vendor.batch_size])
+        if sent.error is not None:
+            raise sent.error
+    return len(rights)
+
+
+def _listen(connection: Connection, asked_at: datetime) -> Listing:
+    """Ask for all rights, one by one, and keep what the comparison needs of them."""
+    numbers: dict[int, int] = {}
+    running = Registration.objects.filter(connection=connection, observed_until__gt=asked_at)
+    rows = running.values_list("pk", KeyTextTransform("session_id", "observed"))
+    for pk, session_id in rows.iterator(chunk_size=2_000):
+        own = own_session(connection.key, session_id or "")
+        if own is not None:
+            numbers[pk] = own[1]
+    listing = Listing(connection.key, numbers)
+    get_vendor(connection.vendor).read_rights(connection.operator_id, listing.take)
+    return listing
+
+
+_PARTS = ("session_id", "start", "plate", "subdivision", "zone_id")
+
+
+def _believed(connection: Connection, listing: Listing, at: datetime) -> Iterator[Believed]:
+    """Give the rights that are settled, with whether each is listed."""
     settled = Registration.objects.filter(
-        connection=connection,
-        state=Registration.State.DONE,
-        observed_until__gt=asked_at,
-        accepted_at__lt=before,
+        connection=connection, state=Registration.State.DONE, observed_until__gt=at
     )
-    seen: list[int] = []
-    missing: list[int] = []
-    believed: set[str] = set()
-    for pk, observed in settled.values_list("pk", "observed").iterator(chunk_size=2_000):
-        if observed is None:  # the constraint says otherwise; the type does not know it
-            continue
-        believed.add(observed["session_id"])
-        vehicle = (observed["plate"], observed["subdivision"].rpartition("-")[2], observed["zone_id"])
-        found = observed["session_id"] in listed or vehicle in by_vehicle
-        (seen if found else missing).append(pk)
-    surplus = _surplus(connection, listed, believed)
-    _note_seen(seen, asked_at)
-    _correct_missing(missing, asked_at)
-    _correct_surplus(connection, surplus)
-    if missing or surplus:
-        log.warning("drift", connection=connection.pk, missing=len(missing), surplus=len(surplus))
-    return {"seen": len(seen), "missing": len(missing), "surplus": len(surplus)}
+    parts = [KeyTextTransform(name, "observed") for name in _PARTS]
+    rows = settled.values_list("pk", "observed_until", "accepted_at", *parts)
+    for pk, until, accepted_at, session_id, start, *known_by in rows.iterator(chunk_size=2_000):
+        own = own_session(connection.key, session_id or "")
+        is_listed = own is not None and listing.has(pk, own[1])
+        is_listed = is_listed or drift.vehicle(*known_by) in listing.vehicles
+        if accepted_at is not None and start:
+            yield Believed(pk, datetime.fromisoformat(start), until, accepted_at, is_listed)
 
 
-def _vehicle(right: RightSeen) -> tuple[str, str, str]:
-    return right.plate, right.subdivision.rpartition("-")[2], right.zone_id
+def _portions(ids: Sequence[int]) -> Iterator[list[int]]:
+    for begin in range(0, len(ids), PORTION):
+        yield list(ids[begin : begin + PORTION])
+
+
+@contextmanager
+def _held(ids: Sequence[int], **which: Any) -> Iterator[RegistrationQuerySet]:
+    """Lock the rows, and with them all of the same permits, in `mark`'s order; give those that meet `which`."""
+    with transaction.atomic():
+        permits = Registration.objects.filter(pk__in=ids).values("permit_id")
+        rows = Registration.objects.filter(permit_id__in=permits).order_by("permit_id", "connection_id")
+        list(rows.select_for_update(no_key=True).values_list("pk", flat=True))
+        yield Registration.objects.filter(pk__in=ids, **which)
 
 
 def _note_seen(ids: Sequence[int], at: datetime) -> None:
@@ -167,35 +271,28 @@ def _note_seen(ids: Sequence[int], at: datetime) -> None:
 
 
 def _surplus(
-    connection: Connection, listed: dict[str, RightSeen], believed: set[str]
-) -> dict[int, RightSeen]:
-    """Return the rights of ours that nothing stands for: registration id → right."""
-    unknown = {reference: right for reference, right in listed.items() if reference not in believed}
-    numbered = {}
-    for reference, right in unknown.items():
-        row_id = reference.split("-")[2]
-        if row_id.isdigit():
-            numbered[int(row_id)] = right
-    rows = Registration.objects.filter(
-        pk__in=numbered, connection=connection, state=Registration.State.DONE, lease=None
-    )
-    # One that is waiting, under way or accepted just now is on its way to be right; a refused one says so itself.
-    rows = rows.filter(accepted_at__lt=database_now() - SETTLING_TIME)
-    current = {pk: (observed or {}).get("session_id") for pk, observed in rows.values_list("pk", "observed")}
-    return {pk: numbered[pk] for pk, session in current.items() if session != numbered[pk].reference}
+    connection: Connection, listing: Listing, missing: set[int]
+) -> tuple[dict[int, list[RightSeen]], list[RightSeen]]:
+    """Return the rights of ours that nothing stands for, by registration; and those without even a registration."""
+    surplus: dict[int, list[RightSeen]] = {}
+    unknown: list[RightSeen] = []
+    before = database_now() - SETTLING_TIME
+    for ids in _portions(list(listing.others)):
+        rows = Registration.objects.filter(pk__in=ids, connection=connection)
+        known = set(rows.values_list("pk", flat=True))
+        unknown += [right for pk in ids if pk not in known for right in listing.others[pk]]
+        # One that is waiting, under way or accepted just now is on its way to be right; a refused one says so itself.
+        settled = rows.filter(state=Registration.State.DONE, lease=None, accepted_at__lt=before)
+        for pk, observed in settled.values_list("pk", "observed"):
+            session = (observed or {}).get("session_id")
+            extra = [right for right in listing.others[pk] if right.reference != session]
+            if extra and pk not in missing:
+                surplus[pk] = extra
+    return surplus, unknown
 
 
 def _correct_missing(ids: Sequence[int], now: datetime) -> None:
-    """Note what is missing; what was missing the last time too is ended (it may be there unlisted) and begun anew."""
-    twice = Registration.objects.filter(
-        pk__in=ids,
-        error_code=MISSING,
-        error_since__lt=now - SETTLING_TIME,
-        state=Registration.State.DONE,
-        lease=None,
-    ).select_related("connection")
-    for registration in twice:
-        _enforce_ending(registration, registration.observed, now)
+    """Note what is missing; what is missing the next time too is sent anew."""
     Registration.objects.filter(pk__in=ids, state=Registration.State.DONE, lease=None).exclude(
         error_code=MISSING
     ).update(
@@ -208,24 +305,61 @@ def _correct_missing(ids: Sequence[int], now: datetime) -> None:
     )
 
 
-def _correct_surplus(connection: Connection, surplus: dict[int, RightSeen]) -> None:
-    vendor, now = get_vendor(connection.vendor), database_now()
-    for registration in Registration.objects.filter(pk__in=surplus).select_related("connection"):
-        _enforce_ending(registration, vendor.observe(surplus[registration.pk]), now)
+def _send_anew(ids: Sequence[int], now: datetime, *, is_certain: bool) -> None:
+    """Make what was missing the last time too due with the intent of a new session, and of stopping the old one then."""
+    which: dict[str, Any] = (
+        {} if is_certain else {"error_code": MISSING, "error_since__lt": now - SETTLING_TIME}
+    )
+
+    def intents(rows: RegistrationQuerySet) -> Iterator[dict[str, Any]]:
+        for pk, sessions, *row in rows.values_list("pk", "sessions", *_COLUMNS):
+            slug, account, observed, desired = _read(row, now)
+            vendor, number = get_vendor(slug), sessions + 1
+            if desired is None or vendor.objection(desired) is not None:
+                continue  # the next plan says what is to be done
+            session_id = f"os-{account.key}-{pk}-{number}"
+            started = vendor.plan(account, None, desired, now=now, session_id=session_id)
+            stopped = vendor.plan(account, observed, None, now=now, session_id="?")
+            if started:
+                yield {"id": pk, "intent": started + stopped, "sessions": number}
+
+    _intend(ids, which, intents)
 
 
-def _enforce_ending(registration: Registration, observed: dict[str, Any] | None, now: datetime) -> None:
-    """Make the row due with the one intent of ending `observed`; what is wanted instead is planned after that."""
-    connection = registration.connection
-    account = Account(connection.pk, connection.operator_id, connection.key)
-    steps = get_vendor(connection.vendor).plan(account, observed, None, now=now, session_id="?")
-    with transaction.atomic():
-        row = Registration.objects.select_for_update().get(pk=registration.pk)
-        if (
-            row.state != Registration.State.DONE
-            or row.lease is not None
-            or row.generation != registration.generation
-        ):
-            return
-        outbox.mark(permit_ids=[row.permit_id], bulk=True)
-        Registration.objects.filter(pk=row.pk).update(intent=steps or None)
+def _end_surplus(connection: Connection, surplus: Mapping[int, Sequence[RightSeen]]) -> None:
+    """Make these registrations due with the one intent of ending what is there; what is wanted is planned after that."""
+    now = database_now()
+    for ids in _portions(list(surplus)):
+
+        def intents(rows: RegistrationQuerySet) -> Iterator[dict[str, Any]]:
+            for pk, sessions in rows.values_list("pk", "sessions"):
+                owns = [own_session(connection.key, right.reference) for right in surplus[pk]]
+                # A restored backup may have forgotten how many were begun: a number is never used twice.
+                number = max([sessions, *(own[1] for own in owns if own is not None)])
+                yield {"id": pk, "intent": _ending(connection, surplus[pk], now) or None, "sessions": number}
+
+        _intend(ids, {}, intents)
+
+
+def _ending(connection: Connection, rights: Sequence[RightSeen], now: datetime) -> list[Step]:
+    """Return the steps that end these rights."""
+    vendor = get_vendor(connection.vendor)
+    account, seen = _account(connection), [vendor.observe(right) for right in rights]
+    return [step for one in seen for step in vendor.plan(account, one, None, now=now, session_id="?")]
+
+
+def _account(connection: Connection) -> Account:
+    return Account(connection.pk, connection.operator_id, connection.key)
+
+
+def _intend(
+    ids: Sequence[int],
+    which: Mapping[str, Any],
+    intents: Callable[[RegistrationQuerySet], Iterator[dict[str, Any]]],
+) -> None:
+    """Mark those rows that are settled and meet `which`, and give them the intents that are to go out first."""
+    with _held(ids, state=Registration.State.DONE, lease=None, **which) as rows:
+        decided = list(intents(rows))
+        outbox.mark(permit_ids=sorted(rows.values_list("permit_id", flat=True)), bulk=True)
+        columns = {"id": "bigint", "intent": "jsonb", "sessions": "int"}
+        bulk.update(_ROW, columns, decided, assignments="intent = d.intent, sessions = d.sessions")

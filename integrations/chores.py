@@ -16,7 +16,8 @@ ZONES_AT_A_TIME = 5
 
 def register_all() -> None:
     """Register the chores of every worker."""
-    scheduler.register(audit.AUDIT_CHORE, 5, audit.audit)
+    scheduler.register(audit.AUDIT_CHORE, 1, audit.audit)
+    scheduler.register(audit.OBSERVED_CHORE, 1, audit.audit_observed)
     scheduler.register("count pushes by the hour", 60, hours.count_hours)
     scheduler.register("follow set-ups", 2, following.follow_set_ups)
     scheduler.register("follow tests", 1, following_tests.follow_tests)
@@ -25,6 +26,7 @@ def register_all() -> None:
     scheduler.register("refresh zones", 60, refresh_oldest_zones)
     scheduler.register("send mails", 2, mails.send_due)
     scheduler.register("thin evidence", 3600, evidence_keeping.thin)
+    scheduler.register(evidence_keeping.EMPTY_CHORE, 60, evidence_keeping.drop_empty_pushes)
 
 
 def connections_for_refresh(now: datetime) -> list[Connection]:

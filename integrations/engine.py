@@ -35,10 +35,10 @@ from django.db.utils import Error as DatabaseError
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from integrations import breakers, claims, settling, trouble
+from integrations import breakers, claims, ratelimit, settling, trouble
 from integrations.claims import Ask, Party, Work
 from integrations.errors import DeliveryError, Unexpected
-from integrations.sending import Unit, given_up, units
+from integrations.sending import Unit, given_up, set_aside, units
 from integrations.vendors import get_vendor
 
 log = structlog.get_logger(__name__)
@@ -63,10 +63,17 @@ SPARE_SENDERS = 2
 
 @dataclass(slots=True)
 class _Flight:
-    """One unit under way."""
+    """One unit under way. What its sender waits for its turns (a limit of requests) is no slowness of the remote."""
 
     unit: Unit
     began: float
+    sender: int | None = None
+    waited_before_s: float = 0.0
+
+    def took_s(self, now: float) -> float:
+        """Return for how long the remote has been at it, while the unit is under way."""
+        waited_s = 0.0 if self.sender is None else ratelimit.waited_s(self.sender) - self.waited_before_s
+        return now - self.began - waited_s
 
 
 class Engine:
@@ -168,7 +175,7 @@ class Engine:
         self._busy[pk] -= 1
         if self._busy[pk] <= 0:
             del self._busy[pk]
-        took_s = time.monotonic() - flight.began
+        took_s = time.monotonic() - flight.began - sum(sent.waited_s for _, _, sent in flight.unit.pushes)
         (self._slow.add if took_s > SLOW_S else self._slow.discard)(pk)
 
     def _settle(self, finished: list[Unit]) -> None:
@@ -228,7 +235,7 @@ class Engine:
         """Lengthen the leases of what is under way or lined up, when some of it has taken long."""
         now = time.monotonic()
         for flight in self._flights.values():
-            if now - flight.began > SLOW_S:
+            if flight.took_s(now) > SLOW_S:
                 self._slow.add(flight.unit.account.connection_id)
         if now - self._renewed < RENEW_EVERY_S:
             return
@@ -361,6 +368,8 @@ class Engine:
     def _deliver(self, flight: _Flight) -> None:
         """Run in a sender thread."""
         unit = flight.unit
+        flight.waited_before_s = ratelimit.waited_s()
+        flight.sender = threading.get_ident()
         try:
             unit.deliver()
         except Exception as error:
@@ -370,10 +379,7 @@ class Engine:
             for work in unit.works:
                 if work.steps and work.later is None:
                     name = type(error).__name__
-                    work.refusal = work.refusal or Unexpected(
-                        _("Sending failed: %(name)s.") % {"name": name}, code=name
-                    )
-                    work.kept, work.steps = work.kept + work.steps, []
+                    set_aside(work, Unexpected(_("Sending failed: %(name)s.") % {"name": name}, code=name))
         finally:
             self._inbox.put(flight)
 

@@ -22,13 +22,15 @@ from django.utils.translation import ngettext
 
 from integrations import events, notices, outbox
 from integrations.models import Connection, Zone, ZoneMapping
-from locations.models import Location, User
+from locations.models import Location, Permit, User
+from locations.services import hold_locations
 
 # Blanks of any kind, those without a width (which spreadsheets and web pages leave behind) among them.
 _BLANKS = re.compile(r"[\s\u200b\u2060\ufeff]+")
 _LEADING_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
 # A batch of mappings is one decision; its time line entry names this many locations and counts the rest.
 NAMED_IN_EVENT = 5
+MARK_ROWS = 5_000
 
 
 # --- Writes -------------------------------------------------------------------------------------------------------
@@ -51,11 +53,13 @@ def map_locations(
     moved: dict[Connection, list[str]] = defaultdict(list)
     with transaction.atomic():
         # Locked in one order (connections, then locations), so that whoever maps the same ones, ends a connection or
-        # brings its zones in line waits; without their keys, so that permits are saved meanwhile.
+        # brings its zones in line waits. Who saves permits of these locations waits as well, and is waited for: a permit
+        # that is saved while its location moves would else be told to neither connection.
         zone_ids = {zone.pk for zone in wanted.values() if zone is not None}
         held = Connection.objects.select_for_update(no_key=True).order_by("pk")
         list(held.filter(pk__in={zone.connection_id for zone in wanted.values() if zone is not None}))
-        locations = Location.objects.select_for_update(no_key=True).filter(pk__in=wanted).order_by("pk")
+        hold_locations(wanted, alone=True)
+        locations = Location.objects.filter(pk__in=wanted).order_by("pk")
         # Read afresh: the zone or its connection may have ended since the page was shown.
         zones = Zone.objects.select_related("connection").in_bulk(zone_ids)
         mapped = ZoneMapping.objects.select_related("zone__connection").in_bulk(
@@ -71,7 +75,6 @@ def map_locations(
             if zone is not None:
                 _check(location, zone)
             _save(location, zone, mapping, actor)
-            outbox.mark_location(location_id=location.pk, bulk=True)
             changed.append(location)
             text = _("%(location)s → %(zone)s") if zone else _("%(location)s → no zone (was %(before)s)")
             words = text % {"location": location, "zone": zone, "before": before}
@@ -81,7 +84,22 @@ def map_locations(
                 notices.resolve(missing_zone_key(before.pk))
         for connection, lines in moved.items():
             events.happened(connection, "mapped", _sentence(lines), actor)
+        mark_locations([location.pk for location in changed])
     return changed
+
+
+def mark_locations(location_ids: Iterable[int]) -> None:
+    """Note all permits of these locations that have not ended as due, in the transaction that changed where they send.
+
+    The last thing of a transaction, since what is marked stays locked until the commit; and over all locations in the order
+    of the permits, as everybody marks and settles, so that none of them waits for another in a circle.
+    """
+    ids = sorted(set(location_ids))
+    hold_locations(ids, alone=True)
+    permits = Permit.objects.not_ended(timezone.now()).filter(location__in=ids).order_by("pk")
+    pks = list(permits.values_list("pk", flat=True))
+    for begin in range(0, len(pks), MARK_ROWS):
+        outbox.mark(permit_ids=pks[begin : begin + MARK_ROWS], bulk=True)
 
 
 def missing_zone_key(zone_id: int) -> str:

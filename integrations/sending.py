@@ -154,8 +154,8 @@ def given_up(unit: Unit, name: str) -> Unit:
     refusal = Unexpected(_("The result could not be written: %(name)s.") % {"name": name}, code=name)
     for work in unit.works:
         work.evidence = []
-        work.refusal, work.later, work.replay, work.again = refusal, None, False, False
-        work.kept, work.steps = work.kept + work.steps, []
+        work.refusal, work.later, work.again = refusal, None, False
+        set_aside(work, refusal)
     return Unit(unit.account, unit.vendor, unit.works, unit.now)
 
 

@@ -8,7 +8,7 @@ A `Step` is one event of a plan, as it is stored in `Registration.intent` before
 too; the engine only keeps them, and asks `apply` what they become when a step was accepted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -160,6 +160,13 @@ class Vendor(Protocol):
         self, operator_id: str, *, zone_id: str = "", plate: str = "", subdivision: str = ""
     ) -> list[RightSeen]:
         """Return the parking rights that have not ended; raise `DeliveryError`."""
+        ...
+
+    def read_rights(self, operator_id: str, take: Callable[[RightSeen], None]) -> None:
+        """Hand each parking right that has not ended to `take` as it arrives, without its whole document (`raw`).
+
+        For accounts with very many rights. Raises `DeliveryError`; what was handed over until then is no whole list.
+        """
         ...
 
     def check_token(self) -> None:

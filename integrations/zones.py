@@ -25,9 +25,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from kombu.exceptions import KombuError
 
-from integrations import events, notices, outbox
+from integrations import events, notices
 from integrations.errors import DeliveryError
-from integrations.mapping import missing_zone_key
+from integrations.mapping import mark_locations, missing_zone_key
 from integrations.models import Connection, Notice, Zone, ZoneRefresh
 from integrations.vendors import get_vendor
 from integrations.zone_diff import Change, Diff, Known, Listing, clean_listing, diff, loses_too_many
@@ -263,9 +263,6 @@ def _finish(refresh: ZoneRefresh, connection: Connection, found: Diff, places: P
     decisive = [
         change for change in (*found.renamed, *found.case_changed, *found.changed) if _is_decisive(change)
     ]
-    for change in (*found.back, *decisive):
-        for place in places.of(change):
-            outbox.mark_location(location_id=place["id"], bulk=True)
     for change in found.back:
         assert change.known is not None
         notices.resolve(missing_zone_key(change.known.pk))
@@ -274,6 +271,7 @@ def _finish(refresh: ZoneRefresh, connection: Connection, found: Diff, places: P
             _tell_missing(connection, change, affected)
     if not found.is_quiet:
         events.happened(connection, "zones", summary(refresh), refresh.asked_by)
+    mark_locations(place["id"] for change in (*found.back, *decisive) for place in places.of(change))
 
 
 def _is_decisive(change: Change) -> bool:

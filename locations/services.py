@@ -2,6 +2,11 @@
 
 Whoever saves a permit (a page, the admin, a command, a script) calls these; so a registration cannot be saved without
 being noted for delivery. Writes are all or nothing: in a mass registration one bad row stops all, with its number.
+
+Locks, in this order: permits (without their keys), then their locations (shared), then what `permits_changed` writes. The
+shared lock makes a save and a move of its location to another zone wait for one another (`hold_locations`): whichever
+commits second sees the other. It is taken last, right before telling, so that a long import holds up nobody for long;
+and of a mass write everything is told at its end, since what was told of stays locked until the commit.
 """
 
 import unicodedata
@@ -12,6 +17,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.db import connection as db
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from simple_history.utils import bulk_create_with_history, bulk_update_with_history
@@ -100,7 +106,7 @@ def register_permit(
     )
     with transaction.atomic():
         _save(permit, actor)
-        permits_changed.send(Permit, permit_ids=[permit.pk], bulk=False)
+        _tell([permit.pk], [permit.location_id], bulk=False)
     return permit
 
 
@@ -129,7 +135,8 @@ def register_permits(
             )
         except IntegrityError as error:
             raise _explained(error) from error
-        _tell(saved, bulk=len(saved) > 1)
+        places = {permit.location_id for permit in saved}
+        _tell([permit.pk for permit in saved], places, bulk=len(saved) > 1)
     return saved
 
 
@@ -171,12 +178,13 @@ def change_permit(
         different = {name: value for name, value in columns.items() if getattr(permit, name) != value}
         if not different:
             return permit
+        before = permit.location_id
         for name, value in different.items():
             setattr(permit, name, value)
         _raise_revision(permit, actor)
         permit._change_reason = source  # type: ignore[attr-defined]
         _save(permit, actor)
-        permits_changed.send(Permit, permit_ids=[permit.pk], bulk=False)
+        _tell([permit.pk], [before, permit.location_id], bulk=False)
     return permit
 
 
@@ -188,7 +196,7 @@ def cancel_permit(*, permit: Permit, actor: User | None = None) -> Permit:
             permit.status, permit.cancelled_at = Permit.Status.CANCELLED, timezone.now()
             _raise_revision(permit, actor)
             _save(permit, actor)
-            permits_changed.send(Permit, permit_ids=[permit.pk], bulk=False)
+            _tell([permit.pk], [permit.location_id], bulk=False)
     return permit
 
 
@@ -196,11 +204,12 @@ def cancel_permits(*, permits: Iterable[Permit], actor: User | None = None) -> i
     """End many permits at once, all or none; return how many of them were still active."""
     now = timezone.now()
     ids = sorted(permit.pk for permit in permits)
-    done = 0
+    done: list[int] = []
+    places: set[int] = set()
     with transaction.atomic():
         for begin in range(0, len(ids), BATCH_ROWS):
             active = list(
-                Permit.objects.select_for_update()
+                Permit.objects.select_for_update(no_key=True)
                 .filter(pk__in=ids[begin : begin + BATCH_ROWS], status=Permit.Status.ACTIVE)
                 .order_by("pk")
             )
@@ -211,9 +220,10 @@ def cancel_permits(*, permits: Iterable[Permit], actor: User | None = None) -> i
             bulk_update_with_history(
                 active, Permit, fields, batch_size=500, default_user=actor, default_date=now
             )
-            _tell(active, bulk=len(ids) > 1)
-            done += len(active)
-    return done
+            done += [permit.pk for permit in active]
+            places |= {permit.location_id for permit in active}
+        _tell(done, places, bulk=len(ids) > 1)
+    return len(done)
 
 
 def reinstate_permit(*, permit: Permit, actor: User | None = None) -> Permit:
@@ -225,7 +235,7 @@ def reinstate_permit(*, permit: Permit, actor: User | None = None) -> Permit:
         permit.status, permit.cancelled_at = Permit.Status.ACTIVE, None
         _raise_revision(permit, actor)
         _save(permit, actor)
-        permits_changed.send(Permit, permit_ids=[permit.pk], bulk=False)
+        _tell([permit.pk], [permit.location_id], bulk=False)
     return permit
 
 
@@ -245,8 +255,26 @@ def save_location(*, location: Location, actor: User | None = None) -> Location:
     return location
 
 
+def hold_locations(location_ids: Iterable[int], *, alone: bool = False) -> None:
+    """Make saves of these locations' permits and changes of where they send to wait for one another until the commit.
+
+    Whoever saves shares the locations with all others who save; whoever moves them to another zone has them `alone`.
+    Either side takes the lock before it reads what the other writes: `permits_changed` reads the zone, the move reads the
+    permits. SQLite has one writer at a time and needs none of this.
+    """
+    ids = sorted(set(location_ids))
+    if db.vendor != "postgresql" or not ids:
+        return
+    # A foreign key takes the same shared lock, but only at the commit, when the zone has long been read.
+    rows = "SELECT 1 FROM locations_location WHERE id = ANY(%s) ORDER BY id FOR "
+    with db.cursor() as cursor:
+        cursor.execute(rows + ("UPDATE" if alone else "KEY SHARE"), [ids])
+
+
 def _locked(pk: int) -> Permit:
-    return Permit.objects.select_for_update(of=("self",)).select_related("location").get(pk=pk)
+    # Without its key: registrations that refer to the permit are written meanwhile.
+    rows = Permit.objects.select_for_update(of=("self",), no_key=True)
+    return rows.select_related("location").get(pk=pk)
 
 
 def _raise_revision(permit: Permit, actor: User | None, now: datetime | None = None) -> None:
@@ -270,7 +298,7 @@ def _explained(error: IntegrityError) -> ValidationError:
     raise error
 
 
-def _tell(permits: Sequence[Permit], *, bulk: bool) -> None:
-    for begin in range(0, len(permits), BATCH_ROWS):
-        ids = [permit.pk for permit in permits[begin : begin + BATCH_ROWS]]
-        permits_changed.send(Permit, permit_ids=ids, bulk=bulk)
+def _tell(permit_ids: Sequence[int], location_ids: Iterable[int], *, bulk: bool) -> None:
+    hold_locations(location_ids)
+    for begin in range(0, len(permit_ids), BATCH_ROWS):
+        permits_changed.send(Permit, permit_ids=permit_ids[begin : begin + BATCH_ROWS], bulk=bulk)

@@ -27,7 +27,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from integrations.errors import DeliveryError, FixConnection, TryLater
+<<<<<<< HEAD
 from passport.limits import SOCKET_OPTIONS, Deadline, LimitedBackend, whole_time
+=======
+from passport.listing import ListParser
+>>>>>>> work-f
 from passport.problems import error_for, read_json, read_problem, unreadable
 from passport.tokens import FetchedToken, TokenStore
 
@@ -166,6 +170,34 @@ class PassportClient:
         """Return the documents of the parking rights that have not ended (observed); raise `DeliveryError`."""
         return self._list(RIGHTS_PATH, dict(params))
 
+    def read_rights(self, params: Mapping[str, str], take: Callable[[Any], None]) -> None:
+        """Hand the documents of the parking rights (see `list_rights`) to `take` as they arrive; raise `DeliveryError`."""
+        url, query, seen = RIGHTS_PATH, dict(params), set[str]()
+        for _page in range(MAX_PAGES):
+            parser = ListParser(take)
+            answer = self._call(
+                "GET",
+                url,
+                params=query,
+                limit_bytes=LIST_ANSWER_MAX_BYTES,
+                trace_id=new_trace_id(),
+                parser=parser,
+            )
+            if error := answer_error(answer):
+                raise error
+            try:
+                parser.close()
+            except ValueError:
+                raise unreadable(
+                    _("Passport's answer could not be read."), status=answer.status, trace_id=answer.trace_id
+                ) from None
+            following = self._next_page(answer, parser.rest)
+            if following is None or following in seen:
+                return
+            seen.add(following)
+            url, query = following, {}
+        raise unreadable(_("Passport's list did not come to an end."), status=None, trace_id="")
+
     # -- how -------------------------------------------------------------------------------------------------
 
     def _list(self, path: str, params: dict[str, str]) -> list[Any]:
@@ -225,14 +257,17 @@ class PassportClient:
         trace_id: str,
         params: dict[str, str] | None = None,
         body: bytes | None = None,
+        parser: ListParser | None = None,
     ) -> Answer:
         """Call with the token; on 401 drop it, fetch a new one once and repeat once (observed)."""
         token = self._tokens.get(self._fetch_token)
-        answer = self._request(method, url, limit_bytes, trace_id, params, body, token.secret)
+        answer = self._request(method, url, limit_bytes, trace_id, params, body, token.secret, parser=parser)
         if answer.status == 401:
             self._tokens.drop(token)
             token = self._tokens.get(self._fetch_token)
-            answer = self._request(method, url, limit_bytes, new_trace_id(), params, body, token.secret)
+            answer = self._request(
+                method, url, limit_bytes, new_trace_id(), params, body, token.secret, parser=parser
+            )
         return answer
 
     def _request(
@@ -245,7 +280,9 @@ class PassportClient:
         body: bytes | None,
         token: str | None,
         content_type: str = "application/json",
+        parser: ListParser | None = None,
     ) -> Answer:
+        """Send one request; the body of a success goes to `parser`, where there is one, and is not kept."""
         headers = {TRACE_HEADER: trace_id}
         if body is not None:
             headers["Content-Type"] = content_type
@@ -254,6 +291,7 @@ class PassportClient:
             self._before_request()
         began = time.monotonic()
         try:
+<<<<<<< HEAD
             with (
                 whole_time(self._config.total_timeout_s) as deadline,
                 self._http.stream(
@@ -261,6 +299,13 @@ class PassportClient:
                 ) as response,
             ):
                 content = _read_capped(response, limit_bytes, trace_id, deadline)
+=======
+            with self._http.stream(
+                method, url, params=params or None, content=body, headers=headers
+            ) as response:
+                parser = parser if response.is_success else None
+                content = _read_capped(response, limit_bytes, trace_id, parser)
+>>>>>>> work-f
                 status, answer_headers = response.status_code, dict(response.headers)
         except (httpx.TimeoutException, httpcore.TimeoutException) as error:
             raise TryLater(
@@ -277,7 +322,9 @@ class PassportClient:
             trace_id=trace_id,
             took_ms=took_ms,
         )
-        return Answer(status, answer_headers, content, read_json(content), trace_id)
+        # What a parser has read is a document, for all that the answer is judged by.
+        document = read_json(content) if parser is None else {}
+        return Answer(status, answer_headers, content, document, trace_id)
 
     def _fetch_token(self) -> FetchedToken:
         """Ask for an access token (documented: OAuth 2.0 client credentials); raise `DeliveryError`."""
@@ -334,6 +381,7 @@ def answer_error(answer: Answer) -> DeliveryError | None:
     return error
 
 
+<<<<<<< HEAD
 def _read_capped(response: httpx.Response, limit_bytes: int, trace_id: str, deadline: Deadline) -> bytes:
     """Read the body up to the cap; a longer one is an answer that can't be read.
 
@@ -345,6 +393,12 @@ def _read_capped(response: httpx.Response, limit_bytes: int, trace_id: str, dead
             sentence = _("Passport's answer could not be read.")
             raise unreadable(sentence, status=response.status_code, trace_id=trace_id)
         return b""
+=======
+def _read_capped(
+    response: httpx.Response, limit_bytes: int, trace_id: str, parser: ListParser | None
+) -> bytes:
+    """Read the body up to the cap; a longer one is an answer that can't be read. What a parser gets is not returned."""
+>>>>>>> work-f
     chunks, size = [], 0
     for chunk in response.iter_bytes():
         size += len(chunk)
@@ -352,6 +406,19 @@ def _read_capped(response: httpx.Response, limit_bytes: int, trace_id: str, dead
             raise unreadable(
                 _("Passport's answer is far too long."), status=response.status_code, trace_id=trace_id
             )
+<<<<<<< HEAD
         chunks.append(chunk)
         deadline.cap(None)
+=======
+        if parser is None:
+            chunks.append(chunk)
+        else:
+            try:
+                parser.feed(chunk)
+            except (ValueError, StopIteration):
+                raise unreadable(
+                    _("Passport's answer could not be read."), status=response.status_code, trace_id=trace_id
+                ) from None
+        _deadline.cap(None)
+>>>>>>> work-f
     return b"".join(chunks)

@@ -56,25 +56,23 @@ def zones(entries: Sequence[Any], *, operator_id: str) -> list[ZoneSeen]:
 
 def rights(entries: Sequence[Any]) -> list[RightSeen]:
     """Return the parking rights; an entry that is no document makes the answer unreadable."""
-    seen = []
-    for entry in entries:
-        if not isinstance(entry, dict):
-            raise unreadable(
-                _("Passport's list of parking rights could not be read."), status=200, trace_id=""
-            )
-        vehicle = entry.get("vehicle")
-        vehicle = vehicle if isinstance(vehicle, dict) else {}
-        seen.append(
-            RightSeen(
-                remote_id=_text(entry.get("id")),
-                zone_id=_text(entry.get("zone_id")),
-                plate=_text(vehicle.get("vehicle_plate")),
-                subdivision=_text(vehicle.get("vehicle_state")),
-                start=_time(entry.get("start_time")),
-                end=_time(entry.get("end_time")),
-                space_number=_text(entry.get("space_number")),
-                reference=_text(entry.get("reference_id")),
-                raw=entry,
-            )
-        )
-    return seen
+    return [right(entry) for entry in entries]
+
+
+def right(entry: Any, *, keep_raw: bool = True) -> RightSeen:
+    """Return one parking right; raise `TryLater` where it is no document."""
+    if not isinstance(entry, dict):
+        raise unreadable(_("Passport's list of parking rights could not be read."), status=200, trace_id="")
+    vehicle = entry.get("vehicle")
+    vehicle = vehicle if isinstance(vehicle, dict) else {}
+    return RightSeen(
+        remote_id=_text(entry.get("id")),
+        zone_id=_text(entry.get("zone_id")),
+        plate=_text(vehicle.get("vehicle_plate")),
+        subdivision=_text(vehicle.get("vehicle_state")),
+        start=_time(entry.get("start_time")),
+        end=_time(entry.get("end_time")),
+        space_number=_text(entry.get("space_number")),
+        reference=_text(entry.get("reference_id")),
+        raw=entry if keep_raw else {},
+    )

@@ -1,7 +1,12 @@
 """Passport as `integrations` sees it: the vendor protocol, put together from plan, client and problems."""
 
+<<<<<<< HEAD
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+=======
+from collections.abc import Callable, Sequence
+from datetime import datetime
+>>>>>>> work-f
 from typing import Any
 
 import structlog
@@ -169,6 +174,12 @@ class Passport:
         }
         return reading.rights(
             self._client.list_rights({name: value for name, value in filters.items() if value})
+        )
+
+    def read_rights(self, operator_id: str, take: Callable[[RightSeen], None]) -> None:
+        """Hand the parking rights of an operator to `take` one by one; raise `DeliveryError`."""
+        self._client.read_rights(
+            {"operator_id": operator_id}, lambda entry: take(reading.right(entry, keep_raw=False))
         )
 
     def check_token(self) -> None:

@@ -4,7 +4,7 @@
 Zones, rights and failures are set by the test. `fake_vendor()` puts one in the place of the vendor `passport`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -116,6 +116,11 @@ class FakeVendor:
             if end > now:
                 rights.append(_right(session, event, end))
         return rights
+
+    def read_rights(self, operator_id: str, take: Callable[[RightSeen], None]) -> None:
+        """The same, one by one."""
+        for right in self.fetch_rights(operator_id):
+            take(right)
 
     def check_token(self) -> None:
         """Raise what the test has set."""

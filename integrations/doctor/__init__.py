@@ -36,6 +36,7 @@ CHECKS: dict[str, Callable[[Patient], Check]] = {
     "held": delivery.held_back,
     "backlog": delivery.backlog,
     "accepted": delivery.last_accepted,
+    "compared": delivery.compared,
     "worker": delivery.worker,
     "sweeper": delivery.sweeper,
     "broker": delivery.broker,

@@ -12,7 +12,8 @@ from django.utils.translation import ngettext
 from integrations.clock import database_now
 from integrations.doctor.patient import DANGER, NEUTRAL, SUCCESS, WARNING, Check, Patient
 from integrations.doctor.setup_checks import span_words
-from integrations.models import Chore, Connection, Push, Registration, TestPlate, WorkerBeat, Zone
+from integrations.drift_notices import held_key
+from integrations.models import Chore, Connection, Notice, Push, Registration, TestPlate, WorkerBeat, Zone
 
 BEAT_LATE = timedelta(seconds=30)
 CHORE_LATE = timedelta(minutes=2)
@@ -267,6 +268,29 @@ def last_accepted(patient: Patient) -> Check:
         "trace": push.trace_id,
     }
     return Check("accepted", title, SUCCESS, text, path=patient.page("activity"))
+
+
+def compared(patient: Patient) -> Check:
+    """Does Passport list what it has accepted?"""
+    title, connection = _("Compared with Passport"), patient.connection
+    if connection is None or connection.reconciled_at is None:
+        return Check(
+            "compared", title, NEUTRAL, _("Not yet: the list is compared once the connection is live.")
+        )
+    held = Notice.objects.filter(dedupe_key=held_key(connection.pk), done_at=None).first()
+    if held is not None:
+        return Check(
+            "compared",
+            title,
+            DANGER,
+            held.text,
+            _("Either Passport's list is short, or enforcement does not see these cars."),
+            _("Support: look into OpsMan whether a few of them are there."),
+            patient.page("activity"),
+        )
+    age = span_words(patient.now - connection.reconciled_at)
+    text = _("%(age)s ago; what was missing or too much is put right by itself.") % {"age": age}
+    return Check("compared", title, SUCCESS, text)
 
 
 def worker(patient: Patient) -> Check:

@@ -1,13 +1,16 @@
-"""A process that edits: saves, changes, moves, maps and cancels permits through the services, seeded and repeatable.
+"""A process that edits: saves, changes, moves and cancels permits, maps locations to zones of this and of that connection
+and to none, pauses and resumes connections; all of it through the services, seeded and repeatable.
 
     python -m tests.faults.driver --seed 7 --edits 2000 --name a
 
 It shares the load with others of its kind (`--name` keeps their external ids apart). An edit whose database goes away is
 not counted, since nothing was saved; whether its transaction had come through is seen in the database afterwards, which is
-the truth that Passport is compared with. Prints one line of JSON with the number of edits and the slowest save.
+the truth that Passport is compared with. Prints one line of JSON with the number of edits and the slowest save. On SIGUSR1
+it writes where each of its threads is (a driver that hangs is asked so).
 """
 
 import argparse
+import faulthandler
 import json
 import os
 import random
@@ -28,12 +31,15 @@ from django.core.exceptions import ValidationError  # noqa: E402
 from django.db import DatabaseError, InterfaceError, connection  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
-from integrations import mapping, wake  # noqa: E402
-from integrations.models import Zone  # noqa: E402
+from integrations import connections, mapping, wake  # noqa: E402
+from integrations.models import Connection, Zone  # noqa: E402
 from locations import services  # noqa: E402
 from locations.models import Location, Permit  # noqa: E402
 
 BULK_ROWS = 40
+ZONES_EACH = 4
+# How often a location is mapped to no zone at all, and a pause is begun rather than ended.
+UNMAPPED, PAUSED = 0.2, 0.4
 
 
 class Driver:
@@ -44,19 +50,24 @@ class Driver:
         self.name = name
         self.number = 0
         self.places = list(Location.objects.order_by("pk"))
+        self.connections = list(Connection.objects.order_by("pk"))
         self.zones = {
-            place.pk: list(
-                Zone.objects.filter(connection__company=place.company_id, session_type="vehicle").order_by(
-                    "pk"
-                )[:6]
-            )
+            place.pk: [
+                zone
+                for each in self.connections
+                if each.company_id == place.company_id
+                for zone in Zone.objects.filter(connection=each, session_type="vehicle").order_by("pk")[
+                    :ZONES_EACH
+                ]
+            ]
             for place in self.places
         }
         self.mine: list[int] = []
         self.slowest_ms = 0.0
         self.kinds: list[tuple[Callable[[], int], int]] = [
             (self.add, 30), (self.extend, 15), (self.shorten, 8), (self.change_plate, 12), (self.move, 8), (self.cancel, 12),
-            (self.reinstate, 4), (self.churn, 4), (self.add_many, 2), (self.cancel_many, 2), (self.map_anew, 1),
+            (self.reinstate, 4), (self.churn, 4), (self.add_many, 2), (self.cancel_many, 2), (self.map_anew, 2),
+            (self.pause_or_resume, 1),
         ]  # fmt: skip
 
     def edit(self) -> int:
@@ -138,9 +149,28 @@ class Driver:
         return 3
 
     def map_anew(self) -> int:
-        place = self.random.choice(self.places)
-        mapping.map_location(location=place, zone=self.random.choice(self.zones[place.pk]))
+        """Map one location, or several at once, to zones of any of their company's connections, or to none."""
+        places = self.random.sample(self.places, self.random.choice([1, 1, 1, 3]))
+        choices = [
+            (place, None if self.random.random() < UNMAPPED else self.random.choice(self.zones[place.pk]))
+            for place in places
+        ]
+        mapping.map_locations(choices=choices)
         return 1
+
+    def pause_or_resume(self) -> int:
+        """Pause a connection, or resume all that are paused."""
+        if self.random.random() < PAUSED:
+            connections.pause(connection=self.random.choice(self.connections), reason="storm")
+        else:
+            resume_all()
+        return 1
+
+
+def resume_all() -> None:
+    """Resume whatever is paused."""
+    for paused in Connection.objects.filter(status=Connection.Status.PAUSED):
+        connections.resume(connection=paused)
 
 
 def begin(seed: int, name: str) -> Driver:
@@ -164,17 +194,20 @@ def main() -> int:
     options = parser.parse_args()
     asked_to_end = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: asked_to_end.set())
-    driver, edits, lost = begin(options.seed, options.name), 0, 0
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
+    driver, edits, lost, deadlocks = begin(options.seed, options.name), 0, 0, 0
     while edits < options.edits and not asked_to_end.is_set():
         try:
             edits += driver.edit()
-        except (DatabaseError, InterfaceError):
+        except (DatabaseError, InterfaceError) as error:
             lost += 1
+            deadlocks += "deadlock" in str(error)
             connection.close()
             time.sleep(0.1)
         time.sleep(options.pause_ms / 1000)
     wake.flush(2)
-    print(json.dumps({"edits": edits, "database_away": lost, "slowest_ms": round(driver.slowest_ms)}))
+    said = {"edits": edits, "database_away": lost, "deadlocks": deadlocks}
+    print(json.dumps(said | {"slowest_ms": round(driver.slowest_ms)}))
     return 0
 
 

@@ -8,21 +8,27 @@ or for all. The comparison asks the sandbox for the parking rights and the datab
 not listed, *stale* is listed and not wanted. *Doubled* is read from the sandbox's own log of every session: a session id that
 was begun twice or went on after its stop, a third session of one registration while two were open (a change of plate begins
 the new one before it ends the old one), or a second one at the end. *Unexplained* is a refusal without a reason.
+
+One company has two connections, and its locations move between the two. A storm that does not come to its end says why: what
+was being injected, how a driver ended, and the ends of their logs.
 """
 
 import argparse
+import faulthandler
 import json
 import random
 import signal
+import subprocess
 import sys
 import time
-from collections import Counter, defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from offstreet.runtime import processes
+from tests.faults.comparing import Report, compare, doubled
 from tests.servers import BACKENDS, POSTGRES, Server, Stack, running_stack
 
 OPERATORS = {
@@ -30,7 +36,11 @@ OPERATORS = {
     "lakeshore": "fd69c211-318f-56a5-836b-8e03dc8897ae",
     "harbor": "f66d1fff-40aa-5bd1-9f3d-c9f4ea8457b5",
 }
+# A second account of the first company, which the sandbox is told of.
+ANNEX = "5d1f5c52-6f0c-5b6e-9d7e-0a4c1f8b7e21"
 CONVERGE_LIMIT_S = 180
+# A driver that has not come to its end this long after the last fault hangs.
+DRIVERS_LIMIT_S = 900
 TELL_EVERY_S = 60
 # Faults come in bursts of so many, with a calm between two.
 BURST = 8
@@ -49,14 +59,18 @@ for slug, operator_id in {operators!r}.items():
         mapping.map_location(location=place, zone=listed[number])
     connections.go_live(connection=connection, reason="storm")
 """
-WANTED = """
-SELECT z.remote_id AS zone, p.plate AS plate, p.subdivision AS state, p.start AS start, p."end" AS until,
-       r.id AS registration, r.state AS registration_state, r.error AS error
-FROM locations_permit p
-JOIN integrations_zonemapping m ON m.location_id = p.location_id JOIN integrations_zone z ON z.id = m.zone_id
-LEFT JOIN integrations_registration r ON r.permit_id = p.id AND r.connection_id = z.connection_id
-WHERE p.status = 'active' AND p."end" > %s
+SECOND_SITE = """
+from integrations import connections, mapping, zones
+from locations.models import Company, Location
+company = Company.objects.get(slug={slug!r})
+connection = connections.connect(company=company, operator_id={operator_id!r}, label="Annex")
+refresh = zones.refresh_zones(connection=connection)
+assert refresh.outcome == "done", refresh.error
+place = Location.objects.create(company=company, name="Place of the annex")
+mapping.map_location(location=place, zone=connection.zones.order_by("pk")[0])
+connections.go_live(connection=connection, reason="storm")
 """
+RESUME = "from tests.faults import driver; driver.resume_all()"
 # kind → details; `times` keeps each of them short, however the timing falls.
 SANDBOX_FAULTS: list[tuple[str, dict[str, Any]]] = [
     ("delay", {"delay_s": 2.0, "times": 4}), ("401", {"times": 3}), ("403", {"times": 1}),
@@ -69,43 +83,6 @@ SANDBOX_FAULTS: list[tuple[str, dict[str, Any]]] = [
 ]  # fmt: skip
 
 
-@dataclass
-class Report:
-    """What a storm was and what came of it."""
-
-    seed: int
-    edits: int = 0
-    faults: Counter[str] = field(default_factory=Counter)
-    lost: int = 0
-    stale: int = 0
-    doubled: int = 0
-    refused: int = 0
-    unexplained: int = 0
-    sessions: int = 0
-    met: dict[str, int] = field(default_factory=dict)
-    breaches: dict[str, int] = field(default_factory=dict)
-    slowest_save_ms: int = 0
-    converge_s: float = 0.0
-    storm_s: float = 0.0
-    rights: int = 0
-    notes: list[str] = field(default_factory=list)
-
-    def lines(self) -> str:
-        """Return the report as a person reads it."""
-        faults = ", ".join(f"{name} {count}" for name, count in sorted(self.faults.items()))
-        return (
-            f"edits made       {self.edits}\nfaults injected  {self.faults.total()} ({faults})\n"
-            f"requests that met  {sum(self.met.values())} ({', '.join(f'{k} {n}' for k, n in sorted(self.met.items()))})\n"
-            f"rights listed    {self.rights}\nlost             {self.lost}\nstale            {self.stale}\n"
-            f"doubled          {self.doubled} (of {self.sessions} sessions)\n"
-            f"refused, shown   {self.refused} ({self.unexplained} without a reason)\n"
-            f"breaches         {self.breaches or 'none'}\n"
-            f"slowest save     {self.slowest_save_ms} ms\nstorm            {self.storm_s:.0f} s\n"
-            f"time to converge {self.converge_s:.1f} s\nseed             {self.seed}\n"
-            + "\n".join(self.notes)
-        )
-
-
 class Injector:
     """Draws faults from a seed and injects them; `heal` ends all of them."""
 
@@ -115,6 +92,7 @@ class Injector:
         self.frozen: list[tuple[float, Server]] = []
         self.ending: list[tuple[float, int]] = []
         self.burst = BURST
+        self.injecting = "nothing"
         self.kinds: list[tuple[str, Callable[[], None], int]] = [
             ("worker killed", self.kill_worker, 14),
             ("worker replaced", self.replace_worker, 3),
@@ -131,7 +109,9 @@ class Injector:
     def inject(self) -> None:
         """Inject one fault."""
         name, call, _weight = self.random.choices(self.kinds, [kind[2] for kind in self.kinds])[0]
+        self.injecting = name
         call()
+        self.injecting = "nothing"
         if name != "remote":
             self.report.faults[name] += 1
 
@@ -211,7 +191,7 @@ class Injector:
 
     def remote(self) -> None:
         kind, details = self.random.choice(SANDBOX_FAULTS)
-        operator = self.random.choice([None, *OPERATORS.values(), *OPERATORS.values()])
+        operator = self.random.choice([None, ANNEX, *OPERATORS.values(), *OPERATORS.values()])
         path = self.random.choice(["events", "events", "all"])
         fault = self.stack.sandbox.add_fault(
             kind, path=path, operator_id=operator, seed=self.random.randrange(10**6), **details
@@ -230,77 +210,6 @@ class Injector:
             server.wait_ready()
 
 
-def compare(stack: Stack, report: Report) -> bool:
-    """Compare both sides into `report`; return whether they are equal and nothing is under way any more."""
-    now = datetime.now(UTC)
-    at: Any = now if stack.database is not None else now.replace(tzinfo=None).isoformat(" ")
-    rows = stack.query(WANTED if stack.database is not None else WANTED.replace("%s", "?"), [at])
-    wanted = Counter(
-        (row["zone"], row["plate"], row["state"], _ms(row["start"]), _ms(row["until"]))
-        for row in rows
-        if row["registration_state"] != "refused"
-    )
-    listed: Counter[tuple[str, str, str, str, str]] = Counter()
-    for right in stack.sandbox.rights():
-        vehicle = right["vehicle"]
-        key = (
-            right["zone_id"],
-            vehicle["vehicle_plate"],
-            vehicle["vehicle_state"],
-            _ms(right["start_time"]),
-            _ms(right["end_time"]),
-        )
-        listed[key] += 1
-    refused = [row for row in rows if row["registration_state"] == "refused"]
-    report.rights, report.refused = listed.total(), len(refused)
-    lost, stale = wanted - listed, listed - wanted
-    report.lost, report.stale = lost.total(), stale.total()
-    report.unexplained = sum(not row["error"] for row in refused)
-    report.notes = [f"lost: {key}" for key in list(lost)[:5]] + [f"stale: {key}" for key in list(stale)[:5]]
-    report.notes += [f"refused: {row['error']}" for row in refused[:5]]
-    unsettled = stack.query(
-        "SELECT count(*) AS n FROM integrations_registration WHERE state = 'due' OR lease IS NOT NULL OR intent IS NOT NULL"
-    )[0]["n"]
-    if unsettled:
-        report.notes.append(f"not settled: {unsettled}")
-    return not (lost or stale or unsettled)
-
-
-def _ms(value: Any) -> str:
-    at = value if isinstance(value, datetime) else datetime.fromisoformat(value)
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return at.astimezone(UTC).isoformat(timespec="milliseconds")
-
-
-def doubled(sessions: list[dict[str, Any]]) -> list[str]:
-    """Return what was doubled, one line each, from the sandbox's sessions with their logs. Pure.
-
-    A session's id is `os-<connection>-<registration>-<number>`.
-    """
-    found: list[str] = []
-    spans: dict[str, list[tuple[str, str, int]]] = defaultdict(list)
-    for session in sessions:
-        registration, _dash, number = session["session_id"].rpartition("-")
-        log = session["events"]
-        begun = [event["received_at"] for event in log if event["outcome"] == "created"]
-        ended = [event["received_at"] for event in log if event["outcome"] == "stopped"]
-        if len(begun) > 1:
-            found.append(f"begun {len(begun)} times: {session['session_id']}")
-        if ended and any(
-            e["received_at"] > ended[0] and e["outcome"] in ("created", "extended") for e in log
-        ):
-            found.append(f"went on after its stop: {session['session_id']}")
-        spans[registration].append((min(begun, default=""), ended[0] if ended else "9", int(number)))
-    for registration, mine in spans.items():
-        for begun_at, _ended_at, number in mine:
-            older = [n for start, end, n in mine if n != number and start <= begun_at < end]
-            if len(older) > 1 or any(n != number - 1 and n < number for n in older):
-                found.append(f"begun while others were open: {registration}-{number}, beside {older}")
-        if sum(ended_at == "9" for _, ended_at, _ in mine) > 1:
-            found.append(f"open twice at the end: {registration}")
-    return found
-
-
 def _tell(stack: Stack, report: Report, after_s: float) -> None:
     """Say how far a long storm has come."""
     answers = "SELECT count(*) AS n FROM integrations_push WHERE outcome = 'accepted'"
@@ -310,56 +219,120 @@ def _tell(stack: Stack, report: Report, after_s: float) -> None:
     print(said, file=sys.stderr, flush=True)
 
 
+class StormEnded(AssertionError):
+    """A storm could not go on; the message says why, with the ends of the logs."""
+
+
+@dataclass
+class RunningDriver:
+    """A driver that runs, and the file that it writes to."""
+
+    name: str
+    process: "subprocess.Popen[bytes]"
+    log: Path
+
+    @property
+    def runs(self) -> bool:
+        return self.process.poll() is None
+
+    def tail(self) -> str:
+        """Return the end of what it wrote."""
+        return self.log.read_text(errors="replace")[-3_000:]
+
+    def how_it_ended(self) -> str:
+        """Return how it ended where that was not in order, else an empty text."""
+        status = self.process.poll()
+        if not status:
+            return ""
+        how = f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
+        return f"driver {self.name} ended {how}:\n{self.tail()}"
+
+
+def _start_drivers(
+    stack: Stack, *, seed: int, edits: int, drivers: int, pause_ms: float
+) -> list[RunningDriver]:
+    started = []
+    for name in "abcdef"[:drivers]:
+        command = [
+            sys.executable, "-m", "tests.faults.driver", "--seed", str(seed), "--name", name,
+            "--edits", str(edits // drivers), "--pause-ms", f"{pause_ms:.0f}",
+        ]  # fmt: skip
+        # A file and no pipe: nobody reads while the storm lasts, and what a driver logs would fill a pipe.
+        output = stack.home / f"driver-{name}.log"
+        with output.open("wb") as log:
+            started.append(RunningDriver(name, processes.spawn(command, env=stack.env, output=log), output))
+    return started
+
+
+def look_after(drivers: Sequence[RunningDriver], *, idle_s: float) -> None:
+    """Raise `StormEnded` where a driver has died, or hangs `idle_s` seconds after the last fault."""
+    if died := [how for driver in drivers if (how := driver.how_it_ended())]:
+        raise StormEnded("\n".join(died))
+    if idle_s > DRIVERS_LIMIT_S and (hanging := [driver for driver in drivers if driver.runs]):
+        for driver in hanging:
+            processes.signal_group(driver.process, signal.SIGUSR1)
+        time.sleep(1)
+        raise StormEnded("\n".join(f"driver {driver.name} hangs:\n{driver.tail()}" for driver in hanging))
+
+
+def _blow(
+    stack: Stack, injector: Injector, drivers: Sequence[RunningDriver], *, faults: int, minutes: float
+) -> None:
+    """Inject until all faults are injected and the drivers are done, or the time is up."""
+    report, began = injector.report, time.monotonic()
+    told = last_fault = began
+    while any(driver.runs for driver in drivers) or report.faults.total() < faults:
+        look_after(drivers, idle_s=time.monotonic() - last_fault)
+        if minutes and time.monotonic() - began > minutes * 60:
+            for driver in drivers:
+                processes.signal_group(driver.process, signal.SIGTERM)
+            for driver in drivers:
+                driver.process.wait(60)
+            break
+        if report.faults.total() < faults:
+            injector.inject()
+            injector.pause()
+            last_fault = time.monotonic()
+        else:
+            injector.expire()
+            time.sleep(0.2)
+        if time.monotonic() - told > TELL_EVERY_S:
+            told = time.monotonic()
+            _tell(stack, report, told - began)
+    look_after(drivers, idle_s=0)
+
+
 def run(
     *, edits: int, faults: int, seed: int, backend: str = POSTGRES, drivers: int = 2, minutes: float = 0
 ) -> Report:
-    """Run one storm to its end; with `minutes`, stop editing and injecting then and compare what came of it."""
+    """Run one storm to its end; with `minutes`, stop editing and injecting then and compare what came of it.
+
+    Raises `StormEnded` where it can't go on.
+    """
     report = Report(seed)
     with running_stack(backend, workers=2, web=True) as stack:
         stack.shell(PREPARE.format(operators=OPERATORS))
+        _add_second_site(stack)
         stack.sandbox.settings(event_log_size=500)
         injector = Injector(stack, seed, report)
         # Spread over the faults as well as it can be foreseen: about two permits an edit, and 15 ms of work.
         pause_ms = max(4, 600 * faults / (edits / drivers / 2) - 15)
         began = time.monotonic()
-        running = []
-        for number in range(drivers):
-            command = [
-                sys.executable, "-m", "tests.faults.driver", "--seed", str(seed), "--name", "abcdef"[number],
-                "--edits", str(edits // drivers), "--pause-ms", f"{pause_ms:.0f}",
-            ]  # fmt: skip
-            # A file and no pipe: nobody reads while the storm lasts, and what a driver logs would fill a pipe.
-            output = stack.home / f"driver{number + 1}.log"
-            with output.open("wb") as log:
-                running.append((processes.spawn(command, env=stack.env, output=log), output))
-        told = began
+        running = _start_drivers(stack, seed=seed, edits=edits, drivers=drivers, pause_ms=pause_ms)
         try:
-            while any(process.poll() is None for process, _ in running) or report.faults.total() < faults:
-                if minutes and time.monotonic() - began > minutes * 60:
-                    for process, _output in running:
-                        processes.signal_group(process, signal.SIGTERM)
-                        process.wait(30)
-                    break
-                if report.faults.total() < faults:
-                    injector.inject()
-                    injector.pause()
-                else:
-                    injector.expire()
-                    time.sleep(0.2)
-                if time.monotonic() - told > TELL_EVERY_S:
-                    told = time.monotonic()
-                    _tell(stack, report, told - began)
-            for process, output in running:
-                text = output.read_text(errors="replace")
-                assert process.returncode == 0, text[-3000:]
-                said = json.loads(text.strip().splitlines()[-1])
+            _blow(stack, injector, running, faults=faults, minutes=minutes)
+            for driver in running:
+                said = json.loads(driver.tail().strip().splitlines()[-1])
                 report.edits += said["edits"]
                 report.slowest_save_ms = max(report.slowest_save_ms, said["slowest_ms"])
+        except BaseException as error:
+            raise StormEnded(_why(error, injector, running, time.monotonic() - began)) from error
         finally:
-            for process, _output in running:
-                processes.stop(process, timeout_s=0)
+            for driver in running:
+                processes.stop(driver.process, timeout_s=0)
         report.storm_s = time.monotonic() - began
         injector.heal()
+        stack.shell(RESUME)
         healed = time.monotonic()
         while not compare(stack, report) and time.monotonic() - healed < CONVERGE_LIMIT_S:
             time.sleep(0.3)
@@ -370,7 +343,32 @@ def run(
         state = stack.sandbox.state()
         report.breaches, report.met = state["breaches"], state["faults_met"]
         report.notes += twice[:10]
+        if stack.database is not None:
+            report.deadlocks = stack.database.log_path.read_bytes().count(b"deadlock detected")
     return report
+
+
+def _add_second_site(stack: Stack) -> None:
+    zones = [
+        {"id": str(uuid.uuid5(uuid.UUID(ANNEX), str(number))), "number": f"A{number}", "name": f"Annex {number}",
+         "operator_id": ANNEX, "session_type": "vehicle"}
+        for number in range(4)
+    ]  # fmt: skip
+    stack.sandbox.call("POST", "operators", {"operator_id": ANNEX, "name": "Annex", "zones": zones})
+    stack.shell(SECOND_SITE.format(slug=next(iter(OPERATORS)), operator_id=ANNEX))
+
+
+def _why(error: BaseException, injector: Injector, drivers: Sequence[RunningDriver], after_s: float) -> str:
+    """Return why a storm ended before its time."""
+    ends = "\n".join(f"end of driver {driver.name}'s log:\n{driver.tail()[-1_000:]}" for driver in drivers)
+    return (
+        f"The storm (seed {injector.report.seed}) ended after {after_s:.0f} s and {injector.report.faults.total()} faults, "
+        f"while injecting {injector.injecting}: {type(error).__name__}: {error}\n{ends}"
+    )
+
+
+def _end(signum: int, _frame: object) -> None:
+    raise SystemExit(f"ended by {signal.Signals(signum).name}")
 
 
 def main() -> int:
@@ -383,7 +381,15 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=0, help="end earlier, after so many minutes")
     parser.add_argument("--backend", choices=BACKENDS, default=POSTGRES)
     options = parser.parse_args()
-    report = run(**vars(options))
+    # A storm takes long, and whoever ends it from outside should be told apart from what went wrong in it.
+    faulthandler.enable()
+    for signum in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, _end)
+    try:
+        report = run(**vars(options))
+    except StormEnded as error:
+        print(error, file=sys.stderr, flush=True)
+        return 2
     print(report.lines())
     print(json.dumps(vars(report)))
     return int(bool(report.lost or report.stale or report.doubled or report.unexplained))

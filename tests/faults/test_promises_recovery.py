@@ -10,8 +10,9 @@ from datetime import datetime
 
 import pytest
 
+from tests.faults.comparing import doubled
 from tests.faults.conftest import Product
-from tests.faults.storm import OPERATORS, doubled
+from tests.faults.storm import OPERATORS
 from tests.servers import eventually
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]

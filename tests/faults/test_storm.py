@@ -1,11 +1,15 @@
 """The short form of `make faults`."""
 
 import os
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.faults import storm
+from offstreet.runtime import processes
+from tests.faults import comparing, storm
+from tests.servers import eventually
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 
@@ -19,6 +23,7 @@ def test_after_a_storm_of_faults_nothing_is_lost_stale_or_doubled() -> None:
     # Nothing that the drivers save is anything that Passport refuses.
     assert (report.refused, report.unexplained) == (0, 0), report.lines()
     assert "doubled_session" not in report.breaches
+    assert report.deadlocks == 0
     assert report.rights > 100
 
 
@@ -43,4 +48,30 @@ def session(number: int, *events: tuple[int, str]) -> dict[str, Any]:
     ids=["repeats", "replaced", "open twice", "begun anew", "three at a time"],
 )  # fmt: skip
 def test_the_storms_own_check_sees_what_is_doubled(sessions: list[dict[str, Any]], count: int) -> None:
-    assert len(storm.doubled(sessions)) == count
+    assert len(comparing.doubled(sessions)) == count
+
+
+@pytest.mark.parametrize(("end", "how"), [("sys.exit(3)", "with status 3"), ("os.kill(0, 9)", "by SIGKILL")])
+def test_a_storm_whose_driver_dies_says_how_with_the_end_of_its_log(
+    tmp_path: Path, end: str, how: str
+) -> None:
+    log = tmp_path / "driver.log"
+    code = f"import os, sys; print('its last words', flush=True); {end}"
+    with log.open("wb") as output:
+        process = processes.spawn([sys.executable, "-c", code], output=output)
+    process.wait(30)
+    with pytest.raises(storm.StormEnded, match=f"driver a ended {how}:\nits last words"):
+        storm.look_after([storm.RunningDriver("a", process, log)], idle_s=0)
+
+
+def test_a_storm_whose_driver_hangs_says_where(tmp_path: Path) -> None:
+    log = tmp_path / "driver.log"
+    code = "import faulthandler, signal, time; faulthandler.register(signal.SIGUSR1); print('up', flush=True); time.sleep(60)"
+    with log.open("wb") as output:
+        process = processes.spawn([sys.executable, "-c", code], output=output)
+    try:
+        eventually(lambda: "up" in log.read_text(), what="the driver")
+        with pytest.raises(storm.StormEnded, match="driver a hangs:\nup\nCurrent thread"):
+            storm.look_after([storm.RunningDriver("a", process, log)], idle_s=storm.DRIVERS_LIMIT_S + 1)
+    finally:
+        processes.stop(process, timeout_s=0)

@@ -1,5 +1,6 @@
 """The two comparisons: permits with registrations, and registrations with what enforcement sees."""
 
+import copy
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -9,7 +10,8 @@ from django.utils import timezone
 from integrations import audit
 from integrations.audit import find_stale, find_unmarked, reconcile
 from integrations.errors import TryLater
-from integrations.models import Chore, Registration
+from integrations.models import Chore, Notice, Registration
+from locations import services
 from locations.models import Permit
 from tests.passport.sandbox_transport import SandboxTransport
 from tests.world import World, passport_in_memory
@@ -33,13 +35,23 @@ def long_ago() -> None:
     Registration.objects.filter(error_since__isnull=False).update(error_since=timezone.now() - HOUR)
 
 
+def look() -> int:
+    """Do one round of both audits; return how many rows were marked."""
+    return audit.audit(timezone.now()) + audit.audit_observed(timezone.now())
+
+
 # --- Behind the services' back ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"plate": "SQL1"}, {"status": Permit.Status.CANCELLED}, {"end": timezone.now() + 9 * HOUR}],
-    ids=["plate", "cancelled", "end"],
+    [
+        {"plate": "SQL1"},
+        {"status": Permit.Status.CANCELLED},
+        {"end": timezone.now() + 9 * HOUR},
+        {"end": timezone.now() - HOUR / 2},
+    ],
+    ids=["plate", "cancelled", "end", "ended"],
 )
 def test_a_change_behind_the_services_back_is_found_and_pushed(
     world: World, change: dict[str, object]
@@ -48,7 +60,7 @@ def test_a_change_behind_the_services_back_is_found_and_pushed(
     world.deliver()
     extra = {"cancelled_at": timezone.now()} if "status" in change and hasattr(Permit, "cancelled_at") else {}
     Permit.objects.filter(pk=permit.pk).update(**change, **extra)
-    assert audit.audit(timezone.now()) == 1
+    assert look() == 1
     world.deliver()
     assert world.rights() == world.wanted()
 
@@ -77,6 +89,29 @@ def test_the_audit_walks_on_and_begins_anew_at_the_end(world: World, monkeypatch
     assert Chore.objects.get(name=audit.AUDIT_CHORE).cursor == 0
 
 
+def test_the_audit_goes_past_what_has_ended_a_window_at_a_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    permits = [world.permit(f"P{number}") for number in range(3)]
+    Permit.objects.filter(pk__lt=permits[2].pk).update(end=timezone.now() - HOUR / 2)
+    Registration.objects.all().delete()
+    monkeypatch.setattr(audit, "AUDIT_WINDOW", permits[1].pk)
+    assert audit.audit(timezone.now()) == 0
+    assert Chore.objects.get(name=audit.AUDIT_CHORE).cursor == permits[1].pk
+    assert audit.audit(timezone.now()) == 1
+    assert Chore.objects.get(name=audit.AUDIT_CHORE).cursor == 0
+
+
+def test_the_audit_of_what_was_accepted_walks_on_and_begins_anew(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [world.registration(world.permit(f"P{number}")) for number in range(2)]
+    monkeypatch.setattr(audit, "OBSERVED_WINDOW", rows[0].pk)
+    for cursor in (rows[0].pk, 0):
+        audit.audit_observed(timezone.now())
+        assert Chore.objects.get(name=audit.OBSERVED_CHORE).cursor == cursor
+
+
 def test_a_row_that_is_settled_while_the_audit_looks_is_only_looked_at_once_more(world: World) -> None:
     permit = world.permit()
     world.deliver()
@@ -91,26 +126,34 @@ def test_a_row_that_is_settled_while_the_audit_looks_is_only_looked_at_once_more
 
 # --- What enforcement sees ----------------------------------------------------------------------------------------
 
+NOTHING = {"seen": 0, "missing": 0, "held": 0, "surplus": 0, "unknown": 0}
+
+
+def lose(world: World, count: int = 1) -> None:
+    """Let Passport lose its first `count` sessions."""
+    for session in list(world.transport.simulator.sessions.by_id)[:count]:
+        world.transport.simulator.forget_session(session)
+
 
 def test_what_is_listed_is_noted_as_seen(world: World) -> None:
     permit = world.permit()
     world.deliver()
     long_ago()
-    assert reconcile(world.connection) == {"seen": 1, "missing": 0, "surplus": 0}
+    assert reconcile(world.connection) == NOTHING | {"seen": 1}
     assert world.registration(permit).seen_at is not None
 
 
 def test_what_was_accepted_just_now_may_still_be_on_its_way(world: World) -> None:
     world.permit()
     world.deliver()
-    world.transport.simulator.forget_session(next(iter(world.transport.simulator.sessions.by_id)))
-    assert reconcile(world.connection) == {"seen": 0, "missing": 0, "surplus": 0}
+    lose(world)
+    assert reconcile(world.connection) == NOTHING
 
 
 def test_what_is_missing_twice_is_sent_anew(world: World) -> None:
     permit = world.permit()
     world.deliver()
-    world.transport.simulator.forget_session(next(iter(world.transport.simulator.sessions.by_id)))
+    lose(world)
     long_ago()
     assert reconcile(world.connection)["missing"] == 1
     assert world.registration(permit).error_code == audit.MISSING
@@ -142,7 +185,7 @@ def test_without_references_a_right_is_known_by_plate_state_and_zone(world: Worl
     world.permit()
     world.deliver()
     long_ago()
-    assert reconcile(world.connection) == {"seen": 1, "missing": 0, "surplus": 0}
+    assert reconcile(world.connection) == NOTHING | {"seen": 1}
 
 
 def test_when_passport_cannot_be_asked_nothing_is_concluded(world: World) -> None:
@@ -154,3 +197,143 @@ def test_when_passport_cannot_be_asked_nothing_is_concluded(world: World) -> Non
         reconcile(world.connection)
     audit.reconcile_all(timezone.now())
     assert world.registration(permit).error_code == ""
+
+
+def test_what_is_about_to_begin_need_not_be_listed(world: World) -> None:
+    now = timezone.now()
+    world.permit(start=now + HOUR, end=now + 2 * HOUR)
+    world.permit("SOON", start=now - timedelta(seconds=20), end=now + 2 * HOUR)
+    world.permit("LAST", start=now - HOUR, end=now + timedelta(seconds=40))
+    world.deliver()
+    long_ago()
+    lose(world, 3)
+    assert reconcile(world.connection) == NOTHING
+
+
+def test_an_empty_list_changes_nothing_and_people_are_told_once(world: World) -> None:
+    for number in range(21):
+        world.permit(f"P{number}")
+    world.deliver()
+    long_ago()
+    kept = dict(world.transport.simulator.sessions.by_id)
+    lose(world, 21)
+    for _round in range(3):
+        assert reconcile(world.connection) == NOTHING | {"missing": 21, "held": 1}
+        long_ago()
+    before = len(world.events())
+    world.deliver()
+    assert len(world.events()) == before
+    assert not Registration.objects.exclude(error_code="").exists()
+    told = Notice.objects.filter(kind="comparison_held", done_at=None)
+    assert sorted((notice.company, notice.level) for notice in told if notice.company) == [
+        (world.company, "warning")
+    ]
+    assert "--send-missing" in told.get(company=None).text
+    for session in kept.values():
+        world.transport.simulator.keep_session(session)
+    assert reconcile(world.connection) == NOTHING | {"seen": 21}
+    assert not Notice.objects.filter(kind="comparison_held", done_at=None).exists()
+
+
+def test_upon_somebodys_word_everything_that_is_missing_is_sent_anew_at_once(world: World) -> None:
+    for number in range(21):
+        world.permit(f"P{number}")
+    world.deliver()
+    long_ago()
+    lose(world, 21)
+    assert reconcile(world.connection, is_certain=True) == NOTHING | {"missing": 21}
+    world.deliver()
+    assert world.rights() == world.wanted()
+    assert Registration.objects.filter(state="done", sessions=2).count() == 21
+
+
+def test_what_is_missing_is_never_taken_away_before_its_successor_was_sent(world: World) -> None:
+    permit = world.permit()
+    world.deliver()
+    [(session_id, session)] = world.transport.simulator.sessions.by_id.items()
+    lose(world)
+    for _round in range(2):
+        long_ago()
+        reconcile(world.connection)
+    # The list was wrong: the right is there all the same.
+    world.transport.simulator.keep_session(session)
+    sent = len(world.events())
+    world.deliver()
+    kinds = [request["type"].rpartition("_")[2] for request in world.events()[sent:]]
+    assert kinds == ["started", "stopped"]
+    assert world.transport.simulator.sessions.by_id[session_id].stopped
+    assert world.rights() == world.wanted()
+    row = world.registration(permit)
+    assert (row.state, row.intent, row.sessions) == ("done", None, 2)
+
+
+def test_a_right_that_is_there_too_much_stays_while_the_one_that_should_be_there_is_missing(
+    world: World,
+) -> None:
+    permit = world.permit()
+    world.deliver()
+    row = world.registration(permit)
+    assert row.observed is not None
+    # We believe in a second session; Passport lists the first alone.
+    row.observed["session_id"] = f"os-{world.connection.key}-{row.pk}-2"
+    row.sessions = 2
+    row.save()
+    long_ago()
+    assert reconcile(world.connection) == NOTHING | {"missing": 1}
+    world.deliver()
+    assert world.rights() == world.wanted()
+    long_ago()
+    reconcile(world.connection)
+    world.deliver()
+    long_ago()
+    assert reconcile(world.connection) == NOTHING | {"seen": 1, "surplus": 1}
+    world.deliver()
+    long_ago()
+    assert world.plates() == [permit.plate]
+    assert reconcile(world.connection) == NOTHING | {"seen": 1}
+
+
+def test_after_a_restored_backup_a_session_number_is_never_used_twice(world: World) -> None:
+    permit = world.permit()
+    world.deliver()
+    for plate in ("NEW1", "NEW2"):
+        services.change_permit(permit=permit, plate=plate)
+        world.deliver()
+    row = world.registration(permit)
+    assert row.sessions == 3
+    Registration.objects.filter(pk=row.pk).update(observed=None, observed_until=None, sessions=1)
+    long_ago()
+    assert reconcile(world.connection)["surplus"] == 1
+    world.deliver()
+    assert world.rights() == world.wanted()
+    assert world.registration(permit).sessions == 4
+
+
+def test_a_right_without_a_registration_is_counted_told_and_ended_on_demand(world: World) -> None:
+    permit = world.permit()
+    world.deliver()
+    Registration.objects.filter(permit=permit).delete()
+    Permit.objects.filter(pk=permit.pk).update(status="cancelled", cancelled_at=timezone.now())
+    assert reconcile(world.connection) == NOTHING | {"unknown": 1}
+    [notice] = Notice.objects.filter(company=None, done_at=None)
+    assert "1 parking right" in notice.text
+    assert "--end-unknown" in notice.text
+    assert world.plates() == [permit.plate]
+    assert audit.end_unknown(world.connection) == 1
+    assert world.plates() == []
+    assert reconcile(world.connection) == NOTHING
+    assert not Notice.objects.filter(done_at=None).exists()
+
+
+def test_a_reference_that_only_looks_like_ours_is_nobodys_business(world: World) -> None:
+    permit = world.permit()
+    world.deliver()
+    long_ago()
+    key, simulator = world.connection.key, world.transport.simulator
+    [session] = simulator.sessions.by_id.values()
+    for number in ("²-1", "1-²", "1-" + "9" * 60, "x"):
+        twin = copy.copy(session)
+        twin.id = f"os-{key}-{number}"
+        simulator.keep_session(twin)
+    assert reconcile(world.connection) == NOTHING | {"seen": 1}
+    assert world.registration(permit).intent is None

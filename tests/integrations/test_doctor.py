@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from integrations import connections, doctor, testing, zones
+from integrations import connections, doctor, drift_notices, testing, zones
 from integrations.doctor.patient import Check
 from integrations.errors import FixConnection, TryLater
 from integrations.models import (
@@ -130,6 +130,11 @@ def hold_back(world: World, vendor: FakeVendor) -> None:
     )  # fmt: skip
 
 
+def list_too_little(world: World, vendor: FakeVendor) -> None:
+    Connection.objects.update(reconciled_at=timezone.now())
+    drift_notices.tell_held(world.connection, missing=21, expected=40)
+
+
 def stop_workers(world: World, vendor: FakeVendor) -> None:
     WorkerBeat.objects.update(seen_at=timezone.now() - timedelta(minutes=5))
 
@@ -162,6 +167,7 @@ def fail_chore(world: World, vendor: FakeVendor) -> None:
         (refuse, "refused", "danger", "The plate is not valid."),
         (wait_long, "backlog", "danger", "1 registration waits"),
         (hold_back, "held", "danger", "Not authorised."),
+        (list_too_little, "compared", "danger", "21 of 40"),
         (stop_workers, "worker", "danger", "None is running"),
         (stop_chores, "sweeper", "danger", "audit"),
         (fail_chore, "sweeper", "warning", "ValueError"),

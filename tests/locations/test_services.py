@@ -159,6 +159,26 @@ def test_many_are_cancelled_once(location: Location, told: Told) -> None:
 # --- Changing -----------------------------------------------------------------------------------------------------
 
 
+def test_of_a_mass_write_everything_is_told_at_its_end(
+    location: Location, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services, "BATCH_ROWS", 2)
+    permits = [PermitFactory(location=location) for _ in range(5)]
+    told: list[tuple[list[int], int]] = []
+
+    def hear(sender: Any, *, permit_ids: list[int], **_: Any) -> None:
+        told.append((list(permit_ids), Permit.objects.filter(status="cancelled").count()))
+
+    permits_changed.connect(hear)
+    try:
+        assert services.cancel_permits(permits=permits) == 5
+    finally:
+        permits_changed.disconnect(hear)
+    # What is told of stays locked until the commit, so all rows are written before the first is told of.
+    ids = [permit.pk for permit in permits]
+    assert told == [(ids[:2], 5), (ids[2:4], 5), (ids[4:], 5)]
+
+
 def test_a_change_raises_the_revision_and_is_told(location: Location, told: Told) -> None:
     permit = PermitFactory(location=location)
     told.clear()

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from integrations.errors import DeliveryError, FixConnection, FixRecord, TryLater, Unexpected
-from integrations.vendors import Account, Sent
+from integrations.vendors import Account, RightSeen, Sent
 from passport import plan
 from passport.client import EVENTS_PATH, TOKENS_PATH, TRACE_HEADER, ZONES_PATH, Answer, Config, PassportClient
 from passport.sandbox.credentials import SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET
@@ -355,3 +356,54 @@ def test_no_next_link_whatsoever_raises_anything_but_our_own_errors(link: Any) -
     finally:
         client.close()
     assert path is None or httpx.URL(BASE).join(path).host == "passport.test"
+
+
+# --- Rights, one by one ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "html", "status": 200}, {"kind": "html"}, {"kind": "broken_json"}, {"kind": "truncated"},
+        {"kind": "wrong_json"}, {"kind": "drop"}, {"kind": "429"}, {"kind": "403"},
+    ],
+    ids=lambda fault: "-".join(map(str, fault.values())),
+)  # fmt: skip
+def test_rights_that_are_read_as_they_come_meet_the_same_errors(
+    passport: Passport, transport: SandboxTransport, fault: dict[str, Any]
+) -> None:
+    passport.send(ACCOUNT, [start()])
+    whole = passport.fetch_rights(OPERATOR)
+    taken: list[RightSeen] = []
+    passport.read_rights(OPERATOR, taken.append)
+    assert taken == [replace(right, raw={}) for right in whole]
+    assert taken
+    errors: list[DeliveryError] = []
+    for read in (
+        lambda: passport.fetch_rights(OPERATOR),
+        lambda: passport.read_rights(OPERATOR, taken.append),
+    ):
+        transport.simulator.faults.add({"path": "rights", **fault})
+        with pytest.raises(DeliveryError) as raised:
+            read()
+        errors.append(raised.value)
+        transport.simulator.faults.clear()
+    assert len({(type(error), error.status, error.sentence) for error in errors}) == 1
+
+
+def test_rights_on_several_pages_are_all_taken_and_an_expired_token_is_renewed() -> None:
+    tokens: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == TOKENS_PATH:
+            return httpx.Response(200, json={"access_token": "t", "expires_in": 600})
+        tokens.append(request.url.query.decode())
+        if len(tokens) == 1:
+            return httpx.Response(401, json={"title": "expired"})
+        following = "/v4/enforcement/parking-rights?page=2" if len(tokens) == 2 else None
+        return httpx.Response(200, json={"data": [{"id": str(len(tokens))}], "next": following})
+
+    taken: list[Any] = []
+    client_on(httpx.MockTransport(answer)).read_rights({"operator_id": OPERATOR}, taken.append)
+    assert taken == [{"id": "2"}, {"id": "3"}]
+    assert tokens[-1] == "page=2"

@@ -11,6 +11,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.utils import timezone
 
+from integrations import audit
 from integrations.errors import FixConnection, TryLater
 from integrations.models import Connection, Registration, Zone, ZoneMapping
 from locations.models import Company, Permit
@@ -284,6 +285,25 @@ def test_status_of_a_company_without_a_connection(company: Company) -> None:
 def test_every_subcommand_says_what_it_does() -> None:
     assert {"connect", "live", "pause", "resume", "refresh-zones", "map", "status"} <= set(subcommands())
     assert all(module.HELP for module in subcommands().values())
+
+
+def test_compare_says_what_it_found_and_what_a_person_must_decide(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passport("connect", "--operator-id", OPERATOR)
+    assert passport("compare") == "seen: 0, missing: 0, too much: 0, unknown: 0"
+    assert passport("compare", "--end-unknown").startswith("unknown parking rights ended: 0")
+    held = {"seen": 1, "missing": 30, "surplus": 0, "unknown": 0, "held": 1}
+    words: list[bool] = []
+
+    def reconcile(connection: Connection, *, is_certain: bool) -> dict[str, int]:
+        words.append(is_certain)
+        return held
+
+    monkeypatch.setattr(audit, "reconcile", reconcile)
+    assert "--send-missing" in passport("compare")
+    passport("compare", "--send-missing")
+    assert words == [False, True]
 
 
 # --- permit -------------------------------------------------------------------------------------------------------
