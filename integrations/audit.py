@@ -23,6 +23,7 @@ from integrations import claims, outbox
 from integrations.clock import database_now
 from integrations.errors import DeliveryError
 from integrations.models import Chore, Connection, Registration, ZoneMapping
+from integrations.models.delivery import NOT_LISTED
 from integrations.vendors import Account, RightSeen, get_vendor
 from locations.models import Permit
 
@@ -30,7 +31,6 @@ log = structlog.get_logger(__name__)
 
 AUDIT_CHORE = "audit"
 AUDIT_ROWS = 2_000
-MISSING = "not_listed"
 RECONCILE_EVERY = timedelta(minutes=5)
 # How long after an acceptance a right may still be on its way.
 SETTLING_TIME = timedelta(seconds=60)
@@ -159,9 +159,8 @@ def _vehicle(right: RightSeen) -> tuple[str, str, str]:
 def _note_seen(ids: Sequence[int], at: datetime) -> None:
     for begin in range(0, len(ids), 2_000):
         part = Registration.objects.filter(pk__in=ids[begin : begin + 2_000])
-        part.filter(seen_at=None).update(seen_at=at)
-        part.update(checked_at=at)
-        part.filter(error_code=MISSING).update(
+        part.note_seen(at)
+        part.filter(error_code=NOT_LISTED).update(
             error_kind="", error_code="", error="", remedy="", error_since=None
         )
 
@@ -189,7 +188,7 @@ def _correct_missing(ids: Sequence[int], now: datetime) -> None:
     """Note what is missing; what was missing the last time too is ended (it may be there unlisted) and begun anew."""
     twice = Registration.objects.filter(
         pk__in=ids,
-        error_code=MISSING,
+        error_code=NOT_LISTED,
         error_since__lt=now - SETTLING_TIME,
         state=Registration.State.DONE,
         lease=None,
@@ -197,10 +196,10 @@ def _correct_missing(ids: Sequence[int], now: datetime) -> None:
     for registration in twice:
         _enforce_ending(registration, registration.observed, now)
     Registration.objects.filter(pk__in=ids, state=Registration.State.DONE, lease=None).exclude(
-        error_code=MISSING
+        error_code=NOT_LISTED
     ).update(
         error_kind="drift",
-        error_code=MISSING,
+        error_code=NOT_LISTED,
         error=_("Passport accepted this registration, but does not list it among the parking rights."),
         remedy=_("It is compared again in a few minutes and then sent anew."),
         error_since=now,
