@@ -16,8 +16,9 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from integrations import limit
-from integrations.evidence import gather, headline, timeline
+from integrations.evidence import gather, timeline
 from integrations.forms.permits import PermitFilterForm, PermitForm
+from integrations.headline import headline
 from integrations.queries import (
     PAGE_ROWS,
     Delivery,
