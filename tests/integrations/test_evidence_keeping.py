@@ -11,7 +11,9 @@ from django.utils import timezone
 from integrations import evidence_keeping
 from integrations.evidence_keeping import KEEPING_CHORE, KEPT, thin
 from integrations.models import Chore, Push, PushEvent
-from integrations.validity import Question, decide, gather
+from integrations.validity import decide
+from integrations.validity_facts import gather
+from integrations.validity_then import Question
 from locations import services
 from locations.models import Permit
 from tests.passport.sandbox_transport import SandboxTransport
