@@ -245,7 +245,7 @@ def _pushes(evidence: Evidence, tz: tzinfo) -> list[Happened]:
             told = [(first, run[0]), (last, run[-1])]
             entries.append(_between(run[1:-1], first + 1, last - 1, tz))
         for attempt, event in told:
-            entries += _try(event, attempt, _what(event, evidence.numbers, tz))
+            entries += _try(event, attempt, evidence.numbers, tz)
     return entries
 
 
@@ -254,11 +254,12 @@ def _run(event: PushEvent) -> tuple[int, datetime, str, bool]:
     return event.registration_id, event.marked_at, event.kind, event.result == PushEvent.Result.LATER
 
 
-def _what(event: PushEvent, numbers: Mapping[str, str], tz: tzinfo) -> str:
-    """Say what was sent: “started · ABC1234 · US-NC · zone Z123 · until 5 Dec 2026, 18:00 EST”."""
+def _what(event: PushEvent, numbers: Mapping[str, str], tz: tzinfo, *, short: bool = False) -> str:
+    """Say what was sent: “started · ABC1234 · US-NC · zone Z123 · until 5 Dec 2026, 18:00 EST”; `short` without the car."""
     kind = _KINDS.get(event.kind, lambda: event.kind)()
     until = None if event.kind == "stopped" else event.until
-    return " · ".join([kind, *_session(event.plate, event.subdivision, event.zone, until, numbers, tz)])
+    plate, subdivision = ("", "") if short else (event.plate, event.subdivision)
+    return " · ".join([kind, *_session(plate, subdivision, event.zone, until, numbers, tz)])
 
 
 def _session(
@@ -273,13 +274,22 @@ def _session(
     return [part for part in parts if part]
 
 
-def _try(event: PushEvent, attempt: int, what: str) -> list[Happened]:
+def _try(event: PushEvent, attempt: int, numbers: Mapping[str, str], tz: tzinfo) -> list[Happened]:
     push = event.push
     title, tone, icon = _answer(event, attempt)
     status = f"{push.status}" if push.status else ""
+    what = _what(event, numbers, tz, short=True)
     text = " · ".join(part for part in (status, what, fragment(event.error)) if part)
     return [
-        Happened(push.sent_at, _("Sent"), "neutral", "send", what, trace_id=push.trace_id, rank=_SENT),
+        Happened(
+            push.sent_at,
+            _("Sent"),
+            "neutral",
+            "send",
+            _what(event, numbers, tz),
+            trace_id=push.trace_id,
+            rank=_SENT,
+        ),
         Happened(
             push.answered_at,
             title,
@@ -345,5 +355,5 @@ def _seen(row: Registration, at: datetime, evidence: Evidence, tz: tzinfo) -> li
     held = row.observed
     if held is None or not row.is_seen or row.state != Registration.State.DONE:
         return []
-    parts = (str(held.get(name, "")) for name in ("plate", "subdivision", "zone_id"))
-    return _session(*parts, None, evidence.numbers, tz)
+    plate, subdivision, zone = (str(held.get(name, "")) for name in ("plate", "subdivision", "zone_id"))
+    return _session(plate, subdivision, zone, None, evidence.numbers, tz)

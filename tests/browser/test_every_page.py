@@ -190,6 +190,7 @@ STATES: tuple[State, ...] = (
     State("a permit: waiting", "permit", (ODD, "permit WAIT001")),
     State("a permit: tried again", "permit", (ODD, "permit RETRY01")),
     State("a permit: being withdrawn", "permit", (ODD, "permit GONE001")),
+    State("a permit: drift", "permit", (ODD, "permit DRIFT01")),
     State("a permit for a viewer", "permit", (SEEDED, "permit accepted"), who="viewer"),
     State("a permit, folded parts open", "permit", (SEEDED, "permit accepted"), act=open_menu),
     State("change a permit", "permit_change", (SEEDED, "permit accepted")),
@@ -198,6 +199,7 @@ STATES: tuple[State, ...] = (
     State("is it valid?", "validity", CAMPUS),
     State("is it valid? errors", "validity", CAMPUS, act=send_empty, status=422),
     State("is it valid? no", "validity", CAMPUS, act=ask_validity("NOTHERE", "Rec Garage")),
+    State("is it valid? shown all the same", "validity", ODDITY, act=ask_validity("STILL01", "Lot 10")),
     State("is it valid? look-alike", "validity", ODDITY, act=ask_validity("BOILER8", "Lot 10")),
     # Activity
     State("activity", "activity", CAMPUS),

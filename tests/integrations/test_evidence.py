@@ -174,11 +174,11 @@ def test_what_was_sent_is_told_in_words_whatever_became_of_the_permit_since(perm
     ended = "stopped · OLD1 · US-NC · zone gone from the list"
     assert texts(permit)[2:8] == [
         ("Sent", told),
-        ("Accepted by Passport", f"202 · {told}"),
+        ("Accepted by Passport", "202 · started · zone Z123 · until 30 Nov 2026, 12:03 EST"),
         ("Sent", longer),
-        ("New end accepted", f"202 · {longer}"),
+        ("New end accepted", "202 · extended · zone Z123 · until 1 Dec 2026, 12:03 EST"),
         ("Sent", ended),
-        ("Taken away from Passport", f"202 · {ended}"),
+        ("Taken away from Passport", "202 · stopped · zone gone from the list"),
     ]
 
 

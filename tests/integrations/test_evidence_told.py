@@ -5,6 +5,7 @@ The whole engine on the sandbox's Passport: what a step was about is asserted, n
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -88,7 +89,7 @@ def test_a_replacement_says_the_new_session_and_of_the_old_ones_stop_nothing(
     permit = world.permit()
     world.deliver()
     old = said(world, permit, zone_of(permit))
-    values = {"plate": "XYZ 99", "subdivision": "US-VA", "location": world.there}
+    values: dict[str, Any] = {"plate": "XYZ 99", "subdivision": "US-VA", "location": world.there}
     permit = services.change_permit(permit=permit, **{change: values[change]})
     world.deliver()
     new = said(world, permit, zone_of(permit))

@@ -576,11 +576,14 @@ def test_what_was_accepted_while_passport_answered_is_not_called_seen(
 def test_nobody_asks_passport_more_than_a_few_times_a_minute(
     operator: Client, member: Membership, shown: Permit, vendor: FakeVendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = []
+    asked: list[str] = []
     ask = vendor.fetch_rights
-    monkeypatch.setattr(
-        vendor, "fetch_rights", lambda *args, **kwargs: asked.append(1) or ask(*args, **kwargs)
-    )
+
+    def count(operator_id: str, **rest: str) -> Any:
+        asked.append(operator_id)
+        return ask(operator_id, **rest)
+
+    monkeypatch.setattr(vendor, "fetch_rights", count)
     pages = [operator.post(url("permit_check", shown.pk), headers={"HX-Request": "true"}) for _ in range(8)]
     assert len(asked) == 6
     assert pages[-1].status_code == 200
