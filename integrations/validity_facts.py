@@ -13,7 +13,7 @@ from django.db.models import Case, DurationField, ExpressionWrapper, F, Min, Q, 
 
 from integrations.models import PushEvent, Zone, ZoneMapping
 from integrations.validity_then import PermitThen, PushThen, Question, ZoneThen, living
-from locations.models import Company, Location, Permit
+from locations.models import Company, Permit
 from locations.plates import look_alikes
 
 MAX_PERMITS = 60
@@ -22,7 +22,7 @@ MAX_TRIES = 500
 
 
 def gather(company: Company, question: Question) -> tuple[list[PermitThen], ZoneThen | None]:
-    """Read the permits of the plate and its look-alikes as they stood, and the location's zone then; eight queries.
+    """Read the permits of the plate and its look-alikes as they stood, and the location's zone then; seven queries.
 
     A permit that had another plate by then is among them where Passport had accepted it with one of these.
     """
@@ -31,15 +31,10 @@ def gather(company: Company, question: Question) -> tuple[list[PermitThen], Zone
     versions: dict[int, list[Any]] = {}
     for version in (
         Permit.history.filter(id__in=ids)
-        .select_related("history_user")
+        .select_related("history_user", "location")
         .order_by("history_date", "history_id")
     ):
         versions.setdefault(version.id, []).append(version)
-    names = dict(
-        Location.objects.filter(
-            pk__in={version.location_id for found in versions.values() for version in found}
-        ).values_list("pk", "name")
-    )
     by_then, since = _pushes(ids, question.at)
     sent_to = {event.zone for events in by_then.values() for event in events if event.zone}
     zone, numbers = _zones(company, question, sent_to)
@@ -47,7 +42,7 @@ def gather(company: Company, question: Question) -> tuple[list[PermitThen], Zone
     for pk in sorted(versions):
         pushes = [_push_then(event, numbers) for event in by_then.get(pk, [])]
         after = [_push_then(event, numbers) for event in since.get(pk, [])]
-        permit = _then(versions[pk], names, pushes, after, question)
+        permit = _then(versions[pk], pushes, after, question)
         if permit.plate in plates or any(push.plate in plates for push in living(pushes)):
             found.append(permit)
     return found, zone
@@ -73,7 +68,6 @@ def _nearest(company: Company, question: Question, plates: Sequence[str]) -> lis
 
 def _then(
     versions: Sequence[Any],
-    names: Mapping[int, str],
     pushes: Sequence[PushThen],
     after: Sequence[PushThen],
     question: Question,
@@ -86,7 +80,7 @@ def _then(
         plate_typed=version.plate_typed,
         subdivision=version.subdivision,
         location_id=version.location_id,
-        location_name=names.get(version.location_id, ""),
+        location_name=version.location.name,
         start=version.start,
         end=version.end,
         active=version.status == Permit.Status.ACTIVE,

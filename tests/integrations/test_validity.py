@@ -577,7 +577,7 @@ def test_the_facts_cost_the_same_however_many_permits_there_are(
 ) -> None:
     for _number in range(12):
         accepted(save(place, 12), 11)
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(7):
         assert ask(place, 1).key == "yes"
 
 
