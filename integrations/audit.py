@@ -28,7 +28,7 @@ from integrations.clock import database_now
 from integrations.drift import SETTLING_TIME, Believed, Listing, own_session
 from integrations.errors import DeliveryError
 from integrations.models import Chore, Connection, Registration, ZoneMapping
-from integrations.models.delivery import RegistrationQuerySet
+from integrations.models.delivery import NOT_LISTED, RegistrationQuerySet
 from integrations.vendors import Account, Desired, Observed, RightSeen, Step, get_vendor
 from locations.models import Permit
 
@@ -40,7 +40,6 @@ OBSERVED_CHORE = "audit what was accepted"
 AUDIT_ROWS = 200
 AUDIT_WINDOW = 20_000
 OBSERVED_WINDOW = 2_000
-MISSING = "not_listed"
 RECONCILE_EVERY = timedelta(minutes=5)
 PORTION = 500
 _ROW = "integrations_registration"
@@ -263,9 +262,8 @@ def _held(ids: Sequence[int], **which: Any) -> Iterator[RegistrationQuerySet]:
 def _note_seen(ids: Sequence[int], at: datetime) -> None:
     for begin in range(0, len(ids), 2_000):
         part = Registration.objects.filter(pk__in=ids[begin : begin + 2_000])
-        part.filter(seen_at=None).update(seen_at=at)
-        part.update(checked_at=at)
-        part.filter(error_code=MISSING).update(
+        part.note_seen(at)
+        part.filter(error_code=NOT_LISTED).update(
             error_kind="", error_code="", error="", remedy="", error_since=None
         )
 
@@ -294,10 +292,10 @@ def _surplus(
 def _correct_missing(ids: Sequence[int], now: datetime) -> None:
     """Note what is missing; what is missing the next time too is sent anew."""
     Registration.objects.filter(pk__in=ids, state=Registration.State.DONE, lease=None).exclude(
-        error_code=MISSING
+        error_code=NOT_LISTED
     ).update(
         error_kind="drift",
-        error_code=MISSING,
+        error_code=NOT_LISTED,
         error=_("Passport accepted this registration, but does not list it among the parking rights."),
         remedy=_("It is compared again in a few minutes and then sent anew."),
         error_since=now,
@@ -308,7 +306,7 @@ def _correct_missing(ids: Sequence[int], now: datetime) -> None:
 def _send_anew(ids: Sequence[int], now: datetime, *, is_certain: bool) -> None:
     """Make what was missing the last time too due with the intent of a new session, and of stopping the old one then."""
     which: dict[str, Any] = (
-        {} if is_certain else {"error_code": MISSING, "error_since__lt": now - SETTLING_TIME}
+        {} if is_certain else {"error_code": NOT_LISTED, "error_since__lt": now - SETTLING_TIME}
     )
 
     def intents(rows: RegistrationQuerySet) -> Iterator[dict[str, Any]]:

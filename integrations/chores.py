@@ -25,8 +25,7 @@ def register_all() -> None:
     scheduler.register("reconcile", 5, audit.reconcile_all)
     scheduler.register("refresh zones", 60, refresh_oldest_zones)
     scheduler.register("send mails", 2, mails.send_due)
-    scheduler.register("thin evidence", 3600, evidence_keeping.thin)
-    scheduler.register(evidence_keeping.EMPTY_CHORE, 60, evidence_keeping.drop_empty_pushes)
+    scheduler.register(evidence_keeping.KEEPING_CHORE, 3600, evidence_keeping.thin)
 
 
 def connections_for_refresh(now: datetime) -> list[Connection]:

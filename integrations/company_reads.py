@@ -59,7 +59,7 @@ class Line:
 
     @property
     def not_protected(self) -> int:
-        """Parked cars that Passport has not accepted as they stand, those without a zone among them."""
+        """Parked cars that Passport has not accepted as they stand or does not show, those without a zone among them."""
         return self.unprotected + self.parked_unmapped
 
     def badness(self, now: datetime) -> tuple[float, ...]:
@@ -112,7 +112,7 @@ def lines(now: datetime) -> list[Line]:
 
 
 def _add_registrations(company_of: dict[int, Line], now: datetime) -> None:
-    """Add what is refused, what waits where registrations are sent, and what of both is parked now.
+    """Add what is refused, what waits where registrations are sent, and what of these and of drift is parked now.
 
     Each connection is looked up in the partial indexes by itself: the database would otherwise rather read all
     registrations than believe how few of them are due.
@@ -133,18 +133,19 @@ def _add_registrations(company_of: dict[int, Line], now: datetime) -> None:
         .annotate(
             refused=count_of(refused),
             refused_now=count_of(refused.filter(current)),
+            drifting_now=count_of(here.drifting().filter(current)),
             # One that is being set up may hold back all that it has; nobody asks for that here.
             due=Case(When(sending, then=count_of(due)), default=Value(0)),
             due_now=Case(When(sending, then=count_of(due.filter(current))), default=Value(0)),
             oldest=Case(When(sending, then=Subquery(oldest))),
         )
     )
-    for pk, waits, stuck, at, waits_now, stuck_now in counted.values_list(
-        "pk", "due", "refused", "oldest", "due_now", "refused_now"
+    for pk, waits, stuck, at, waits_now, stuck_now, drifting_now in counted.values_list(
+        "pk", "due", "refused", "oldest", "due_now", "refused_now", "drifting_now"
     ):
         line = company_of[pk]
         line.refused += stuck
-        line.unprotected += stuck_now
+        line.unprotected += stuck_now + drifting_now
         if waits:
             line.waiting += waits
             line.unprotected += waits_now

@@ -1,30 +1,34 @@
 """A permit's proof of delivery: what happened to it, in order, with who and what, to the millisecond.
 
-`timeline` and `headline` are pure; `gather` reads what they need by a fixed number of queries. The evidence is what was
-written when it happened: the permit's history (every revision, with who made it), the events of each push (with trace id,
-session id and the answer), the location's mappings, and when the plate was last seen among the parking rights. Nothing is
-reconstructed: what was not recorded is not told.
+`timeline` is pure; `gather` reads what it needs by a fixed number of queries. The evidence is what was written when it
+happened: the permit's history (every revision, with who made it), the events of each push (with trace id, session id, what
+was sent and the answer), the location's mappings, and when an acceptance was first seen among the parking rights. Nothing is
+reconstructed: what was not recorded is not told, and what was seen is told as it had been accepted by then, whatever the
+permit has become since.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
+from itertools import groupby
 from typing import Any
 
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from integrations.models import PushEvent, Registration, Zone, ZoneMapping
-from integrations.queries import Delivery
-from integrations.states import fragment, ordinal, vendor_label
+from integrations.models.delivery import NOT_LISTED
+from integrations.states import fragment, ordinal
 from locations.models import Location, Permit
 from locations.regions import region_label
-from locations.times import say_both, say_clock, say_time
+from locations.times import say_clock, say_time
 
 MAX_EVENTS = 200
 MAX_MAPPINGS = 50
+# Of more tries in a row than these that came to nothing, only the first and the last are told one by one.
+MOST_TRIES = 3
 # Things that carry the same time stand in this order.
-_SAVED, _MAPPED, _DUE, _ANSWERED, _SEEN = range(5)
+_SAVED, _MAPPED, _DUE, _SENT, _ANSWERED, _SEEN = range(6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ class Happened:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What was recorded of one permit; see `gather`."""
+    """What was recorded of one permit; see `gather`. `numbers` are those of zones by the vendor's ids."""
 
     versions: Sequence[Any]
     events: Sequence[PushEvent]
@@ -52,16 +56,7 @@ class Evidence:
     mappings: Sequence[Any]
     locations: Mapping[int, str]
     zones: Mapping[int, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Headline:
-    """The answer at the top of a permit's page."""
-
-    tone: str
-    sentence: str
-    detail: str = ""
-    remedy: str = ""
+    numbers: Mapping[str, str] = field(default_factory=dict)
 
 
 def gather(permit: Permit) -> Evidence:
@@ -82,13 +77,20 @@ def gather(permit: Permit) -> Evidence:
     names = {permit.location_id: permit.location.name}
     if elsewhere := places - names.keys():
         names |= dict(Location.objects.filter(pk__in=elsewhere).values_list("pk", "name"))
-    zones = {
-        zone.pk: str(zone)
-        for zone in Zone.objects.filter(Q(pk__in={mapping.zone_id for mapping in mappings})).only(
-            "number", "name"
-        )
+    sent_to = {event.zone for event in events} | {
+        (row.observed or {}).get("zone_id", "") for row in registrations
     }
-    return Evidence(versions, events, registrations, mappings, names, zones)
+    here = Q(connection__in={row.connection_id for row in registrations}, remote_id__in=sent_to)
+    zones = list(Zone.objects.filter(here | Q(pk__in={mapping.zone_id for mapping in mappings})))
+    return Evidence(
+        versions,
+        events,
+        registrations,
+        mappings,
+        names,
+        {zone.pk: str(zone) for zone in zones},
+        {zone.remote_id: zone.number for zone in zones},
+    )
 
 
 def timeline(permit: Permit, evidence: Evidence) -> list[Happened]:
@@ -97,8 +99,8 @@ def timeline(permit: Permit, evidence: Evidence) -> list[Happened]:
     found = [
         *_saves(evidence.versions, evidence.locations, tz),
         *_moves(permit, evidence),
-        *_pushes(evidence.events),
-        *_open_ends(evidence),
+        *_pushes(evidence, tz),
+        *_open_ends(evidence, tz),
     ]
     return sorted(found, key=lambda entry: (entry.at, entry.rank))
 
@@ -215,38 +217,104 @@ _ACCEPTED_TITLES = {
     "extended": lambda: _("New end accepted"),
     "stopped": lambda: _("Taken away from Passport"),
 }
+_KINDS = {
+    "started": lambda: _("started"),
+    "extended": lambda: _("extended"),
+    "stopped": lambda: _("stopped"),
+}
 
 
-def _pushes(events: Sequence[PushEvent]) -> list[Happened]:
+def _pushes(evidence: Evidence, tz: tzinfo) -> list[Happened]:
+    """Tell of each try that it was due, what was sent, and what came of it."""
     entries: list[Happened] = []
     dues: set[tuple[int, datetime]] = set()
     tries: dict[tuple[int, datetime, str], int] = {}
-    for event in events:
-        push = event.push
-        due = (event.registration_id, event.marked_at)
-        if due not in dues:
-            dues.add(due)
+    for (registration, marked_at, kind, failed), group in groupby(evidence.events, _run):
+        run = list(group)
+        if (registration, marked_at) not in dues:
+            dues.add((registration, marked_at))
             entries.append(
-                Happened(event.marked_at, _("Due"), "neutral", "clock", _("noted for delivery"), rank=_DUE)
+                Happened(marked_at, _("Due"), "neutral", "clock", _("noted for delivery"), rank=_DUE)
             )
-        key = (*due, event.kind)
-        tries[key] = tries.get(key, 0) + 1
-        title, tone, icon = _answer(event, tries[key])
-        answer = f"{push.status}" if push.status else ""
-        text = " · ".join(part for part in (answer, event.kind, fragment(event.error)) if part)
-        entries.append(
-            Happened(
-                push.answered_at,
-                title,
-                tone,
-                icon,
-                text,
-                trace_id=push.trace_id,
-                session_id=event.session_id,
-                rank=_ANSWERED,
-            )
-        )
+        key = (registration, marked_at, kind)
+        first = tries.get(key, 0) + 1
+        tries[key] = last = first + len(run) - 1
+        if not failed or len(run) <= MOST_TRIES:
+            told = list(enumerate(run, first))
+        else:
+            told = [(first, run[0]), (last, run[-1])]
+            entries.append(_between(run[1:-1], first + 1, last - 1, tz))
+        for attempt, event in told:
+            entries += _try(event, attempt, evidence.numbers, tz)
     return entries
+
+
+def _run(event: PushEvent) -> tuple[int, datetime, str, bool]:
+    """Return what tries in a row have in common that are told together."""
+    return event.registration_id, event.marked_at, event.kind, event.result == PushEvent.Result.LATER
+
+
+def _what(event: PushEvent, numbers: Mapping[str, str], tz: tzinfo, *, short: bool = False) -> str:
+    """Say what was sent: “started · ABC1234 · US-NC · zone Z123 · until 5 Dec 2026, 18:00 EST”; `short` without the car."""
+    kind = _KINDS.get(event.kind, lambda: event.kind)()
+    until = None if event.kind == "stopped" else event.until
+    plate, subdivision = ("", "") if short else (event.plate, event.subdivision)
+    return " · ".join([kind, *_session(plate, subdivision, event.zone, until, numbers, tz)])
+
+
+def _session(
+    plate: str, subdivision: str, zone: str, until: datetime | None, numbers: Mapping[str, str], tz: tzinfo
+) -> list[str]:
+    """Say what is known of a session, part by part."""
+    parts = [plate, subdivision]
+    if zone:
+        parts.append(_("zone %(zone)s") % {"zone": numbers.get(zone, zone)})
+    if until is not None:
+        parts.append(_("until %(time)s") % {"time": say_time(until, tz)})
+    return [part for part in parts if part]
+
+
+def _try(event: PushEvent, attempt: int, numbers: Mapping[str, str], tz: tzinfo) -> list[Happened]:
+    push = event.push
+    title, tone, icon = _answer(event, attempt)
+    status = f"{push.status}" if push.status else ""
+    what = _what(event, numbers, tz, short=True)
+    text = " · ".join(part for part in (status, what, fragment(event.error)) if part)
+    return [
+        Happened(
+            push.sent_at,
+            _("Sent"),
+            "neutral",
+            "send",
+            _what(event, numbers, tz),
+            trace_id=push.trace_id,
+            rank=_SENT,
+        ),
+        Happened(
+            push.answered_at,
+            title,
+            tone,
+            icon,
+            text,
+            trace_id=push.trace_id,
+            session_id=event.session_id,
+            rank=_ANSWERED,
+        ),
+    ]
+
+
+def _between(run: Sequence[PushEvent], first: int, last: int, tz: tzinfo) -> Happened:
+    """Tell in one line of tries that came to nothing, between the first and the last."""
+    began, ended = run[0].push.answered_at, run[-1].push.answered_at
+    words = {"first": ordinal(first), "last": ordinal(last)}
+    title = _("Not reached, %(first)s to %(last)s try") % words if first < last else _not_reached(first)
+    until = _("until %(time)s") % {"time": say_clock(ended, tz, began)}
+    text = " · ".join(part for part in (until, fragment(run[-1].error)) if part)
+    return Happened(began, title, "danger", "x", text, rank=_ANSWERED)
+
+
+def _not_reached(attempt: int) -> str:
+    return _("Not reached, %(nth)s try") % {"nth": ordinal(attempt)}
 
 
 def _answer(event: PushEvent, attempt: int) -> tuple[str, str, str]:
@@ -255,115 +323,37 @@ def _answer(event: PushEvent, attempt: int) -> tuple[str, str, str]:
         return title, "success" if event.kind != "stopped" else "neutral", "check"
     if event.result == PushEvent.Result.REFUSED:
         return _("Refused"), "danger", "x"
-    return _("Not reached, %(nth)s try") % {"nth": ordinal(attempt)}, "danger", "x"
+    return _not_reached(attempt), "danger", "x"
 
 
-def _open_ends(evidence: Evidence) -> list[Happened]:
-    """Tell what is known beyond the events: noted and not sent yet, and seen by enforcement."""
+def _open_ends(evidence: Evidence, tz: tzinfo) -> list[Happened]:
+    """Tell what is known beyond the events: noted and not sent yet, seen by enforcement, and missing there."""
     entries = []
     told = {(event.registration_id, event.marked_at) for event in evidence.events}
-    for registration in evidence.registrations:
-        waits = registration.state == Registration.State.DUE
-        if waits and (registration.pk, registration.marked_at) not in told:
+    for row in evidence.registrations:
+        waits = row.state == Registration.State.DUE
+        if waits and (row.pk, row.marked_at) not in told:
+            text = _("noted for delivery, not sent yet")
+            entries.append(Happened(row.marked_at, _("Due"), "warning", "clock", text, rank=_DUE))
+        if row.seen_at is not None and (seen := _seen(row, row.seen_at, evidence, tz)):
+            title = _("Seen in parking rights")
+            entries.append(Happened(row.seen_at, title, "success", "eye", " · ".join(seen), rank=_SEEN))
+        if row.error_code == NOT_LISTED and row.error_since is not None:
+            title = _("Missing in parking rights")
             entries.append(
-                Happened(
-                    registration.marked_at,
-                    _("Due"),
-                    "warning",
-                    "clock",
-                    _("noted for delivery, not sent yet"),
-                    rank=_DUE,
-                )
-            )
-        if registration.seen_at is not None:
-            held = registration.observed or {}
-            text = " · ".join(str(held[name]) for name in ("plate", "subdivision") if held.get(name))
-            entries.append(
-                Happened(
-                    registration.seen_at, _("Seen in parking rights"), "success", "eye", text, rank=_SEEN
-                )
+                Happened(row.error_since, title, "danger", "alert-triangle", fragment(row.remedy), rank=_SEEN)
             )
     return entries
 
 
-# --- The answer ----------------------------------------------------------------------------------------------------
-
-
-def headline(delivery: Delivery, evidence: Evidence, now: datetime) -> Headline:
-    """Return the one sentence that says whether officers see this plate, why not, since when, and what to do."""
-    permit, state, registration = delivery.permit, delivery.state, delivery.registration
-    tz, vendor = (
-        permit.location.tz,
-        vendor_label(delivery.connection) if delivery.connection else _("Passport"),
-    )
-    zone = delivery.mapping.zone.number if delivery.mapping else ""
-    words = {"vendor": vendor, "zone": zone, "plate": permit.plate_typed}
-    until = _("Valid until %(time)s.") % {"time": say_both(permit.end, tz)}
-    if registration is not None and registration.checked_at is not None:
-        until += " " + _("Last compared with Passport's parking rights: %(time)s.") % {
-            "time": say_clock(registration.checked_at, tz, now)
-        }
-    if state.key == "accepted":
-        seen = registration.seen_at if registration else None
-        accepted = registration.accepted_at if registration else None
-        if permit.start > now:
-            words["time"] = say_time(permit.start, tz)
-            return Headline(
-                "success", _("%(vendor)s has this plate for zone %(zone)s, from %(time)s.") % words, until
-            )
-        if seen is not None and (accepted is None or seen >= accepted):
-            words["time"] = say_clock(seen, tz, now)
-            return Headline(
-                "success",
-                _("%(vendor)s shows officers this plate in zone %(zone)s since %(time)s.") % words,
-                until,
-            )
-        words["time"] = say_clock(accepted, tz, now) if accepted else ""
-        sentence = _("%(vendor)s has accepted this plate in zone %(zone)s at %(time)s.") % words
-        return Headline("success", sentence, until)
-    if state.key == "withdrawn" and never_accepted(evidence.events):
-        sentence = _("This permit ended before %(vendor)s had accepted it.") % words
-        return Headline("neutral", sentence, _over(permit, tz))
-    if state.key == "withdrawn":
-        words["time"] = say_clock(state.since or permit.end, tz, now)
-        return Headline(
-            "neutral", _("%(vendor)s no longer has this plate, since %(time)s.") % words, _over(permit, tz)
-        )
-    if state.key == "expired":
-        return Headline(
-            "neutral", _("This permit is over. %(reason)s") % {"reason": state.sentence}, _over(permit, tz)
-        )
-    if state.key == "not_sent":
-        return Headline(
-            "neutral",
-            _("This permit ended before anything was sent to %(vendor)s.") % words,
-            _over(permit, tz),
-        )
-    since = _("Since %(time)s.") % {"time": say_clock(state.since, tz, now)} if state.since else ""
-    reason = state.sentence or f"{state.word[0].upper()}{state.word[1:]}."
-    if registration is not None and registration.observed is not None:
-        still = _ending_sentence(permit, now) % words
-        return Headline(state.tone, f"{still} {reason}", since, state.remedy)
-    words["reason"] = reason
-    if state.key == "refused":
-        return Headline(
-            state.tone, _("%(vendor)s does not take this plate: %(reason)s") % words, since, state.remedy
-        )
-    return Headline(state.tone, _("Not in %(vendor)s yet: %(reason)s") % words, since, state.remedy)
-
-
-def never_accepted(events: Sequence[PushEvent]) -> bool:
-    """Whether there is evidence of tries, and none of an acceptance (old evidence may have been cleared away)."""
-    return bool(events) and not any(event.result == PushEvent.Result.ACCEPTED for event in events)
-
-
-def _ending_sentence(permit: Permit, now: datetime) -> str:
-    if permit.status == Permit.Status.CANCELLED or permit.end <= now:
-        return _("%(vendor)s may still show this plate.")
-    return _("%(vendor)s has this plate, but not yet as it stands here.")
-
-
-def _over(permit: Permit, tz: tzinfo) -> str:
-    if permit.cancelled_at:
-        return _("Cancelled %(time)s.") % {"time": say_both(permit.cancelled_at, tz)}
-    return _("Ended %(time)s.") % {"time": say_both(permit.end, tz)}
+def _seen(row: Registration, at: datetime, evidence: Evidence, tz: tzinfo) -> list[str]:
+    """Say what was seen at `at`: what had been accepted by then. Empty where nobody knows that any more."""
+    for event in reversed(evidence.events):
+        accepted = event.registration_id == row.pk and event.result == PushEvent.Result.ACCEPTED
+        if accepted and event.plate and event.kind != "stopped" and event.push.answered_at <= at:
+            return _session(event.plate, event.subdivision, event.zone, None, evidence.numbers, tz)
+    held = row.observed
+    if held is None or not row.is_seen or row.state != Registration.State.DONE:
+        return []
+    plate, subdivision, zone = (str(held.get(name, "")) for name in ("plate", "subdivision", "zone_id"))
+    return _session(plate, subdivision, zone, None, evidence.numbers, tz)

@@ -1,10 +1,10 @@
 """The figures of a company's overview: what is parked and not protected, what waits, for whom, and how fast pushes are.
 
-What it decides: *not protected* is a permit whose window has begun and that Passport has not accepted as it stands: its
-registration on the mapped connection is due or refused, or its location has no zone (then there is no registration). All
-of these stand in small partial indexes, so the figures cost what is wrong and not what is right: a million accepted
-permits are never looked at one by one. A row that was written behind the services' back is unknown here until the audit
-marks it, some seconds later.
+What it decides: *not protected* is a permit whose window has begun and that Passport has not accepted as it stands or does
+not show: its registration on the mapped connection is due, refused or drifting, or its location has no zone (then there is
+no registration). All of these stand in small partial indexes, so the figures cost what is wrong and not what is right: a
+million accepted permits are never looked at one by one. A row that was written behind the services' back is unknown here
+until the audit marks it, some seconds later.
 
 The number of queries is fixed. Counts stop at `MOST_COUNTED`: beyond it people need no exact figure, and the page its time.
 """
@@ -270,12 +270,14 @@ def unprotected(
         permit__is_test=False,
         permit__location__zone_mapping__zone__connection=F("connection"),
     ).order_by()
-    since = Greatest("permit__start", "marked_at")
-    # Three arms, since each has a partial index of its own.
-    refused, due = (
-        arm.values_list("permit_id", "permit__location", since) for arm in (behind.refused(), behind.due())
+    since, missing_since = Greatest("permit__start", "marked_at"), Greatest("permit__start", "error_since")
+    # Four arms, since each has a partial index of its own.
+    refused, due, drifting = (
+        arm.values_list("permit_id", "permit__location", at)
+        for arm, at in ((behind.refused(), since), (behind.due(), since), (behind.drifting(), missing_since))
     )
-    rows: list[tuple[int, int, datetime]] = list(refused.union(due, unmapped, all=True)[: MOST_COUNTED + 1])
+    found = refused.union(due, drifting, unmapped, all=True)
+    rows: list[tuple[int, int, datetime]] = list(found[: MOST_COUNTED + 1])
     return rows
 
 

@@ -181,7 +181,7 @@ def _take_in(test: TestPlate, found: Look, now: datetime) -> None:
             return
         test.seen_at = now
         test.save(update_fields=["seen_right", "seen_at"])
-        Registration.objects.filter(permit=test.permit_id, connection=test.connection_id).update(seen_at=now)
+        Registration.objects.filter(permit=test.permit_id, connection=test.connection_id).note_seen(now)
         text = _("Test plate seen in the parking rights, zone %(zone)s.") % {"zone": test.zone.number}
         events.happened(test.connection, "test_seen", text)
         if test.link_sent_to and not test.link_hash and not test.answer:

@@ -16,6 +16,7 @@ from limits.strategies import FixedWindowRateLimiter
 
 logger = structlog.get_logger(__name__)
 ONCE_A_MINUTE: Final[RateLimitItem] = RateLimitItemPerMinute(1)
+A_FEW_A_MINUTE: Final[RateLimitItem] = RateLimitItemPerMinute(6)
 
 
 def storage_uri(broker_url: str) -> str:

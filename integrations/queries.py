@@ -43,13 +43,14 @@ class PermitFilters:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A permit with all that says what became of it."""
+    """A permit with all that says what became of it. `breaker` is the one that holds its connection back, if any."""
 
     permit: Permit
     state: PushState
     registration: Registration | None = None
     mapping: ZoneMapping | None = None
     connection: Connection | None = None
+    breaker: Breaker | None = None
 
 
 @dataclass(slots=True)
@@ -121,23 +122,12 @@ def deliveries(permits: Sequence[Permit], now: datetime) -> list[Delivery]:
         )
     keys = {key for _, _, _, connection in picked if connection for key in breaker_keys(connection)}
     breakers = {breaker.key: breaker for breaker in Breaker.objects.filter(key__in=keys)} if keys else {}
-    return [
-        Delivery(
-            permit=permit,
-            state=push_state(
-                permit,
-                registration,
-                mapping,
-                connection,
-                now,
-                pick_breaker(breakers, connection, now) if connection else None,
-            ),
-            registration=registration,
-            mapping=mapping,
-            connection=connection,
-        )
-        for permit, registration, mapping, connection in picked
-    ]
+    found = []
+    for permit, registration, mapping, connection in picked:
+        breaker = pick_breaker(breakers, connection, now) if connection else None
+        state = push_state(permit, registration, mapping, connection, now, breaker)
+        found.append(Delivery(permit, state, registration, mapping, connection, breaker))
+    return found
 
 
 def delivery_of(permit: Permit, now: datetime) -> Delivery:
@@ -183,15 +173,20 @@ def _pushed(
         return [permits.filter(Exists(here.refused()))]
     if push == "accepted":
         return [
-            permits.filter(Exists(here.filter(state=Registration.State.DONE, observed_until__isnull=False)))
+            permits.filter(
+                Exists(
+                    here.filter(state=Registration.State.DONE, observed_until__isnull=False, error_code="")
+                )
+            )
         ]
     places = Location.objects.filter(company=company, zone_mapping=None).values_list("pk", flat=True)
     unmapped = permits.not_ended(now).filter(location__in=list(places))
     if push == "waiting":
         return [permits.filter(Exists(here.due())), unmapped]
-    # Not protected: the window has begun, and what Passport accepted is not what it should have.
+    # Not protected: the window has begun, and what Passport accepted is not what it should have, or is not shown.
     current = permits.current(now)
-    return [current.filter(Exists(here.due())), current.filter(Exists(here.refused())), unmapped.current(now)]
+    behind = [here.due(), here.refused(), here.drifting()]
+    return [*(current.filter(Exists(rows)) for rows in behind), unmapped.current(now)]
 
 
 def list_permits(

@@ -1,7 +1,8 @@
 """Asking the vendor what enforcement sees of one permit, now.
 
 `compare` is pure and says whether what is listed is what was accepted. `look_up` asks (never inside a transaction: the
-vendor may take seconds) and notes what was seen.
+vendor may take seconds) and notes what was seen. While the engine holds the connection back after failures nobody asks:
+the answer is known, and each question would hold a web thread until its time is up.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from integrations.errors import DeliveryError
-from integrations.models import Registration, Zone
+from integrations.models import Breaker, Registration, Zone
 from integrations.queries import Delivery
 from integrations.states import vendor_label
 from integrations.vendors import RightSeen, get_vendor
@@ -29,9 +30,9 @@ class RightLine:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What the vendor answered; `trouble` is set where it gave no answer."""
+    """What the vendor answered; `trouble` is set where it gave no answer, `asked_at` is None where it was not asked."""
 
-    asked_at: datetime
+    asked_at: datetime | None
     tone: str
     sentence: str
     rights: Sequence[RightLine] = ()
@@ -93,8 +94,10 @@ def look_up(delivery: Delivery) -> Held:
     if connection is None or not connection.operator_id:
         trouble = _("There is no account to ask yet.")
         return Held(
-            now, "neutral", trouble, trouble=trouble, remedy=_("The set-up asks for the operator ID.")
+            None, "neutral", trouble, trouble=trouble, remedy=_("The set-up asks for the operator ID.")
         )
+    if delivery.breaker is not None:
+        return _not_asked(delivery.breaker, vendor_label(connection))
     vendor = get_vendor(connection.vendor)
     try:
         rights = vendor.fetch_rights(connection.operator_id, plate=permit.plate)
@@ -108,7 +111,29 @@ def look_up(delivery: Delivery) -> Held:
     )
     held = compare(delivery, rights, zones, now)
     if (row := delivery.registration) is not None:
-        row.checked_at = now
-        row.seen_at = now if any(line.ours for line in held.rights) else row.seen_at
-        Registration.objects.filter(pk=row.pk).update(checked_at=row.checked_at, seen_at=row.seen_at)
+        row.checked_at, it = now, Registration.objects.filter(pk=row.pk)
+        if not any(line.ours for line in held.rights):
+            it.update(checked_at=now)
+        # What was accepted while the vendor answered may not be what it listed.
+        elif it.filter(accepted_at=row.accepted_at).note_seen(now) and not row.is_seen:
+            row.seen_at = now
     return held
+
+
+def _not_asked(breaker: Breaker, vendor: str) -> Held:
+    """Say that a connection is held back, and why."""
+    why = breaker.error or _("%(vendor)s gives no answer.") % {"vendor": vendor}
+    if breaker.stopped:
+        trouble = _("%(vendor)s was not asked: the connection is stopped. %(why)s")
+        remedy = breaker.remedy
+    else:
+        trouble = _("%(vendor)s was not asked, since it is in trouble. %(why)s")
+        remedy = _("Check again in a minute.")
+    trouble = trouble % {"vendor": vendor, "why": why}
+    return Held(None, "warning", trouble, trouble=trouble, remedy=remedy)
+
+
+def asked_too_often() -> Held:
+    """Say that somebody asks more often than it can have changed."""
+    trouble = _("You have asked several times within a minute.")
+    return Held(None, "info", trouble, trouble=trouble, remedy=_("Wait a minute, then check again."))

@@ -1,7 +1,7 @@
 """What became of a permit's delivery, in words: one place for lists, the permit's page, commands and the API.
 
 `push_state` is pure. It answers from what is known at `now` and never asks the vendor. The order of its questions is the
-order in which a person can do something about it: refused → no zone → not live or paused → stopped → on its way.
+order in which a person can do something about it: refused → drift → no zone → not live or paused → stopped → on its way.
 
 Invariant: every state has a word, a tone and an icon, and what went wrong says what to do (`remedy`).
 """
@@ -12,6 +12,7 @@ from datetime import datetime
 from django.utils.translation import gettext as _
 
 from integrations.models import Breaker, Connection, Registration, ZoneMapping
+from integrations.models.delivery import NOT_LISTED
 from integrations.vendors import get_vendor
 from locations.models import Permit
 from locations.times import say_clock
@@ -88,6 +89,16 @@ def push_state(
     if over:
         return _ended(permit, registration, connection, now, breaker)
     if registration is not None and registration.state == Registration.State.DONE and registration.observed:
+        if registration.error_code == NOT_LISTED:
+            return PushState(
+                key="drift",
+                word=_("drift"),
+                tone="danger",
+                icon="alert-triangle",
+                reason=fragment(registration.error),
+                remedy=registration.remedy,
+                since=registration.error_since,
+            )
         at = registration.accepted_at or registration.marked_at
         return PushState(
             key="accepted",

@@ -4,86 +4,39 @@ What it decides: a question is answered from what was *known at that time*: the 
 zone and the pushes that Passport had accepted by then. A permit that was saved later does not make an earlier ticket
 wrong, and one that was changed since is judged as it stood.
 
-`decide` is pure. `gather` reads the facts by a fixed number of queries, through the history's index on company and plate.
+Passport *had it* only where a session that it had accepted was the very right that is asked about: this plate and state,
+in this zone, at this moment. A change that it had not accepted yet (a corrected plate, a later end, a move) was not seen;
+and a permit that had been changed or cancelled may still have been seen, which is said as well. Evidence from before it
+told what a session said (`PushEvent.plate` is empty) counts as if it were the permit as it stood.
+
+All of it is pure; `integrations.validity_facts` reads what it needs.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from typing import Any
 
 from django.utils.translation import gettext as _
 
-from integrations.models import PushEvent, Registration, Zone, ZoneMapping
+from integrations.models import PushEvent
 from integrations.states import fragment
-from locations.models import Company, Location, Permit
-from locations.plates import look_alikes, looks_like
+from integrations.validity_then import (
+    PermitThen,
+    PushThen,
+    Question,
+    ZoneThen,
+    had_it,
+    holds,
+    is_in,
+    living,
+    shown_until,
+    shows,
+)
+from locations.plates import looks_like
 from locations.regions import region_label
 from locations.times import say_both, say_clock, say_time
 
-MAX_PERMITS = 200
-MAX_EVENTS = 1_000
 MAX_REASONS = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What is asked: a normalised plate, a state or none, a place, a moment (aware)."""
-
-    plate: str
-    subdivision: str
-    location_id: int
-    location_name: str
-    at: datetime
-    tz: tzinfo
-
-
-@dataclass(frozen=True, slots=True)
-class PushThen:
-    """One event for a permit, as it was answered by the time in question."""
-
-    at: datetime
-    kind: str
-    session_id: str
-    result: str
-    trace_id: str = ""
-    status: int | None = None
-    error: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class PermitThen:
-    """A permit as it stood at the time in question; `known` is False where it was saved only afterwards.
-
-    Of a permit that was saved afterwards the values are those it began with.
-    """
-
-    pk: int
-    plate: str
-    plate_typed: str
-    subdivision: str
-    location_id: int
-    location_name: str
-    start: datetime
-    end: datetime
-    active: bool
-    saved_at: datetime
-    revision: int
-    known: bool = True
-    cancelled_at: datetime | None = None
-    external_id: str = ""
-    changed_by: str = ""
-    changed_since: bool = False
-    pushes: Sequence[PushThen] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ZoneThen:
-    """The zone to which the location sent at the time in question."""
-
-    number: str
-    name: str
-    since: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +52,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The answer: "yes", "unseen" (registered, but Passport did not have it) or "no"."""
+    """The answer: "yes", "unseen" (registered, but Passport did not have it), "shown" (the other way round) or "no"."""
 
     key: str
     tone: str
@@ -111,85 +64,139 @@ class Verdict:
     @property
     def icon(self) -> str:
         """The icon of the answer."""
-        return {"yes": "check", "unseen": "eye-off"}.get(self.key, "x")
+        return {"yes": "check", "unseen": "eye-off", "shown": "eye"}.get(self.key, "x")
 
 
-def holds(permit: PermitThen, at: datetime) -> bool:
-    """Whether a permit, as it stood, covered the moment."""
-    return permit.known and permit.active and permit.start <= at < permit.end
-
-
-def had_it(pushes: Iterable[PushThen]) -> PushThen | None:
-    """Return the acceptance by which the vendor had the permit after these pushes (in order), or None.
-
-    A session lives from its accepted start to its accepted stop; of a session that was extended the last word counts.
-    """
-    living: dict[str, PushThen] = {}
-    for push in pushes:
-        if push.result != PushEvent.Result.ACCEPTED:
-            continue
-        if push.kind == "stopped":
-            living.pop(push.session_id, None)
-        else:
-            living[push.session_id] = push
-    return max(living.values(), key=lambda push: push.at, default=None)
+def _sessions(permits: Iterable[PermitThen]) -> list[tuple[PermitThen, PushThen]]:
+    return [(permit, push) for permit in permits for push in living(permit.pushes)]
 
 
 def decide(
     question: Question, permits: Sequence[PermitThen], zone: ZoneThen | None, now: datetime
 ) -> Verdict:
     """Answer the question from the facts; pure."""
-    same = [permit for permit in permits if permit.plate == question.plate]
+    matching = [
+        permit
+        for permit in permits
+        if permit.plate == question.plate and holds(permit, question.at) and _fits(permit, question)
+    ]
     alike = [
         permit
         for permit in permits
         if looks_like(permit.plate, question.plate) and holds(permit, question.at)
     ]
-    matching = [permit for permit in same if holds(permit, question.at) and _fits(permit, question)]
-    words = {
-        "plate": question.plate,
-        "place": question.location_name,
-        "time": say_both(question.at, question.tz),
-    }
-    past = question.at < now
     if not matching:
-        text = (
-            _("No: %(plate)s was not registered at %(place)s then.")
-            if past
-            else _("No: %(plate)s is not registered at %(place)s.")
-        )
-        others = sorted(same, key=lambda permit: abs((permit.start - question.at).total_seconds()))[
-            :MAX_REASONS
-        ]
-        reasons = [
-            Reason(False, _("Permit %(pk)d") % {"pk": permit.pk}, _why_not(permit, question), permit.pk)
-            for permit in others
-        ]
-        if not reasons:
-            reasons = [
-                Reason(False, _("Permits"), _("This plate was never registered with this company by then."))
-            ]
-        return Verdict("no", "danger", text % words, words["time"], reasons, alike)
-    best = max(matching, key=lambda permit: (had_it(permit.pushes) is not None, permit.saved_at))
-    accepted = had_it(best.pushes)
-    reasons = [
-        _permit_reason(best, question),
-        _zone_reason(question, zone),
-        *_push_reasons(best, accepted, question),
+        return _not_registered(question, permits, zone, alike, now)
+    best = max(matching, key=lambda permit: (had_it(permit, question, zone) is not None, permit.saved_at))
+    return _registered(question, best, permits, zone, alike, now)
+
+
+def _words(question: Question) -> dict[str, str]:
+    return {"plate": question.plate, "place": question.location_name}
+
+
+def _registered(
+    question: Question,
+    best: PermitThen,
+    permits: Sequence[PermitThen],
+    zone: ZoneThen | None,
+    alike: Sequence[PermitThen],
+    now: datetime,
+) -> Verdict:
+    """Say whether Passport had a permit that held."""
+    past, when = question.at < now, say_both(question.at, question.tz)
+    accepted = had_it(best, question, zone)
+    reasons = [_permit_reason(best, question), _zone_reason(question, zone)]
+    others = [
+        (permit, push)
+        for permit, push in _sessions(permits)
+        if shows(push, question, best.subdivision) and is_in(push, zone)
     ]
-    if accepted is not None and zone is not None:
+    if accepted is None and others:
+        # What the officer saw was another registration of the same plate; the driver was in the right all the same.
+        permit, push = others[-1]
+        reasons.append(_stand_in_reason(permit, push, question))
+    else:
+        reasons += _push_reasons(best, accepted, question, zone)
+    if (accepted is not None or others) and zone is not None:
         text = (
             _("Yes: %(plate)s was valid at %(place)s, and Passport had it.")
             if past
             else _("Yes: %(plate)s is valid at %(place)s, and Passport has it.")
         )
-        return Verdict("yes", "success", text % words, words["time"], reasons, alike)
+        return Verdict("yes", "success", text % _words(question), when, reasons, alike)
+    if accepted is None and living(best.pushes):
+        text = (
+            _(
+                "%(plate)s was registered at %(place)s, but Passport did not have its last change yet, so officers could "
+                "not see it as it stood."
+            )
+            if past
+            else _(
+                "%(plate)s is registered at %(place)s, but Passport does not have its last change yet, so officers cannot "
+                "see it as it stands."
+            )
+        )
+    else:
+        text = (
+            _("%(plate)s was registered at %(place)s, but officers could not see it.")
+            if past
+            else _("%(plate)s is registered at %(place)s, but officers cannot see it yet.")
+        )
+    return Verdict("unseen", "warning", text % _words(question), when, reasons, alike)
+
+
+def _not_registered(
+    question: Question,
+    permits: Sequence[PermitThen],
+    zone: ZoneThen | None,
+    alike: Sequence[PermitThen],
+    now: datetime,
+) -> Verdict:
+    """Say that no permit held, why not, and whether officers may have seen one all the same."""
+    past, when = question.at < now, say_both(question.at, question.tz)
+    # A session of this very place counts in whatever zone it was: the place may have got another one meanwhile.
+    shown = [
+        (permit, push)
+        for permit, push in _sessions(permits)
+        if shows(push, question, question.subdivision)
+        and (is_in(push, zone) or permit.location_id == question.location_id)
+    ]
+    told = {permit.pk: permit for permit in permits if permit.plate == question.plate}
+    told |= {permit.pk: permit for permit, _push in shown}
+    nearest = sorted(told.values(), key=lambda permit: abs((permit.start - question.at).total_seconds()))
+    # What officers may have seen comes first; the sort keeps the rest in its order.
+    seen = {permit.pk for permit, _push in shown}
+    nearest.sort(key=lambda permit: permit.pk not in seen)
+    reasons = [
+        Reason(False, _("Permit %(pk)d") % {"pk": permit.pk}, _why_not(permit, question), permit.pk)
+        for permit in nearest[:MAX_REASONS]
+    ]
+    if not reasons:
+        reasons = [
+            Reason(False, _("Permits"), _("This plate was never registered with this company by then."))
+        ]
+    if not shown:
+        text = (
+            _("No: %(plate)s was not registered at %(place)s then.")
+            if past
+            else _("No: %(plate)s is not registered at %(place)s.")
+        )
+        return Verdict("no", "danger", text % _words(question), when, reasons, alike)
+    ends = [end for permit, push in shown if (end := shown_until(push, permit.after))]
+    words = _words(question) | {"time": say_clock(max(ends, default=now), question.tz, question.at)}
     text = (
-        _("%(plate)s was registered at %(place)s, but officers could not see it.")
+        _(
+            "No: %(plate)s was not registered at %(place)s then, but officers may still have seen it, until %(time)s "
+            "at the latest."
+        )
         if past
-        else _("%(plate)s is registered at %(place)s, but officers cannot see it yet.")
+        else _(
+            "No: %(plate)s is not registered at %(place)s, but officers may still see it, until %(time)s at the latest."
+        )
     )
-    return Verdict("unseen", "warning", text % words, words["time"], reasons, alike)
+    still = [_still_reason(permit, push, question) for permit, push in shown[-MAX_REASONS:]]
+    return Verdict("shown", "warning", text % words, when, [*still, *reasons], alike)
 
 
 def _fits(permit: PermitThen, question: Question) -> bool:
@@ -205,6 +212,8 @@ def _why_not(permit: PermitThen, question: Question) -> str:
             "time": say_time(permit.saved_at, tz),
             "window": window,
         }
+    if permit.plate != question.plate:
+        return _("its plate was %(plate)s by then") % {"plate": permit.plate_typed}
     if permit.location_id != question.location_id:
         return _("for another place: %(place)s, %(window)s") % {
             "place": permit.location_name,
@@ -252,15 +261,24 @@ def _zone_reason(question: Question, zone: ZoneThen | None) -> Reason:
     return Reason(True, _("Zone"), _("%(place)s → %(zone)s, since %(time)s") % words)
 
 
-def _push_reasons(permit: PermitThen, accepted: PushThen | None, question: Question) -> list[Reason]:
-    """Say what Passport had by then: the acceptance that counts, else the last that came of it."""
-    if accepted is not None:
-        text = _("accepted %(time)s") % {"time": say_clock(accepted.at, question.tz, question.at)}
-        reasons = [Reason(True, _("Passport"), text, trace_id=accepted.trace_id)]
+def _push_reasons(
+    permit: PermitThen, accepted: PushThen | None, question: Question, zone: ZoneThen | None
+) -> list[Reason]:
+    """Say what Passport had by then: the acceptance that counts, else what it had instead, else the last that came of it."""
+    sessions = living(permit.pushes)
+    last_word = accepted or (sessions[-1] if sessions else None)
+    if last_word is not None:
+        words = {"time": say_clock(last_word.at, question.tz, question.at)}
+        if accepted is not None:
+            text = _("accepted %(time)s") % words
+        else:
+            words["what"] = ", ".join(_otherwise(last_word, permit, question, zone))
+            text = _("had something else, accepted %(time)s: %(what)s") % words
+        reasons = [Reason(accepted is not None, _("Passport"), text, trace_id=last_word.trace_id)]
         later = [
             push
             for push in permit.pushes
-            if push.at > accepted.at and push.result != PushEvent.Result.ACCEPTED
+            if push.at > last_word.at and push.result != PushEvent.Result.ACCEPTED
         ]
         return reasons + [_failure(push, question) for push in later[-1:]]
     if permit.pushes:
@@ -272,6 +290,40 @@ def _push_reasons(permit: PermitThen, accepted: PushThen | None, question: Quest
     return [Reason(False, _("Passport"), _("nothing had been sent by then"))]
 
 
+def _otherwise(push: PushThen, permit: PermitThen, question: Question, zone: ZoneThen | None) -> list[str]:
+    """Say in what a session was not what is asked about."""
+    told = []
+    if push.plate != question.plate:
+        told.append(_("plate %(plate)s") % {"plate": push.plate})
+    if permit.subdivision not in ("", push.subdivision):
+        told.append(region_label(push.subdivision) or _("no state"))
+    if not is_in(push, zone):
+        told.append(_("zone %(zone)s") % {"zone": push.zone_number or push.zone})
+    if push.until is not None and push.until <= question.at:
+        told.append(_("only until %(time)s") % {"time": say_time(push.until, question.tz)})
+    if push.since is not None and push.since > question.at:
+        told.append(_("only from %(time)s") % {"time": say_time(push.since, question.tz)})
+    return told
+
+
+def _still_reason(permit: PermitThen, push: PushThen, question: Question) -> Reason:
+    """Say that officers may have seen a session that should not have been there, and until when."""
+    words = {"time": say_clock(push.at, question.tz, question.at), "zone": push.zone_number or push.zone}
+    text = _("had it in zone %(zone)s, accepted %(time)s") % words
+    end = shown_until(push, permit.after)
+    if end is not None:
+        clock = {"time": say_clock(end, question.tz, question.at)}
+        taken = end != push.until
+        text += ", " + (_("changed or taken away %(time)s") if taken else _("until %(time)s")) % clock
+    return Reason(True, _("Passport"), text, permit.pk, push.trace_id)
+
+
+def _stand_in_reason(permit: PermitThen, push: PushThen, question: Question) -> Reason:
+    words = {"time": say_clock(push.at, question.tz, question.at), "pk": permit.pk}
+    text = _("accepted %(time)s for permit %(pk)d, which stood for it") % words
+    return Reason(True, _("Passport"), text, permit.pk, push.trace_id)
+
+
 def _failure(push: PushThen, question: Question) -> Reason:
     words = {
         "time": say_clock(push.at, question.tz, question.at),
@@ -280,90 +332,3 @@ def _failure(push: PushThen, question: Question) -> Reason:
     refused = push.result == PushEvent.Result.REFUSED
     text = _("refused %(time)s: %(reason)s") if refused else _("not reached %(time)s: %(reason)s")
     return Reason(False, _("Passport"), text % words, trace_id=push.trace_id)
-
-
-# --- Reading the facts -----------------------------------------------------------------------------------------------
-
-
-def gather(company: Company, question: Question) -> tuple[list[PermitThen], ZoneThen | None]:
-    """Read the permits of the plate and its look-alikes as they stood, and the location's zone then; six queries."""
-    plates = [question.plate, *look_alikes(question.plate)]
-    history = Permit.history.filter(company_id=company.pk, plate__in=plates, is_test=False)
-    ids = list(history.order_by().values_list("id", flat=True).distinct()[:MAX_PERMITS])
-    versions: dict[int, list[Any]] = {}
-    for version in (
-        Permit.history.filter(id__in=ids)
-        .select_related("history_user")
-        .order_by("history_date", "history_id")
-    ):
-        versions.setdefault(version.id, []).append(version)
-    names = dict(
-        Location.objects.filter(
-            pk__in={version.location_id for found in versions.values() for version in found}
-        ).values_list("pk", "name")
-    )
-    pushes = _pushes_by_then(ids, question.at)
-    found = [_then(pk, versions[pk], names, pushes.get(pk, []), question) for pk in sorted(versions)]
-    return [permit for permit in found if permit.plate in plates], _zone_then(question)
-
-
-def _then(
-    pk: int, versions: Sequence[Any], names: dict[int, str], pushes: Sequence[PushThen], question: Question
-) -> PermitThen:
-    by_then = [version for version in versions if version.history_date <= question.at]
-    version = by_then[-1] if by_then else versions[0]
-    return PermitThen(
-        pk=pk,
-        plate=version.plate,
-        plate_typed=version.plate_typed,
-        subdivision=version.subdivision,
-        location_id=version.location_id,
-        location_name=names.get(version.location_id, ""),
-        start=version.start,
-        end=version.end,
-        active=version.status == Permit.Status.ACTIVE,
-        cancelled_at=version.cancelled_at,
-        saved_at=version.history_date,
-        revision=version.revision,
-        known=bool(by_then),
-        external_id=version.external_id,
-        changed_by=version.history_user.label if version.history_user else "",
-        changed_since=bool(by_then) and version is not versions[-1],
-        pushes=pushes,
-    )
-
-
-def _pushes_by_then(permit_ids: Sequence[int], at: datetime) -> dict[int, list[PushThen]]:
-    registrations = dict(Registration.objects.filter(permit__in=permit_ids).values_list("pk", "permit_id"))
-    events = (
-        PushEvent.objects.filter(registration__in=list(registrations), push__answered_at__lte=at)
-        .select_related("push")
-        .order_by("-id")[:MAX_EVENTS]
-    )
-    found: dict[int, list[PushThen]] = {}
-    for event in reversed(list(events)):
-        push = event.push
-        found.setdefault(registrations[event.registration_id], []).append(
-            PushThen(
-                at=push.answered_at,
-                kind=event.kind,
-                session_id=event.session_id,
-                result=event.result,
-                trace_id=push.trace_id,
-                status=push.status,
-                error=event.error,
-            )
-        )
-    return found
-
-
-def _zone_then(question: Question) -> ZoneThen | None:
-    last = (
-        ZoneMapping.history.filter(location_id=question.location_id, history_date__lte=question.at)
-        .order_by("-history_date", "-history_id")
-        .first()
-    )
-    if last is None or last.history_type == "-":
-        return None
-    zone = Zone.objects.filter(pk=last.zone_id).first()
-    return ZoneThen(zone.number, zone.name, last.history_date) if zone else None

@@ -27,11 +27,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from integrations.errors import DeliveryError, FixConnection, TryLater
-<<<<<<< HEAD
 from passport.limits import SOCKET_OPTIONS, Deadline, LimitedBackend, whole_time
-=======
 from passport.listing import ListParser
->>>>>>> work-f
 from passport.problems import error_for, read_json, read_problem, unreadable
 from passport.tokens import FetchedToken, TokenStore
 
@@ -291,21 +288,14 @@ class PassportClient:
             self._before_request()
         began = time.monotonic()
         try:
-<<<<<<< HEAD
             with (
                 whole_time(self._config.total_timeout_s) as deadline,
                 self._http.stream(
                     method, url, params=params or None, content=body, headers=headers
                 ) as response,
             ):
-                content = _read_capped(response, limit_bytes, trace_id, deadline)
-=======
-            with self._http.stream(
-                method, url, params=params or None, content=body, headers=headers
-            ) as response:
                 parser = parser if response.is_success else None
-                content = _read_capped(response, limit_bytes, trace_id, parser)
->>>>>>> work-f
+                content = _read_capped(response, limit_bytes, trace_id, deadline, parser)
                 status, answer_headers = response.status_code, dict(response.headers)
         except (httpx.TimeoutException, httpcore.TimeoutException) as error:
             raise TryLater(
@@ -381,9 +371,10 @@ def answer_error(answer: Answer) -> DeliveryError | None:
     return error
 
 
-<<<<<<< HEAD
-def _read_capped(response: httpx.Response, limit_bytes: int, trace_id: str, deadline: Deadline) -> bytes:
-    """Read the body up to the cap; a longer one is an answer that can't be read.
+def _read_capped(
+    response: httpx.Response, limit_bytes: int, trace_id: str, deadline: Deadline, parser: ListParser | None
+) -> bytes:
+    """Read the body up to the cap; a longer one is an answer that can't be read. What a parser gets is not returned.
 
     A body in an encoding that we did not ask for is left alone, since a few bytes of it may stand for gigabytes. Where the
     status says enough, the answer counts as one without a body.
@@ -393,12 +384,6 @@ def _read_capped(response: httpx.Response, limit_bytes: int, trace_id: str, dead
             sentence = _("Passport's answer could not be read.")
             raise unreadable(sentence, status=response.status_code, trace_id=trace_id)
         return b""
-=======
-def _read_capped(
-    response: httpx.Response, limit_bytes: int, trace_id: str, parser: ListParser | None
-) -> bytes:
-    """Read the body up to the cap; a longer one is an answer that can't be read. What a parser gets is not returned."""
->>>>>>> work-f
     chunks, size = [], 0
     for chunk in response.iter_bytes():
         size += len(chunk)
@@ -406,19 +391,14 @@ def _read_capped(
             raise unreadable(
                 _("Passport's answer is far too long."), status=response.status_code, trace_id=trace_id
             )
-<<<<<<< HEAD
-        chunks.append(chunk)
-        deadline.cap(None)
-=======
         if parser is None:
             chunks.append(chunk)
         else:
             try:
                 parser.feed(chunk)
-            except (ValueError, StopIteration):
+            except (ValueError, RecursionError, StopIteration):
                 raise unreadable(
                     _("Passport's answer could not be read."), status=response.status_code, trace_id=trace_id
                 ) from None
-        _deadline.cap(None)
->>>>>>> work-f
+        deadline.cap(None)
     return b"".join(chunks)

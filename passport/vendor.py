@@ -1,12 +1,7 @@
 """Passport as `integrations` sees it: the vendor protocol, put together from plan, client and problems."""
 
-<<<<<<< HEAD
-from collections.abc import Sequence
-from datetime import datetime, timedelta
-=======
 from collections.abc import Callable, Sequence
-from datetime import datetime
->>>>>>> work-f
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog

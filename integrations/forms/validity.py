@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from integrations.forms.permits import TimeHint, region_choices, time_hint
 from integrations.forms.widgets import QuickSelect
-from integrations.validity import Question
+from integrations.validity_then import Question
 from locations.models import Company, Location
 from locations.plates import clean_plate
 from locations.times import LocalTime, input_value, parse_local, problem_sentence

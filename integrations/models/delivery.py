@@ -15,11 +15,14 @@ from datetime import datetime
 from typing import Self
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Case, F, Q, Value, When
 from django.utils.translation import gettext_lazy as _
 
 from integrations.models.connections import Connection
 from locations.models import Permit
+
+# The `error_code` of an accepted registration that the vendor does not list among the parking rights: drift.
+NOT_LISTED = "not_listed"
 
 
 class RegistrationQuerySet(models.QuerySet["Registration"]):
@@ -33,14 +36,17 @@ class RegistrationQuerySet(models.QuerySet["Registration"]):
         """Those that the vendor refused."""
         return self.filter(state=Registration.State.REFUSED)
 
-    def unprotected(self, at: datetime) -> Self:
-        """Those whose permit holds at `at` while the vendor has not accepted it as it stands."""
-        return self.filter(
-            permit__status=Permit.Status.ACTIVE,
-            permit__start__lte=at,
-            permit__end__gt=at,
-            permit__is_test=False,
-        ).exclude(state=Registration.State.DONE)
+    def drifting(self) -> Self:
+        """Those that the vendor accepted and does not show."""
+        return self.filter(state=Registration.State.DONE).exclude(error_code="")
+
+    def note_seen(self, at: datetime) -> int:
+        """Note that enforcement showed these at `at`; return how many there are.
+
+        What counts is the first time since the present acceptance: a time from before it tells of something else.
+        """
+        anew = Q(seen_at=None) | Q(seen_at__lt=F("accepted_at"))
+        return self.update(checked_at=at, seen_at=Case(When(anew, then=Value(at)), default=F("seen_at")))
 
 
 class Priority(models.IntegerChoices):
@@ -88,6 +94,7 @@ class Registration(models.Model):
     observed_until = models.DateTimeField(null=True, blank=True)
     accepted_at = models.DateTimeField(null=True, blank=True)
     accepted_revision = models.PositiveIntegerField(default=0)
+    # When enforcement was first seen to show the present acceptance; before `accepted_at` it tells of an earlier one.
     seen_at = models.DateTimeField(null=True, blank=True)
     checked_at = models.DateTimeField(null=True, blank=True)
     error_kind = models.CharField(max_length=20, blank=True, default="")
@@ -129,6 +136,12 @@ class Registration(models.Model):
             models.Index(
                 fields=["connection", "error_code"], name="registration_refused", condition=Q(state="refused")
             ),
+            # Drift, for the overview. Nearly always empty, so that writing results costs no more.
+            models.Index(
+                fields=["connection"],
+                name="registration_drift",
+                condition=Q(state="done") & ~Q(error_code=""),
+            ),
             # Reconciliation: what the vendor should list now.
             models.Index(
                 fields=["connection", "observed_until"],
@@ -139,6 +152,11 @@ class Registration(models.Model):
 
     def __str__(self) -> str:
         return f"registration {self.pk} of permit {self.permit_id}"
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether enforcement was seen to show the present acceptance."""
+        return self.seen_at is not None and (self.accepted_at is None or self.seen_at >= self.accepted_at)
 
 
 class Push(models.Model):
@@ -226,6 +244,8 @@ class PushEvent(models.Model):
             models.Index(fields=["registration", "id"], name="event_evidence"),
             # Ending a push's evidence together with it, and a push's own page.
             models.Index(fields=["push"], name="event_of_push"),
+            # Thinning (integrations.evidence_keeping): the tries that were not accepted, oldest first; few among very many.
+            models.Index(fields=["push", "id"], name="event_trouble", condition=~Q(result="accepted")),
         ]
 
     def __str__(self) -> str:

@@ -15,8 +15,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
-from integrations.evidence import gather, headline, timeline
+from integrations import limit
+from integrations.evidence import gather, timeline
 from integrations.forms.permits import PermitFilterForm, PermitForm
+from integrations.headline import headline
 from integrations.queries import (
     PAGE_ROWS,
     Delivery,
@@ -26,7 +28,7 @@ from integrations.queries import (
     list_permits,
     permit_types,
 )
-from integrations.rights import Held, look_up
+from integrations.rights import Held, asked_too_often, look_up
 from locations.access import CompanyRequest, company_view, may
 from locations.models import Location, Permit, Role
 from locations.pages import STOP_POLLING, read_key, render_page
@@ -173,9 +175,13 @@ def phase(permit: Permit, now: datetime) -> str:
 @company_view(Role.VIEWER)
 @require_POST
 def permit_check(request: CompanyRequest, pk: int) -> HttpResponse:
-    """Ask what the vendor holds now, and show it: as a fragment to htmx, else on the whole page."""
+    """Ask what the vendor holds now, and show it: as a fragment to htmx, else on the whole page.
+
+    An answer may hold this thread for seconds, so nobody asks more than a few times a minute.
+    """
     delivery = delivery_of(_permit(request, pk), timezone.now())
-    held = look_up(delivery)
+    within = limit.take(limit.A_FEW_A_MINUTE, "check rights", str(request.user.pk))
+    held = look_up(delivery) if within else asked_too_often()
     if request.headers.get("HX-Request"):
         return render(request, "integrations/permit_held.html", {"held": held, "permit": delivery.permit})
     return _permit_page(request, delivery, held)

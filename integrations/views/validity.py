@@ -8,7 +8,8 @@ from django.shortcuts import render
 from django.utils import timezone
 
 from integrations.forms.validity import ValidityForm
-from integrations.validity import decide, gather
+from integrations.validity import decide
+from integrations.validity_facts import gather
 from locations.access import CompanyRequest, company_view
 from locations.models import Role
 

@@ -26,6 +26,7 @@ from integrations.models import (
     Zone,
     ZoneRefresh,
 )
+from integrations.models.delivery import NOT_LISTED
 from integrations.onboarding import services as onboarding
 from integrations.vendors import ZoneSeen
 from integrations.zone_diff import clean_listing
@@ -184,7 +185,7 @@ def _troubled_permits(connection: Connection, place: Location, manager: User, id
         remedy="It is tried again by itself.", error_since=now - timedelta(minutes=20),
     )  # fmt: skip
     cancel_permit(permit=Permit.objects.get(pk=ids["permit GONE001"]), actor=manager)
-    registration = registrations.get(permit=ids["permit RETRY01"])
+    registration, now = registrations.get(permit=ids["permit RETRY01"]), timezone.now()
     push = Push.objects.create(
         connection=connection, kind="started", events=1, sent_at=now, answered_at=now + timedelta(seconds=2),
         trace_id="trace-odd", status=503, outcome=Push.Outcome.NOT_REACHED, error_code="http_503",
@@ -193,9 +194,42 @@ def _troubled_permits(connection: Connection, place: Location, manager: User, id
     PushEvent.objects.create(
         push=push, registration=registration, kind="started", session_id="session-odd",
         result=PushEvent.Result.LATER, error_code="http_503", error="Passport answers 503: it is overloaded.",
-        marked_at=now,
+        marked_at=registration.marked_at,
     )  # fmt: skip
     ids["push not reached"] = push.pk
+    _odd_evidence(connection, place, manager, ids)
+
+
+def _odd_evidence(connection: Connection, place: Location, manager: User, ids: dict[str, int]) -> None:
+    """One permit that Passport accepted and does not list, and one that was cancelled while it still shows it."""
+    now, zone = timezone.now(), place.zone_mapping.zone.remote_id
+    for plate in ("DRIFT01", "STILL01"):
+        permit = register_permit(
+            draft=PermitDraft(place, plate, "US-CO", now - timedelta(hours=1), now + timedelta(days=2)),
+            actor=manager,
+        )
+        ids[f"permit {plate}"] = permit.pk
+        row = Registration.objects.get(permit=permit, connection=connection)
+        session = {"session_id": f"session-{plate}", "plate": plate, "subdivision": "US-CO", "zone_id": zone}
+        accepted_at = timezone.now() + timedelta(milliseconds=200)
+        push = Push.objects.create(
+            connection=connection, kind="started", events=1, accepted=1, sent_at=accepted_at - timedelta(milliseconds=80),
+            answered_at=accepted_at, trace_id=f"trace-{plate}", status=202, outcome=Push.Outcome.ACCEPTED,
+        )  # fmt: skip
+        PushEvent.objects.create(
+            push=push, registration=row, kind="started", session_id=session["session_id"], marked_at=row.marked_at,
+            result=PushEvent.Result.ACCEPTED, plate=plate, subdivision="US-CO", zone=zone, since=permit.start,
+            until=permit.end,
+        )  # fmt: skip
+        Registration.objects.filter(pk=row.pk).update(
+            state=Registration.State.DONE, observed=session, observed_until=permit.end, accepted_at=accepted_at, sessions=1
+        )  # fmt: skip
+    Registration.objects.filter(permit=ids["permit DRIFT01"]).update(
+        error_kind="drift", error_code=NOT_LISTED, error_since=timezone.now() + timedelta(seconds=1),
+        error="Passport accepted this registration, but does not list it among the parking rights.",
+        remedy="It is compared again in a few minutes and then sent anew.",
+    )  # fmt: skip
+    cancel_permit(permit=Permit.objects.get(pk=ids["permit STILL01"]), actor=manager)
 
 
 def _tests(

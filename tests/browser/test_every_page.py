@@ -190,6 +190,7 @@ STATES: tuple[State, ...] = (
     State("a permit: waiting", "permit", (ODD, "permit WAIT001")),
     State("a permit: tried again", "permit", (ODD, "permit RETRY01")),
     State("a permit: being withdrawn", "permit", (ODD, "permit GONE001")),
+    State("a permit: drift", "permit", (ODD, "permit DRIFT01")),
     State("a permit for a viewer", "permit", (SEEDED, "permit accepted"), who="viewer"),
     State("a permit, folded parts open", "permit", (SEEDED, "permit accepted"), act=open_menu),
     State("change a permit", "permit_change", (SEEDED, "permit accepted")),
@@ -198,6 +199,7 @@ STATES: tuple[State, ...] = (
     State("is it valid?", "validity", CAMPUS),
     State("is it valid? errors", "validity", CAMPUS, act=send_empty, status=422),
     State("is it valid? no", "validity", CAMPUS, act=ask_validity("NOTHERE", "Rec Garage")),
+    State("is it valid? shown all the same", "validity", ODDITY, act=ask_validity("STILL01", "Lot 10")),
     State("is it valid? look-alike", "validity", ODDITY, act=ask_validity("BOILER8", "Lot 10")),
     # Activity
     State("activity", "activity", CAMPUS),
@@ -401,6 +403,47 @@ def test_every_list_and_form_of_the_admin_keeps_to_the_rules(stage: Stage, label
     finally:
         watched.shot(f"admin-{model}")
         watched.page.close()
+
+
+# --- On paper --------------------------------------------------------------------------------------------------------
+
+# A letter's width without its margins, at 96 dots an inch.
+PAPER_PX = 695
+_CUT = """
+() => [...document.querySelectorAll('main *')]
+  .filter((one) => one.checkVisibility() && one.getClientRects().length)
+  .filter((one) => one.getBoundingClientRect().right > innerWidth + 1 || one.scrollWidth > one.clientWidth + 1)
+  .filter((one) => getComputedStyle(one).overflowX !== 'visible' || one.getBoundingClientRect().right > innerWidth + 1)
+  .map((one) => one.outerHTML.slice(0, 120))
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "act", "needed"),
+    [
+        ("permit", (ODD, "permit DRIFT01"), None, ("Proof of delivery", "trace-DRIFT01", "Registration", "printed")),
+        ("validity", ODDITY, ask_validity("STILL01", "Lot 10"), ("officers may still see it", "trace-STILL01", "Why")),
+    ],
+    ids=["permit", "validity"],
+)  # fmt: skip
+def test_a_proof_prints_whole_and_without_what_is_for_the_screen(
+    stage: Stage, name: str, args: tuple[str, ...], act: Act | None, needed: tuple[str, ...]
+) -> None:
+    watched = stage.person("manager", "dark")
+    page = watched.page
+    page.goto(stage.url(name, *args))
+    if act is not None:
+        act(page)
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": PAPER_PX, "height": 900})
+    for words in needed:
+        expect(page.get_by_text(words).first).to_be_visible()
+    for part in (".os-side", ".os-top", ".os-help", "main button", "main form"):
+        assert not any(one.is_visible() for one in page.locator(part).all()), f"{part} is printed"
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.evaluate(_CUT) == []
+    watched.shot(f"paper-{name}")
+    page.close()
 
 
 # --- The keyboard ---------------------------------------------------------------------------------------------------

@@ -88,8 +88,9 @@ register_permit(draft=PermitDraft(place, {plate!r}, "US-NC", now, now + timedelt
 
 def test_a_command_that_ends_while_the_broker_is_frozen_is_not_kept_from_it(product: Product) -> None:
     took = {}
-    for plate, harm in (("ENDUSUAL", lambda: None), ("ENDFROZEN", product.broker.freeze)):
-        harm()
+    for plate in ("ENDUSUAL", "ENDFROZEN"):
+        if plate == "ENDFROZEN":
+            product.broker.freeze()
         began = time.monotonic()
         product.stack.shell(SAVE_AND_END.format(plate=plate))
         took[plate] = took_s(began)

@@ -11,6 +11,7 @@ from integrations import audit
 from integrations.audit import find_stale, find_unmarked, reconcile
 from integrations.errors import TryLater
 from integrations.models import Chore, Notice, Registration
+from integrations.models.delivery import NOT_LISTED
 from locations import services
 from locations.models import Permit
 from tests.passport.sandbox_transport import SandboxTransport
@@ -143,6 +144,19 @@ def test_what_is_listed_is_noted_as_seen(world: World) -> None:
     assert world.registration(permit).seen_at is not None
 
 
+def test_what_was_seen_before_the_present_acceptance_is_seen_anew_and_then_once(world: World) -> None:
+    permit = world.permit()
+    world.deliver()
+    long_ago()
+    Registration.objects.update(seen_at=timezone.now() - 2 * HOUR)
+    reconcile(world.connection)
+    seen = world.registration(permit).seen_at
+    assert seen is not None
+    assert seen > timezone.now() - HOUR
+    reconcile(world.connection)
+    assert world.registration(permit).seen_at == seen
+
+
 def test_what_was_accepted_just_now_may_still_be_on_its_way(world: World) -> None:
     world.permit()
     world.deliver()
@@ -156,7 +170,7 @@ def test_what_is_missing_twice_is_sent_anew(world: World) -> None:
     lose(world)
     long_ago()
     assert reconcile(world.connection)["missing"] == 1
-    assert world.registration(permit).error_code == audit.MISSING
+    assert world.registration(permit).error_code == NOT_LISTED
     world.deliver()
     assert world.plates() == []
     long_ago()

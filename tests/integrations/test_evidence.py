@@ -8,8 +8,10 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from integrations.evidence import Headline, gather, headline, timeline
+from integrations.evidence import gather, timeline
+from integrations.headline import Headline, headline
 from integrations.models import Push, PushEvent, Registration, ZoneMapping
+from integrations.models.delivery import NOT_LISTED
 from integrations.queries import Delivery, delivery_of
 from integrations.rights import compare
 from integrations.vendors import RightSeen
@@ -47,7 +49,9 @@ def permit() -> Permit:
             source=Permit.Source.DASHBOARD,
             end=START + timedelta(days=8),
         )
-    Registration.objects.update(marked_at=START + timedelta(milliseconds=4))
+    # The database goes by its own clock, by which the permit may be over.
+    due = {"marked_at": START + timedelta(milliseconds=4), "next_attempt_at": START}
+    Registration.objects.update_or_create(permit=found, connection=connection, defaults=due)
     return found
 
 
@@ -69,7 +73,7 @@ def push(permit: Permit, after_ms: int, result: str, kind: str = "started", **va
         connection=row.connection,
         kind=kind,
         events=1,
-        sent_at=at,
+        sent_at=at - timedelta(milliseconds=values.pop("took_ms", 5)),
         answered_at=at,
         trace_id=f"trace-{after_ms}",
         status={"accepted": 202, "refused": 400}.get(result, 503),
@@ -117,11 +121,13 @@ def test_the_time_line_tells_the_whole_way_in_order(permit: Permit) -> None:
     assert [entry.title for entry in entries] == [
         "Registered",
         "Due",
+        "Sent",
         "Not reached, 1st try",
+        "Sent",
         "Accepted by Passport",
         "Seen in parking rights",
     ]
-    registered, due, failed, accepted, seen = entries
+    registered, due, _sent_in_vain, failed, sent, accepted, seen = entries
     assert (registered.at, registered.by, registered.text) == (
         START,
         "Olive",
@@ -134,7 +140,99 @@ def test_the_time_line_tells_the_whole_way_in_order(permit: Permit) -> None:
         "trace-785",
         "os-8KQ2-1",
     )
+    assert (sent.at, sent.text, sent.trace_id) == (
+        START + timedelta(milliseconds=780),
+        "started",
+        "trace-785",
+    )
     assert seen.text == "ABC1234 · US-NC"
+
+
+def session(permit: Permit, **values: Any) -> dict[str, Any]:
+    """What the evidence says of a session that stands for the permit."""
+    return {
+        "plate": permit.plate,
+        "subdivision": permit.subdivision,
+        "zone": permit.location.zone_mapping.zone.remote_id,
+        "since": permit.start,
+        "until": permit.end,
+        **values,
+    }
+
+
+def texts(permit: Permit) -> list[tuple[str, str]]:
+    return [(entry.title, entry.text) for entry in timeline(permit, gather(permit))]
+
+
+def test_what_was_sent_is_told_in_words_whatever_became_of_the_permit_since(permit: Permit) -> None:
+    push(permit, 785, "accepted", **session(permit))
+    push(permit, 1_785, "accepted", "extended", **session(permit, until=permit.end + timedelta(days=1)))
+    push(permit, 2_785, "accepted", "stopped", **session(permit, plate="OLD1", zone="gone from the list"))
+    change_permit(permit=permit, plate="NEW 1")
+    told = "started · ABC1234 · US-NC · zone Z123 · until 30 Nov 2026, 12:03 EST"
+    longer = "extended · ABC1234 · US-NC · zone Z123 · until 1 Dec 2026, 12:03 EST"
+    ended = "stopped · OLD1 · US-NC · zone gone from the list"
+    assert texts(permit)[2:8] == [
+        ("Sent", told),
+        ("Accepted by Passport", "202 · started · zone Z123 · until 30 Nov 2026, 12:03 EST"),
+        ("Sent", longer),
+        ("New end accepted", "202 · extended · zone Z123 · until 1 Dec 2026, 12:03 EST"),
+        ("Sent", ended),
+        ("Taken away from Passport", "202 · stopped · zone gone from the list"),
+    ]
+
+
+def test_what_was_seen_is_what_had_been_accepted_by_then(permit: Permit) -> None:
+    push(permit, 1_000, "accepted", **session(permit))
+    push(permit, 3_000, "accepted", **session(permit, plate="NEW1"))
+    accepted_at = START + timedelta(seconds=3)
+    observed = {"session_id": "os-2", "plate": "NEW1", "subdivision": "US-NC"}
+    settle(permit, accepted_at=accepted_at, observed=observed, seen_at=START + timedelta(seconds=2))
+    assert ("Seen in parking rights", "ABC1234 · US-NC · zone Z123") in texts(permit)
+    settle(permit, accepted_at=accepted_at, observed=observed, seen_at=START + timedelta(seconds=4))
+    assert ("Seen in parking rights", "NEW1 · US-NC · zone Z123") in texts(permit)
+    # It was seen, and the permit was taken away since: that it was seen stays told.
+    settle(permit, accepted_at=accepted_at + timedelta(hours=1), observed=None, observed_until=None,
+           seen_at=START + timedelta(seconds=4))  # fmt: skip
+    assert ("Seen in parking rights", "NEW1 · US-NC · zone Z123") in texts(permit)
+
+
+def test_where_nobody_knows_what_was_seen_nothing_is_told(permit: Permit) -> None:
+    push(permit, 1_000, "accepted")
+    settle(permit, accepted_at=START + timedelta(seconds=3), seen_at=START + timedelta(seconds=2))
+    assert "Seen in parking rights" not in titles(permit)
+    assert "has accepted this plate" in head(permit, START + timedelta(minutes=1)).sentence
+
+
+def test_of_many_tries_in_vain_the_first_and_the_last_are_told_one_by_one(permit: Permit) -> None:
+    for number in range(40):
+        push(permit, 1_000 * (number + 1), "later", error="Passport answered 503.")
+    push(permit, 50_000, "accepted")
+    told = texts(permit)
+    assert [title for title, _text in told][2:] == [
+        "Sent",
+        "Not reached, 1st try",
+        "Not reached, 2nd to 39th try",
+        "Sent",
+        "Not reached, 40th try",
+        "Sent",
+        "Accepted by Passport",
+    ]
+    assert told[4][1] == "until 12:03:43 · Passport answered 503"
+
+
+def test_what_passport_accepted_and_does_not_show_is_told_and_said_first(permit: Permit) -> None:
+    settle(
+        permit,
+        error_code=NOT_LISTED,
+        error="Passport does not list it.",
+        remedy="It is sent anew.",
+        error_since=START + timedelta(minutes=5),
+    )
+    assert texts(permit)[-1] == ("Missing in parking rights", "It is sent anew")
+    found = head(permit, START + timedelta(minutes=6))
+    assert (found.tone, found.sentence) == ("danger", "Passport does not list it.")
+    assert (found.detail, found.remedy) == ("Since 12:08:04.", "It is sent anew.")
 
 
 def test_each_change_tells_who_changed_what_from_what_to_what(permit: Permit) -> None:
@@ -179,7 +277,7 @@ def test_tries_are_counted_anew_after_each_change(permit: Permit) -> None:
     Registration.objects.update(marked_at=START + timedelta(seconds=9))
     push(permit, 9_020, "later", "extended")
     push(permit, 9_040, "accepted", "extended")
-    told = titles(permit)
+    told = [title for title in titles(permit) if title != "Sent"]
     assert told[2:] == [
         "Not reached, 1st try",
         "Not reached, 2nd try",
@@ -199,7 +297,7 @@ def test_the_time_line_costs_the_same_however_much_happened(
     permit: Permit, django_assert_num_queries: Any
 ) -> None:
     for number in range(30):
-        push(permit, number, "later")
+        push(permit, number, "later" if number % 2 else "refused", **session(permit))
     change_permit(permit=permit, unit="1")
     with django_assert_num_queries(5):
         evidence = gather(permit)
@@ -268,7 +366,7 @@ def test_the_engine_writes_what_the_time_line_tells(world: World) -> None:
     world.deliver()
     permit = Permit.objects.select_related("location").get(pk=permit.pk)
     told = titles(permit)
-    assert told[:3] == ["Registered", "Due", "Accepted by Passport"]
+    assert told[:4] == ["Registered", "Due", "Sent", "Accepted by Passport"]
     assert told[-1] == "Taken away from Passport"
     assert "New end accepted" in told
     assert delivery_of(permit, timezone.now()).state.key == "withdrawn"

@@ -1,15 +1,21 @@
-"""Thinning: every try for ninety days, then the last one of each registration."""
+"""Thinning: every try for ninety days, then the acceptances and the last try of each registration."""
 
 from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from integrations import evidence_keeping
-from integrations.evidence_keeping import KEPT, drop_empty_pushes, thin
+from integrations.evidence_keeping import KEEPING_CHORE, KEPT, thin
 from integrations.models import Chore, Push, PushEvent
+from integrations.validity import decide
+from integrations.validity_facts import gather
+from integrations.validity_then import Question
 from locations import services
+from locations.models import Permit
 from tests.passport.sandbox_transport import SandboxTransport
 from tests.world import World, passport_in_memory
 
@@ -39,55 +45,115 @@ def test_what_is_younger_than_ninety_days_stays(world: World) -> None:
     assert PushEvent.objects.count() == 2
 
 
-def test_later_only_the_last_try_of_each_registration_stays_and_no_empty_push(world: World) -> None:
-    permit, other = world.permit("P1"), world.permit("P2")
+def fail(world: World, times: int) -> None:
+    """Let everything that is due be tried in vain."""
+    world.fault("5xx", status=503, path="events", times=times)
+    world.deliver(turns=times)
+    world.heal()
+
+
+def results(permit: Permit) -> list[tuple[str, str]]:
+    events = PushEvent.objects.filter(registration__permit=permit).order_by("pk")
+    return list(events.values_list("kind", "result"))
+
+
+def test_later_superseded_tries_go_and_acceptances_stay(world: World) -> None:
+    permit = world.permit("P1")
+    fail(world, 3)
     world.deliver()
-    for days in (3, 4, 5):
-        services.change_permit(permit=permit, end=timezone.now() + timedelta(days=days))
-        world.deliver()
+    services.change_permit(permit=permit, end=timezone.now() + timedelta(days=3))
+    fail(world, 2)
+    world.deliver()
+    services.cancel_permit(permit=permit)
+    world.deliver()
+    assert Push.objects.count() == PushEvent.objects.count() == 8
     age(KEPT.days + 1)
-    assert thin(timezone.now()) == 3
-    kept = PushEvent.objects.values_list("registration__permit_id", flat=True)
-    assert sorted(kept) == sorted([permit.pk, other.pk])
-    assert Push.objects.count() == 2
+    assert thin(timezone.now()) == 5
+    assert results(permit) == [("started", "accepted"), ("extended", "accepted"), ("stopped", "accepted")]
+    assert Push.objects.count() == 3
     assert thin(timezone.now()) == 0
 
 
-def test_empty_pushes_go_a_portion_at_a_time_from_where_the_last_round_came_to(
+def test_the_last_try_stays_also_where_it_was_in_vain(world: World) -> None:
+    permit = world.permit("P1")
+    fail(world, 3)
+    age(KEPT.days + 1)
+    assert thin(timezone.now()) == 2
+    assert results(permit) == [("started", "later")]
+    # It goes once another has followed it.
+    world.deliver()
+    age(KEPT.days + 1)
+    assert thin(timezone.now()) == 1
+    assert results(permit) == [("started", "accepted")]
+
+
+def test_a_push_that_was_halved_goes_and_one_that_is_young_stays(world: World) -> None:
+    world.zones["RG"].remote_id = "00000000-0000-4000-8000-000000000000"
+    world.zones["RG"].save()
+    place = world.location("Unknown to Passport", "RG")
+    refused, _good = world.permit("BAD1", location=place), world.permit("GOOD1")
+    world.deliver()
+    assert thin(timezone.now()) == 0
+    assert Push.objects.filter(event_rows=None).count() == 1
+    age(KEPT.days + 1)
+    assert thin(timezone.now()) == 0
+    assert not Push.objects.filter(event_rows=None).exists()
+    assert results(refused) == [("started", "refused")]
+
+
+def test_thinning_goes_on_where_it_stopped_and_begins_anew_at_the_end(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(evidence_keeping, "PORTION", 2)
-    monkeypatch.setattr(evidence_keeping, "PUSH_PORTIONS", 2)
-    for number in range(7):
-        world.permit(f"P{number}")
-        world.deliver()
-    pushes = list(Push.objects.order_by("pk"))
-    assert len(pushes) == 7
-    now = timezone.now()
-    for number, push in enumerate(pushes[:6]):
-        Push.objects.filter(pk=push.pk).update(sent_at=now - KEPT - timedelta(days=6 - number))
-    kept = pushes[3]
-    PushEvent.objects.exclude(push=kept).delete()
-    # Portions overlap by the row at which the one before ended.
-    counts = []
-    for _round in range(3):
-        counts.append(drop_empty_pushes(now))
-        assert Chore.objects.get(name=evidence_keeping.EMPTY_CHORE).next_at is not None
-    assert sum(counts) == 5
-    assert counts[0] < 5
-    # What holds the last try of a registration stays, and so does what is young, empty or not.
-    assert list(Push.objects.order_by("pk")) == [kept, pushes[6]]
-
-
-def test_a_walk_over_pushes_of_one_moment_comes_to_its_end(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(evidence_keeping, "PORTION", 1)
-    for number in range(3):
-        world.permit(f"P{number}")
-        world.deliver()
+    monkeypatch.setattr(evidence_keeping, "PORTIONS", 1)
+    permits = [world.permit(f"P{number}") for number in range(2)]
+    fail(world, 4)
+    world.deliver()
     age(KEPT.days + 1)
-    PushEvent.objects.all().delete()
-    for _round in range(2):
-        drop_empty_pushes(timezone.now())
-    assert not Push.objects.exists()
+    superseded = PushEvent.objects.count() - len(permits)
+    gone, places = [], [0]
+    while len(places) == 1 or places[-1]:
+        gone.append(thin(timezone.now()))
+        places.append(Chore.objects.get(name=KEEPING_CHORE).cursor)
+    assert sum(gone) == superseded > 3
+    assert max(gone) <= 3
+    assert places[1:-1] == sorted(set(places[1:-1]))
+    assert all(results(permit) == [("started", "accepted")] for permit in permits)
+
+
+def test_what_is_kept_for_good_is_not_read_again(world: World) -> None:
+    for number in range(30):
+        world.permit(f"P{number}")
+    world.deliver()
+    age(KEPT.days + 1)
+    with CaptureQueriesContext(connection) as queries:
+        thin(timezone.now())
+    assert len(queries) < 12
+    about_events = [
+        query["sql"] for query in queries if query["sql"].startswith('SELECT "integrations_pushevent"')
+    ]
+    assert len(about_events) == 2
+    for sql in about_events:
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
+            plan = " ".join(str(row) for row in cursor.fetchall())
+        assert "event_trouble" in plan, plan
+
+
+def test_an_old_ticket_is_answered_as_before(world: World) -> None:
+    permit = world.permit("P1")
+    fail(world, 2)
+    world.deliver()
+    ticket = timezone.now()
+    services.change_permit(permit=permit, end=ticket + timedelta(days=9))
+    world.deliver()
+    services.cancel_permit(permit=permit)
+    world.deliver()
+    asked = Question("P1", "", world.here.pk, world.here.name, ticket, world.here.tz)
+    answers = []
+    for _before_and_after in range(2):
+        permits, zone = gather(world.company, asked)
+        answers.append(decide(asked, permits, zone, timezone.now()).key)
+        age(KEPT.days + 1)
+        thin(timezone.now())
+    assert answers == ["yes", "yes"]

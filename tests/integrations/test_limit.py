@@ -1,23 +1,10 @@
 """Limits on what one person may ask for: counted together, and alone where Redis is away."""
 
-from collections.abc import Iterator
-
 import pytest
 from limits import RateLimitItem
 from limits.errors import StorageError
 
 from integrations import limit
-
-
-@pytest.fixture(autouse=True)
-def fresh() -> Iterator[None]:
-    """No count of another test."""
-    counters = (limit._shared, limit._alone)
-    for one in counters:
-        one.cache_clear()
-    yield
-    for one in counters:
-        one.cache_clear()
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from integrations import company_reads
 from integrations.figures import MOST_COUNTED, Counted, figures_of, pick
 from integrations.hours import CLASSES, floor_hour
 from integrations.models import Breaker, Connection, PushHour, Registration
+from integrations.models.delivery import NOT_LISTED
 from locations.models import Permit
 from locations.services import cancel_permit
 from tests.factories import CompanyFactory, ConnectionFactory, PermitFactory, UserFactory
@@ -70,6 +71,43 @@ def test_what_is_due_refused_or_unmapped_is_not_protected(world: World) -> None:
     assert "Passport does not know the state." in page
     assert "This location has no zone yet." in page
     assert f"{world.url('locations')}?q=Rec%20Garage" in page
+
+
+def drift(permit: Permit) -> None:
+    """Let Passport have accepted a permit that it does not show."""
+    settle(
+        permit, error_kind="drift", error_code=NOT_LISTED, error="Passport does not list it.",
+        remedy="It is sent anew.", error_since=timezone.now(),
+    )  # fmt: skip
+
+
+def test_what_passport_accepted_and_does_not_show_is_not_protected(world: World) -> None:
+    place, now = world.location("Lot B", world.zone("LotB")), timezone.now()
+    settle(PermitFactory(location=place, plate="OK 1"))
+    drift(PermitFactory(location=place, plate="GONE 1"))
+    drift(PermitFactory(location=place, plate="SOON 1", start=now + timedelta(hours=1)))
+    page = overview(world)
+    assert "1 car is parked without protection." in page
+    assert "GONE 1" in page
+    assert "Passport does not list it." in page
+    assert "SOON 1" not in page
+    [line] = [line for line in company_reads.lines(timezone.now()) if line.slug == "university"]
+    assert line.not_protected == 1
+    count_queries(world.operator, world.url("overview"))
+
+
+def test_drift_is_found_in_the_list_of_what_is_not_protected(world: World) -> None:
+    place = world.location("Lot B", world.zone("LotB"))
+    settle(PermitFactory(location=place, plate="OK 1"))
+    drift(PermitFactory(location=place, plate="GONE 1"))
+    unprotected, accepted = (
+        text_of(world.operator.get(world.url("permits"), {"push": push}))
+        for push in ("unprotected", "accepted")
+    )
+    assert "GONE 1" in unprotected
+    assert "OK 1" not in unprotected
+    assert "OK 1" in accepted
+    assert "GONE 1" not in accepted
 
 
 def test_what_begins_later_or_is_over_or_cancelled_is_not_counted(world: World) -> None:

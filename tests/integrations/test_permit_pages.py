@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from integrations.errors import TryLater
-from integrations.models import Registration
+from integrations.models import Breaker, Registration
 from locations.models import Location, Membership, Permit, Role
 from locations.services import cancel_permit
 from tests.factories import (
@@ -529,7 +529,100 @@ def test_what_passport_holds_is_asked_for_and_shown(
     assert "<html" not in part.content.decode()
     row = Registration.objects.get()
     assert row.seen_at is not None
-    assert row.checked_at == row.seen_at
+    assert row.checked_at is not None
+    # Whoever looks again sees it again; when it was first seen stays.
+    assert row.accepted_at is not None
+    assert row.accepted_at < row.seen_at < row.checked_at
+
+
+@pytest.fixture
+def shown(place: Location, vendor: FakeVendor) -> Permit:
+    """A permit that the vendor accepted an hour ago and shows."""
+    permit: Permit = PermitFactory(location=place, plate="ABC1234")
+    accept(permit, accepted_at=timezone.now() - timedelta(hours=1))
+    vendor.sessions[f"os-{permit.pk}-1"] = {
+        "zone_id": place.zone_mapping.zone.remote_id, "plate": "ABC1234", "country": "US", "subdivision": "US-NC",
+        "start": permit.start.isoformat(), "end": permit.end.isoformat(), "space_number": "",
+    }  # fmt: skip
+    return permit
+
+
+def test_seen_is_said_of_the_present_acceptance(operator: Client, shown: Permit) -> None:
+    long_ago = timezone.now() - timedelta(hours=2)
+    Registration.objects.update(seen_at=long_ago)
+    operator.post(url("permit_check", shown.pk))
+    seen = Registration.objects.get().seen_at
+    assert seen is not None
+    assert seen > long_ago
+    operator.post(url("permit_check", shown.pk))
+    assert Registration.objects.get().seen_at == seen
+
+
+def test_what_was_accepted_while_passport_answered_is_not_called_seen(
+    operator: Client, shown: Permit, vendor: FakeVendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = vendor.fetch_rights
+
+    def slowly(*args: Any, **kwargs: Any) -> Any:
+        rights = ask(*args, **kwargs)
+        Registration.objects.update(accepted_at=timezone.now())
+        return rights
+
+    monkeypatch.setattr(vendor, "fetch_rights", slowly)
+    assert "lists this permit" in text_of(operator.post(url("permit_check", shown.pk)))
+    assert Registration.objects.get().seen_at is None
+
+
+def test_nobody_asks_passport_more_than_a_few_times_a_minute(
+    operator: Client, member: Membership, shown: Permit, vendor: FakeVendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    ask = vendor.fetch_rights
+
+    def count(operator_id: str, **rest: str) -> Any:
+        asked.append(operator_id)
+        return ask(operator_id, **rest)
+
+    monkeypatch.setattr(vendor, "fetch_rights", count)
+    pages = [operator.post(url("permit_check", shown.pk), headers={"HX-Request": "true"}) for _ in range(8)]
+    assert len(asked) == 6
+    assert pages[-1].status_code == 200
+    words = text_of(pages[-1])
+    assert "You have asked several times within a minute. Wait a minute, then check again." in words
+    assert "Asked" not in words
+    # Another person has a count of their own.
+    client = Client()
+    client.force_login(MembershipFactory(company=member.company, role=Role.VIEWER).user)
+    assert "lists this permit" in text_of(client.post(url("permit_check", shown.pk)))
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "words"),
+    [
+        (
+            "c:{pk}",
+            {"error": "Passport answered 503."},
+            "since it is in trouble. Passport answered 503. Check again",
+        ),
+        ("h:passport", {}, "since it is in trouble. Passport gives no answer."),
+        (
+            "c:{pk}",
+            {"stopped": True, "error": "Passport refuses our credentials.", "remedy": "Enter new ones."},
+            "the connection is stopped. Passport refuses our credentials. Enter new ones.",
+        ),
+    ],
+)
+def test_while_the_connection_is_held_back_nobody_asks(
+    operator: Client, shown: Permit, vendor: FakeVendor, monkeypatch: pytest.MonkeyPatch,
+    key: str, values: dict[str, Any], words: str,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(vendor, "fetch_rights", lambda *_args, **_kwargs: pytest.fail("Passport was asked"))
+    pk = shown.location.zone_mapping.zone.connection_id
+    Breaker.objects.create(key=key.format(pk=pk), open_until=timezone.now() + timedelta(seconds=8), **values)
+    page = text_of(operator.post(url("permit_check", shown.pk)))
+    assert "Passport was not asked" in page
+    assert words in page
+    assert Registration.objects.get().checked_at is None
 
 
 def test_no_answer_is_an_answer_too(

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from integrations.models import Breaker, Connection, Registration, Zone, ZoneMapping
+from integrations.models.delivery import NOT_LISTED
 from integrations.states import PushState, ordinal, push_state
 from locations.models import Location, Permit
 
@@ -134,6 +135,21 @@ CASES = [
         state(permit(), accepted(accepted_at=NOW - timedelta(days=2))),
         "accepted 20 Nov, 12:03",
         "success",
+    ),
+    (
+        "drift",
+        state(
+            permit(),
+            accepted(error_code=NOT_LISTED, error="Passport does not list it.", remedy="It is sent anew.", error_since=NOW),
+        ),
+        "drift: Passport does not list it",
+        "danger",
+    ),
+    (
+        "expired",
+        state(over(), accepted(error_code=NOT_LISTED, observed_until=NOW - timedelta(minutes=1))),
+        "ended: Passport had it until 12:02:04",
+        "neutral",
     ),
     (
         "refused",

@@ -11,10 +11,13 @@ from django.urls import reverse
 from hypothesis import given
 from hypothesis import strategies as st
 
+from integrations import validity_facts
 from integrations.models import Push, PushEvent, Registration
-from integrations.validity import PermitThen, PushThen, Question, Verdict, ZoneThen, decide, gather, had_it
+from integrations.validity import Verdict, decide
+from integrations.validity_facts import MAX_PERMITS, gather
+from integrations.validity_then import PermitThen, PushThen, Question, ZoneThen, living, shown_until
 from locations.models import Location, Membership, Permit
-from locations.services import cancel_permit, change_permit
+from locations.services import PermitDraft, cancel_permit, change_permit, register_permits
 from tests.factories import (
     ConnectionFactory,
     LocationFactory,
@@ -27,7 +30,7 @@ from tests.factories import (
 NEW_YORK = ZoneInfo("America/New_York")
 NOW = datetime(2026, 11, 22, 17, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-ZONE = ZoneThen("Z123", "North", NOW - 30 * HOUR)
+ZONE = ZoneThen("Z123", "North", NOW - 30 * HOUR, "z-123")
 
 
 def question(at: datetime = NOW - HOUR, **values: Any) -> Question:
@@ -46,6 +49,19 @@ def pushed(
     hours_ago: float, kind: str = "started", result: str = "accepted", session: str = "s1", **rest: Any
 ) -> PushThen:
     return PushThen(NOW - hours_ago * HOUR, kind, session, result, trace_id=f"t{hours_ago}", **rest)
+
+
+def told(hours_ago: float, kind: str = "started", session: str = "s1", **values: Any) -> PushThen:
+    """An acceptance that says what it was about; without more it is what `permit()` stands for."""
+    columns = {
+        "plate": "ABC1234",
+        "subdivision": "US-NC",
+        "zone": "z-123",
+        "zone_number": "Z123",
+        "since": NOW - 10 * HOUR,
+        "until": NOW + 10 * HOUR,
+    }
+    return pushed(hours_ago, kind, "accepted", session, **{**columns, **values})
 
 
 def permit(**values: Any) -> PermitThen:
@@ -167,9 +183,7 @@ def test_of_two_permits_the_one_that_passport_had_counts() -> None:
 
 def test_a_session_that_replaced_another_outlives_its_end() -> None:
     pushes = [pushed(9), pushed(5, session="s2"), pushed(4.9, "stopped")]
-    found = had_it(pushes)
-    assert found is not None
-    assert found.session_id == "s2"
+    assert [push.session_id for push in living(pushes)] == ["s2"]
 
 
 events = st.lists(
@@ -190,9 +204,164 @@ def test_only_accepted_events_decide_and_a_stopped_session_never_counts(
         pushed(10 - number, kind, result, session) for number, (kind, result, session) in enumerate(told)
     ]
     accepted = [push for push in pushes if push.result == "accepted"]
-    assert had_it(pushes) == had_it(accepted)
+    assert living(pushes) == living(accepted)
     last = {push.session_id: push.kind for push in accepted}
-    assert (had_it(pushes) is not None) == any(kind != "stopped" for kind in last.values())
+    assert {push.session_id for push in living(pushes)} == {
+        session for session, kind in last.items() if kind != "stopped"
+    }
+    assert list(living(pushes)) == sorted(living(pushes), key=lambda push: push.at)
+
+
+# --- What Passport had was something else --------------------------------------------------------------------------
+
+
+def test_what_passport_had_just_so_is_a_yes() -> None:
+    assert answer(permit(pushes=[told(11)])).key == "yes"
+    extended = [told(11, until=NOW - 2 * HOUR), told(3, "extended")]
+    assert answer(permit(pushes=extended)).key == "yes"
+
+
+@pytest.mark.parametrize(
+    ("accepted", "words"),
+    [
+        ({"plate": "ABC1235"}, "had something else, accepted 01:00:00: plate ABC1235"),
+        ({"subdivision": "US-VA"}, "had something else, accepted 01:00:00: Virginia, US"),
+        ({"zone": "z-9", "zone_number": "Z9"}, "had something else, accepted 01:00:00: zone Z9"),
+        ({"zone": "z-9"}, "accepted 01:00:00: zone z-9"),
+        ({"until": NOW - HOUR}, "accepted 01:00:00: only until 22 Nov 2026, 11:00 EST"),
+        ({"since": NOW}, "accepted 01:00:00: only from 22 Nov 2026, 12:00 EST"),
+        ({"plate": "ABC1235", "until": NOW - 3 * HOUR}, "plate ABC1235, only until 22 Nov 2026, 09:00 EST"),
+    ],
+    ids=["plate", "state", "zone", "zone gone from the list", "extension", "begins later", "two"],
+)
+def test_a_change_that_passport_did_not_have_yet_was_not_seen(accepted: dict[str, Any], words: str) -> None:
+    values = {"zone_number": "", **accepted} if accepted == {"zone": "z-9"} else accepted
+    verdict = answer(permit(pushes=[told(11, **values), pushed(2, "extended", "later", error="Away.")]))
+    assert (verdict.key, verdict.tone) == ("unseen", "warning")
+    assert verdict.sentence == (
+        "ABC1234 was registered at North Campus Garage, but Passport did not have its last change yet, so officers could "
+        "not see it as it stood."
+    )
+    assert words in why(verdict)
+    assert "not reached 10:00:00: Away" in why(verdict)
+    assert "t11" in [reason.trace_id for reason in verdict.reasons]
+    now = answer(permit(pushes=[told(11, **{**values, **({"until": NOW} if "until" in values else {})})]),
+                 asked=question(at=NOW))  # fmt: skip
+    if "since" not in values:
+        assert "does not have its last change yet" in now.sentence
+
+
+def test_the_old_end_still_holds_while_the_extension_waits() -> None:
+    waiting = permit(pushes=[told(11, until=NOW - 2 * HOUR)])
+    assert answer(waiting, asked=question(at=NOW - 2.5 * HOUR)).key == "yes"
+    assert answer(waiting, asked=question(at=NOW - 2 * HOUR)).key == "unseen"
+
+
+def test_a_place_that_lost_its_zone_says_which_one_passport_still_had() -> None:
+    verdict = answer(permit(pushes=[told(11)]), zone=None)
+    assert verdict.key == "unseen"
+    assert "zone Z123" in why(verdict)
+
+
+def test_of_evidence_old_and_new_the_last_word_counts() -> None:
+    assert answer(permit(pushes=[pushed(12), told(11, plate="ABC1235", session="s2")])).key == "unseen"
+    assert answer(permit(pushes=[pushed(12), told(11, session="s2")])).key == "yes"
+    assert answer(permit(pushes=[told(12, plate="ABC1235"), pushed(11, session="s2")])).key == "yes"
+
+
+def test_another_registration_of_the_same_plate_stands_in() -> None:
+    cancelled = permit(pk=1, active=False, cancelled_at=NOW - 3 * HOUR, pushes=[told(11)])
+    verdict = answer(cancelled, permit(pk=2, pushes=[]))
+    assert verdict.key == "yes"
+    assert "accepted 01:00:00 for permit 1, which stood for it" in why(verdict)
+    assert answer(cancelled, permit(pk=2, pushes=[]), zone=ZoneThen("Z9", "S", NOW, "z-9")).key == "unseen"
+
+
+# --- What officers may have seen though it was not valid -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"active": False, "cancelled_at": NOW - 3 * HOUR}, "cancelled 22 Nov 2026, 09:00 EST"),
+        ({"end": NOW - 3 * HOUR}, "ended 22 Nov 2026, 09:00 EST"),
+        ({"start": NOW}, "began only 22 Nov 2026, 12:00 EST"),
+        ({"plate": "XYZ9", "plate_typed": "XYZ 9"}, "its plate was XYZ 9 by then"),
+        ({"location_id": 2, "location_name": "Lot B"}, "for another place: Lot B"),
+    ],
+)
+def test_a_right_that_was_not_taken_away_yet_may_still_have_been_seen(
+    changed: dict[str, Any], words: str
+) -> None:
+    stopped = told(0.5, "stopped", plate="")
+    verdict = answer(permit(**changed, pushes=[told(11)], after=[stopped]))
+    assert (verdict.key, verdict.tone, verdict.icon) == ("shown", "warning", "eye")
+    assert verdict.sentence == (
+        "No: ABC1234 was not registered at North Campus Garage then, but officers may still have seen it, until 11:30:00 "
+        "at the latest."
+    )
+    assert verdict.reasons[0].text == "had it in zone Z123, accepted 01:00:00, changed or taken away 11:30:00"
+    assert verdict.reasons[0].trace_id == "t11"
+    assert words in why(verdict)
+
+
+def test_what_is_still_there_now_is_said_in_the_present_and_with_its_end() -> None:
+    gone = permit(active=False, cancelled_at=NOW - 3 * HOUR, pushes=[told(11)])
+    assert answer(gone, asked=question(at=NOW)).sentence == (
+        "No: ABC1234 is not registered at North Campus Garage, but officers may still see it, until 22:00:00 at the latest."
+    )
+
+
+@pytest.mark.parametrize(
+    "pushes",
+    [
+        [told(11), told(2, "stopped", plate="")],
+        [told(11, until=NOW - HOUR)],
+        [told(11, since=NOW)],
+        [told(11, plate="ABC1235")],
+        [told(11, subdivision="US-VA")],
+        [pushed(11)],
+    ],
+    ids=[
+        "taken away",
+        "over there",
+        "not begun there",
+        "another plate",
+        "another state",
+        "nobody wrote it down",
+    ],
+)
+def test_what_passport_did_not_show_is_a_plain_no(pushes: list[PushThen]) -> None:
+    gone = permit(active=False, cancelled_at=NOW - 3 * HOUR, pushes=pushes)
+    assert answer(gone, asked=question(subdivision="US-NC")).key == "no"
+
+
+def test_a_right_of_another_place_counts_only_in_this_ones_zone() -> None:
+    elsewhere = permit(location_id=2, location_name="Lot B", pushes=[told(11)])
+    assert answer(elsewhere).key == "shown"
+    assert answer(elsewhere, zone=ZoneThen("Z9", "South", NOW, "z-9")).key == "no"
+    # One of this place counts in the zone that the place had before.
+    here = permit(active=False, cancelled_at=NOW - 3 * HOUR, pushes=[told(11)])
+    assert answer(here, zone=ZoneThen("Z9", "South", NOW, "z-9")).key == "shown"
+    assert answer(here, zone=None).key == "shown"
+
+
+@pytest.mark.parametrize(
+    ("after", "end"),
+    [
+        ([], NOW + 10 * HOUR),
+        ([told(-1, "stopped", plate="")], NOW + HOUR),
+        ([told(-1, "stopped", "s2")], NOW + 10 * HOUR),
+        ([told(-11, "stopped")], NOW + 10 * HOUR),
+        ([told(-1, "extended", until=NOW + 20 * HOUR)], NOW + 20 * HOUR),
+        ([told(-1, "extended", until=NOW + 2 * HOUR), told(-3, "stopped")], NOW + 2 * HOUR),
+        ([pushed(-1, "extended"), told(-3, "stopped")], NOW + 3 * HOUR),
+    ],
+)
+def test_a_session_is_shown_until_it_is_stopped_or_its_last_accepted_end(
+    after: list[PushThen], end: datetime
+) -> None:
+    assert shown_until(told(1), after) == end
 
 
 @given(
@@ -240,9 +409,15 @@ def save(place: Location, hours_ago: float, **values: Any) -> Permit:
     return found
 
 
-def accepted(of: Permit, hours_ago: float, kind: str = "started") -> None:
-    row = Registration.objects.get(permit=of)
+def accepted(of: Permit, hours_ago: float, kind: str = "started", session: str = "s1", **values: Any) -> None:
+    """Record an acceptance of the permit as it is in memory; `plate=""` is one from before such things were written down."""
     at = NOW - hours_ago * HOUR
+    # The database goes by its own clock, by which the permit may be over.
+    row, _made = Registration.objects.get_or_create(
+        permit=of,
+        connection=of.location.zone_mapping.zone.connection,
+        defaults={"marked_at": at, "next_attempt_at": at},
+    )
     push = Push.objects.create(
         connection=row.connection,
         kind=kind,
@@ -252,8 +427,20 @@ def accepted(of: Permit, hours_ago: float, kind: str = "started") -> None:
         trace_id="t",
         outcome="accepted",
     )
+    said = {
+        "plate": of.plate,
+        "subdivision": of.subdivision,
+        "zone": of.location.zone_mapping.zone.remote_id,
+        "since": of.start,
+        "until": of.end,
+    }
     PushEvent.objects.create(
-        registration=row, push=push, kind=kind, session_id="s1", marked_at=at, result="accepted"
+        registration=row,
+        push=push,
+        kind=kind,
+        session_id=session,
+        marked_at=at,
+        **{"result": "accepted", **said, **values},
     )
 
 
@@ -267,17 +454,92 @@ def test_a_permit_is_judged_by_the_revision_that_held_then(place: Location) -> N
     found = save(place, 12)
     accepted(found, 11)
     with time_machine.travel(NOW - 3 * HOUR, tick=False):
-        change_permit(permit=found, plate="XYZ 9")
+        found = change_permit(permit=found, plate="XYZ 9")
     with time_machine.travel(NOW - 2 * HOUR, tick=False):
         cancel_permit(permit=found)
     then = ask(place, 4)
     assert then.key == "yes"
     assert "changed since" in why(then)
-    assert ask(place, 2.5).key == "no"
-    assert ask(place, 2.5, plate="XYZ9").key == "yes"
+    # The new plate had not been accepted yet, and the old one not been taken away.
+    assert ask(place, 2.5).key == "shown"
+    assert "its plate was XYZ 9 by then" in why(ask(place, 2.5))
+    assert ask(place, 2.5, plate="XYZ9").key == "unseen"
+    assert "plate ABC1234" in why(ask(place, 2.5, plate="XYZ9"))
     gone = ask(place, 1, plate="XYZ9")
     assert gone.key == "no"
     assert "cancelled 22 Nov 2026, 10:00 EST" in why(gone)
+
+
+def test_a_corrected_plate_is_seen_from_its_acceptance_and_the_old_one_until_its_end(place: Location) -> None:
+    found = save(place, 12)
+    accepted(found, 11)
+    with time_machine.travel(NOW - 5 * HOUR, tick=False):
+        found = change_permit(permit=found, plate="XYZ 9")
+    accepted(found, 4, session="s2")
+    accepted(found, 3, "stopped", plate="", subdivision="", zone="", since=None, until=None)
+    assert [ask(place, hours, plate="XYZ9").key for hours in (4.5, 3.5, 2)] == ["unseen", "yes", "yes"]
+    assert [ask(place, hours).key for hours in (6, 4.5, 3.5, 2)] == ["yes", "shown", "shown", "no"]
+    assert "until 09:00:00 at the latest" in ask(place, 4.5).sentence
+
+
+def test_evidence_from_before_it_told_what_was_sent_counts_as_it_did(place: Location) -> None:
+    found = save(place, 12)
+    accepted(found, 11, plate="", subdivision="", zone="", since=None, until=None)
+    with time_machine.travel(NOW - 3 * HOUR, tick=False):
+        change_permit(permit=found, plate="XYZ 9")
+    assert ask(place, 2.5, plate="XYZ9").key == "yes"
+    assert ask(place, 2.5).key == "no"
+
+
+def test_a_moved_permit_is_seen_where_passport_had_it(place: Location) -> None:
+    connection = place.zone_mapping.zone.connection
+    with time_machine.travel(NOW - timedelta(days=2), tick=False):
+        lot = LocationFactory(company=place.company, name="Lot B")
+        ZoneMappingFactory(location=lot, zone=ZoneFactory(connection=connection, number="Z9"))
+    found = save(place, 12)
+    accepted(found, 11)
+    with time_machine.travel(NOW - 5 * HOUR, tick=False):
+        change_permit(permit=found, location=lot)
+    at_lot = ask(lot, 4)
+    assert at_lot.key == "unseen"
+    assert "accepted 01:00:00: zone Z123" in why(at_lot)
+    assert ask(place, 4).key == "shown"
+
+
+def test_a_ticket_of_a_daily_visitor_finds_the_permit_of_that_day(place: Location) -> None:
+    days = 4 * MAX_PERMITS
+    with time_machine.travel(NOW - timedelta(days=days + 1), tick=False):
+        register_permits(
+            drafts=[
+                PermitDraft(
+                    place, "ABC 1234", "US-NC", NOW - timedelta(days=day), NOW - timedelta(days=day) + HOUR
+                )
+                for day in range(-days, days)
+            ]
+        )
+        long_one = PermitFactory(
+            location=place, plate="ABC 1234", start=NOW - timedelta(days=days), end=NOW + timedelta(days=days)
+        )
+    for day in (0, days // 2, days - 1):
+        asked = question(at=NOW - timedelta(days=day) + HOUR / 2, location_id=place.pk)
+        permits, _zone = gather(place.company, asked)
+        assert len(permits) == MAX_PERMITS
+        covering = [found for found in permits if found.start <= asked.at < found.end]
+        assert len(covering) == 2
+        assert long_one.pk in [found.pk for found in covering]
+        furthest = max(abs(found.start - asked.at) for found in permits if found.pk != long_one.pk)
+        assert furthest < timedelta(days=MAX_PERMITS)
+
+
+def test_tries_in_vain_never_crowd_out_an_acceptance(
+    place: Location, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(validity_facts, "MAX_TRIES", 3)
+    found = save(place, 12)
+    accepted(found, 11)
+    for number in range(9):
+        accepted(found, 10 - number / 10, "extended", result="later")
+    assert ask(place, 1).key == "yes"
 
 
 def test_a_permit_saved_after_the_ticket_does_not_undo_it(place: Location) -> None:
