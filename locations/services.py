@@ -5,7 +5,7 @@ being noted for delivery. Writes are all or nothing: in a mass registration one 
 """
 
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -14,8 +14,9 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from simple_history.utils import bulk_create_with_history, bulk_update_with_history
+from simple_history.utils import bulk_create_with_history
 
+from locations.mass import change_all
 from locations.models import Company, Location, Permit, User
 from locations.plates import clean_plate
 from locations.regions import check_region
@@ -192,27 +193,55 @@ def cancel_permit(*, permit: Permit, actor: User | None = None) -> Permit:
     return permit
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Permits that were cancelled in one go, and the moment at which all of them were."""
+
+    permit_ids: tuple[int, ...]
+    at: datetime
+
+
 def cancel_permits(*, permits: Iterable[Permit], actor: User | None = None) -> int:
     """End many permits at once, all or none; return how many of them were still active."""
-    now = timezone.now()
-    ids = sorted(permit.pk for permit in permits)
-    done = 0
+    return len(end_permits(permit_ids=[permit.pk for permit in permits], actor=actor).permit_ids)
+
+
+def end_permits(*, permit_ids: Iterable[int], actor: User | None = None) -> Ended:
+    """End many permits at once, all or none; return those that were still active, for `reinstate_permits`."""
+    now, ids = timezone.now(), sorted(set(permit_ids))
+    columns = {"status": Permit.Status.CANCELLED, "cancelled_at": now}
+    done = _change_many(ids, {"status": Permit.Status.ACTIVE}, columns, actor, now)
+    return Ended(tuple(done), now)
+
+
+def reinstate_permits(*, ended: Ended, actor: User | None = None) -> int:
+    """Undo a cancellation of many, all or none; return how many came back.
+
+    One that was reinstated meanwhile, or cancelled once more, is left as it is.
+    """
+    where = {"status": Permit.Status.CANCELLED, "cancelled_at": ended.at}
+    columns = {"status": Permit.Status.ACTIVE, "cancelled_at": None}
+    return len(_change_many(ended.permit_ids, where, columns, actor, timezone.now()))
+
+
+def _change_many(
+    ids: Sequence[int],
+    where: Mapping[str, Any],
+    columns: Mapping[str, Any],
+    actor: User | None,
+    now: datetime,
+) -> list[int]:
+    """Set `columns` in those of these permits that are as `where` says; return which that were."""
+    done: list[int] = []
     with transaction.atomic():
         for begin in range(0, len(ids), BATCH_ROWS):
-            active = list(
-                Permit.objects.select_for_update()
-                .filter(pk__in=ids[begin : begin + BATCH_ROWS], status=Permit.Status.ACTIVE)
-                .order_by("pk")
-            )
-            for permit in active:
-                permit.status, permit.cancelled_at = Permit.Status.CANCELLED, now
-                _raise_revision(permit, actor, now)
-            fields = ["status", "cancelled_at", "revision", "updated_at", "updated_by"]
-            bulk_update_with_history(
-                active, Permit, fields, batch_size=500, default_user=actor, default_date=now
-            )
-            _tell(active, bulk=len(ids) > 1)
-            done += len(active)
+            some = Permit.objects.filter(pk__in=ids[begin : begin + BATCH_ROWS], **where)
+            # Locked in one order, so that two who change the same ones wait for each other.
+            held = list(some.select_for_update().order_by("pk").values_list("pk", flat=True))
+            if held:
+                change_all(held, now=now, actor=actor, **columns)
+                permits_changed.send(Permit, permit_ids=held, bulk=len(ids) > 1)
+                done += held
     return done
 
 
@@ -249,9 +278,9 @@ def _locked(pk: int) -> Permit:
     return Permit.objects.select_for_update(of=("self",)).select_related("location").get(pk=pk)
 
 
-def _raise_revision(permit: Permit, actor: User | None, now: datetime | None = None) -> None:
+def _raise_revision(permit: Permit, actor: User | None) -> None:
     permit.revision += 1
-    permit.updated_at, permit.updated_by = now or timezone.now(), actor
+    permit.updated_at, permit.updated_by = timezone.now(), actor
 
 
 def _save(permit: Permit, actor: User | None) -> None:
