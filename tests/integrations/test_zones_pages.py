@@ -96,6 +96,42 @@ def test_a_zone_that_went_missing_meanwhile_is_refused_in_words(world: World) ->
     assert zone_of(location) is None
 
 
+def test_the_zone_that_was_chosen_goes_before_the_one_that_is_suggested(world: World) -> None:
+    suggested, chosen, location = world.zone("Lot B"), world.zone("Z9"), world.location("Lot B")
+    body = {"zone": chosen.pk, "accept": suggested.pk}
+    world.operator.post(world.url("location_map", location.pk), body, headers=HTMX)
+    assert zone_of(location) == chosen
+    other = world.location("Lot C")
+    world.operator.post(world.url("location_map", other.pk), {"zone": "", "accept": suggested.pk})
+    assert zone_of(other) == suggested
+
+
+def test_save_is_there_without_javascript_and_is_what_enter_presses(world: World) -> None:
+    world.zone("Lot B")
+    world.location("Lot B")
+    row = text_of(world.operator.get(world.url("locations"))).split("<tbody>")[1]
+    assert row.index("data-save") < row.index("data-accept")
+    assert "d-none" not in row
+
+
+@pytest.mark.parametrize("name", ["locations_map", "suggestions_accept"])
+def test_the_list_keeps_its_filters_and_its_page(world: World, name: str) -> None:
+    address = f"{world.url('locations')}?show=unmapped&page=2"
+    response = world.operator.post(world.url(name), headers={"Referer": f"http://testserver{address}"})
+    assert response["Location"] == address
+    stranger = world.operator.post(world.url(name), headers={"Referer": f"https://evil.example{address}"})
+    assert stranger["Location"] == world.url("locations")
+
+
+def test_no_zone_can_be_chosen_without_javascript(world: World) -> None:
+    location = world.location("Lot B", world.zone("LotB"))
+    address = world.url("location_map", location.pk)
+    assert "Leave it without a zone" in text_of(world.operator.get(address))
+    world.operator.post(address, {"zone": ""})
+    assert zone_of(location) is None
+    assert "Leave it without a zone" not in text_of(world.operator.get(address))
+
+
 def test_several_locations_are_mapped_together(world: World) -> None:
     zone, one, two = world.zone("Z1"), world.location("One"), world.location("Two")
     response = world.operator.post(
