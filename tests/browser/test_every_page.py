@@ -290,7 +290,7 @@ STATES: tuple[State, ...] = (
 # Addresses that are no pages: what is sent to them is tried in the stories and in the access table.
 ACTIONS = frozenset({
     "locations_map", "suggestions_accept", "zone_options", "zones_refresh", "zone_refresh_decide", "permit_hints",
-    "permit_states", "permits_cancel", "permit_reinstate", "permit_check", "retry", "invite", "invitation_withdraw",
+    "permit_states", "permits_cancel", "permits_reinstate", "permit_reinstate", "permit_check", "retry", "invite", "invitation_withdraw",
     "member_change", "member_remove", "contact_remove", "setup_begin_request", "setup_begin_operator_id",
     "setup_request", "setup_contact", "setup_operator_id", "setup_recheck", "setup_set_up", "setup_test",
     "setup_live", "setup_pause", "setup_resume", "status_link_make", "status_link_revoke", "test_plate_answer",

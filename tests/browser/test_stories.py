@@ -127,7 +127,7 @@ def test_enter_saves_the_zone_that_was_chosen_and_accepts_nothing_by_the_way(
     expect(page.get_by_role("option", name="Lot 66 · Julka Dr.")).to_be_visible()
     page.keyboard.press("Enter")
     page.keyboard.press("Enter")
-    eventually(lambda: mapped_zone(stack, place) != "", what="the mapping to be saved")
+    expect(page.get_by_text(f"{place} sends to Lot 66")).to_be_visible()
     assert mapped_zone(stack, place) == "Lot 66"
     # And back to none by mouse, which the list offers like any other choice.
     zone.click()
