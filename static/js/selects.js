@@ -30,7 +30,8 @@
     const label = select.labels?.[0]?.textContent?.trim() || select.getAttribute("aria-label") || "";
     const described = select.getAttribute("aria-describedby");
     const invalid = select.getAttribute("aria-invalid");
-    const none = select.multiple || select.required ? null : [...select.options].find((option) => option.value === "" && option.text.trim());
+    const isRequired = select.required || select.getAttribute("aria-required") === "true";
+    const none = select.multiple || isRequired ? null : [...select.options].find((option) => option.value === "" && option.text.trim());
     const settings = {
       allowEmptyOption: Boolean(none),
       closeAfterSelect: !select.multiple,
@@ -85,6 +86,7 @@
     if (label) { input.setAttribute("aria-label", label); }
     if (described) { input.setAttribute("aria-describedby", described); }
     if (invalid) { input.setAttribute("aria-invalid", invalid); }
+    if (isRequired) { input.setAttribute("aria-required", "true"); }
     if (label) { box.dropdown_content.setAttribute("aria-label", label); }
     // Escape without a choice leaves the field as it was, and does not close a dialog around it.
     input.addEventListener("keydown", (event) => { if (event.key === "Escape" && box.isOpen) { event.stopPropagation(); event.preventDefault(); box.close(); } });
