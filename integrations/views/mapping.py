@@ -52,12 +52,13 @@ def locations(request: CompanyRequest) -> HttpResponse:
     company, text = request.company, request.GET.get("q", "")
     show = request.GET.get("show", "")
     show = show if show in SHOWN else ""
-    found = mapping_board.board_locations(company, text=text, show=show)
+    now, sort = timezone.now(), request.GET.get("sort", "")
+    found = mapping_board.board_locations(company, now, text=text, show=show, sort=sort)
     tally = mapping_board.tally(company)
     known = None if text or show else tally.total
     page = _Counted(found, mapping_board.PAGE_ROWS, known=known).get_page(request.GET.get("page"))
     places = list(page.object_list)
-    board = mapping_board.board(company, places, timezone.now())
+    board = mapping_board.board(company, places, now)
     last = last_refresh(company)
     context = _context(request, board) | {
         "tally": tally,

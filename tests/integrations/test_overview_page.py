@@ -271,6 +271,24 @@ def test_the_list_of_companies_renews_itself_with_what_is_said_above_it(world: W
     assert ">University<" in part
 
 
+def test_companies_are_sorted_by_what_the_address_says(world: World) -> None:
+    other = World.build(name="Airport")
+    there = other.location("L", other.zone("Z"))
+    for _ in range(2):
+        refuse(PermitFactory(location=there))
+    refuse(PermitFactory(location=world.location("L", world.zone("Z"))))
+
+    def sorted_by(sort: str) -> bool:
+        page = text_of(world.support.get(reverse("companies"), {"sort": sort}))
+        return page.index(">Airport<") < page.index(">University<")
+
+    assert sorted_by("")
+    assert sorted_by("name")
+    assert not sorted_by("-name")
+    assert not sorted_by("refused")
+    assert sorted_by("-refused")
+
+
 def test_support_finds_a_company_by_its_name(world: World) -> None:
     CompanyFactory(name="City of Elsewhere")
     page = text_of(world.support.get(reverse("companies"), {"q": "elsew"}))

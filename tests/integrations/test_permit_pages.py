@@ -388,6 +388,48 @@ def test_hints_come_while_typing_and_save_nothing(operator: Client, place: Locat
     assert Permit.objects.count() == 1
 
 
+def test_the_prefilled_from_is_one_moment_at_whichever_location(
+    operator: Client, member: Membership, place: Location
+) -> None:
+    west = LocationFactory(company=member.company, name="West", timezone="America/Los_Angeles")
+    form = operator.get(url("permit_add")).context["form"]
+    shown, kept = form["start"].value(), form["start_shown"].value()
+    now = timezone.now()
+    ahead = f"{(now + timedelta(days=2)).astimezone(NEW_YORK):%Y-%m-%dT%H:%M}"
+    values = typed(west, start=shown, start_shown=kept, end=ahead)
+    # While typing, the field shows the clock of the location that was chosen.
+    local = now.astimezone(ZoneInfo("America/Los_Angeles"))
+    hints = operator.post(url("permit_hints"), values | {"part": "space"}).content.decode()
+    assert 'id="start-part" hx-swap-oob' in hints
+    assert f'value="{local:%Y-%m-%dT%H:}' in hints
+    assert (
+        'id="start-part"'
+        not in operator.post(url("permit_hints"), values | {"location": place.pk}).content.decode()
+    )
+    # Without JavaScript nothing was shown anew, and the moment is the same.
+    assert operator.post(url("permit_add"), values).status_code == 302
+    assert abs(Permit.objects.get().start - now) < timedelta(minutes=2)
+
+
+def test_a_from_that_was_typed_is_the_chosen_locations_clock(
+    operator: Client, member: Membership, place: Location
+) -> None:
+    west = LocationFactory(company=member.company, name="West", timezone="America/Los_Angeles")
+    kept = operator.get(url("permit_add")).context["form"]["start_shown"].value()
+    assert operator.post(url("permit_add"), typed(west, start_shown=kept)).status_code == 302
+    assert Permit.objects.get().start == datetime(2026, 12, 5, 18, tzinfo=west.tz)
+
+
+@pytest.mark.parametrize(
+    "kept", ["x", "2026-12-05T18:00 x", "2026-12-05T18:00", " ", "2026-12-05T18:00 9999-99-99T00:00Z"]
+)
+def test_a_spoilt_note_of_what_was_filled_in_is_no_crash(
+    operator: Client, place: Location, kept: str
+) -> None:
+    response = operator.post(url("permit_add"), typed(place, start_shown=kept))
+    assert response.status_code in (302, 422)
+
+
 def test_hints_about_permits_of_others_are_not_given(operator: Client, place: Location) -> None:
     PermitFactory(plate="ABC1234")
     assert "right?" not in text_of(operator.post(url("permit_hints"), typed(place, plate="ABCI234")))

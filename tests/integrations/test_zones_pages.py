@@ -1,12 +1,13 @@
 """Locations and zones in the browser: mapping one, several, by suggestion; the zones and their refreshes."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.messages import get_messages
 from django.utils import timezone
 
-from integrations import limit, tasks, zones
+from integrations import limit, mapping, tasks, zone_reads, zones
 from integrations.models import Registration, Zone, ZoneMapping, ZoneRefresh
 from locations.models import Location
 from tests.factories import ConnectionFactory, PermitFactory, UserFactory, ZoneFactory, ZoneMappingFactory
@@ -232,6 +233,65 @@ def test_first_use_says_what_to_do(world: World) -> None:
     assert world.url("location_add") in page
 
 
+def order(page: str, *texts: str) -> list[str]:
+    """The texts in the order in which a page's table has them."""
+    rows = page.split("<tbody>")[1]
+    return sorted(texts, key=rows.index)
+
+
+def test_locations_are_sorted_by_what_the_address_says(world: World) -> None:
+    few = world.location("Beta", world.zone("Z1"))
+    many = world.location("Alpha", world.zone("Z2"))
+    world.location("Gamma")
+    PermitFactory(location=few)
+    now = timezone.now()
+    for minutes, permit in enumerate(PermitFactory.create_batch(3, location=many)):
+        Registration.objects.filter(permit=permit).update(accepted_at=now - timedelta(minutes=minutes))
+
+    def sorted_by(sort: str) -> list[str]:
+        page = text_of(world.viewer.get(world.url("locations"), {"sort": sort}))
+        return order(page, ">Alpha<", ">Beta<", ">Gamma<")
+
+    assert sorted_by("") == [">Gamma<", ">Alpha<", ">Beta<"]
+    assert sorted_by("name") == [">Alpha<", ">Beta<", ">Gamma<"]
+    assert sorted_by("-name") == [">Gamma<", ">Beta<", ">Alpha<"]
+    assert sorted_by("zone") == [">Beta<", ">Alpha<", ">Gamma<"]
+    assert sorted_by("-current") == [">Alpha<", ">Beta<", ">Gamma<"]
+    assert sorted_by("-pushed")[0] == ">Alpha<"
+    assert sorted_by("nonsense") == sorted_by("")
+    assert 'aria-sort="descending"' in text_of(world.viewer.get(world.url("locations"), {"sort": "-name"}))
+
+
+def test_sorting_costs_no_query_more(world: World) -> None:
+    for number in range(60):
+        PermitFactory(location=world.location(f"Place {number}", world.zone(f"Z{number}")))
+    plain = count_queries(world.operator, world.url("locations"))
+    for sort in ("name", "-zone", "current", "pushed"):
+        assert count_queries(world.operator, f"{world.url('locations')}?sort={sort}") <= plain
+    assert count_queries(world.operator, f"{world.url('zones')}?sort=-used") <= 15
+
+
+def test_zones_are_sorted_by_number_name_and_use(world: World) -> None:
+    world.zone("Z1", name="Middle")
+    world.location("Lot B", world.zone("Z2", name="Alpha"))
+    world.zone("Z3", name="Omega")
+
+    def sorted_by(sort: str) -> list[str]:
+        return order(text_of(world.viewer.get(world.url("zones"), {"sort": sort})), ">Z1<", ">Z2<", ">Z3<")
+
+    assert sorted_by("") == [">Z1<", ">Z2<", ">Z3<"]
+    assert sorted_by("-number") == [">Z3<", ">Z2<", ">Z1<"]
+    assert sorted_by("name") == [">Z2<", ">Z1<", ">Z3<"]
+    assert sorted_by("-used")[0] == ">Z2<"
+
+
+def test_a_location_leads_to_its_zone(world: World) -> None:
+    zone = world.zone("LotB")
+    world.location("Lot B", zone)
+    for client in (world.viewer, world.operator):
+        assert f'href="{world.url("zone", zone.pk)}"' in text_of(client.get(world.url("locations")))
+
+
 # --- Zones ------------------------------------------------------------------------------------------------------------
 
 
@@ -252,6 +312,41 @@ def test_one_zone_shows_what_passport_says_of_it(world: World) -> None:
     assert "2: 12, 13" in page
     assert "grace_time" in page
     assert "Lot B" in page
+
+
+def test_a_zone_tells_its_own_history(world: World, vendor: FakeVendor) -> None:
+    first = [zone_seen("a", "Z1", name="North"), zone_seen("b", "Z2"), zone_seen("c", "Z3")]
+    vendor.zones = first
+    zones.refresh_zones(connection=world.connection)
+    zone, other = Zone.objects.get(number="Z1"), Zone.objects.get(number="Z2")
+    kim, location = UserFactory(first_name="Kim", last_name="Lee"), world.location("Lot B")
+    mapping.map_location(location=location, zone=zone, actor=kim)
+    mapping.map_location(location=location, zone=other, actor=kim)
+    mapping.map_location(location=location, zone=zone, actor=kim)
+    mapping.map_location(location=location, zone=None, actor=kim)
+    vendor.zones = [zone_seen("a", "z1", name="North"), *first[1:]]
+    zones.refresh_zones(connection=world.connection)
+    vendor.zones = [zone_seen("a", "z1", name="South"), *first[1:]]
+    zones.refresh_zones(connection=world.connection)
+    vendor.zones = first[1:]
+    zones.refresh_zones(connection=world.connection)
+    vendor.zones = [zone_seen("a", "z1", name="South"), *first[1:]]
+    zones.refresh_zones(connection=world.connection)
+    told = [(one.title, one.detail) for one in reversed(zone_reads.history_of(Zone.objects.get(pk=zone.pk)))]
+    assert told == [
+        ("Listed by Passport for the first time", ""),
+        ("Lot B sends here", "Kim Lee"),
+        ("Lot B no longer sends here", "now to Z2 · Zone Z2 · Kim Lee"),
+        ("Lot B sends here", "Kim Lee"),
+        ("Lot B no longer sends here", "has no zone now · Kim Lee"),
+        ("Written in another case", "Z1 · North → z1 · North"),
+        ("Renamed", "z1 · North → z1 · South"),
+        ("Missing from Passport's list", ""),
+        ("Listed by Passport again", ""),
+    ]
+    page = text_of(world.viewer.get(world.url("zone", zone.pk)))
+    assert "Lot B no longer sends here" in page
+    assert count_queries(world.viewer, world.url("zone", zone.pk)) <= 15
 
 
 @pytest.fixture
