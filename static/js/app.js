@@ -146,7 +146,10 @@
   const isPoll = (detail) => /\bevery\b/.test(detail.elt?.getAttribute?.("hx-trigger") || "")
     && ["", "visibilitychange"].includes(detail.requestConfig?.triggeringEvent?.type || "");
   for (const kind of ["input", "change"]) {
-    document.addEventListener(kind, (event) => event.target.closest?.("[hx-trigger*='every']")?.setAttribute("data-typed", ""));
+    document.addEventListener(kind, (event) => {
+      const field = event.target;
+      if (field.closest && !field.closest("[hx-preserve]")) { field.closest("[hx-trigger*='every']")?.setAttribute("data-typed", ""); }
+    });
   }
   const isHeld = (part) => {
     const selection = document.getSelection();
