@@ -142,7 +142,7 @@ def _found_of(zone: Zone) -> Iterator[Happening]:
     for pk, at, kinds in done.order_by("-pk").values_list("pk", "finished_at", "found")[:HISTORY_REFRESHES]:
         for kind, (tone, icon, title) in titles.items():
             for entry in kinds.get(kind, []):
-                if entry.get("zone") == zone.pk:
+                if at is not None and entry.get("zone") == zone.pk:
                     yield Happening(at, tone, icon, title, _difference(kind, entry), pk)
 
 

@@ -216,9 +216,10 @@ class PermitForm(forms.Form):
         shown = self._start_at(kept.moment, location)
         if shown["start"] == typed:
             return False
-        self.data = self.data.copy()
+        given: Any = self.data
+        self.data = given = given.copy()
         for name, text in shown.items():
-            self.data[name] = text
+            given[name] = text
         return True
 
     def place(self) -> tuple[Location | None, Zone | None]:
