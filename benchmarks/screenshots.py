@@ -80,7 +80,7 @@ def pictures(confirm_path: str) -> Iterator[Picture]:
     yield Picture("overview-light", home, act=dismiss_notices)
     yield Picture("overview-dark", home, scheme="dark", act=show_charts)
     yield Picture("locations-light", f"{home}locations/")
-    yield Picture("permit-light", f"{home}permits/?state=current&push=accepted", act=open_newest_permit)
+    yield Picture("permit-light", f"{home}permits/?when=current&push=accepted", act=open_newest_permit)
     yield Picture("confirm-phone", confirm_path, width=390, height=844)
 
 

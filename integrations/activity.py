@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from django.db.models import Count, Max, Min, Q, QuerySet
+from django.utils.translation import gettext_lazy
 
 from integrations.models import Connection, Push, PushEvent, Registration
 
@@ -22,6 +23,14 @@ SPANS: Final = {
 }
 # Connections that are asked one by one, each with its own index; more than these are asked together.
 ASKED_ONE_BY_ONE: Final = 4
+# A shorter beginning of a trace id fits too many pushes to be worth a look.
+TRACE_CHARS: Final = 4
+# What an event does to a session, as people say it.
+KINDS: Final = {
+    "started": gettext_lazy("started"),
+    "extended": gettext_lazy("time changed"),
+    "stopped": gettext_lazy("ended"),
+}
 MOST_RETRIED: Final = 50_000
 _MICROS_DIGITS: Final = 17
 _KEY_DIGITS: Final = 18
@@ -57,12 +66,16 @@ def read_key(text: str) -> Key | None:
 
 @dataclass(frozen=True, slots=True)
 class PushFilters:
-    """What the list of pushes is narrowed to; empty values narrow nothing."""
+    """What the list of pushes is narrowed to; empty values narrow nothing.
+
+    `trace` is a trace id or its beginning, as somebody reads it from the vendor's answer.
+    """
 
     outcome: str = ""
     kind: str = ""
     reason: str = ""
     span: str = ""
+    trace: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +87,8 @@ class PushPage:
 
 
 def _narrow(pushes: QuerySet[Push], filters: PushFilters, now: datetime) -> QuerySet[Push]:
+    if filters.trace:
+        pushes = pushes.filter(trace_id__startswith=filters.trace)
     if filters.outcome == "trouble":
         pushes = pushes.exclude(outcome=Push.Outcome.ACCEPTED)
     elif filters.outcome:

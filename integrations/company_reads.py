@@ -6,9 +6,10 @@ figures come from small partial indexes, grouped once for all companies; the lin
 them are quicker to sort than to join. The cost grows with what is wrong and with the number of companies, not with permits.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import Case, Min, OuterRef, Q, Subquery, Value, When
 from django.utils.translation import gettext as _
@@ -166,6 +167,22 @@ def search(all_lines: Iterable[Line], text: str) -> list[Line]:
     """Return the lines whose company's name or address holds `text`, in any case."""
     wanted = text.strip().casefold()
     return [line for line in all_lines if wanted in line.name.casefold() or wanted in line.slug]
+
+
+# What the list can be put in order by instead; the key of each line.
+SORTS: dict[str, Callable[[Line], Any]] = {
+    "name": lambda line: line.name.casefold(),
+    "unprotected": lambda line: line.not_protected if line.is_sending else 0,
+    "refused": lambda line: line.refused,
+    "waiting": lambda line: line.waiting,
+    "unmapped": lambda line: line.unmapped,
+}
+
+
+def in_order(found: list[Line], sort: str) -> list[Line]:
+    """Return the lines by one of `SORTS`, with “-” downwards; as they are (worst first) where `sort` is none of them."""
+    key = SORTS.get(sort.removeprefix("-"))
+    return sorted(found, key=key, reverse=sort.startswith("-")) if key else found
 
 
 def totals(all_lines: Iterable[Line]) -> Totals:

@@ -10,7 +10,7 @@ The number of queries is fixed. Counts stop at `MOST_COUNTED`: beyond it people 
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -49,6 +49,7 @@ from integrations.queries import Delivery, deliveries
 from locations.models import Company, Permit
 
 MOST_COUNTED = 2_000
+MOST_SORTED = 10_000
 SHOWN_UNPROTECTED = 10
 # Of one location, so that one without a zone does not hide the others.
 SHOWN_OF_LOCATION = 3
@@ -101,10 +102,11 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What waits to be sent, and since when the oldest of it waits."""
+    """What waits to be sent, and since when the oldest of it waits; `of` are the numbers by connection id."""
 
     count: int = 0
     oldest: datetime | None = None
+    of: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,11 @@ class Link:
     def refresh_runs(self) -> bool:
         """Whether the zones are being pulled now."""
         return self.refresh is not None and self.refresh.outcome == ZoneRefresh.Outcome.RUNNING
+
+    @property
+    def sends(self) -> bool:
+        """Whether what waits here is on its way: neither held back by a person nor stopped until one acts."""
+        return self.connection.is_live and not self.stopped
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +151,15 @@ class Figures:
         return sum(reason.count for reason in self.reasons)
 
     @property
-    def waits(self) -> bool:
-        """Whether the page would look different in some seconds."""
-        return bool(self.backlog.count or self.unprotected.n or any(link.refresh_runs for link in self.links))
+    def moves(self) -> bool:
+        """Whether the page would look different in some seconds, without anybody doing anything.
+
+        What is refused, paused or without a zone waits for people, maybe for days.
+        """
+        return any(
+            link.refresh_runs or (link.sends and self.backlog.of.get(link.connection.pk))
+            for link in self.links
+        )
 
 
 def figures_of(company: Company, now: datetime) -> Figures:
@@ -156,7 +169,6 @@ def figures_of(company: Company, now: datetime) -> Figures:
     places = places_of(company, now)
     backlog, reasons = waiting_and_refused(connections)
     rows = unprotected(company, connections, now) if places.current else []
-    rows.sort(key=lambda row: row[2])
     since = pick(rows)
     found = Permit.objects.select_related("location").in_bulk(since)
     ordered = [found[pk] for pk in since if pk in found]
@@ -188,18 +200,21 @@ def pick(rows: Sequence[tuple[int, int, datetime]]) -> dict[int, datetime]:
 
 
 def places_of(company: Company, now: datetime) -> Places:
-    """Return the company's locations and permits in numbers, by one query."""
+    """Return the company's active locations and all its permits in numbers, by one query.
+
+    A location that is out of use may still have current permits, so the query looks at it too.
+    """
+    active = Q(active=True)
     permits = Permit.objects.real().filter(company=company)
     current = count_of(permits.current(now))
     starting = count_of(permits.coming(now).filter(start__lt=now + STARTING_WITHIN))
     rows = list(
-        company.locations.filter(active=True)
-        .order_by()
+        company.locations.order_by()
         .values("timezone")
         .annotate(
-            total=Count("pk"),
-            mapped=Count("pk", filter=Q(zone_mapping__isnull=False)),
-            since=Min("created_at", filter=Q(zone_mapping=None)),
+            total=Count("pk", filter=active),
+            mapped=Count("pk", filter=active & Q(zone_mapping__isnull=False)),
+            since=Min("created_at", filter=active & Q(zone_mapping=None)),
             current=current,
             starting=starting,
         )
@@ -227,12 +242,16 @@ def waiting_and_refused(connections: Sequence[int]) -> tuple[Backlog, list[Reaso
     if not connections:
         return Backlog(), []
     here = Registration.objects.filter(connection__in=connections, permit__is_test=False).order_by()
-    # Two arms, since each has a partial index of its own.
+    # Two arms, since each has a partial index of its own. What waits is counted by connection, what was refused by reason.
     due = (
         Registration.objects.filter(connection__in=connections)
         .due()
         .order_by()
-        .annotate(kind=Value("due"), code=Value(""), text=Value("", output_field=CharField()))
+        .annotate(
+            kind=Value("due"),
+            code=Cast("connection", CharField()),
+            text=Value("", output_field=CharField()),
+        )
         .values_list("kind", "code")
         .annotate(n=Count("*"), since=Min("marked_at"), words=Max("text"))
     )
@@ -242,25 +261,38 @@ def waiting_and_refused(connections: Sequence[int]) -> tuple[Backlog, list[Reaso
         .values_list("kind", "code")
         .annotate(n=Count("pk"), since=Min("error_since"), words=Max("error"))
     )
-    backlog, reasons = Backlog(), []
+    of: dict[int, int] = {}
+    oldest: list[datetime] = []
+    reasons = []
     for kind, code, count, since, words in due.union(refused, all=True):
         if kind == "due":
-            backlog = Backlog(count, since)
+            of[int(code)] = count
+            oldest.append(since)
         else:
             reasons.append(Reason(code, words, count, since))
+    backlog = Backlog(sum(of.values()), min(oldest, default=None), of)
     return backlog, sorted(reasons, key=lambda reason: -reason.count)
 
 
 def unprotected(
     company: Company, connections: Sequence[int], now: datetime
 ) -> list[tuple[int, int, datetime]]:
-    """Return (permit id, location id, since when) of what is parked and not protected, at most `MOST_COUNTED` + 1 of them."""
-    unmapped = (
+    """Return (permit id, location id, since when) of what is parked and not protected, the longest first.
+
+    At most `MOST_COUNTED` + 1 of them. Where there are very many, the first `MOST_SORTED` of each kind are put in order:
+    to read a million of them would cost more than the order says.
+    """
+    parked = (
         Permit.objects.real()
         .current(now)
         .filter(location__in=company.locations.filter(zone_mapping=None).order_by().values("pk"))
         .order_by()
-        .values_list("pk", "location", Greatest("start", "updated_at"))
+    )
+    unmapped = (
+        Permit.objects.filter(pk__in=parked.values("pk")[:MOST_SORTED])
+        .order_by()
+        .values_list("pk", "location")
+        .annotate(since=Greatest("start", "updated_at"))
     )
     behind = Registration.objects.filter(
         connection__in=connections,
@@ -273,11 +305,14 @@ def unprotected(
     since, missing_since = Greatest("permit__start", "marked_at"), Greatest("permit__start", "error_since")
     # Four arms, since each has a partial index of its own.
     refused, due, drifting = (
-        arm.values_list("permit_id", "permit__location", at)
+        Registration.objects.filter(pk__in=arm.values("pk")[:MOST_SORTED])
+        .order_by()
+        .values_list("permit_id", "permit__location")
+        .annotate(since=at)
         for arm, at in ((behind.refused(), since), (behind.due(), since), (behind.drifting(), missing_since))
     )
-    found = refused.union(due, drifting, unmapped, all=True)
-    rows: list[tuple[int, int, datetime]] = list(found[: MOST_COUNTED + 1])
+    every = refused.union(due, drifting, unmapped, all=True).order_by("since")
+    rows: list[tuple[int, int, datetime]] = list(every[: MOST_COUNTED + 1])
     return rows
 
 

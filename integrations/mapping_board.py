@@ -10,12 +10,14 @@ latest acceptance of all its permits would read every one of them.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
-from django.db.models import Case, Count, IntegerField, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models import Case, Count, F, IntegerField, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from integrations import mapping
+from integrations.figures import count_of
 from integrations.models import Connection, Registration, Zone, ZoneMapping
 from locations.models import Company, Location, Permit
 
@@ -132,8 +134,13 @@ def tally(company: Company) -> Tally:
     return Tally(mapped=counted["mapped"], total=counted["total"])
 
 
-def board_locations(company: Company, *, text: str = "", show: str = "") -> QuerySet[Location]:
-    """The page's locations, unmapped ones first. `show` is "", "unmapped", "mapped", "missing" or "inactive"."""
+def board_locations(
+    company: Company, now: datetime, *, text: str = "", show: str = "", sort: str = ""
+) -> QuerySet[Location]:
+    """The page's locations. `show` is "", "unmapped", "mapped", "missing" or "inactive".
+
+    `sort` is one of `SORTS`, with “-” downwards; without any, unmapped ones come first.
+    """
     found = company.locations.filter(active=show != "inactive").select_related(
         "zone_mapping__zone__connection"
     )
@@ -150,13 +157,29 @@ def board_locations(company: Company, *, text: str = "", show: str = "") -> Quer
             | Q(zone_mapping__zone__number__icontains=text)
             | Q(zone_mapping__zone__name__icontains=text)
         )
-    mapped = Case(
+    key = sort.removeprefix("-")
+    order = (
+        F("sorted_by").desc(nulls_last=True) if sort.startswith("-") else F("sorted_by").asc(nulls_last=True)
+    )
+    return found.alias(sorted_by=_sorted_by(key, now)).order_by(order, "name", "pk")
+
+
+def _sorted_by(key: str, now: datetime) -> Any:
+    """Return what the locations are put in order by; a figure is worked out for all of them only where it is asked for."""
+    if key == "name":
+        return F("name")
+    if key == "zone":
+        return F("zone_mapping__zone__number")
+    if key == "current":
+        return count_of(Permit.objects.real().current(now).filter(location=OuterRef("pk")))
+    if key == "pushed":
+        return _newest_accepted()
+    return Case(
         When(zone_mapping=None, then=Value(0)),
         When(zone_mapping__zone__missing_since__isnull=False, then=Value(1)),
         default=Value(2),
         output_field=IntegerField(),
     )
-    return found.annotate(order_of_need=mapped).order_by("order_of_need", "name", "pk")
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,11 +261,14 @@ def current_permits(location_ids: Iterable[int], now: datetime) -> dict[int, int
     return dict(counted)
 
 
-def _last_accepted(location_ids: Iterable[int]) -> dict[int, datetime]:
+def _newest_accepted() -> Subquery:
     accepted = Registration.objects.filter(permit__location=OuterRef("pk"), accepted_at__isnull=False)
-    newest = accepted.order_by("-permit").values("accepted_at")[:1]
+    return Subquery(accepted.order_by("-permit").values("accepted_at")[:1])
+
+
+def _last_accepted(location_ids: Iterable[int]) -> dict[int, datetime]:
     places = Location.objects.filter(pk__in=list(location_ids)).order_by()
-    found = places.annotate(accepted=Subquery(newest)).values_list("pk", "accepted")
+    found = places.annotate(accepted=_newest_accepted()).values_list("pk", "accepted")
     return {pk: at for pk, at in found if at is not None}
 
 

@@ -10,7 +10,7 @@ and of a mass write everything is told at its end, since what was told of stays 
 """
 
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -20,8 +20,9 @@ from django.db import IntegrityError, transaction
 from django.db import connection as db
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from simple_history.utils import bulk_create_with_history, bulk_update_with_history
+from simple_history.utils import bulk_create_with_history
 
+from locations.mass import change_all
 from locations.models import Company, Location, Permit, User
 from locations.plates import clean_plate
 from locations.regions import check_region
@@ -200,30 +201,58 @@ def cancel_permit(*, permit: Permit, actor: User | None = None) -> Permit:
     return permit
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Permits that were cancelled in one go, and the moment at which all of them were."""
+
+    permit_ids: tuple[int, ...]
+    at: datetime
+
+
 def cancel_permits(*, permits: Iterable[Permit], actor: User | None = None) -> int:
     """End many permits at once, all or none; return how many of them were still active."""
-    now = timezone.now()
-    ids = sorted(permit.pk for permit in permits)
+    return len(end_permits(permit_ids=[permit.pk for permit in permits], actor=actor).permit_ids)
+
+
+def end_permits(*, permit_ids: Iterable[int], actor: User | None = None) -> Ended:
+    """End many permits at once, all or none; return those that were still active, for `reinstate_permits`."""
+    now, ids = timezone.now(), sorted(set(permit_ids))
+    columns = {"status": Permit.Status.CANCELLED, "cancelled_at": now}
+    done = _change_many(ids, {"status": Permit.Status.ACTIVE}, columns, actor, now)
+    return Ended(tuple(done), now)
+
+
+def reinstate_permits(*, ended: Ended, actor: User | None = None) -> int:
+    """Undo a cancellation of many, all or none; return how many came back.
+
+    One that was reinstated meanwhile, or cancelled once more, is left as it is.
+    """
+    where = {"status": Permit.Status.CANCELLED, "cancelled_at": ended.at}
+    columns = {"status": Permit.Status.ACTIVE, "cancelled_at": None}
+    return len(_change_many(ended.permit_ids, where, columns, actor, timezone.now()))
+
+
+def _change_many(
+    ids: Sequence[int],
+    where: Mapping[str, Any],
+    columns: Mapping[str, Any],
+    actor: User | None,
+    now: datetime,
+) -> list[int]:
+    """Set `columns` in those of these permits that are as `where` says; return which that were."""
     done: list[int] = []
     places: set[int] = set()
     with transaction.atomic():
         for begin in range(0, len(ids), BATCH_ROWS):
-            active = list(
-                Permit.objects.select_for_update(no_key=True)
-                .filter(pk__in=ids[begin : begin + BATCH_ROWS], status=Permit.Status.ACTIVE)
-                .order_by("pk")
-            )
-            for permit in active:
-                permit.status, permit.cancelled_at = Permit.Status.CANCELLED, now
-                _raise_revision(permit, actor, now)
-            fields = ["status", "cancelled_at", "revision", "updated_at", "updated_by"]
-            bulk_update_with_history(
-                active, Permit, fields, batch_size=500, default_user=actor, default_date=now
-            )
-            done += [permit.pk for permit in active]
-            places |= {permit.location_id for permit in active}
+            some = Permit.objects.filter(pk__in=ids[begin : begin + BATCH_ROWS], **where)
+            # Locked in one order, so that two who change the same ones wait for each other.
+            held = dict(some.select_for_update(no_key=True).order_by("pk").values_list("pk", "location_id"))
+            if held:
+                change_all(list(held), now=now, actor=actor, **columns)
+                done += held
+                places |= set(held.values())
         _tell(done, places, bulk=len(ids) > 1)
-    return len(done)
+    return done
 
 
 def reinstate_permit(*, permit: Permit, actor: User | None = None) -> Permit:
@@ -277,9 +306,9 @@ def _locked(pk: int) -> Permit:
     return rows.select_related("location").get(pk=pk)
 
 
-def _raise_revision(permit: Permit, actor: User | None, now: datetime | None = None) -> None:
+def _raise_revision(permit: Permit, actor: User | None) -> None:
     permit.revision += 1
-    permit.updated_at, permit.updated_by = now or timezone.now(), actor
+    permit.updated_at, permit.updated_by = timezone.now(), actor
 
 
 def _save(permit: Permit, actor: User | None) -> None:

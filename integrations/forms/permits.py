@@ -131,6 +131,8 @@ class PermitForm(forms.Form):
     subdivision = forms.ChoiceField(label=_("State or province"), widget=QuickSelect)
     start = forms.CharField(label=_("From"), widget=forms.DateTimeInput(attrs={"type": "datetime-local"}))
     start_choice = forms.CharField(required=False, widget=forms.HiddenInput)
+    # What “from” was filled in with, and the moment that was meant: “2026-12-05T18:00 2026-12-05T23:00Z”.
+    start_shown = forms.CharField(required=False, widget=forms.HiddenInput)
     end = forms.CharField(label=_("Until"), widget=forms.DateTimeInput(attrs={"type": "datetime-local"}))
     end_choice = forms.CharField(required=False, widget=forms.HiddenInput)
     space_number = forms.CharField(label=_("Space number"), max_length=20, required=False)
@@ -166,16 +168,15 @@ class PermitForm(forms.Form):
         assert isinstance(region, forms.ChoiceField)
         region.choices = [("", _("Choose…")), *region_choices()]
         self._ask_for_space()
+        self.start_moved = self._move_start()
 
     # --- What the fields begin with ------------------------------------------------------------------------------
 
     def _initial(self, permit: Permit | None, location: Location | None) -> dict[str, Any]:
         if permit is None:
             nearby = location or Location.objects.filter(company=self.company, active=True).first()
-            return {
-                "location": location,
-                "start": input_value(self.now.replace(second=0), nearby.tz) if nearby else "",
-            }
+            start = self.now.replace(second=0, microsecond=0)
+            return {"location": location, **(self._start_at(start, nearby) if nearby else {})}
         tz = permit.location.tz
         return {
             "location": permit.location_id,
@@ -191,6 +192,35 @@ class PermitForm(forms.Form):
             "external_id": permit.external_id,
             "revision": permit.revision,
         }
+
+    @staticmethod
+    def _start_at(moment: datetime, location: Location) -> dict[str, str]:
+        text = input_value(moment, location.tz)
+        return {"start": text, "start_shown": f"{text} {moment.astimezone(UTC):%Y-%m-%dT%H:%M}Z"}
+
+    def _prefilled(self, typed: str) -> LocalTime | None:
+        """Return the moment that “from” was filled in with, as long as nobody has typed another.
+
+        It is meant as a moment and not as a clock's time: chosen at a location in another time zone it is the same one.
+        """
+        text, _blank, moment = str(self["start_shown"].value() or "").partition(" ")
+        return parse_local(moment, UTC) if self.permit is None and moment and typed == text else None
+
+    def _move_start(self) -> bool:
+        """Show an untouched “from” on the clock of the location that was chosen; return whether it looks different now."""
+        location, _zone = self.place()
+        typed = str(self["start"].value() or "")
+        kept = self._prefilled(typed)
+        if not self.is_bound or location is None or kept is None or kept.moment is None:
+            return False
+        shown = self._start_at(kept.moment, location)
+        if shown["start"] == typed:
+            return False
+        given: Any = self.data
+        self.data = given = given.copy()
+        for name, text in shown.items():
+            given[name] = text
+        return True
 
     def place(self) -> tuple[Location | None, Zone | None]:
         """Return the chosen location and its zone, as far as they are known; one query."""
@@ -240,8 +270,10 @@ class PermitForm(forms.Form):
             location, _zone = self.place()
             typed = str(self[name].value() or "")
             choice = str(self[f"{name}_choice"].value() or "")
-            self._reads[name] = self._kept(name, typed, choice, location) or parse_local(
-                typed, location.tz if location else UTC, choice
+            self._reads[name] = (
+                (self._prefilled(typed) if name == "start" else None)
+                or self._kept(name, typed, choice, location)
+                or parse_local(typed, location.tz if location else UTC, choice)
             )
         return self._reads[name]
 

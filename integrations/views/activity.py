@@ -20,7 +20,6 @@ from locations.access import CompanyRequest, company_view, may
 from locations.models import Role
 from locations.pages import company_clock, read_key, render_page
 
-KINDS = ("started", "extended", "stopped")
 TROUBLE = "trouble"
 DEFAULT_SPAN = "24h"
 
@@ -56,11 +55,13 @@ def pushes(request: CompanyRequest) -> HttpResponse:
     """List the pushes, newest first, with the reasons of those that went wrong."""
     now = timezone.now()
     outcome, kind, span = (request.GET.get(name, "") for name in ("outcome", "kind", "span"))
+    trace = request.GET.get("trace", "").strip()[:40]
     filters = activity.PushFilters(
         outcome=outcome if outcome == TROUBLE or outcome in Push.Outcome.values else "",
-        kind=kind if kind in KINDS else "",
+        kind=kind if kind in activity.KINDS else "",
         reason=request.GET.get("reason", "")[:120],
         span=span if span in activity.SPANS else "",
+        trace=trace if len(trace) >= activity.TRACE_CHARS else "",
     )
     connections = list(request.company.connections.all())
     key = activity.read_key(request.GET.get("before", ""))
@@ -71,7 +72,8 @@ def pushes(request: CompanyRequest) -> HttpResponse:
         "newest": _newest(request, "before"),
         "filters": filters,
         "outcomes": Push.Outcome.choices,
-        "kinds": KINDS,
+        "kinds": list(activity.KINDS.items()),
+        "trace_chars": activity.TRACE_CHARS,
         "several": len(connections) > 1,
         "troubles": activity.troubles(connections, since=now - activity.SPANS[filters.span or DEFAULT_SPAN]),
         "now": now,
@@ -112,6 +114,8 @@ def refused(request: CompanyRequest) -> HttpResponse:
         "newest": _newest(request, "before"),
         "reasons": reasons,
         "reason": next((one for one in reasons if one.code == reason), None),
+        # The reason in the address may be used up: corrected or tried again since the link was made.
+        "used_up": bool(reason) and not shown,
         "now": timezone.now(),
     }
     return render_page(request, "integrations/refused.html", context)

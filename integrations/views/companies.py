@@ -20,7 +20,8 @@ def companies(request: HttpRequest) -> HttpResponse:
     now, text = timezone.now(), request.GET.get("q", "")
     lines = company_reads.lines(now)
     totals = company_reads.totals(lines)
-    page = Paginator(company_reads.search(lines, text), PAGE_ROWS).get_page(request.GET.get("page"))
+    found = company_reads.in_order(company_reads.search(lines, text), request.GET.get("sort", ""))
+    page = Paginator(found, PAGE_ROWS).get_page(request.GET.get("page"))
     span = "30d" if request.GET.get("span") == "30d" else "24h"
     charts = push_charts.draw(None, now, "UTC", span)
     context = {

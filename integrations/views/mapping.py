@@ -1,6 +1,7 @@
 """Locations and zones: which location sends to which zone. Works by plain forms; htmx saves a row in its place."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
@@ -8,6 +9,7 @@ from django.core.paginator import Paginator
 from django.db.models import Case, IntegerField, Value, When
 from django.http import Http404, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import localize
 from django.utils.translation import gettext as _
@@ -50,12 +52,13 @@ def locations(request: CompanyRequest) -> HttpResponse:
     company, text = request.company, request.GET.get("q", "")
     show = request.GET.get("show", "")
     show = show if show in SHOWN else ""
-    found = mapping_board.board_locations(company, text=text, show=show)
+    now, sort = timezone.now(), request.GET.get("sort", "")
+    found = mapping_board.board_locations(company, now, text=text, show=show, sort=sort)
     tally = mapping_board.tally(company)
     known = None if text or show else tally.total
     page = _Counted(found, mapping_board.PAGE_ROWS, known=known).get_page(request.GET.get("page"))
     places = list(page.object_list)
-    board = mapping_board.board(company, places, timezone.now())
+    board = mapping_board.board(company, places, now)
     last = last_refresh(company)
     context = _context(request, board) | {
         "tally": tally,
@@ -110,7 +113,9 @@ def map_one(request: CompanyRequest, pk: int) -> HttpResponse:
 
 
 def _save_one(request: CompanyRequest, location: Location) -> HttpResponse:
-    zone = _zone(request, request.POST.get("accept") or request.POST.get("zone", ""))
+    # What was chosen in the row goes before what is suggested: whoever sends a row by Enter, or without JavaScript, may
+    # have pressed “Accept” without meaning to.
+    zone = _zone(request, request.POST.get("zone") or request.POST.get("accept", ""))
     wrong = saved = ""
     try:
         changed = mapping.map_location(location=location, zone=zone, actor=request.user)
@@ -127,7 +132,7 @@ def _save_one(request: CompanyRequest, location: Location) -> HttpResponse:
             messages.error(request, wrong)
         else:
             messages.success(request, saved)
-        return redirect("locations", request.company.slug)
+        return _list_again(request)
     fresh = _location(request, location.pk)
     board = mapping_board.board(request.company, [fresh], timezone.now())
     context = _context(request, board) | {
@@ -165,7 +170,7 @@ def map_several(request: CompanyRequest) -> HttpResponse:
         messages.error(request, _("Select one or more locations and a zone; nothing was changed."))
     else:
         _map(request, [(location, zone) for location in chosen])
-    return redirect("locations", request.company.slug)
+    return _list_again(request)
 
 
 @company_view(Role.OPERATOR)
@@ -187,7 +192,18 @@ def accept_suggestions(request: CompanyRequest) -> HttpResponse:
             gone,
         )
         messages.warning(request, text % {"n": gone})
-    return redirect("locations", request.company.slug)
+    return _list_again(request)
+
+
+def _list_again(request: CompanyRequest) -> HttpResponse:
+    """Return to the list as it was when the form was sent: its filters, its order and its page.
+
+    The browser says where that was. A field of the form could not: htmx narrows the list around it.
+    """
+    path = reverse("locations", args=[request.company.slug])
+    came_from = urlsplit(request.headers.get("Referer", ""))
+    here = came_from.netloc == request.get_host() and came_from.path == path
+    return redirect(f"{path}?{came_from.query}" if here and came_from.query else path)
 
 
 def _map(request: CompanyRequest, choices: list[tuple[Location, Zone | None]]) -> None:

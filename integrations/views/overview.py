@@ -12,7 +12,7 @@ from locations.access import CompanyRequest, company_view, may
 from locations.models import Role
 from locations.pages import render_page
 
-# How often the page looks again: soon while something is on its way, else now and then.
+# How often the page looks again: soon while something is on its way, else now and then (it hangs on walls).
 SOON_S, LATER_S = 3, 30
 
 
@@ -44,7 +44,7 @@ def overview(request: CompanyRequest) -> HttpResponse:
         "last_refresh_words": summary(last) if last else "",
         "clock": figures.places.clock,
         "may_write": may_write,
-        "look_again_s": SOON_S if figures.waits else LATER_S,
+        "look_again_s": SOON_S if figures.moves else LATER_S,
         "now": now,
     }
     return render_page(request, "integrations/overview.html", context)

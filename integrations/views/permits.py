@@ -1,16 +1,14 @@
-"""A company's permits: list, add, change, cancel with undo, and the page that proves delivery."""
+"""A company's permits: list, add, change, and the page that proves delivery. Ending them: `views/cancelling.py`."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.http import Http404, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_POST, require_safe
@@ -29,16 +27,12 @@ from integrations.queries import (
     permit_types,
 )
 from integrations.rights import Held, asked_too_often, look_up
+from integrations.views.cancelling import undoable
 from locations.access import CompanyRequest, company_view, may
 from locations.models import Location, Permit, Role
 from locations.pages import STOP_POLLING, read_key, render_page
 from locations.regions import region_label
-from locations.services import cancel_permit, cancel_permits, change_permit, register_permit, reinstate_permit
-
-# A cancellation can be taken back for ten seconds; the rest is for the way of the click.
-UNDO_S = 10
-UNDO_GRACE_S = 5
-_UNDO_KEY = "undo_cancel"
+from locations.services import change_permit, register_permit
 
 
 def _permit(request: CompanyRequest, pk: int) -> Permit:
@@ -91,7 +85,7 @@ def permit_list(request: CompanyRequest) -> HttpResponse:
             "older": _paged(request, after=page.older),
             "newer": _paged(request, before=page.newer),
             "summary": _summary(page),
-            "undo": _undo(request, now),
+            "undo": undoable(request, now),
         },
     )
 
@@ -158,7 +152,7 @@ def _permit_page(request: CompanyRequest, delivery: Delivery, held: Held | None 
             "region": region_label(permit.subdivision),
             "may_write": _may_write(request),
             "open": permit.status == Permit.Status.ACTIVE and permit.end > now,
-            "undo": _undo(request, now, permit.pk),
+            "undo": undoable(request, now, permit.pk),
         },
     )
 
@@ -283,102 +277,3 @@ def permit_hints(request: CompanyRequest) -> HttpResponse:
     form = PermitForm(request.POST, company=request.company, now=timezone.now(), permit=permit)
     context = {"form": form, "hint": form.plate_hint(), "with_space": request.POST.get("part") == "space"}
     return render(request, "integrations/permit_hints.html", context)
-
-
-# --- Cancel ----------------------------------------------------------------------------------------------------------
-
-
-@company_view(Role.OPERATOR)
-def permit_cancel(request: CompanyRequest, pk: int) -> HttpResponse:
-    """End one permit at once; it can be undone for ten seconds. Without JavaScript the link asks first."""
-    permit = _permit(request, pk)
-    if request.method != "POST":
-        return render(request, "integrations/permit_cancel.html", {"permit": permit, "now": timezone.now()})
-    if permit.status == Permit.Status.ACTIVE:
-        cancel_permit(permit=permit, actor=request.user)
-        request.session[_UNDO_KEY] = {"pk": permit.pk, "at": timezone.now().timestamp()}
-    return _back(request, permit)
-
-
-@company_view(Role.OPERATOR)
-@require_POST
-def permit_reinstate(request: CompanyRequest, pk: int) -> HttpResponse:
-    """Undo a cancellation, within ten seconds of it."""
-    permit = _permit(request, pk)
-    request.session.pop(_UNDO_KEY, None)
-    limit = timezone.now() - timedelta(seconds=UNDO_S + UNDO_GRACE_S)
-    if permit.cancelled_at is None:
-        messages.info(request, _("%(plate)s is not cancelled.") % {"plate": permit.plate_typed})
-    elif permit.cancelled_at < limit:
-        messages.error(
-            request,
-            _("The %(seconds)d seconds are over: %(plate)s stays cancelled. Register it anew.")
-            % {"seconds": UNDO_S, "plate": permit.plate_typed},
-        )
-    else:
-        try:
-            reinstate_permit(permit=permit, actor=request.user)
-        except ValidationError as error:
-            messages.error(request, " ".join(error.messages))
-        else:
-            messages.success(request, _("%(plate)s is registered again.") % {"plate": permit.plate_typed})
-    return _back(request, permit)
-
-
-def _undo(request: CompanyRequest, now: datetime, pk: int | None = None) -> dict[str, Any] | None:
-    """Return what can still be undone (the permit and the seconds left), for this page's toast."""
-    noted = request.session.get(_UNDO_KEY)
-    if not noted or not _may_write(request):
-        return None
-    left = int(noted["at"] + UNDO_S - now.timestamp())
-    if left < 1 or (pk is not None and noted["pk"] != pk):
-        if left < 1:
-            request.session.pop(_UNDO_KEY, None)
-        return None
-    permit = Permit.objects.filter(
-        company=request.company, pk=noted["pk"], status=Permit.Status.CANCELLED
-    ).first()
-    return {"permit": permit, "seconds": left} if permit else None
-
-
-def _back(request: CompanyRequest, permit: Permit) -> HttpResponseRedirect:
-    """Return to where the person came from (`next`, an address of ours), else to the permit."""
-    wanted = request.POST.get("next", "")
-    if wanted and url_has_allowed_host_and_scheme(
-        wanted, {request.get_host()}, require_https=request.is_secure()
-    ):
-        return HttpResponseRedirect(wanted)
-    return HttpResponseRedirect(reverse("permit", args=[request.company.slug, permit.pk]))
-
-
-@company_view(Role.OPERATOR)
-@require_POST
-def permits_cancel(request: CompanyRequest) -> HttpResponse:
-    """Cancel several permits: first a preview of what would happen, then, confirmed, all or none."""
-    ids = _ids(request.POST.getlist("permit"))
-    chosen = list(
-        Permit.objects.filter(company=request.company, pk__in=ids).select_related("location").order_by("-pk")
-    )
-    now = timezone.now()
-    if "confirm" in request.POST and chosen:
-        done = cancel_permits(permits=chosen, actor=request.user)
-        said = ngettext("%(n)d permit is cancelled.", "%(n)d permits are cancelled.", done) % {"n": done}
-        messages.success(request, said)
-        return redirect("permits", request.company.slug)
-    if not chosen:
-        messages.warning(request, _("Choose at least one permit first."))
-        return redirect("permits", request.company.slug)
-    rows = deliveries(chosen, now)
-    active = [row for row in rows if row.permit.status == Permit.Status.ACTIVE and row.permit.end > now]
-    context = {
-        "active": active,
-        "left_alone": len(rows) - len(active),
-        "shown_at": _there(active),
-        "now": now,
-    }
-    return render(request, "integrations/permits_cancel.html", context)
-
-
-def _there(rows: Sequence[Delivery]) -> int:
-    """Count the permits that the vendor has: officers stop seeing these."""
-    return sum(1 for row in rows if row.registration is not None and row.registration.observed is not None)

@@ -26,7 +26,12 @@ def zone_list(request: CompanyRequest) -> HttpResponse:
     """List the zones with where each is used."""
     company, show = request.company, request.GET.get("show", "")
     text = request.GET.get("q", "")
-    found = zone_reads.zones_of(company, text=text, show=show if show in zone_reads.SHOWN else "")
+    found = zone_reads.zones_of(
+        company,
+        text=text,
+        show=show if show in zone_reads.SHOWN else "",
+        sort=request.GET.get("sort", ""),
+    )
     page = Paginator(found, zone_reads.PAGE_ROWS).get_page(request.GET.get("page"))
     connections = list(open_connections(company))
     last = zone_reads.refreshes_of(company).first()
@@ -56,6 +61,7 @@ def zone_page(request: CompanyRequest, pk: int) -> HttpResponse:
         "company": request.company,
         "zone": zone,
         "used_by": zone_reads.used_by(zone, timezone.now()),
+        "history": zone_reads.history_of(zone),
         "clock": company_clock(request.company),
         "facts": [
             (key, value)

@@ -69,6 +69,9 @@ def field(
         given["aria-invalid"] = "true"
     if search:
         given["data-search"] = True
+        if bound.field.required:
+            # Whether or not the browser checks it: its empty option only says what to do, and is no choice.
+            given["aria-required"] = "true"
     control = bound.as_widget(attrs=given)
     return render_to_string(
         "components/field.html",

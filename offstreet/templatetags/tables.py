@@ -52,7 +52,8 @@ def sort_header(
 ) -> SafeString:
     """Render a column's head as a link that sorts by it and turns round when it already does.
 
-    `default` is the sort that holds when the address names none; `target` is the id of what htmx replaces.
+    A column of numbers shows the greatest first, any other begins with A. `default` is the sort that holds when the
+    address names none; `target` is the id of what htmx replaces.
     """
     request: HttpRequest = context["request"]
     current = request.GET.get("sort") or default
@@ -61,7 +62,7 @@ def sort_header(
     elif current == f"-{key}":
         order, mark, following = "descending", "chevron-down", key
     else:
-        order, mark, following = "", "selector", key
+        order, mark, following = "", "selector", f"-{key}" if numeric else key
     href = query_with(request.GET, drop=PAGE_KEYS, sort=following)
     swap = (
         format_html(

@@ -140,6 +140,53 @@
   document.addEventListener("htmx:oobAfterSwap", startToasts);
   document.addEventListener("closeDialog", () => document.querySelectorAll("dialog[open]").forEach((dialog) => dialog.close()));
   document.addEventListener("toast", (event) => showToast(event.detail?.text || "", event.detail?.tone || "info"));
+  // --- Polls -----------------------------------------------------------------------------------------------------
+  // A part that renews itself (hx-trigger="every …") rests while nobody looks, waits while somebody has typed or
+  // selected something in it, and keeps the keyboard's place and what was unfolded.
+  const isPoll = (detail) => /\bevery\b/.test(detail.elt?.getAttribute?.("hx-trigger") || "")
+    && ["", "visibilitychange"].includes(detail.requestConfig?.triggeringEvent?.type || "");
+  for (const kind of ["input", "change"]) {
+    document.addEventListener(kind, (event) => {
+      const field = event.target;
+      if (field.closest && !field.closest("[hx-preserve]")) { field.closest("[hx-trigger*='every']")?.setAttribute("data-typed", ""); }
+    });
+  }
+  const isHeld = (part) => {
+    const selection = document.getSelection();
+    return (selection && !selection.isCollapsed && selection.containsNode(part, true))
+      || part.contains(document.activeElement?.closest("input, textarea, select"))
+      || part.hasAttribute("data-typed");
+  };
+  // What stands for the same thing after a swap: its id, or what it is, where it leads and what it says.
+  const nameOf = (one) => one.id || [one.tagName, one.getAttribute("href"), one.getAttribute("name"), one.textContent.trim()].join(" ");
+  const places = new WeakMap();
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (document.hidden && isPoll(event.detail)) { event.preventDefault(); }
+  });
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const { target, xhr } = event.detail;
+    if (!isPoll(event.detail) || !(target instanceof Element)) { return; }
+    if (isHeld(target)) { event.detail.shouldSwap = false; return; }
+    const focused = document.activeElement;
+    places.set(xhr, {
+      id: target.id,
+      focus: target.contains(focused) ? nameOf(focused) : "",
+      open: [...target.querySelectorAll("details[open] > summary")].map(nameOf),
+    });
+  });
+  document.addEventListener("htmx:afterSwap", (event) => {
+    const place = places.get(event.detail?.xhr);
+    const part = place && document.getElementById(place.id);
+    if (!part) { return; }
+    places.delete(event.detail.xhr);
+    for (const summary of part.querySelectorAll("details > summary")) {
+      if (place.open.includes(nameOf(summary))) { summary.parentElement.open = true; }
+    }
+    if (place.focus && !part.contains(document.activeElement)) {
+      [...part.querySelectorAll("a[href], button, summary")].find((one) => nameOf(one) === place.focus)?.focus({ preventScroll: true });
+    }
+  });
+
   // A page that cannot reach the server says so once, and again only after it has been reached.
   let unreachable = false;
   const failed = (text) => { if (!unreachable) { showToast(text, "danger"); } unreachable = true; };

@@ -1,5 +1,6 @@
-// A row's Save button shows itself once another zone is chosen than the one that is saved. Without JavaScript it is
-// always there (unless a suggestion's Accept stands in its place).
+// A row's Save button shows itself once another zone is chosen than the one that is saved; where a zone is suggested,
+// Accept stands in its place until then. Without JavaScript both are always there. Save comes first in the row, since
+// Enter presses the first: what was chosen is saved, and nothing is accepted by the way.
 (function () {
   "use strict";
   const parts = (form) => {
@@ -10,7 +11,7 @@
     const { select, save, accept } = parts(form);
     if (!select || !save) { return; }
     const changed = select.value !== (select.dataset.saved || "");
-    save.classList.toggle("d-none", !changed && Boolean(accept));
+    save.classList.toggle("os-save--spare", !changed && Boolean(accept));
     save.classList.toggle("os-save--idle", !changed && !accept);
     save.classList.toggle("btn-primary", changed);
     accept?.classList.toggle("d-none", changed);

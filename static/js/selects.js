@@ -3,6 +3,7 @@
 // data-url="…"         asks the server (?q=…) for lists too long to ship: answers {"results": [{value, text, note?, disabled?}]}
 // data-placeholder="…" what the empty field says        data-none="…"  what an empty result says
 // option data-note="…" a short remark at the option's end, for example “needs space no.”
+// An empty option that has a text (“no zone”, “All locations”) can be chosen like any other, unless a choice is required.
 (function () {
   "use strict";
   const MAX_OPTIONS = 200;
@@ -29,8 +30,10 @@
     const label = select.labels?.[0]?.textContent?.trim() || select.getAttribute("aria-label") || "";
     const described = select.getAttribute("aria-describedby");
     const invalid = select.getAttribute("aria-invalid");
+    const isRequired = select.required || select.getAttribute("aria-required") === "true";
+    const none = select.multiple || isRequired ? null : [...select.options].find((option) => option.value === "" && option.text.trim());
     const settings = {
-      allowEmptyOption: false,
+      allowEmptyOption: Boolean(none),
       closeAfterSelect: !select.multiple,
       copyClassesToDropdown: false,
       // A table that scrolls sideways would cut the list off, and a dialog hides what is outside of it.
@@ -41,6 +44,11 @@
       placeholder: select.dataset.placeholder || document.body.dataset.saySearch || " ",
       plugins: select.multiple ? ["remove_button"] : [],
       searchField: ["text", "note"],
+      // Choosing nothing is offered, and never found: Enter pressed right after typing must not take it.
+      score(query) {
+        const found = this.getScoreFunction(query);
+        return (option) => (option.value === "" ? 0 : found(option));
+      },
       selectOnTab: false,
       // At once: Enter pressed right after typing must choose what was typed, never what stood first before.
       refreshThrottle: 0,
@@ -56,14 +64,14 @@
       settings.preload = "focus";
       settings.shouldLoad = () => true;
       // The server searched; what it found is not filtered again.
-      settings.score = () => () => 1;
+      settings.score = () => (option) => (option.value === "" ? 0 : 1);
       settings.loadThrottle = 200;
       settings.load = function (query, done) {
         const address = new URL(url, window.location.href);
         address.searchParams.set("q", query);
         fetch(address, { headers: { Accept: "application/json" }, credentials: "same-origin" })
           .then((answer) => (answer.ok ? answer.json() : Promise.reject(new Error(String(answer.status)))))
-          .then((body) => { this.clearOptions((option) => this.items.includes(String(option.value))); done(body.results); })
+          .then((body) => { this.clearOptions((option) => option.value === "" || this.items.includes(String(option.value))); done(body.results); })
           .catch(() => { done(); window.showToast?.(document.body.dataset.sayFailed || "", "danger"); });
       };
     }
@@ -78,6 +86,7 @@
     if (label) { input.setAttribute("aria-label", label); }
     if (described) { input.setAttribute("aria-describedby", described); }
     if (invalid) { input.setAttribute("aria-invalid", invalid); }
+    if (isRequired) { input.setAttribute("aria-required", "true"); }
     if (label) { box.dropdown_content.setAttribute("aria-label", label); }
     // Escape without a choice leaves the field as it was, and does not close a dialog around it.
     input.addEventListener("keydown", (event) => { if (event.key === "Escape" && box.isOpen) { event.stopPropagation(); event.preventDefault(); box.close(); } });

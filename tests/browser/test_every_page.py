@@ -115,6 +115,12 @@ def choose_rows(page: Page) -> None:
     expect(page.get_by_role("heading", level=1)).to_contain_text("Cancel")
 
 
+def choose_all(page: Page) -> None:
+    """Ask for the preview of cancelling all that a list's filters match."""
+    page.get_by_role("button", name="Cancel all that match…").click()
+    expect(page.get_by_role("heading", name="By location")).to_be_visible()
+
+
 def open_menu(page: Page) -> None:
     """Open what a page keeps folded: menus and help."""
     page.locator("summary:visible").evaluate_all(
@@ -149,6 +155,7 @@ STATES: tuple[State, ...] = (
     State("locations, dropdown open", "locations", CAMPUS, act=open_dropdown),
     State("locations, dropdown searched", "locations", CAMPUS, act=search_zones),
     State("locations with a missing zone", "locations", ODDITY),
+    State("locations, sorted", "locations", CAMPUS, query="sort=-current"),
     State("locations, none yet", "locations", BARE),
     State("locations, none found", "locations", CAMPUS, query="q=nowhere"),
     State("locations of a viewer", "locations", CAMPUS, who="viewer"),
@@ -173,7 +180,8 @@ STATES: tuple[State, ...] = (
     State("a running refresh", "zone_refresh", (ODD, "refresh running")),
     # Permits
     State("permits", "permits", CAMPUS),
-    State("permits, filtered", "permits", CAMPUS, query="state=current"),
+    State("permits, filtered", "permits", CAMPUS, query="when=current"),
+    State("permits, all that match to be cancelled", "permits", CAMPUS, query="when=current", act=choose_all),
     State("permits, none found", "permits", CAMPUS, query="q=ZZZZZZZ"),
     State("permits, none yet", "permits", BARE),
     State("permits that wait", "permits", ODDITY),
@@ -206,11 +214,13 @@ STATES: tuple[State, ...] = (
     State("activity, trouble", "activity", ODDITY),
     State("activity, none yet", "activity", BARE),
     State("activity, filtered", "activity", CAMPUS, query="outcome=trouble&span=24h"),
+    State("activity, found by its trace id", "activity", ODDITY, query="trace=trace-o"),
     State("a push", "push", (SEEDED, "push accepted")),
     State("a push refused", "push", (SEEDED, "push refused")),
     State("a push not reached", "push", (ODD, "push not reached")),
     State("refused", "refused", CAMPUS),
     State("refused, nothing", "refused", BARE),
+    State("refused, the reason is used up", "refused", CAMPUS, query="reason=nothing-like-it", shows="any more"),
     State("what people did", "activity_people", CAMPUS),
     State("what people did, nothing", "activity_people", BARE),
     # Settings
@@ -292,7 +302,8 @@ STATES: tuple[State, ...] = (
 # Addresses that are no pages: what is sent to them is tried in the stories and in the access table.
 ACTIONS = frozenset({
     "locations_map", "suggestions_accept", "zone_options", "zones_refresh", "zone_refresh_decide", "permit_hints",
-    "permit_states", "permits_cancel", "permit_reinstate", "permit_check", "retry", "invite", "invitation_withdraw",
+    "permit_states", "permits_cancel", "permits_reinstate", "permit_reinstate",
+    "permit_check", "retry", "invite", "invitation_withdraw",
     "member_change", "member_remove", "contact_remove", "setup_begin_request", "setup_begin_operator_id",
     "setup_request", "setup_contact", "setup_operator_id", "setup_recheck", "setup_set_up", "setup_test",
     "setup_live", "setup_pause", "setup_resume", "status_link_make", "status_link_revoke", "test_plate_answer",

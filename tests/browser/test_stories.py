@@ -109,6 +109,33 @@ def test_a_location_is_mapped_by_keyboard_and_saved_without_leaving_the_page(
     assert page.evaluate("window.stayed")
 
 
+def test_enter_saves_the_zone_that_was_chosen_and_accepts_nothing_by_the_way(
+    stack: Stack, person: Callable[..., Page]
+) -> None:
+    page = person()
+    page.goto(f"{stack.web_url}{HOME}locations/")
+    row = page.locator("tr", has=page.get_by_role("button", name="Accept")).first
+    place = row.get_by_role("rowheader").inner_text().splitlines()[0]
+    zone = page.get_by_role("combobox", name=f"Zone of {place}", exact=True)
+    zone.focus()
+    page.keyboard.press("Escape")  # Closes the list: nothing is chosen, and so nothing is saved either.
+    page.keyboard.press("Enter")
+    expect(page.get_by_text(f"{place} stays as it is.")).to_be_visible()
+    assert mapped_zone(stack, place) == ""
+    zone.focus()
+    page.keyboard.type("julka")
+    expect(page.get_by_role("option", name="Lot 66 · Julka Dr.")).to_be_visible()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text(f"{place} sends to Lot 66")).to_be_visible()
+    assert mapped_zone(stack, place) == "Lot 66"
+    # And back to none by mouse, which the list offers like any other choice.
+    zone.click()
+    page.get_by_role("option", name="no zone", exact=True).click()
+    page.get_by_role("button", name=f"Save the zone of {place}").click()
+    eventually(lambda: mapped_zone(stack, place) == "", what="the location to have no zone")
+
+
 def test_a_permit_is_registered_and_its_page_becomes_accepted_by_itself(
     stack: Stack, person: Callable[..., Page]
 ) -> None:

@@ -59,7 +59,41 @@ def refused_permit(world: World, code: str = "vehicle_state", **values: Any) -> 
     return permit
 
 
+def test_a_reason_that_is_used_up_says_so_and_leads_to_the_others(world: World) -> None:
+    refused_permit(world)
+    page = text_of(world.operator.get(world.url("refused"), {"reason": "zone_not_found"}))
+    assert "Nothing is refused for this reason any more" in page
+    assert "There is 1 other reason." in page
+    assert "Refused for vehicle_state." not in page
+
+
 # --- Pushes -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_push_is_found_by_its_trace_id_or_its_beginning(world: World) -> None:
+    make_push(world, trace_id="8f1d-aaaa", kind="extended")
+    make_push(world, trace_id="8f1d-bbbb", outcome="refused")
+    make_push(World.build(), trace_id="8f1d-cccc")
+
+    def found(trace: str) -> list[str]:
+        rows = world.viewer.get(world.url("activity"), {"trace": trace}).context["rows"]
+        return sorted(push.trace_id for push in rows)
+
+    assert found(" 8f1d-aaaa ") == ["8f1d-aaaa"]
+    assert found("8f1d") == ["8f1d-aaaa", "8f1d-bbbb"]
+    assert found("aaaa") == []
+    # Too short to be looked for: it narrows nothing yet.
+    assert len(found("8f1")) == 2
+
+
+def test_events_are_told_in_words(world: World) -> None:
+    push = make_push(world, kind="stopped", events=3)
+    make_push(world, kind="extended")
+    page = text_of(world.viewer.get(world.url("activity")))
+    assert "3 ended" in page
+    assert "1 time changed" in page
+    assert '<option value="stopped">ended</option>' in page
+    assert "3 events: ended" in text_of(world.viewer.get(world.url("push", push.pk)))
 
 
 def test_pushes_are_listed_newest_first_with_the_reasons_above(world: World) -> None:
@@ -259,7 +293,7 @@ def test_the_activity_pages_queries_do_not_grow_with_rows(world: World, kim: Use
     fill(10)
     few = [count_queries(world.operator, url) for url in urls]
     fill(190)
-    assert [count_queries(world.operator, url) for url in urls] <= few
+    assert all(count_queries(world.operator, url) <= before for url, before in zip(urls, few, strict=True))
 
 
 @given(st.text(max_size=40))

@@ -10,9 +10,9 @@ from django.utils import timezone
 from integrations import company_reads
 from integrations.figures import MOST_COUNTED, Counted, figures_of, pick
 from integrations.hours import CLASSES, floor_hour
-from integrations.models import Breaker, Connection, PushHour, Registration
+from integrations.models import Breaker, Connection, PushHour, Registration, ZoneRefresh
 from integrations.models.delivery import NOT_LISTED
-from locations.models import Permit
+from locations.models import Location, Permit
 from locations.services import cancel_permit
 from tests.factories import CompanyFactory, ConnectionFactory, PermitFactory, UserFactory
 from tests.pages import HTMX, World, count_queries, signed_in, text_of
@@ -211,11 +211,57 @@ def test_the_charts_show_what_was_counted(world: World) -> None:
 
 
 def test_the_page_looks_again_sooner_while_something_waits(world: World) -> None:
-    assert 'hx-trigger="every 30s"' in overview(world)
+    assert 'hx-trigger="every 30s,' in overview(world)
     PermitFactory(location=world.location("Lot B", world.zone("LotB")))
     fragment = text_of(world.operator.get(world.url("overview"), headers=HTMX))
-    assert 'hx-trigger="every 3s"' in fragment
+    assert 'hx-trigger="every 3s,' in fragment
     assert "<html" not in fragment
+
+
+def test_what_waits_for_people_is_not_asked_for_every_three_seconds(world: World) -> None:
+    now, mapped = timezone.now(), world.location("Lot B", world.zone("LotB"))
+    PermitFactory(location=world.location("Rec Garage"))
+    refuse(PermitFactory(location=mapped))
+    figures = figures_of(world.company, now)
+    assert (figures.unprotected.n, figures.moves) == (2, False)
+    waiting = PermitFactory(location=mapped)
+    assert figures_of(world.company, now).moves
+    Breaker.objects.create(key=f"c:{world.connection.pk}", stopped=True, error="Not authorised.")
+    assert not figures_of(world.company, now).moves
+    Breaker.objects.all().delete()
+    Connection.objects.update(status="paused")
+    assert not figures_of(world.company, now).moves
+    # One connection's backlog does not move another's.
+    ConnectionFactory(company=world.company, label="Second site", live=True)
+    figures = figures_of(world.company, now)
+    assert figures.backlog.of == {world.connection.pk: 1}
+    assert not figures.moves
+    settle(waiting)
+    ZoneRefresh.objects.create(connection=world.connection, started_at=now)
+    assert figures_of(world.company, now).moves
+
+
+def test_cars_at_a_location_that_is_out_of_use_are_counted(world: World) -> None:
+    location = world.location("Old lot")
+    PermitFactory(location=location)
+    Location.objects.update(active=False)
+    figures = figures_of(world.company, timezone.now())
+    assert (figures.places.total, figures.places.current, figures.unprotected.n) == (0, 1, 1)
+    assert figures.places.clock == location.timezone
+
+
+def test_the_longest_waiting_is_shown_also_where_there_are_too_many_to_count(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("integrations.figures.MOST_COUNTED", 3)
+    location, now = world.location("Lot B", world.zone("LotB")), timezone.now()
+    start = now - timedelta(days=1)
+    permits = [PermitFactory(location=location, start=start) for _ in range(6)]
+    for minutes, permit in enumerate(permits, start=1):
+        Registration.objects.filter(permit=permit).update(marked_at=now - timedelta(minutes=minutes))
+    figures = figures_of(world.company, now)
+    assert figures.oldest_unprotected == now - timedelta(minutes=6)
+    assert [one.permit for _at, one in figures.deliveries] == permits[:2:-1]
 
 
 def test_numbers_beyond_the_limit_are_not_told_exactly() -> None:
@@ -253,6 +299,32 @@ def test_parked_cars_at_unmapped_locations_count_for_live_companies(world: World
     PermitFactory(location=world.location("Rec Garage"))
     line = company_reads.lines(timezone.now())[0]
     assert (line.name, line.parked_unmapped, line.unmapped, line.not_protected) == ("University", 1, 1, 1)
+
+
+def test_the_list_of_companies_renews_itself_with_what_is_said_above_it(world: World) -> None:
+    page = text_of(world.support.get(reverse("companies"), {"q": "univ"}))
+    part = page.split('id="companies-list"')[1]
+    assert f'hx-get="{reverse("companies")}?q=univ"' in part.split(">")[0]
+    assert 'hx-select-oob="#all-companies"' in part.split(">")[0]
+    assert ">University<" in part
+
+
+def test_companies_are_sorted_by_what_the_address_says(world: World) -> None:
+    other = World.build(name="Airport")
+    there = other.location("L", other.zone("Z"))
+    for _ in range(2):
+        refuse(PermitFactory(location=there))
+    refuse(PermitFactory(location=world.location("L", world.zone("Z"))))
+
+    def sorted_by(sort: str) -> bool:
+        page = text_of(world.support.get(reverse("companies"), {"sort": sort}))
+        return page.index(">Airport<") < page.index(">University<")
+
+    assert sorted_by("")
+    assert sorted_by("name")
+    assert not sorted_by("-name")
+    assert not sorted_by("refused")
+    assert sorted_by("-refused")
 
 
 def test_support_finds_a_company_by_its_name(world: World) -> None:

@@ -12,10 +12,11 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from integrations import cancelling
 from integrations.errors import TryLater
 from integrations.models import Breaker, Registration
 from locations.models import Location, Membership, Permit, Role
-from locations.services import cancel_permit
+from locations.services import cancel_permit, change_permit
 from tests.factories import (
     ConnectionFactory,
     LocationFactory,
@@ -387,6 +388,48 @@ def test_hints_come_while_typing_and_save_nothing(operator: Client, place: Locat
     assert Permit.objects.count() == 1
 
 
+def test_the_prefilled_from_is_one_moment_at_whichever_location(
+    operator: Client, member: Membership, place: Location
+) -> None:
+    west = LocationFactory(company=member.company, name="West", timezone="America/Los_Angeles")
+    form = operator.get(url("permit_add")).context["form"]
+    shown, kept = form["start"].value(), form["start_shown"].value()
+    now = timezone.now()
+    ahead = f"{(now + timedelta(days=2)).astimezone(NEW_YORK):%Y-%m-%dT%H:%M}"
+    values = typed(west, start=shown, start_shown=kept, end=ahead)
+    # While typing, the field shows the clock of the location that was chosen.
+    local = now.astimezone(ZoneInfo("America/Los_Angeles"))
+    hints = operator.post(url("permit_hints"), values | {"part": "space"}).content.decode()
+    assert 'id="start-part" hx-swap-oob' in hints
+    assert f'value="{local:%Y-%m-%dT%H:}' in hints
+    assert (
+        'id="start-part"'
+        not in operator.post(url("permit_hints"), values | {"location": place.pk}).content.decode()
+    )
+    # Without JavaScript nothing was shown anew, and the moment is the same.
+    assert operator.post(url("permit_add"), values).status_code == 302
+    assert abs(Permit.objects.get().start - now) < timedelta(minutes=2)
+
+
+def test_a_from_that_was_typed_is_the_chosen_locations_clock(
+    operator: Client, member: Membership, place: Location
+) -> None:
+    west = LocationFactory(company=member.company, name="West", timezone="America/Los_Angeles")
+    kept = operator.get(url("permit_add")).context["form"]["start_shown"].value()
+    assert operator.post(url("permit_add"), typed(west, start_shown=kept)).status_code == 302
+    assert Permit.objects.get().start == datetime(2026, 12, 5, 18, tzinfo=west.tz)
+
+
+@pytest.mark.parametrize(
+    "kept", ["x", "2026-12-05T18:00 x", "2026-12-05T18:00", " ", "2026-12-05T18:00 9999-99-99T00:00Z"]
+)
+def test_a_spoilt_note_of_what_was_filled_in_is_no_crash(
+    operator: Client, place: Location, kept: str
+) -> None:
+    response = operator.post(url("permit_add"), typed(place, start_shown=kept))
+    assert response.status_code in (302, 422)
+
+
 def test_hints_about_permits_of_others_are_not_given(operator: Client, place: Location) -> None:
     PermitFactory(plate="ABC1234")
     assert "right?" not in text_of(operator.post(url("permit_hints"), typed(place, plate="ABCI234")))
@@ -487,8 +530,135 @@ def test_several_are_cancelled_after_a_look_at_what_would_happen(operator: Clien
     assert "1 of your choice has ended already" in words
     assert "NOT4" not in words
     assert Permit.objects.filter(status="cancelled").count() == 1
-    operator.post(url("permits_cancel"), {**chosen, "confirm": "yes"})
+    ids = preview.context["preview"].packed
+    assert f'value="{ids}"' in preview.content.decode()
+    after = operator.post(url("permits_cancel"), {"ids": ids, "confirm": "yes"}, follow=True)
     assert set(Permit.objects.filter(status="active").values_list("pk", flat=True)) == {foreign.pk}
+    assert "2 permits are cancelled." in text_of(after)
+
+
+def cancel_all(operator: Client, query: str, **body: str) -> Any:
+    """Ask for all that a list's filters match; with `confirm` and `ids` it is done."""
+    return operator.post(f"{url('permits_cancel')}?{query}", {"matching": "yes", **body}, follow=True)
+
+
+def test_all_that_match_are_cancelled_after_a_look_and_undone_together(
+    operator: Client, member: Membership, place: Location
+) -> None:
+    other = LocationFactory(company=member.company, name="Rec Garage")
+    stays = PermitFactory(location=place)
+    permits = [PermitFactory(location=other) for _ in range(60)]
+    accept(PermitFactory(location=place, unit="B-1"))
+    query = f"location={other.pk}&when=current&after=7"
+    assert "Cancel all that match" in text_of(operator.get(f"{url('permits')}?location={other.pk}"))
+    assert "Cancel all that match" not in text_of(operator.get(url("permits")))
+    look = cancel_all(operator, query)
+    assert "60 permits end at once." in text_of(look)
+    assert "the newest 10 of 60" in text_of(look)
+    assert not Permit.objects.filter(status="cancelled").exists()
+    after = cancel_all(operator, query, confirm="yes", ids=look.context["preview"].packed)
+    assert after.request["PATH_INFO"] + "?" + after.request["QUERY_STRING"] == f"{url('permits')}?{query}"
+    assert "60 permits are cancelled." in text_of(after)
+    assert Permit.objects.filter(status="cancelled").count() == 60
+    stays.refresh_from_db()
+    assert stays.status == "active"
+    back = operator.post(url("permits_reinstate"), {"next": f"{url('permits')}?{query}"}, follow=True)
+    assert "60 permits are registered again." in text_of(back)
+    assert set(Permit.objects.filter(status="active", revision=3)) == set(permits)
+    assert "There is nothing to undo." in text_of(operator.post(url("permits_reinstate"), follow=True))
+
+
+def test_the_preview_counts_by_location_and_by_what_passport_has(
+    operator: Client, member: Membership, place: Location
+) -> None:
+    other = LocationFactory(company=member.company, name="Rec Garage")
+    for _ in range(3):
+        accept(PermitFactory(location=place, type="Guest"))
+    PermitFactory(location=other, type="Guest")
+    words = text_of(cancel_all(operator, "type=Guest"))
+    assert "4 permits end at once." in words
+    assert "Passport has 3 of them" in words
+    assert words.index("North Campus Garage") < words.index("3 permits") < words.index("Rec Garage")
+
+
+def test_an_old_preview_cancels_only_what_was_looked_at_and_still_matches(
+    operator: Client, place: Location
+) -> None:
+    seen = [PermitFactory(location=place, type="Guest") for _ in range(3)]
+    ids = cancel_all(operator, "type=Guest").context["preview"].packed
+    change_permit(permit=seen[0], type="Staff")
+    cancel_permit(permit=seen[1])
+    later = PermitFactory(location=place, type="Guest")
+    after = text_of(cancel_all(operator, "type=Guest", confirm="yes", ids=ids))
+    assert "2 permits that you looked at have changed or ended since" in after
+    assert "1 permit is cancelled." in after
+    active = Permit.objects.filter(status="active").values_list("pk", flat=True)
+    assert set(active) == {seen[0].pk, later.pk}
+
+
+def test_nobody_cancels_a_whole_company_by_not_narrowing(operator: Client, place: Location) -> None:
+    PermitFactory(location=place)
+    assert "Narrow the list first" in text_of(cancel_all(operator, "tests=on"))
+    assert "None that matches" in text_of(cancel_all(operator, "when=ended"))
+
+
+def test_one_go_has_an_upper_bound_that_is_said(
+    operator: Client, place: Location, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cancelling, "MOST_AT_ONCE", 2)
+    permits = [PermitFactory(location=place, type="Guest") for _ in range(4)]
+    look = cancel_all(operator, "type=Guest")
+    assert "More than 2 match." in text_of(look)
+    cancel_all(operator, "type=Guest", confirm="yes", ids=look.context["preview"].packed)
+    assert set(Permit.objects.filter(status="cancelled")) == set(permits[2:])
+
+
+def test_permits_of_others_are_never_cancelled(operator: Client, place: Location) -> None:
+    foreign = PermitFactory()
+    operator.post(url("permits_cancel"), {"ids": cancelling.pack([foreign.pk]), "confirm": "yes"})
+    foreign.refresh_from_db()
+    assert foreign.status == "active"
+
+
+def test_a_lot_is_not_undone_when_its_time_is_over_or_by_another_companys_page(
+    operator: Client, place: Location, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    permit = PermitFactory(location=place)
+    ids = cancelling.pack([permit.pk])
+    operator.post(url("permits_cancel"), {"ids": ids, "confirm": "yes"})
+    monkeypatch.setattr("integrations.views.cancelling.UNDO_GRACE_S", -10)
+    assert "The 10 seconds are over" in text_of(operator.post(url("permits_reinstate"), follow=True))
+    assert Permit.objects.get().status == "cancelled"
+
+
+@pytest.mark.parametrize("ids", [[], [1], [7, 8, 9, 4_000_000_000], list(range(5, 900, 7))])
+def test_ids_travel_as_short_texts(ids: list[int]) -> None:
+    assert cancelling.unpack(cancelling.pack(ids)) == ids
+
+
+@pytest.mark.parametrize("text", ["", "x", "1..2", "-1", "1.z", "٣", "f" * 16, "1." * 100_000])
+def test_a_text_that_holds_no_ids_gives_none(text: str) -> None:
+    assert cancelling.unpack(text) == []
+
+
+@pytest.mark.parametrize("rows", [20, 200])
+def test_looking_and_cancelling_take_as_many_queries_for_few_as_for_many(
+    operator: Client, place: Location, rows: int
+) -> None:
+    for _ in range(rows):
+        accept(PermitFactory(location=place, type="Guest"))
+    address = f"{url('permits_cancel')}?type=Guest&q=ABC&push=waiting"
+    operator.post(address, {"matching": "yes"})
+    Registration.objects.update(state="due")
+    with CaptureQueriesContext(db) as look:
+        page = operator.post(address, {"matching": "yes"})
+    ids = page.context["preview"].packed
+    with CaptureQueriesContext(db) as done:
+        operator.post(address, {"matching": "yes", "confirm": "yes", "ids": ids})
+    assert Permit.objects.filter(status="cancelled").count() == rows
+    assert len(look) <= MAX_QUERIES
+    # Locks, rows, history and registrations take one each; the rest is the transaction and the session.
+    assert len(done) <= 24, [query["sql"][:90] for query in done.captured_queries]
 
 
 def test_choosing_nothing_is_said(operator: Client, place: Location) -> None:

@@ -1,12 +1,13 @@
 """Locations and zones in the browser: mapping one, several, by suggestion; the zones and their refreshes."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.messages import get_messages
 from django.utils import timezone
 
-from integrations import limit, tasks, zones
+from integrations import limit, mapping, tasks, zone_reads, zones
 from integrations.models import Registration, Zone, ZoneMapping, ZoneRefresh
 from locations.models import Location
 from tests.factories import ConnectionFactory, PermitFactory, UserFactory, ZoneFactory, ZoneMappingFactory
@@ -94,6 +95,42 @@ def test_a_zone_that_went_missing_meanwhile_is_refused_in_words(world: World) ->
     response = world.operator.post(world.url("location_map", location.pk), {"zone": zone.pk}, headers=HTMX)
     assert "no longer in the vendor&#x27;s list" in text_of(response)
     assert zone_of(location) is None
+
+
+def test_the_zone_that_was_chosen_goes_before_the_one_that_is_suggested(world: World) -> None:
+    suggested, chosen, location = world.zone("Lot B"), world.zone("Z9"), world.location("Lot B")
+    body = {"zone": chosen.pk, "accept": suggested.pk}
+    world.operator.post(world.url("location_map", location.pk), body, headers=HTMX)
+    assert zone_of(location) == chosen
+    other = world.location("Lot C")
+    world.operator.post(world.url("location_map", other.pk), {"zone": "", "accept": suggested.pk})
+    assert zone_of(other) == suggested
+
+
+def test_save_is_there_without_javascript_and_is_what_enter_presses(world: World) -> None:
+    world.zone("Lot B")
+    world.location("Lot B")
+    row = text_of(world.operator.get(world.url("locations"))).split("<tbody>")[1]
+    assert row.index("data-save") < row.index("data-accept")
+    assert "d-none" not in row
+
+
+@pytest.mark.parametrize("name", ["locations_map", "suggestions_accept"])
+def test_the_list_keeps_its_filters_and_its_page(world: World, name: str) -> None:
+    address = f"{world.url('locations')}?show=unmapped&page=2"
+    response = world.operator.post(world.url(name), headers={"Referer": f"http://testserver{address}"})
+    assert response["Location"] == address
+    stranger = world.operator.post(world.url(name), headers={"Referer": f"https://evil.example{address}"})
+    assert stranger["Location"] == world.url("locations")
+
+
+def test_no_zone_can_be_chosen_without_javascript(world: World) -> None:
+    location = world.location("Lot B", world.zone("LotB"))
+    address = world.url("location_map", location.pk)
+    assert "Leave it without a zone" in text_of(world.operator.get(address))
+    world.operator.post(address, {"zone": ""})
+    assert zone_of(location) is None
+    assert "Leave it without a zone" not in text_of(world.operator.get(address))
 
 
 def test_several_locations_are_mapped_together(world: World) -> None:
@@ -196,6 +233,65 @@ def test_first_use_says_what_to_do(world: World) -> None:
     assert world.url("location_add") in page
 
 
+def order(page: str, *texts: str) -> list[str]:
+    """The texts in the order in which a page's table has them."""
+    rows = page.split("<tbody>")[1]
+    return sorted(texts, key=rows.index)
+
+
+def test_locations_are_sorted_by_what_the_address_says(world: World) -> None:
+    few = world.location("Beta", world.zone("Z1"))
+    many = world.location("Alpha", world.zone("Z2"))
+    world.location("Gamma")
+    PermitFactory(location=few)
+    now = timezone.now()
+    for minutes, permit in enumerate(PermitFactory.create_batch(3, location=many)):
+        Registration.objects.filter(permit=permit).update(accepted_at=now - timedelta(minutes=minutes))
+
+    def sorted_by(sort: str) -> list[str]:
+        page = text_of(world.viewer.get(world.url("locations"), {"sort": sort}))
+        return order(page, ">Alpha<", ">Beta<", ">Gamma<")
+
+    assert sorted_by("") == [">Gamma<", ">Alpha<", ">Beta<"]
+    assert sorted_by("name") == [">Alpha<", ">Beta<", ">Gamma<"]
+    assert sorted_by("-name") == [">Gamma<", ">Beta<", ">Alpha<"]
+    assert sorted_by("zone") == [">Beta<", ">Alpha<", ">Gamma<"]
+    assert sorted_by("-current") == [">Alpha<", ">Beta<", ">Gamma<"]
+    assert sorted_by("-pushed")[0] == ">Alpha<"
+    assert sorted_by("nonsense") == sorted_by("")
+    assert 'aria-sort="descending"' in text_of(world.viewer.get(world.url("locations"), {"sort": "-name"}))
+
+
+def test_sorting_costs_no_query_more(world: World) -> None:
+    for number in range(60):
+        PermitFactory(location=world.location(f"Place {number}", world.zone(f"Z{number}")))
+    plain = count_queries(world.operator, world.url("locations"))
+    for sort in ("name", "-zone", "current", "pushed"):
+        assert count_queries(world.operator, f"{world.url('locations')}?sort={sort}") <= plain
+    assert count_queries(world.operator, f"{world.url('zones')}?sort=-used") <= 15
+
+
+def test_zones_are_sorted_by_number_name_and_use(world: World) -> None:
+    world.zone("Z1", name="Middle")
+    world.location("Lot B", world.zone("Z2", name="Alpha"))
+    world.zone("Z3", name="Omega")
+
+    def sorted_by(sort: str) -> list[str]:
+        return order(text_of(world.viewer.get(world.url("zones"), {"sort": sort})), ">Z1<", ">Z2<", ">Z3<")
+
+    assert sorted_by("") == [">Z1<", ">Z2<", ">Z3<"]
+    assert sorted_by("-number") == [">Z3<", ">Z2<", ">Z1<"]
+    assert sorted_by("name") == [">Z2<", ">Z1<", ">Z3<"]
+    assert sorted_by("-used")[0] == ">Z2<"
+
+
+def test_a_location_leads_to_its_zone(world: World) -> None:
+    zone = world.zone("LotB")
+    world.location("Lot B", zone)
+    for client in (world.viewer, world.operator):
+        assert f'href="{world.url("zone", zone.pk)}"' in text_of(client.get(world.url("locations")))
+
+
 # --- Zones ------------------------------------------------------------------------------------------------------------
 
 
@@ -216,6 +312,41 @@ def test_one_zone_shows_what_passport_says_of_it(world: World) -> None:
     assert "2: 12, 13" in page
     assert "grace_time" in page
     assert "Lot B" in page
+
+
+def test_a_zone_tells_its_own_history(world: World, vendor: FakeVendor) -> None:
+    first = [zone_seen("a", "Z1", name="North"), zone_seen("b", "Z2"), zone_seen("c", "Z3")]
+    vendor.zones = first
+    zones.refresh_zones(connection=world.connection)
+    zone, other = Zone.objects.get(number="Z1"), Zone.objects.get(number="Z2")
+    kim, location = UserFactory(first_name="Kim", last_name="Lee"), world.location("Lot B")
+    mapping.map_location(location=location, zone=zone, actor=kim)
+    mapping.map_location(location=location, zone=other, actor=kim)
+    mapping.map_location(location=location, zone=zone, actor=kim)
+    mapping.map_location(location=location, zone=None, actor=kim)
+    vendor.zones = [zone_seen("a", "z1", name="North"), *first[1:]]
+    zones.refresh_zones(connection=world.connection)
+    vendor.zones = [zone_seen("a", "z1", name="South"), *first[1:]]
+    zones.refresh_zones(connection=world.connection)
+    vendor.zones = first[1:]
+    zones.refresh_zones(connection=world.connection)
+    vendor.zones = [zone_seen("a", "z1", name="South"), *first[1:]]
+    zones.refresh_zones(connection=world.connection)
+    told = [(one.title, one.detail) for one in reversed(zone_reads.history_of(Zone.objects.get(pk=zone.pk)))]
+    assert told == [
+        ("Listed by Passport for the first time", ""),
+        ("Lot B sends here", "Kim Lee"),
+        ("Lot B no longer sends here", "now to Z2 · Zone Z2 · Kim Lee"),
+        ("Lot B sends here", "Kim Lee"),
+        ("Lot B no longer sends here", "has no zone now · Kim Lee"),
+        ("Written in another case", "Z1 · North → z1 · North"),
+        ("Renamed", "z1 · North → z1 · South"),
+        ("Missing from Passport's list", ""),
+        ("Listed by Passport again", ""),
+    ]
+    page = text_of(world.viewer.get(world.url("zone", zone.pk)))
+    assert "Lot B no longer sends here" in page
+    assert count_queries(world.viewer, world.url("zone", zone.pk)) <= 15
 
 
 @pytest.fixture

@@ -156,6 +156,36 @@ def test_many_are_cancelled_once(location: Location, told: Told) -> None:
     assert permits[1].history.first().history_user == actor
 
 
+def test_many_are_cancelled_and_reinstated_by_few_statements_and_keep_their_history(
+    location: Location, told: Told, django_assert_max_num_queries: Any
+) -> None:
+    permits = services.register_permits(drafts=[draft(location, plate=f"P{n}") for n in range(300)])
+    actor = UserFactory()
+    with django_assert_max_num_queries(6):
+        ended = services.end_permits(permit_ids=[permit.pk for permit in permits], actor=actor)
+    assert ended.permit_ids == tuple(permit.pk for permit in permits)
+    told.clear()
+    with django_assert_max_num_queries(6):
+        assert services.reinstate_permits(ended=ended, actor=actor) == 300
+    assert [len(ids) for ids, bulk in told if bulk] == [300]
+    one = permits[7]
+    one.refresh_from_db()
+    assert (one.status, one.cancelled_at, one.revision) == ("active", None, 3)
+    back, gone, first = one.history.all()
+    assert (first.status, gone.status, back.status) == ("active", "cancelled", "active")
+    assert (gone.cancelled_at, gone.revision, gone.history_date) == (ended.at, 2, ended.at)
+    assert (gone.history_user, gone.history_type, gone.updated_by) == (actor, "~", actor)
+    assert (gone.plate, gone.location, gone.start) == (one.plate, location, one.start)
+
+
+def test_what_was_cancelled_again_meanwhile_is_not_brought_back(location: Location) -> None:
+    stays, back = PermitFactory.create_batch(2, location=location)
+    ended = services.end_permits(permit_ids=[stays.pk, back.pk])
+    services.cancel_permit(permit=services.reinstate_permit(permit=stays))
+    assert services.reinstate_permits(ended=ended) == 1
+    assert Permit.objects.get(status="cancelled") == stays
+
+
 # --- Changing -----------------------------------------------------------------------------------------------------
 
 

@@ -69,6 +69,7 @@ COMPANY: dict[str, Access] = {
     "permit_hints": Access(post=OPERATOR),
     "permit_states": Access(get=VIEWER),
     "permits_cancel": Access(post=OPERATOR),
+    "permits_reinstate": Access(post=OPERATOR),
     "permit": Access(get=VIEWER, pk="permit"),
     "permit_change": Access(get=OPERATOR, post=OPERATOR, pk="permit"),
     "permit_cancel": Access(get=OPERATOR, post=OPERATOR, pk="permit"),

@@ -135,6 +135,8 @@ def test_a_sort_header_turns_round_and_keeps_the_filters_but_not_the_page() -> N
     assert "sort=-plate" in ascending
     assert 'aria-sort="descending"' in page_with_query(header, "?sort=-plate")
     assert 'aria-sort="ascending"' in page_with_query("{% sort_header 'Plate' 'plate' default='plate' %}", "")
+    numbers = page_with_query("{% sort_header 'Current permits' 'current' numeric=True %}", "")
+    assert "sort=-current" in numbers
 
 
 def test_paging_says_where_we_are_and_keeps_the_filters() -> None:

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('integrations', '0007_evidence_says_what'),
+        ('integrations', '0009_push_trace'),
         ('locations', '0004_search_in_order'),
     ]
 
