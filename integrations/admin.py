@@ -4,23 +4,25 @@ What changes a connection, a mapping or a test is done in the dashboard, which a
 support looks things up, and sets going what goes by itself: zones are pulled, refused registrations tried again.
 """
 
+from typing import Any
+
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from integrations import outbox, zones
+from integrations import contacts, notices, outbox, zones
 from integrations.models import (
     Breaker,
     Chore,
     Connection,
     Contact,
     Mail,
+    MailChoice,
     Notice,
     Push,
     PushEvent,
@@ -78,6 +80,13 @@ class ContactAdmin(SupportAdmin):
     list_select_related = ("company",)
     search_fields = ("email", "name", "company__name")
     autocomplete_fields = ("company",)
+
+    def save_model(self, request: HttpRequest, obj: Contact, form: Any, change: bool) -> None:
+        """Save, and note who did it."""
+        super().save_model(request, obj, form, change)
+        contacts.note(
+            contact=obj, kind="contact_changed" if change else "contact_added", actor=actor_of(request)
+        )
 
 
 @admin.register(Zone)
@@ -137,7 +146,8 @@ class RegistrationAdmin(EvidenceAdmin):
     @admin.action(description=_("Try the selected refused registrations again"))
     def retry(self, request: HttpRequest, queryset: QuerySet[Registration]) -> None:
         """Unpark what is refused."""
-        count = outbox.retry(registration_ids=list(queryset.values_list("pk", flat=True)))
+        ids = list(queryset.values_list("pk", flat=True))
+        count = outbox.retry(registration_ids=ids, actor=actor_of(request))
         words = ngettext("%(count)d is tried again.", "%(count)d are tried again.", count)
         self.message_user(request, words % {"count": count}, messages.SUCCESS)
 
@@ -264,6 +274,16 @@ class MailAdmin(EvidenceAdmin):
     exclude = ("html",)
 
 
+@admin.register(MailChoice)
+class MailChoiceAdmin(EvidenceAdmin):
+    """Which mails people get; each person chooses in the dashboard."""
+
+    list_display = ("membership", "user", "topic", "wanted")
+    list_filter = ("topic", "wanted")
+    list_select_related = ("membership__user", "membership__company", "user")
+    search_fields = ("membership__user__email", "membership__company__name", "user__email")
+
+
 @admin.register(Notice)
 class NoticeAdmin(EvidenceAdmin):
     """What the dashboard shows to people."""
@@ -277,7 +297,7 @@ class NoticeAdmin(EvidenceAdmin):
     @admin.action(description=_("Mark the selected notices as done"))
     def close(self, request: HttpRequest, queryset: QuerySet[Notice]) -> None:
         """Close what is open."""
-        count = queryset.filter(done_at=None).update(done_at=timezone.now(), done_by=request.user)
+        count = sum(notices.dismiss(notice=one, actor=actor_of(request)) for one in queryset)
         self.message_user(request, _t("%(count)d marked as done.") % {"count": count}, messages.SUCCESS)
 
 

@@ -7,6 +7,7 @@ coalesce: there is one per permit and connection, so ten edits are one more look
 Nothing here talks to a vendor or a broker; the wake-up is a hint, given after the commit and never waited for.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 import orjson
@@ -15,6 +16,8 @@ from django.db import transaction
 
 from integrations.models import Registration
 from integrations.wake import wake
+from locations import deeds
+from locations.models import Company, User
 
 _IS_ENDING = "NOT (p.status = 'active' AND p.\"end\" > {now})"
 _PRIORITY = (
@@ -90,16 +93,21 @@ def mark_connection(*, connection_id: int, bulk: bool = True) -> set[int]:
     return _mark(which, connection_id, bulk=bulk)
 
 
-def retry(*, registration_ids: Iterable[int]) -> int:
+def retry(*, registration_ids: Iterable[int], actor: User | None = None) -> int:
     """Unpark refused registrations, so that they are tried again as they stand; return how many rows that were."""
     ids = list(registration_ids)
     with transaction.atomic():
-        permits = list(
-            Registration.objects.filter(pk__in=ids, state=Registration.State.REFUSED).values_list(
-                "permit_id", flat=True
-            )
-        )
+        refused = Registration.objects.filter(pk__in=ids, state=Registration.State.REFUSED)
+        by_company: dict[int, list[int]] = defaultdict(list)
+        for company, permit in refused.values_list("connection__company", "permit_id"):
+            by_company[company].append(permit)
+        permits = [permit for some in by_company.values() for permit in some]
         mark(permit_ids=permits, bulk=len(permits) > 1)
+        for company in Company.objects.filter(pk__in=by_company):
+            some = by_company[company.pk]
+            # One is named by its permit; many by their number.
+            which = {"permit": some[0]} if len(some) == 1 else {}
+            deeds.note(company=company, kind="retried", actor=actor, count=len(some), **which)
     return len(permits)
 
 

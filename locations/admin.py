@@ -21,7 +21,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from locations.admin_base import EvidenceAdmin, HistoryAdmin, SupportAdmin, actor_of
-from locations.models import Company, Invitation, Location, Membership, Permit, PermitQuerySet, User
+from locations.models import Company, Deed, Invitation, Location, Membership, Permit, PermitQuerySet, User
 from locations.regions import SUBDIVISIONS, region_label
 from locations.services import (
     PermitDraft,
@@ -162,6 +162,16 @@ class InvitationAdmin(EvidenceAdmin):
     fields = (
         "email", "company", "role", "invited_by", "created_at", "expires_at", "accepted_at", "withdrawn_at",
     )  # fmt: skip
+
+
+@admin.register(Deed)
+class DeedAdmin(EvidenceAdmin):
+    """What people did that no history of rows tells."""
+
+    list_display = ("at", "company", "actor", "kind", "thing")
+    list_select_related = ("company", "actor")
+    search_fields = ("company__slug__exact",)
+    search_help_text = _("A company's address, as it stands in its pages' addresses.")
 
 
 @admin.register(Location)
