@@ -99,8 +99,8 @@ def retry(*, registration_ids: Iterable[int], actor: User | None = None) -> int:
     with transaction.atomic():
         refused = Registration.objects.filter(pk__in=ids, state=Registration.State.REFUSED)
         by_company: dict[int, list[int]] = defaultdict(list)
-        for company, permit in refused.values_list("connection__company", "permit_id"):
-            by_company[company].append(permit)
+        for company_id, permit_id in refused.values_list("connection__company", "permit_id"):
+            by_company[company_id].append(permit_id)
         permits = [permit for some in by_company.values() for permit in some]
         mark(permit_ids=permits, bulk=len(permits) > 1)
         for company in Company.objects.filter(pk__in=by_company):

@@ -1,6 +1,7 @@
 """The form in which people choose their mails."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
@@ -26,16 +27,11 @@ SUPPORT_MEANING = {
 class MailsForm(forms.Form):
     """One box for each topic; `chosen` are those that are on."""
 
-    def __init__(
-        self, *args: object, meaning: dict[Topic, object], chosen: Collection[str], **kwargs: object
-    ) -> None:
-        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+    def __init__(self, data: Any = None, *, meaning: Mapping[Topic, Any], chosen: Collection[str]) -> None:
+        super().__init__(data)
         for topic, means in meaning.items():
             self.fields[topic.value] = forms.BooleanField(
-                label=topic.label,
-                help_text=means,
-                required=False,
-                initial=topic.value in chosen,  # type: ignore[arg-type]
+                label=topic.label, help_text=means, required=False, initial=topic.value in chosen
             )
 
     def topics(self) -> list[str]:

@@ -10,6 +10,7 @@ kept: managers and operators get everything, viewers nothing.
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Upper
 from django.utils.translation import gettext_lazy as _
 
 from locations.models import Company, Membership
@@ -43,7 +44,12 @@ class Mail(models.Model):
 
     class Meta:
         ordering = ["-id"]
-        indexes = [models.Index(fields=["next_attempt_at"], name="mail_due", condition=Q(state="due"))]
+        indexes = [
+            models.Index(fields=["next_attempt_at"], name="mail_due", condition=Q(state="due")),
+            # Support's search by address, and its list of what failed.
+            models.Index(Upper("to"), name="mail_to"),
+            models.Index(fields=["-id"], name="mail_failed", condition=Q(state="failed")),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} to {self.to}"

@@ -21,7 +21,7 @@ def companies(request: HttpRequest) -> HttpResponse:
     lines = company_reads.lines(now)
     totals = company_reads.totals(lines, company_reads.hosts(now))
     page = Paginator(company_reads.search(lines, text), PAGE_ROWS).get_page(request.GET.get("page"))
-    company_reads.add_steps(page.object_list, now)
+    company_reads.add_steps(list(page.object_list), now)
     span = "30d" if request.GET.get("span") == "30d" else "24h"
     charts = push_charts.draw(None, now, "UTC", span)
     context = {
