@@ -192,11 +192,15 @@ class PushAdmin(LookedUpAdmin, EvidenceAdmin):
     )
     list_filter = ("outcome",)
     list_select_related = ("connection",)
-    search_help_text = _("A whole trace id.")
+    search_help_text = _("A trace id, or its beginning.")
 
     def look_up(self, text: str) -> Iterable[int]:
         """Find pushes by their trace id."""
-        return newest_of(Push.objects.filter(trace_id=text))
+        return (
+            Push.objects.filter(trace_id__startswith=text)
+            .order_by("trace_id")
+            .values_list("pk", flat=True)[:FOUND_ROWS]
+        )
 
 
 @admin.register(PushEvent)

@@ -174,8 +174,8 @@ class Push(models.Model):
             # Activity: a connection's pushes, newest first; and the charts of the last hours.
             models.Index(fields=["connection", "-sent_at"], name="push_activity"),
             models.Index(fields=["sent_at"], name="push_by_time"),
-            # What support and the vendor quote to one another; one row a request, so it costs the delivery little.
-            models.Index(fields=["trace_id"], name="push_trace"),
+            # Activity found by a trace id or its beginning.
+            models.Index(fields=["trace_id"], name="push_trace", opclasses=["varchar_pattern_ops"]),
             # Activity narrowed to what went wrong, and its reasons: few rows among very many.
             models.Index(
                 fields=["connection", "-sent_at"], name="push_trouble", condition=~Q(outcome="accepted")
