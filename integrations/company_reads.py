@@ -288,7 +288,11 @@ def _host_answer(host: Host, now: datetime) -> Answer:
             "vendor": label,
             "reason": fragment(host.error),
         }
-        waits = _("For %(span)s. What is saved waits and is not lost.") % {"span": span} if span else ""
+        waits = (
+            _("This has lasted %(span)s; what is saved waits and is not lost.") % {"span": span}
+            if span
+            else ""
+        )
         return Answer("danger", sentence, f"{host.remedy} {waits}".strip())
     sentence = _("%(vendor)s has not answered for %(span)s, so nothing is sent for any company.") % {
         "vendor": label,

@@ -217,7 +217,10 @@ STATES: tuple[State, ...] = (
     State("members, invitation with errors", "settings", CAMPUS, act=send_empty, status=422),
     State("notifications", "notifications", CAMPUS),
     State("notifications of a viewer", "notifications", CAMPUS, who="viewer"),
-    State("notifications, nobody gets alarms", "notifications", BARE, who="support"),
+    State(
+        "notifications, nobody gets alarms", "notifications", ("step-asked",), shows="Nobody here gets alarms."
+    ),
+    State("notifications for support, no member", "notifications", BARE, who="support"),
     State("notifications of support", "support_notifications", who="support"),
     State("contacts", "contacts", CAMPUS),
     State("contacts, none yet", "contacts", BARE),

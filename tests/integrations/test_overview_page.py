@@ -242,7 +242,7 @@ def test_a_stopped_host_is_the_answer_over_all_companies(world: World) -> None:
     assert (
         "Nothing is sent to Passport for any company: Passport refuses Offstreet&#x27;s credentials." in page
     )
-    assert "Support renews them. For 7 min." in page
+    assert "Support renews them. This has lasted 7 min;" in page
     assert "Enforcement sees everything" not in page
 
 
