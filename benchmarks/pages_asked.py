@@ -116,13 +116,16 @@ def answers_of(company: Any) -> Iterator[Ask]:
     permits = Permit.objects.filter(company=company)
     permit = permits.current(now).first() or permits.latest("pk")
     clock = now.astimezone(permit.location.tz)
-    asked = {"subdivision": permit.subdivision, "location": permit.location_id}
+    asked: dict[str, Any] = {"subdivision": permit.subdivision, "location": permit.location_id}
     yield to("validity", plate=permit.plate, at=f"{clock:%Y-%m-%dT%H:%M}", headers={}, **asked)
     yield to("validity", says=" a month ago", plate=permit.plate, headers={}, **asked, at=(
         f"{clock - timedelta(days=30):%Y-%m-%dT%H:%M}"
     ))  # fmt: skip
     yield to("validity", says=" no such plate", plate="QQQ777", at="", headers={}, **asked)
-    window = {"start": f"{clock:%Y-%m-%dT%H:%M}", "end": f"{clock + timedelta(days=1):%Y-%m-%dT%H:%M}"}
+    window: dict[str, Any] = {
+        "start": f"{clock:%Y-%m-%dT%H:%M}",
+        "end": f"{clock + timedelta(days=1):%Y-%m-%dT%H:%M}",
+    }
     yield to("permit_hints", plate=permit.plate, **asked, **window)
     yield to("permit_add", says=" and save", plate="BENCH77", headers={}, **asked, **window)
     mapped = ZoneMapping.objects.filter(location__company=company).select_related("zone").first()

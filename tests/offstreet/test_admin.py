@@ -217,9 +217,9 @@ def test_permits_registrations_and_events_are_found_by_what_support_has_in_hand(
     client: Client, support: User, permit: Permit
 ) -> None:
     Permit.objects.filter(pk=permit.pk).update(external_id="R-1")
-    other = PermitFactory(location=permit.location, plate="ZZZ999", external_id="R-10")
+    other: Permit = PermitFactory(location=permit.location, plate="ZZZ999", external_id="R-10")
     now = timezone.now()
-    events = {}
+    events: dict[int, PushEvent] = {}
     for number, one in enumerate((permit, other)):
         row = Registration.objects.get(permit=one)
         push = Push.objects.create(
