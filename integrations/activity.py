@@ -163,8 +163,8 @@ class Refusal:
 
 
 def refused_of(connections: Sequence[Connection]) -> QuerySet[Registration]:
-    """The refused registrations of these connections."""
-    return Registration.objects.refused().filter(connection__in=list(connections))
+    """The refused registrations of these connections; a test plate's own page tells what became of it."""
+    return Registration.objects.refused().filter(connection__in=list(connections), permit__is_test=False)
 
 
 def refusals(connections: Sequence[Connection]) -> list[Refusal]:

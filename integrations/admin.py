@@ -4,23 +4,26 @@ What changes a connection, a mapping or a test is done in the dashboard, which a
 support looks things up, and sets going what goes by itself: zones are pulled, refused registrations tried again.
 """
 
+from collections.abc import Iterable
+from typing import Any
+
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from integrations import outbox, zones
+from integrations import contacts, notices, outbox, zones
 from integrations.models import (
     Breaker,
     Chore,
     Connection,
     Contact,
     Mail,
+    MailChoice,
     Notice,
     Push,
     PushEvent,
@@ -36,7 +39,23 @@ from integrations.models import (
     ZoneMapping,
     ZoneRefresh,
 )
-from locations.admin_base import EvidenceAdmin, EvidenceHistoryAdmin, SupportAdmin, actor_of
+from locations.admin import COMPANY_HELP, find_companies, find_permits, newest_of
+from locations.admin_base import (
+    FOUND_ROWS,
+    EvidenceAdmin,
+    EvidenceHistoryAdmin,
+    LookedUpAdmin,
+    SupportAdmin,
+    actor_of,
+)
+from locations.pages import read_key
+
+
+def find_connections(text: str) -> list[int]:
+    """Return the ids of the connections of companies that `text` names."""
+    found = Connection.objects.filter(company__in=find_companies(text))
+    return list(found.order_by().values_list("pk", flat=True))
+
 
 # --- Connections and zones ----------------------------------------------------------------------------------------
 
@@ -79,6 +98,13 @@ class ContactAdmin(SupportAdmin):
     search_fields = ("email", "name", "company__name")
     autocomplete_fields = ("company",)
 
+    def save_model(self, request: HttpRequest, obj: Contact, form: Any, change: bool) -> None:
+        """Save, and note who did it."""
+        super().save_model(request, obj, form, change)
+        contacts.note(
+            contact=obj, kind="contact_changed" if change else "contact_added", actor=actor_of(request)
+        )
+
 
 @admin.register(Zone)
 class ZoneAdmin(EvidenceAdmin):
@@ -108,42 +134,49 @@ class ZoneMappingAdmin(EvidenceHistoryAdmin):
 
 
 @admin.register(ZoneRefresh)
-class ZoneRefreshAdmin(EvidenceAdmin):
+class ZoneRefreshAdmin(LookedUpAdmin, EvidenceAdmin):
     """Pulls of zones and what they found."""
 
     list_display = ("id", "connection", "started_at", "outcome", "trigger", "zones_listed", "error")
-    list_filter = ("outcome", "trigger")
+    list_filter = ("outcome",)
     list_select_related = ("connection",)
-    search_fields = ("connection__name", "connection__company__name")
+    search_help_text = COMPANY_HELP
+
+    def look_up(self, text: str) -> Iterable[int]:
+        """Find the refreshes of companies, newest first."""
+        return newest_of(ZoneRefresh.objects.filter(connection__in=find_connections(text)))
 
 
 # --- Deliveries ---------------------------------------------------------------------------------------------------
 
 
 @admin.register(Registration)
-class RegistrationAdmin(EvidenceAdmin):
+class RegistrationAdmin(LookedUpAdmin, EvidenceAdmin):
     """What the vendor has of each permit, and what is being brought there."""
 
     list_display = (
         "id", "permit_id", "connection", "state", "priority", "marked_at", "attempts", "accepted_at", "error_code",
     )  # fmt: skip
-    list_filter = ("state", "priority", "error_kind")
+    list_filter = ("state",)
     list_select_related = ("connection",)
-    search_fields = ("permit__plate__startswith", "=permit__id", "=error_code")
-    search_help_text = _("Beginning of a normalised plate, a permit's id, or an error code.")
-    ordering = ("-id",)
+    search_help_text = _("The beginning of a plate, however it is written; or a permit's id.")
     actions = ("retry",)
+
+    def look_up(self, text: str) -> Iterable[int]:
+        """Find registrations by their permits."""
+        return newest_of(Registration.objects.filter(permit__in=list(find_permits(text))[:FOUND_ROWS]))
 
     @admin.action(description=_("Try the selected refused registrations again"))
     def retry(self, request: HttpRequest, queryset: QuerySet[Registration]) -> None:
         """Unpark what is refused."""
-        count = outbox.retry(registration_ids=list(queryset.values_list("pk", flat=True)))
+        ids = list(queryset.values_list("pk", flat=True))
+        count = outbox.retry(registration_ids=ids, actor=actor_of(request))
         words = ngettext("%(count)d is tried again.", "%(count)d are tried again.", count)
         self.message_user(request, words % {"count": count}, messages.SUCCESS)
 
 
 @admin.register(Push)
-class PushAdmin(EvidenceAdmin):
+class PushAdmin(LookedUpAdmin, EvidenceAdmin):
     """Requests that carried events."""
 
     list_display = (
@@ -157,29 +190,50 @@ class PushAdmin(EvidenceAdmin):
         "outcome",
         "error_code",
     )
-    list_filter = ("outcome", "kind")
+    list_filter = ("outcome",)
     list_select_related = ("connection",)
-    search_fields = ("trace_id",)
+    search_help_text = _("A trace id, or its beginning.")
+
+    def look_up(self, text: str) -> Iterable[int]:
+        """Find pushes by their trace id."""
+        return (
+            Push.objects.filter(trace_id__startswith=text)
+            .order_by("trace_id")
+            .values_list("pk", flat=True)[:FOUND_ROWS]
+        )
 
 
 @admin.register(PushEvent)
-class PushEventAdmin(EvidenceAdmin):
+class PushEventAdmin(LookedUpAdmin, EvidenceAdmin):
     """What each request meant for one registration."""
 
     list_display = ("id", "registration_id", "push", "kind", "session_id", "result", "error_code")
-    list_filter = ("result", "kind")
     list_select_related = ("push",)
-    search_fields = ("=session_id", "=registration__permit__id")
-    ordering = ("-id",)
+    search_help_text = _("A permit's id, a whole session id, or the whole trace id of a push.")
+
+    def look_up(self, text: str) -> Iterable[int]:
+        """Find events by permit, session or push. A session's id is no key here, but the permit's is a part of it."""
+        named = {pk for part in text.split("-") if (pk := read_key(part)) is not None}
+        registrations = list(Registration.objects.filter(permit__in=named).values_list("pk", flat=True))
+        events = PushEvent.objects.filter(registration__in=registrations)
+        yield from newest_of(events if read_key(text) is not None else events.filter(session_id=text))
+        pushes = list(newest_of(Push.objects.filter(trace_id=text)))
+        yield from newest_of(PushEvent.objects.filter(push__in=pushes))
 
 
 @admin.register(PushHour)
-class PushHourAdmin(EvidenceAdmin):
+class PushHourAdmin(LookedUpAdmin, EvidenceAdmin):
     """What a connection's pushes came to, hour by hour."""
 
     list_display = ("hour", "connection", "accepted", "refused")
     list_select_related = ("connection",)
-    search_fields = ("connection__name",)
+    search_help_text = COMPANY_HELP
+    ordering = ("-hour", "-pk")
+
+    def look_up(self, text: str) -> Iterable[int]:
+        """Find the hours of companies, newest first."""
+        hours = PushHour.objects.filter(connection__in=find_connections(text))
+        return hours.order_by("-hour").values_list("pk", flat=True)[:FOUND_ROWS]
 
 
 @admin.register(Breaker)
@@ -255,29 +309,48 @@ class StatusLinkAdmin(EvidenceAdmin):
 
 
 @admin.register(Mail)
-class MailAdmin(EvidenceAdmin):
+class MailAdmin(LookedUpAdmin, EvidenceAdmin):
     """Mails and whether they went out."""
 
     list_display = ("id", "kind", "to", "subject", "state", "created_at", "sent_at", "attempts", "error")
-    list_filter = ("state", "kind")
-    search_fields = ("to", "subject")
+    list_filter = ("state",)
+    search_help_text = _("A whole e-mail address, or a part of a company's name or address.")
     exclude = ("html",)
+
+    def look_up(self, text: str) -> Iterable[int]:
+        """Find mails by whom they are to, or by their company."""
+        yield from newest_of(Mail.objects.filter(to__iexact=text))
+        yield from newest_of(Mail.objects.filter(company__in=find_companies(text)))
+
+
+@admin.register(MailChoice)
+class MailChoiceAdmin(EvidenceAdmin):
+    """Which mails people get; each person chooses in the dashboard."""
+
+    list_display = ("membership", "user", "topic", "wanted")
+    list_filter = ("topic", "wanted")
+    list_select_related = ("membership__user", "membership__company", "user")
+    search_fields = ("membership__user__email", "membership__company__name", "user__email")
 
 
 @admin.register(Notice)
-class NoticeAdmin(EvidenceAdmin):
+class NoticeAdmin(LookedUpAdmin, EvidenceAdmin):
     """What the dashboard shows to people."""
 
     list_display = ("text", "company", "level", "kind", "created_at", "done_at")
-    list_filter = ("level", "kind", ("done_at", admin.EmptyFieldListFilter))
+    list_filter = (("done_at", admin.EmptyFieldListFilter),)
     list_select_related = ("company",)
-    search_fields = ("text", "company__name")
+    search_help_text = COMPANY_HELP
     actions = ("close",)
+
+    def look_up(self, text: str) -> Iterable[int]:
+        """Find the notices of companies, newest first."""
+        return newest_of(Notice.objects.filter(company__in=find_companies(text)))
 
     @admin.action(description=_("Mark the selected notices as done"))
     def close(self, request: HttpRequest, queryset: QuerySet[Notice]) -> None:
         """Close what is open."""
-        count = queryset.filter(done_at=None).update(done_at=timezone.now(), done_by=request.user)
+        count = sum(notices.dismiss(notice=one, actor=actor_of(request)) for one in queryset)
         self.message_user(request, _t("%(count)d marked as done.") % {"count": count}, messages.SUCCESS)
 
 

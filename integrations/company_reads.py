@@ -1,12 +1,14 @@
 """Support's overview over all companies: one line each, worst first.
 
 What it decides: the order is by what hurts drivers now (a stopped connection, then cars without protection), then by what
-will (refused, waiting for long), then by what waits for a person. All
+will (refused, waiting for long), then by what waits for a person. A vendor's host that is stopped or away is nobody's
+own trouble and everybody's: it is the page's answer, whatever the lines say. All
 figures come from small partial indexes, grouped once for all companies; the lines are sorted here, since a thousand of
 them are quicker to sort than to join. The cost grows with what is wrong and with the number of companies, not with permits.
+What a set-up waits for is worked out for the lines that are shown alone.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,13 +17,18 @@ from django.db.models import Case, Min, OuterRef, Q, Subquery, Value, When
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from integrations.answers import Answer
+from integrations.answers import Answer, say_span
 from integrations.figures import count_of
 from integrations.models import Breaker, Connection, Registration
+from integrations.models.delivery import Priority
+from integrations.onboarding.facts import snapshots
+from integrations.onboarding.steps import Facts, Step, active, steps
+from integrations.states import fragment
+from integrations.vendors import get_vendor
 from locations.models import Company, Location, Permit
 
 SENDING = (Connection.Status.LIVE, Connection.Status.PAUSED)
-# A backlog younger than this is the normal way of things.
+# A backlog, or a host that does not answer, for less than this is the normal way of things.
 OLD_BACKLOG = timedelta(minutes=2)
 
 
@@ -32,7 +39,11 @@ class Line:
     pk: int
     name: str
     slug: str
+    offstreet_id: str
+    created_at: datetime
     statuses: list[str] = field(default_factory=list)
+    operator_ids: list[str] = field(default_factory=list)
+    vendors: set[str] = field(default_factory=set)
     stopped: str = ""
     unprotected: int = 0
     parked_unmapped: int = 0
@@ -41,6 +52,10 @@ class Line:
     waiting: int = 0
     oldest: datetime | None = None
     status_since: datetime | None = None
+    # The oldest of its connections' latest zone refreshes; None where there was none.
+    zones_at: datetime | None = None
+    # What the set-up waits for; only on the lines that are shown (`add_steps`).
+    step: Step | None = None
 
     @property
     def status(self) -> str:
@@ -81,6 +96,17 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Host:
+    """A vendor's host that is in trouble: nothing is sent through it for anybody."""
+
+    vendor: str
+    stopped: bool
+    error: str
+    remedy: str
+    since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Totals:
     """All companies together."""
 
@@ -92,17 +118,25 @@ class Totals:
     oldest: datetime | None
     refused: int
     stopped: int
+    hosts: tuple[Host, ...] = ()
 
 
 def lines(now: datetime) -> list[Line]:
     """Return a line for each company, worst first; six queries."""
-    found = {pk: Line(pk, name, slug) for pk, name, slug in Company.objects.values_list("pk", "name", "slug")}
+    columns = ("pk", "name", "slug", "offstreet_id", "created_at")
+    found = {row[0]: Line(*row) for row in Company.objects.order_by().values_list(*columns)}
     company_of: dict[int, Line] = {}
     connections = Connection.objects.exclude(status=Connection.Status.ENDED).order_by()
-    for pk, company, status, since in connections.values_list("pk", "company", "status", "status_since"):
+    rows = connections.values_list(
+        "pk", "company", "vendor", "status", "status_since", "operator_id", "zones_pulled_at"
+    )
+    for pk, company, vendor, status, since, operator_id, zones_at in rows:
         line = company_of[pk] = found[company]
         line.statuses.append(status)
         line.status_since = max(since, line.status_since or since)
+        line.operator_ids.append(operator_id)
+        line.vendors.add(vendor)
+        line.zones_at = min(filter(None, (line.zones_at, zones_at)), default=None)
     for key, error in Breaker.objects.filter(stopped=True).values_list("key", "error"):
         kind, _colon, rest = key.partition(":")
         if kind == "c" and rest.isdigit() and int(rest) in company_of:
@@ -112,6 +146,33 @@ def lines(now: datetime) -> list[Line]:
     return sorted(found.values(), key=lambda line: ([-part for part in line.badness(now)], line.name))
 
 
+def hosts(now: datetime) -> tuple[Host, ...]:
+    """Return the vendors' hosts that are stopped, or that have not answered for a while."""
+    rows = Breaker.objects.filter(key__startswith="h:", failures__gt=0).order_by("key")
+    return tuple(
+        Host(row.key.removeprefix("h:"), row.stopped, row.error, row.remedy, row.failing_since)
+        for row in rows
+        if row.stopped or (row.failing_since and now - row.failing_since > OLD_BACKLOG)
+    )
+
+
+def add_steps(shown: Sequence[Line], now: datetime) -> None:
+    """Add what the set-up of these lines waits for; three queries however many they are."""
+    waiting = {line.pk: line for line in shown if not line.is_sending}
+    on_the_way = Connection.objects.filter(
+        company__in=waiting, status__in=(Connection.Status.SETUP, Connection.Status.TESTING)
+    )
+    found = {connection.pk: connection for connection in on_the_way}
+    for pk, facts in snapshots(found.values(), now).items():
+        line, step = waiting[found[pk].company_id], active(steps(facts, now))
+        # Of several set-ups the one that has waited longest.
+        if step and (line.step is None or (step.since or now) < (line.step.since or now)):
+            line.step = step
+    for line in waiting.values():
+        if not line.statuses:
+            line.step = active(steps(Facts(created_at=line.created_at), now))
+
+
 def _add_registrations(company_of: dict[int, Line], now: datetime) -> None:
     """Add what is refused, what waits where registrations are sent, and what of these and of drift is parked now.
 
@@ -119,7 +180,8 @@ def _add_registrations(company_of: dict[int, Line], now: datetime) -> None:
     registrations than believe how few of them are due.
     """
     here = Registration.objects.filter(connection=OuterRef("pk"))
-    due, refused = here.due(), here.refused()
+    # Test plates are no cars. Those that wait are told by their priority, which the index of what is due holds.
+    due, refused = here.due().filter(priority__gt=Priority.TEST), here.refused().filter(permit__is_test=False)
     current = Q(
         permit__status=Permit.Status.ACTIVE,
         permit__start__lte=now,
@@ -157,16 +219,22 @@ def _add_unmapped(found: dict[int, Line], now: datetime) -> None:
     # For each location its stretch of the index of current permits, and no more.
     parked = count_of(Permit.objects.real().current(now).filter(location=OuterRef("pk")))
     unmapped = Location.objects.filter(zone_mapping=None).annotate(parked=parked).order_by()
-    for company, active, count in unmapped.values_list("company", "active", "parked"):
+    for company, is_active, count in unmapped.values_list("company", "active", "parked"):
         line = found[company]
-        line.unmapped += active
+        line.unmapped += is_active
         line.parked_unmapped += count if line.is_sending else 0
 
 
 def search(all_lines: Iterable[Line], text: str) -> list[Line]:
-    """Return the lines whose company's name or address holds `text`, in any case."""
+    """Return the lines whose company's name, address, Offstreet id or operator ID holds `text`, in any case."""
     wanted = text.strip().casefold()
-    return [line for line in all_lines if wanted in line.name.casefold() or wanted in line.slug]
+    return [
+        line
+        for line in all_lines
+        if any(
+            wanted in one.casefold() for one in (line.name, line.slug, line.offstreet_id, *line.operator_ids)
+        )
+    ]
 
 
 # What the list can be put in order by instead; the key of each line.
@@ -185,8 +253,8 @@ def in_order(found: list[Line], sort: str) -> list[Line]:
     return sorted(found, key=key, reverse=sort.startswith("-")) if key else found
 
 
-def totals(all_lines: Iterable[Line]) -> Totals:
-    """Join the lines."""
+def totals(all_lines: Iterable[Line], in_trouble: tuple[Host, ...] = ()) -> Totals:
+    """Join the lines, and the hosts that are in trouble."""
     every = list(all_lines)
     sending = [line for line in every if line.is_sending]
     return Totals(
@@ -198,15 +266,22 @@ def totals(all_lines: Iterable[Line]) -> Totals:
         oldest=min((line.oldest for line in every if line.oldest), default=None),
         refused=sum(line.refused for line in every),
         stopped=sum(bool(line.stopped) for line in every),
+        hosts=in_trouble,
     )
 
 
-def answer(found: Totals) -> Answer:
-    """Say in one sentence how all companies stand."""
+def answer(found: Totals, now: datetime) -> Answer:
+    """Say in one sentence how all companies stand; what stops everybody goes first."""
     if not found.companies:
         return Answer("info", _("There are no companies yet."))
+    for host in sorted(found.hosts, key=lambda one: not one.stopped):
+        return _host_answer(host, now)
     if found.stopped:
-        text = ngettext("%(n)d connection is stopped.", "%(n)d connections are stopped.", found.stopped)
+        text = ngettext(
+            "The connection of %(n)d company is stopped.",
+            "The connections of %(n)d companies are stopped.",
+            found.stopped,
+        )
         return Answer(
             "danger", text % {"n": found.stopped}, _("Nothing is sent for them until somebody acts.")
         )
@@ -221,3 +296,24 @@ def answer(found: Totals) -> Answer:
             "warning", text % {"cars": cars, "n": found.with_unprotected}, _("The worst come first.")
         )
     return Answer("success", _("Enforcement sees everything at every live company."))
+
+
+def _host_answer(host: Host, now: datetime) -> Answer:
+    label = get_vendor(host.vendor).label
+    span = say_span(now - host.since) if host.since else ""
+    if host.stopped:
+        sentence = _("Nothing is sent to %(vendor)s for any company: %(reason)s.") % {
+            "vendor": label,
+            "reason": fragment(host.error),
+        }
+        waits = (
+            _("This has lasted %(span)s; what is saved waits and is not lost.") % {"span": span}
+            if span
+            else ""
+        )
+        return Answer("danger", sentence, f"{host.remedy} {waits}".strip())
+    sentence = _("%(vendor)s has not answered for %(span)s, so nothing is sent for any company.") % {
+        "vendor": label,
+        "span": span,
+    }
+    return Answer("danger", sentence, _("It is tried again by itself; what is saved waits and is not lost."))

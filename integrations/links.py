@@ -6,7 +6,7 @@ database without the key: a mail that waits holds a placeholder, and the row kee
 issue, so that a link sent anew makes the earlier ones worthless. That it can be used once is the test's own matter
 (`integrations.testing.answer_test`), decided under a lock.
 
-A status link is a signed row id; revoking the row ends it.
+A status link is a signed row id; ending the row ends it.
 """
 
 import hashlib
@@ -15,10 +15,13 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.core.signing import BadSignature, Signer
+from django.db import transaction
 from django.urls import reverse
+from django.utils import timezone
 
-from integrations.models import StatusLink, TestPlate
-from locations import invitations
+from integrations.models import Connection, StatusLink, TestPlate
+from locations import deeds, invitations
+from locations.models import User
 
 TEST_LINK_LIFETIME = timedelta(hours=24)
 PLACEHOLDER = "{confirmation-link}"
@@ -84,6 +87,25 @@ def fill(dedupe_key: str, text: str) -> str:
         return text
     token = test_token(TestLink(int(parts[1]), parts[2], int(parts[3])))
     return text.replace(PLACEHOLDER, settings.SITE_URL + reverse("test_answer", args=[token]))
+
+
+def make_status_link(*, connection: Connection, actor: User) -> StatusLink:
+    """Make a status page that can be passed on."""
+    with transaction.atomic():
+        link = StatusLink.objects.create(connection=connection, created_by=actor, created_at=timezone.now())
+        deeds.note(company=connection.company, kind="status_link_made", actor=actor, thing=connection)
+    return link
+
+
+def end_status_link(*, link: StatusLink, actor: User) -> bool:
+    """End a status page for good; return whether it still worked."""
+    with transaction.atomic():
+        works = StatusLink.objects.filter(pk=link.pk, revoked_at=None)
+        if not works.update(revoked_at=timezone.now()):
+            return False
+        connection = link.connection
+        deeds.note(company=connection.company, kind="status_link_ended", actor=actor, thing=connection)
+    return True
 
 
 def status_token(link: StatusLink) -> str:

@@ -23,13 +23,15 @@ import structlog
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.db import IntegrityError, transaction
+from django.db.models import BooleanField, Case, OuterRef, QuerySet, Subquery, Value, When
+from django.db.models.functions import Coalesce
 from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from integrations import links
-from integrations.models import Contact, Mail, Notice
-from locations.models import Company, Role
+from integrations.models import Contact, Mail, MailChoice, Notice, Topic
+from locations.models import Company, Membership, Role, User
 
 log = structlog.get_logger(__name__)
 
@@ -105,12 +107,36 @@ def paragraphs(text: str) -> list[list[str]]:
 # --- To whom ------------------------------------------------------------------------------------------------------
 
 
-def people_of(company: Company | None) -> list[str]:
-    """The addresses of those who work with the integration: managers and operators; support without a company."""
+# Who gets mails without having chosen anything: those who work with the integration.
+TOLD_BY_DEFAULT = (Role.OPERATOR, Role.MANAGER)
+
+
+def people_of(company: Company | None, topic: Topic) -> list[str]:
+    """The addresses of the members who get mails of this topic; without a company, support's.
+
+    Support's own address gets all that is for support, whoever of support wants it besides.
+    """
     if company is None:
-        return [settings.SUPPORT_EMAIL]
-    members = company.memberships.filter(role__in=[Role.OPERATOR, Role.MANAGER], user__is_active=True)
-    return list(members.order_by("pk").values_list("user__email", flat=True))
+        return list(
+            dict.fromkeys([settings.SUPPORT_EMAIL, *support_told(topic).values_list("email", flat=True)])
+        )
+    return list(members_told(company, topic).values_list("user__email", flat=True))
+
+
+def members_told(company: Company, topic: Topic) -> QuerySet[Membership]:
+    """The members who get mails of this topic: by what they chose, or else by their role."""
+    chosen = MailChoice.objects.filter(membership=OuterRef("pk"), topic=topic).values("wanted")[:1]
+    by_role = Case(
+        When(role__in=TOLD_BY_DEFAULT, then=Value(True)), default=Value(False), output_field=BooleanField()
+    )
+    members = company.memberships.filter(user__is_active=True)
+    return members.annotate(told=Coalesce(Subquery(chosen), by_role)).filter(told=True).order_by("pk")
+
+
+def support_told(topic: Topic) -> QuerySet[User]:
+    """The people of support who get support's mails of this topic in their own mailbox as well."""
+    people = User.objects.filter(is_active=True, is_staff=True)
+    return people.filter(mail_choices__topic=topic, mail_choices__wanted=True).order_by("pk")
 
 
 def contacts_of(company: Company, *kinds: str) -> list[str]:

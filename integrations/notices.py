@@ -2,7 +2,8 @@
 
 `tell` may be called as often as the matter is noticed; `resolve` closes it when the matter is over. Both belong
 into the transaction of what they tell of. An alarm (level *danger*) is mailed as well, once for as long as it stays open:
-nobody should have to look at the dashboard to learn that enforcement sees too little.
+nobody should have to look at the dashboard to learn that enforcement sees too little. Where nobody of a company wants
+alarms they go to support: an alarm always has somebody who reads it.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,8 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from integrations import mails
-from integrations.models import Notice
+from integrations.models import Notice, Topic
+from locations import deeds
 from locations.models import Company, User
 
 
@@ -38,7 +40,7 @@ def tell(
     if level == Notice.Level.DANGER:
         mails.queue(
             kind="alarm",
-            to=mails.people_of(company),
+            to=mails.people_of(company, Topic.ALARMS) or mails.people_of(None, Topic.ALARMS),
             context={"text": text, "path": url},
             company=company,
             dedupe_key=f"alarm:{notice.pk}",
@@ -52,9 +54,12 @@ def resolve(dedupe_key: str) -> bool:
 
 def dismiss(*, notice: Notice, actor: User) -> bool:
     """Close one notice by hand; return whether it was still open."""
-    return bool(
-        Notice.objects.filter(pk=notice.pk, done_at=None).update(done_at=timezone.now(), done_by=actor)
-    )
+    with transaction.atomic():
+        still_open = Notice.objects.filter(pk=notice.pk, done_at=None)
+        if not still_open.update(done_at=timezone.now(), done_by=actor):
+            return False
+        deeds.note(company=notice.company, kind="notice_dismissed", actor=actor, thing=notice.text)
+    return True
 
 
 def open_for(company: Company) -> QuerySet[Notice]:

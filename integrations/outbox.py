@@ -8,6 +8,7 @@ Nothing here talks to a vendor or a broker; the wake-up is a hint, given after t
 """
 
 import sys
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 import orjson
@@ -17,6 +18,8 @@ from django.db import transaction
 from integrations.bulk import cursor
 from integrations.models import Registration
 from integrations.wake import wake
+from locations import deeds
+from locations.models import Company, User
 
 _IS_ENDING = "NOT (p.status = 'active' AND p.\"end\" > {now})"
 _PRIORITY = (
@@ -93,16 +96,21 @@ def mark_connection(*, connection_id: int, bulk: bool = True) -> set[int]:
     return _mark(which, connection_id, bulk=bulk)
 
 
-def retry(*, registration_ids: Iterable[int]) -> int:
+def retry(*, registration_ids: Iterable[int], actor: User | None = None) -> int:
     """Unpark refused registrations, so that they are tried again as they stand; return how many rows that were."""
     ids = list(registration_ids)
     with transaction.atomic():
-        permits = list(
-            Registration.objects.filter(pk__in=ids, state=Registration.State.REFUSED).values_list(
-                "permit_id", flat=True
-            )
-        )
+        refused = Registration.objects.filter(pk__in=ids, state=Registration.State.REFUSED)
+        by_company: dict[int, list[int]] = defaultdict(list)
+        for company_id, permit_id in refused.values_list("connection__company", "permit_id"):
+            by_company[company_id].append(permit_id)
+        permits = [permit for some in by_company.values() for permit in some]
         mark(permit_ids=permits, bulk=len(permits) > 1)
+        for company in Company.objects.filter(pk__in=by_company):
+            some = by_company[company.pk]
+            # One is named by its permit; many by their number.
+            which = {"permit": some[0]} if len(some) == 1 else {}
+            deeds.note(company=company, kind="retried", actor=actor, count=len(some), **which)
     return len(permits)
 
 

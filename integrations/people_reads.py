@@ -1,11 +1,12 @@
-"""What people did: the histories of permits, mappings, connections, locations, members and the company, as one list.
+"""What people did: the histories of permits, mappings, connections, locations, members and the company, as one list, and
+among them the deeds that no history tells (`locations.models.deeds`).
 
 Each history keeps whole rows. What changed is found by comparing a row with the one before it of the same thing, which
 the database hands over beside it, both as JSON: so a page takes one query for each history, whatever it shows.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from itertools import groupby
 from typing import Any, Final
@@ -16,9 +17,11 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from integrations import deed_words
 from integrations.activity import PAGE_ROWS, Key
 from integrations.models import Connection, ZoneMapping
 from locations.models import Company, Location, Membership, Permit
+from locations.models import Deed as NotedDeed
 
 CREATED, DELETED = "+", "-"
 _ROW_IDS: Final = {"location_id", "zone_id"}
@@ -39,6 +42,8 @@ class Source:
     name: Callable[[Any], str]
     icon: str
     related: tuple[str, ...] = ()
+    # Rows that are told are only those for which this holds.
+    only: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,7 @@ class Deed:
     thing: str
     changes: tuple[tuple[str, str, str], ...]
     permit: int | None = None
+    url: str = ""
 
 
 _PERMIT: Final = {
@@ -70,7 +76,11 @@ _PERMIT: Final = {
     "status": gettext_lazy("status"),
 }
 SOURCES: Final = (
-    Source("permit", gettext_lazy("Permit"), Permit, "company", _PERMIT, lambda row: row.plate_typed, "car"),
+    Source(
+        "permit", gettext_lazy("Permit"), Permit, "company", _PERMIT, lambda row: row.plate_typed, "car",
+        # Test plates are told as such.
+        only={"is_test": False},
+    ),
     Source(
         "mapping", gettext_lazy("Zone of a location"), ZoneMapping, "location__company", {"zone_id": gettext_lazy("zone")},
         lambda row: f"{row.location.name} → {row.zone}" if row.location and row.zone else "", "map-pin", ("location", "zone"),
@@ -95,7 +105,9 @@ SOURCES: Final = (
         "company", gettext_lazy("Company"), Company, "id", {"name": gettext_lazy("name")}, lambda row: row.name, "building",
     ),
 )  # fmt: skip
-KINDS: Final = {source.kind: source.label for source in SOURCES}
+KINDS: Final = {source.kind: source.label for source in SOURCES} | {
+    group: label for group, (label, _icon) in deed_words.GROUPS.items()
+}
 
 
 def list_deeds(
@@ -109,6 +121,10 @@ def list_deeds(
         deeds.extend(
             (row.history_date, row.history_id, source.kind, _deed(source, row, tz))
             for row in _rows(source, company, key)
+        )
+    if not kind or kind in deed_words.GROUPS:
+        deeds.extend(
+            (row.at, row.pk, row.kind, _noted(row, company)) for row in _noted_rows(company, kind, key)
         )
     deeds.sort(key=lambda one: one[:3], reverse=True)
     page = deeds[:PAGE_ROWS]
@@ -152,7 +168,7 @@ def _rows(source: Source, company: Company, key: Key | None) -> QuerySet[Any]:
     before = history.objects.filter(id=OuterRef("id"), history_id__lt=OuterRef("history_id")).order_by(
         "-history_id"
     )
-    found = history.objects.filter(**{source.of_company: company.pk})
+    found = history.objects.filter(**{source.of_company: company.pk}, **source.only)
     if key is not None:
         # Ids of different histories are compared as numbers: any order will do, as long as it is always the same.
         found = found.filter(history_date__lte=key.at).filter(
@@ -167,6 +183,38 @@ def _rows(source: Source, company: Company, key: Key | None) -> QuerySet[Any]:
         .order_by("-history_date", "-history_id")[: PAGE_ROWS + 1]
     )
     return rows
+
+
+def _noted_rows(company: Company, group: str, key: Key | None) -> QuerySet[NotedDeed]:
+    found = NotedDeed.objects.filter(company=company).select_related("actor")
+    if group:
+        found = found.filter(
+            kind__in=[kind for kind, words in deed_words.WORDS.items() if words.group == group]
+        )
+    if key is not None:
+        found = found.filter(at__lte=key.at).filter(Q(at__lt=key.at) | Q(at=key.at, pk__lt=key.pk))
+    return found.order_by("-at", "-pk")[: PAGE_ROWS + 1]
+
+
+def _noted(row: NotedDeed, company: Company) -> Deed | None:
+    """Return a deed in words, or None where there are none for its kind (any more)."""
+    words = deed_words.WORDS.get(row.kind)
+    if words is None:
+        return None
+    label, icon = deed_words.GROUPS[words.group]
+    details = words.details(row)
+    return Deed(
+        at=row.at,
+        pk=row.pk,
+        who=deed_words.who_did(row),
+        kind=words.group,
+        label=str(label),
+        icon=icon,
+        verb=str(words.verb),
+        thing=deed_words.thing_of(row),
+        changes=((details, "", ""),) if details else (),
+        url=deed_words.url_of(row, company.slug),
+    )
 
 
 def _deed(source: Source, row: Any, tz: tzinfo) -> Deed | None:

@@ -29,8 +29,10 @@ from integrations.models import (
     Notice,
     Registration,
     TestPlate,
+    Topic,
     ZoneMapping,
 )
+from locations import deeds
 from locations.models import Location, Permit, User
 from locations.plates import clean_plate
 from locations.regions import region_label
@@ -132,6 +134,7 @@ def start_test(
             "zone": zone.number,
         }
         events.happened(connection, "test", text, actor)
+        _note(test, "test_sent", actor)
     return test
 
 
@@ -151,6 +154,7 @@ def ask_by_mail(*, test: TestPlate, addresses: Iterable[str], actor: User | None
         issue_link(test, to)
         text = _("Asked by mail: %(to)s.") % {"to": ", ".join(to)}
         events.happened(test.connection, "test_asked", text, actor)
+        _note(test, "test_asked", actor, to=to)
     return test
 
 
@@ -181,6 +185,7 @@ def answer_test(
             test.link_used_at = now
         test.save()
         withdraw(test, now, actor)
+        _note(test, "test_answered", actor, by=test.answered_by, answer=test.answer)
         _tell_answer(test, actor)
         if seen:
             _verify(test, actor, now)
@@ -194,6 +199,7 @@ def withdraw_test(*, test: TestPlate, actor: User | None = None) -> TestPlate:
         if test.withdrawn_at is None:
             withdraw(test, timezone.now(), actor)
             events.happened(test.connection, "test_withdrawn", _("Test plate withdrawn."), actor)
+            _note(test, "test_withdrawn", actor)
     return test
 
 
@@ -228,6 +234,14 @@ def withdraw(test: TestPlate, now: datetime, actor: User | None) -> None:
     test.save(update_fields=["withdrawn_at"])
 
 
+def _note(test: TestPlate, kind: str, actor: User | None, **params: Any) -> None:
+    connection = test.connection
+    deeds.note(
+        company=connection.company, kind=kind, actor=actor, thing=test.location, test=test.pk,
+        zone=test.zone.number, **params,
+    )  # fmt: skip
+
+
 def _verify(test: TestPlate, actor: User | None, now: datetime) -> None:
     connection = Connection.objects.select_for_update(of=("self",)).get(pk=test.connection_id)
     if connection.status in (Connection.Status.SETUP, Connection.Status.TESTING):
@@ -255,7 +269,10 @@ def _tell_answer(test: TestPlate, actor: User | None) -> None:
         notices.tell(company, "test_no", Notice.Level.WARNING, text, path, key)
     mails.queue(
         kind="test_answered",
-        to=[*mails.people_of(company), *mails.contacts_of(company, Contact.Kind.OFFSTREET)],
+        to=[
+            *mails.people_of(company, Topic.RESULTS),
+            *mails.contacts_of(company, Contact.Kind.OFFSTREET),
+        ],
         context={
             "seen": seen,
             "who": test.answered_by,

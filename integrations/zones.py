@@ -32,6 +32,7 @@ from integrations.models import Connection, Notice, Zone, ZoneRefresh
 from integrations.vendors import get_vendor
 from integrations.zone_diff import Change, Diff, Known, Listing, clean_listing, diff, loses_too_many
 from integrations.zone_findings import Places, document
+from locations import deeds
 from locations.models import User
 
 log = structlog.get_logger(__name__)
@@ -113,6 +114,9 @@ def begin_refresh(
         refresh = ZoneRefresh.objects.create(
             connection=connection, started_at=now, trigger=trigger, asked_by=asked_by
         )
+        if asked_by is not None:
+            kind = "refresh_released" if trigger == "released" else "refresh_asked"
+            _note(refresh, kind, asked_by)
     return refresh, True
 
 
@@ -190,6 +194,7 @@ def discard_refresh(*, refresh: ZoneRefresh, actor: User | None = None) -> ZoneR
         refresh.save()
         notices.resolve(_held_key(connection))
         events.happened(connection, "zones", _("Held zone refresh discarded; nothing was changed."), actor)
+        _note(refresh, "refresh_discarded", actor)
     return refresh
 
 
@@ -201,6 +206,11 @@ def _locked(pk: int) -> Connection:
     return (
         Connection.objects.select_for_update(of=("self",), no_key=True).select_related("company").get(pk=pk)
     )
+
+
+def _note(refresh: ZoneRefresh, kind: str, actor: User | None) -> None:
+    connection = refresh.connection
+    deeds.note(company=connection.company, kind=kind, actor=actor, thing=connection, refresh=refresh.pk)
 
 
 def _known(connection: Connection) -> list[Known]:

@@ -4,6 +4,7 @@ Permits, companies and locations are saved through `locations.services` here as 
 changes is noted for delivery, and its history says who did it.
 """
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from allauth.mfa.models import Authenticator
@@ -14,14 +15,22 @@ from django.contrib.auth.forms import AdminUserCreationForm
 from django.contrib.auth.forms import UserChangeForm as DjangoUserChangeForm
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from locations.admin_base import EvidenceAdmin, HistoryAdmin, SupportAdmin, actor_of
-from locations.models import Company, Invitation, Location, Membership, Permit, PermitQuerySet, User
+from locations.admin_base import (
+    FOUND_ROWS,
+    EvidenceAdmin,
+    HistoryAdmin,
+    LookedUpAdmin,
+    SupportAdmin,
+    actor_of,
+)
+from locations.models import Company, Deed, Invitation, Location, Membership, Permit, User
+from locations.pages import read_key
 from locations.regions import SUBDIVISIONS, region_label
 from locations.services import (
     PermitDraft,
@@ -32,9 +41,6 @@ from locations.services import (
     save_company,
     save_location,
 )
-
-# A search shows so many of the newest permits that fit in one way.
-FOUND_ROWS = 1_000
 
 # Rights are given by roles in companies and by `is_staff`, never by groups.
 admin.site.unregister(Group)
@@ -125,6 +131,20 @@ def _is_superuser(request: HttpRequest) -> bool:
     return isinstance(request.user, User) and request.user.is_superuser
 
 
+COMPANY_HELP = _("A part of a company's name or address.")
+
+
+def find_companies(text: str) -> list[int]:
+    """Return the ids of the companies whose name or address holds `text`; there are few enough to read them all."""
+    found = Company.objects.filter(Q(name__icontains=text) | Q(slug__icontains=text))
+    return list(found.order_by().values_list("pk", flat=True))
+
+
+def newest_of(rows: QuerySet[Any]) -> Iterable[int]:
+    """Return the primary keys of the newest of these rows."""
+    return rows.order_by("-pk").values_list("pk", flat=True)[:FOUND_ROWS]
+
+
 # --- Companies and locations --------------------------------------------------------------------------------------
 
 
@@ -162,6 +182,19 @@ class InvitationAdmin(EvidenceAdmin):
     fields = (
         "email", "company", "role", "invited_by", "created_at", "expires_at", "accepted_at", "withdrawn_at",
     )  # fmt: skip
+
+
+@admin.register(Deed)
+class DeedAdmin(LookedUpAdmin, EvidenceAdmin):
+    """What people did that no history of rows tells."""
+
+    list_display = ("at", "company", "actor", "kind", "thing")
+    list_select_related = ("company", "actor")
+    search_help_text = COMPANY_HELP
+
+    def look_up(self, text: str) -> Iterable[int]:
+        """Find the deeds of companies, newest first."""
+        return newest_of(Deed.objects.filter(company__in=find_companies(text)))
 
 
 @admin.register(Location)
@@ -231,21 +264,26 @@ class PermitAdminForm(forms.ModelForm):  # type: ignore[type-arg]
         return values
 
 
+def find_permits(text: str) -> Iterator[int]:
+    """Yield the ids of permits that `text` names: as an id, or as the beginning of a plate in any company."""
+    if (pk := read_key(text)) is not None:
+        yield from Permit.objects.filter(pk=pk).values_list("pk", flat=True)
+    yield from Permit.objects.plates_beginning(text).values_list("pk", flat=True)[:FOUND_ROWS]
+
+
 @admin.register(Permit)
-class PermitAdmin(HistoryAdmin):
+class PermitAdmin(LookedUpAdmin, HistoryAdmin):
     """Permits; saved, changed and cancelled through the services alone."""
 
     form = PermitAdminForm
     list_display = ("id", "plate", "subdivision", "company", "location", "start", "end", "status", "is_test")
     list_display_links = ("id", "plate")
-    list_filter = ("status", "is_test", "source")
     list_select_related = ("company", "location")
-    search_fields = ("plate",)
     search_help_text = _(
-        "Plate (however it is written), unit or external id, from the beginning; or a permit's id."
+        "The beginning of a plate, however it is written; or a whole external id; or a permit's id. A company's own list "
+        "finds units, and has filters."
     )
     autocomplete_fields = ("location",)
-    ordering = ("-id",)
     actions = ("cancel",)
     _KEPT = (
         "id", "company", "plate", "country", "status", "cancelled_at", "source", "is_test", "revision",
@@ -265,22 +303,13 @@ class PermitAdmin(HistoryAdmin):
         is_over = isinstance(obj, Permit) and obj.status == Permit.Status.CANCELLED
         return super().has_change_permission(request, obj) and not is_over
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Permit], search_term: str
-    ) -> tuple[QuerySet[Permit], bool]:
-        """Search as the dashboard does, one way after the other; a number is also an id."""
-        assert isinstance(queryset, PermitQuerySet)
-        if not search_term.strip():
-            return queryset, False
-        branches = [*queryset.search_branches(search_term)]
-        if search_term.strip().isdecimal():
-            branches.append(queryset.filter(pk=int(search_term.strip()[:18])))
-        found = {
-            pk
-            for branch in branches
-            for pk in branch.order_by("-pk").values_list("pk", flat=True)[:FOUND_ROWS]
-        }
-        return queryset.filter(pk__in=found), False
+    def look_up(self, text: str) -> Iterable[int]:
+        """Find permits by id, external id or the beginning of a plate."""
+        yield from find_permits(text)
+        # The index on external ids begins with the company, of which there are few.
+        companies = list(Company.objects.order_by().values_list("pk", flat=True))
+        own = Permit.objects.filter(company__in=companies, external_id=text)
+        yield from own.order_by().values_list("pk", flat=True)[:FOUND_ROWS]
 
     def save_model(self, request: HttpRequest, obj: Permit, form: PermitAdminForm, change: bool) -> None:
         """Register or change through the service."""

@@ -1,13 +1,19 @@
 """What all admin pages have in common: support only, nothing is deleted, and a table with a million rows opens at once.
 
-Counting a large table is the one slow thing that Django's lists do, so `CappedPaginator` counts no further than anybody
-pages. What tells what happened (`EvidenceAdmin`) is read-only; what a form saves goes through the services.
+Counting a large table is slow, so `CappedPaginator` counts no further than anybody pages, and facets are never counted.
+Tables that grow with companies are searched as Django does. Those that grow with permits or with time (`LookedUpAdmin`)
+are looked up instead: what was typed is found in an index first, and what was found is listed; they have no filter and
+no sorting that would read them whole. What tells what happened (`EvidenceAdmin`) is read-only; what a form saves goes
+through the services.
 """
 
+from collections.abc import Iterable
 from functools import cached_property
-from typing import Any
+from itertools import islice
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
@@ -19,6 +25,8 @@ from locations.models import User
 # Nobody pages further than this; a search finds the rest.
 COUNTED_ROWS = 5_000
 ROWS_PER_PAGE = 50
+# A look-up shows at most so many rows.
+FOUND_ROWS = 1_000
 
 
 class CappedPaginator(Paginator):  # type: ignore[type-arg]
@@ -46,6 +54,7 @@ class SupportAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """A model's pages for support; see the module's text."""
 
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
     paginator = CappedPaginator
     list_per_page = ROWS_PER_PAGE
     list_max_show_all = 0
@@ -90,6 +99,41 @@ class EvidenceAdmin(SupportAdmin):
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Evidence is not changed."""
         return False
+
+
+class NewestFirst(ChangeList):
+    """A list in its own order alone, whatever the address asks for."""
+
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
+        """Sorting by a column without an index would read the table whole."""
+        return list(self.model_admin.get_ordering(request))
+
+
+class LookedUpAdmin(SupportAdmin):
+    """Pages of a table that is too large to be searched row by row; see the module's text."""
+
+    # Shows the box; what is typed into it goes to `look_up`.
+    search_fields: ClassVar[tuple[str, ...]] = ("pk",)
+    sortable_by: ClassVar[tuple[str, ...]] = ()
+    ordering: ClassVar[tuple[str, ...]] = ("-pk",)
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        """See `NewestFirst`."""
+        return NewestFirst
+
+    def look_up(self, text: str) -> Iterable[int]:
+        """Return the primary keys of the rows that `text` (never empty) names, each found by an index."""
+        raise NotImplementedError
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """List what was looked up."""
+        # A database keeps no NUL, and an address may hold one.
+        text = search_term.replace("\0", "").strip()
+        if not text:
+            return queryset, False
+        return queryset.filter(pk__in=list(islice(self.look_up(text), FOUND_ROWS))), False
 
 
 class ShownHistory(SimpleHistoryAdmin):  # type: ignore[misc]

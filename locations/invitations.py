@@ -16,6 +16,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from locations import deeds
 from locations.models import Company, Invitation, Membership, Role, User
 
 LIFETIME = timedelta(days=7)
@@ -74,13 +75,20 @@ def invite_person(*, company: Company, email: str, role: str, actor: User) -> In
         )  # fmt: skip
         invitation.secret_hash = fingerprint(token_of(invitation.pk))
         invitation.save(update_fields=["secret_hash"])
+        deeds.note(company=company, kind="invited", actor=actor, thing=email, role=role)
     return invitation
 
 
-def withdraw_invitation(*, invitation: Invitation) -> bool:
+def withdraw_invitation(*, invitation: Invitation, actor: User) -> bool:
     """Make an open invitation worthless; return whether it was open."""
     open_ones = Invitation.objects.filter(pk=invitation.pk, accepted_at=None, withdrawn_at=None)
-    return bool(open_ones.update(withdrawn_at=timezone.now()))
+    with transaction.atomic():
+        if not open_ones.update(withdrawn_at=timezone.now()):
+            return False
+        deeds.note(
+            company=invitation.company, kind="invitation_withdrawn", actor=actor, thing=invitation.email
+        )
+    return True
 
 
 def accept_invitation(*, invitation: Invitation, user: User) -> Membership:

@@ -4,16 +4,18 @@ from integrations.models.connections import Connection, Contact
 from integrations.models.delivery import Breaker, Push, PushEvent, RateBucket, Registration
 from integrations.models.hours import PushHour
 from integrations.models.onboarding import StatusLink, TestPlate, Ticket, TicketEntry
-from integrations.models.people import Mail, Notice
+from integrations.models.people import SUPPORT_TOPICS, Mail, MailChoice, Notice, Topic
 from integrations.models.running import Chore, WorkerBeat
 from integrations.models.zones import Zone, ZoneMapping, ZoneRefresh
 
 __all__ = [
+    "SUPPORT_TOPICS",
     "Breaker",
     "Chore",
     "Connection",
     "Contact",
     "Mail",
+    "MailChoice",
     "Notice",
     "Push",
     "PushEvent",
@@ -24,6 +26,7 @@ __all__ = [
     "TestPlate",
     "Ticket",
     "TicketEntry",
+    "Topic",
     "WorkerBeat",
     "Zone",
     "ZoneMapping",

@@ -2,14 +2,18 @@
 
 A mail is written in the transaction of what it tells of and sent by the worker afterwards. `dedupe_key` makes it one mail
 however often the event is told; `state` moves to *sent* under a lock, so two workers never send it twice.
+
+Who of a company's members gets a mail is theirs to choose (`MailChoice`). Only what differs from the role's default need be
+kept: managers and operators get everything, viewers nothing.
 """
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Upper
 from django.utils.translation import gettext_lazy as _
 
-from locations.models import Company
+from locations.models import Company, Membership
 
 
 class Mail(models.Model):
@@ -40,10 +44,61 @@ class Mail(models.Model):
 
     class Meta:
         ordering = ["-id"]
-        indexes = [models.Index(fields=["next_attempt_at"], name="mail_due", condition=Q(state="due"))]
+        indexes = [
+            models.Index(fields=["next_attempt_at"], name="mail_due", condition=Q(state="due")),
+            # Support's search by address, and its list of what failed.
+            models.Index(Upper("to"), name="mail_to"),
+            models.Index(fields=["-id"], name="mail_failed", condition=Q(state="failed")),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} to {self.to}"
+
+
+class Topic(models.TextChoices):
+    """What a mail is about, as far as people choose whether they get it."""
+
+    ALARMS = "alarms", _("Alarms")
+    STEPS = "steps", _("Set-up steps")
+    RESULTS = "results", _("Test results and going live")
+
+
+# What support may choose: the mails of companies go to their members.
+SUPPORT_TOPICS = (Topic.ALARMS, Topic.STEPS)
+
+
+class MailChoice(models.Model):
+    """Whether somebody gets the mails of one topic: as a member of a company, or, with `user`, as support."""
+
+    membership = models.ForeignKey(
+        Membership, on_delete=models.CASCADE, related_name="mail_choices", null=True, blank=True
+    )
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="mail_choices", null=True, blank=True
+    )
+    topic = models.CharField(max_length=10, choices=Topic.choices)
+    wanted = models.BooleanField()
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(membership=None, user__isnull=False) | Q(membership__isnull=False, user=None),
+                name="mail_choice_is_a_members_or_supports",
+            ),
+            models.CheckConstraint(condition=Q(topic__in=Topic.values), name="mail_choice_topic_is_known"),
+            models.CheckConstraint(
+                condition=Q(user=None) | Q(topic__in=[topic.value for topic in SUPPORT_TOPICS]),
+                name="mail_choice_topic_is_supports",
+            ),
+            models.UniqueConstraint(
+                fields=["membership", "topic"], name="one_mail_choice_per_member_and_topic"
+            ),
+            models.UniqueConstraint(fields=["user", "topic"], name="one_mail_choice_per_person_and_topic"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.membership or self.user}: {self.topic} {'yes' if self.wanted else 'no'}"
 
 
 class Notice(models.Model):

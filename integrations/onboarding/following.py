@@ -22,7 +22,16 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from integrations import events, mails, notices, zones
-from integrations.models import Connection, Contact, Notice, Ticket, TicketEntry, ZoneMapping, ZoneRefresh
+from integrations.models import (
+    Connection,
+    Contact,
+    Notice,
+    Ticket,
+    TicketEntry,
+    Topic,
+    ZoneMapping,
+    ZoneRefresh,
+)
 from integrations.onboarding import services
 from integrations.onboarding.steps import Finding
 
@@ -127,7 +136,10 @@ def _tell_zones(connection: Connection, ticket: Ticket) -> None:
             return
         mails.queue(
             kind="zones_there",
-            to=[*mails.people_of(company), *mails.contacts_of(company, Contact.Kind.OFFSTREET)],
+            to=[
+                *mails.people_of(company, Topic.STEPS),
+                *mails.contacts_of(company, Contact.Kind.OFFSTREET),
+            ],
             context={
                 "connection_name": str(connection),
                 "zones": count,
@@ -154,7 +166,7 @@ def _make_ready(connection: Connection, ticket: Ticket, mapping: ZoneMapping, no
         mails.queue(
             kind="ready_for_test",
             to=[
-                *mails.people_of(company),
+                *mails.people_of(company, Topic.STEPS),
                 *mails.contacts_of(company, Contact.Kind.ENFORCEMENT, Contact.Kind.OFFSTREET),
             ],
             context={
@@ -186,7 +198,7 @@ def _finish(connection: Connection, now: datetime) -> None:
         mails.queue(
             kind="live",
             to=[
-                *mails.people_of(company),
+                *mails.people_of(company, Topic.RESULTS),
                 *mails.contacts_of(company, Contact.Kind.ENFORCEMENT, Contact.Kind.OFFSTREET),
             ],
             context={

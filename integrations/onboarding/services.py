@@ -7,7 +7,6 @@ under a lock, where everything that may have changed meanwhile is looked at agai
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
@@ -15,13 +14,14 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from integrations import connections, events, mails, notices
+from integrations import connections, contacts, events, mails, notices
 from integrations.errors import DeliveryError, FixConnection, FixRecord
-from integrations.models import Connection, Contact, Mail, Notice, Ticket
+from integrations.models import Connection, Contact, Mail, Notice, Ticket, Topic
 from integrations.models.connections import integration_name
 from integrations.onboarding.facts import contact_unknown_key
 from integrations.onboarding.steps import Finding
 from integrations.vendors import get_vendor
+from locations import deeds
 from locations.models import Company, User
 
 REQUEST_MAX_CHARS = 6_000
@@ -99,7 +99,13 @@ def request_operator_id(
     with transaction.atomic():
         connection = _locked(connection)
         if rep_email:
-            _keep_contact(connection.company, Contact.Kind.PASSPORT, rep_name, rep_email)
+            contacts.keep_contact(
+                company=connection.company,
+                kind=Contact.Kind.PASSPORT,
+                name=rep_name,
+                email=rep_email,
+                actor=actor,
+            )
         if send:
             day = Mail.objects.filter(
                 company=connection.company, kind="operator_id_request", created_at__gt=now - timedelta(days=1)
@@ -124,6 +130,10 @@ def request_operator_id(
         notices.resolve(contact_unknown_key(connection.pk))
         words = _("Operator ID asked for again.") if again else _("Operator ID asked for.")
         events.happened(connection, "requested", words, actor)
+        deeds.note(
+            company=connection.company, kind="operator_id_requested", actor=actor, thing=connection,
+            to=rep_email if send else "",
+        )  # fmt: skip
     return connection
 
 
@@ -147,7 +157,7 @@ def contact_unknown(*, connection: Connection, actor: User) -> Connection:
         )
         mails.queue(
             kind="contact_wanted",
-            to=settings.SUPPORT_EMAIL,
+            to=mails.people_of(None, Topic.STEPS),
             context={"path": path, "asked_by": actor.email},
             company=connection.company,
             dedupe_key=contact_unknown_key(connection.pk),
@@ -158,6 +168,7 @@ def contact_unknown(*, connection: Connection, actor: User) -> Connection:
             _("The Passport account manager is not known; support asks."),
             actor,
         )
+        deeds.note(company=connection.company, kind="account_manager_unknown", actor=actor, thing=connection)
     return connection
 
 
@@ -167,13 +178,15 @@ def contact_found(*, connection: Connection, name: str, email: str, actor: User)
     _check_address(email)
     with transaction.atomic():
         connection = _locked(connection)
-        contact = _keep_contact(connection.company, Contact.Kind.PASSPORT, name, email)
+        contact = contacts.keep_contact(
+            company=connection.company, kind=Contact.Kind.PASSPORT, name=name, email=email, actor=actor
+        )
         connection.contact_unknown = False
         _save(connection, actor)
         notices.resolve(contact_unknown_key(connection.pk))
         mails.queue(
             kind="contact_found",
-            to=mails.people_of(connection.company),
+            to=mails.people_of(connection.company, Topic.STEPS),
             context={"rep": str(contact), "path": setup_path(connection)},
             company=connection.company,
             dedupe_key=f"contact-found:{contact.pk}",
@@ -348,13 +361,6 @@ def _check_address(email: str) -> None:
         validate_email(email)
     except ValidationError as error:
         raise ValidationError({"rep_email": [_("Enter the account manager's e-mail address.")]}) from error
-
-
-def _keep_contact(company: Company, kind: str, name: str, email: str) -> Contact:
-    contact, _made = Contact.objects.update_or_create(
-        company=company, kind=kind, email=email, defaults={"name": name} if name else {}
-    )
-    return contact
 
 
 def _locked(connection: Connection) -> Connection:

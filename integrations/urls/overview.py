@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from integrations.views import activity, mapping, members, overview, zones
+from integrations.views import activity, mapping, members, notifications, overview, zones
 
 urlpatterns = [
     path("", overview.overview, name="overview"),
@@ -27,6 +27,7 @@ urlpatterns = [
     path("settings/invitations/<int:pk>/withdraw/", members.invitation_withdraw, name="invitation_withdraw"),
     path("settings/members/<int:pk>/", members.member_change, name="member_change"),
     path("settings/members/<int:pk>/remove/", members.member_remove, name="member_remove"),
+    path("settings/notifications/", notifications.notifications, name="notifications"),
     path("settings/contacts/", members.contacts, name="contacts"),
     path("settings/contacts/<int:pk>/remove/", members.contact_remove, name="contact_remove"),
 ]

@@ -2,11 +2,12 @@
 
 from django.urls import path
 
-from integrations.views import notices, public_links, setups
+from integrations.views import notices, notifications, public_links, setups
 
 urlpatterns = [
     path("t/<str:token>/", public_links.test_answer, name="test_answer"),
     path("s/<str:token>/", public_links.status_page, name="status_page"),
+    path("setups/mails/", notifications.support_notifications, name="support_notifications"),
     path("setups/", setups.setups, name="setups"),
     path("setups/notices/<int:pk>/dismiss/", notices.dismiss_for_support, name="support_notice_dismiss"),
 ]

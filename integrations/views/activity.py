@@ -129,7 +129,8 @@ def retry(request: CompanyRequest) -> HttpResponse:
     pk, reason = read_key(request.POST.get("registration")), request.POST.get("reason")
     if pk is None and reason is None:
         raise Http404
-    count = outbox.retry(registration_ids=activity.refused_ids(connections, reason=reason, pk=pk))
+    wanted = activity.refused_ids(connections, reason=reason, pk=pk)
+    count = outbox.retry(registration_ids=wanted, actor=request.user)
     if count:
         text = ngettext(
             "%(n)s registration is being tried again.", "%(n)s registrations are being tried again.", count

@@ -19,15 +19,16 @@ def companies(request: HttpRequest) -> HttpResponse:
     """List the companies with what is wrong at each."""
     now, text = timezone.now(), request.GET.get("q", "")
     lines = company_reads.lines(now)
-    totals = company_reads.totals(lines)
+    totals = company_reads.totals(lines, company_reads.hosts(now))
     found = company_reads.in_order(company_reads.search(lines, text), request.GET.get("sort", ""))
     page = Paginator(found, PAGE_ROWS).get_page(request.GET.get("page"))
+    company_reads.add_steps(list(page.object_list), now)
     span = "30d" if request.GET.get("span") == "30d" else "24h"
     charts = push_charts.draw(None, now, "UTC", span)
     context = {
         "page": page,
         "totals": totals,
-        "answer": company_reads.answer(totals),
+        "answer": company_reads.answer(totals, now),
         "charts": charts,
         "span": span,
         "median": push_charts.say_seconds(charts.median_s),

@@ -14,7 +14,8 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
 from integrations import links, mails
-from integrations.models import Contact
+from integrations.contacts import add_contact, remove_contact
+from integrations.models import Contact, Topic
 from locations.access import CompanyRequest, company_view, may
 from locations.forms import InvitationForm, RoleForm
 from locations.invitations import change_role, invite_person, remove_member, withdraw_invitation
@@ -51,6 +52,7 @@ def _members_page(request: CompanyRequest, form: InvitationForm, status: int | N
         "may_manage": may(request.membership_role, Role.MANAGER),
         "form": form,
         "clock": company_clock(company),
+        "nobody_told": not mails.members_told(company, Topic.ALARMS).exists(),
     }
     return render_page(request, "integrations/members.html", context, status=status)
 
@@ -105,7 +107,7 @@ def _mail(request: CompanyRequest, invitation: Invitation) -> None:
 def invitation_withdraw(request: CompanyRequest, pk: int) -> HttpResponse:
     """Make an invitation's link worthless."""
     one = get_object_or_404(Invitation, pk=pk, company=request.company)
-    if withdraw_invitation(invitation=one):
+    if withdraw_invitation(invitation=one, actor=request.user):
         messages.success(request, _("The invitation to %(email)s was withdrawn.") % {"email": one.email})
     else:
         messages.info(request, _("That invitation was not open any more."))
@@ -158,10 +160,14 @@ def contacts(request: CompanyRequest) -> HttpResponse:
     if request.method == "POST":
         if not may_write:
             raise PermissionDenied
-        if form.is_valid() and not _is_double(request, form):
-            form.save()
-            messages.success(request, _("%(contact)s was added.") % {"contact": form.instance})
-            return redirect("contacts", request.company.slug)
+        if form.is_valid():
+            try:
+                made = add_contact(company=request.company, actor=request.user, **form.cleaned_data)
+            except ValidationError as error:
+                add_errors(form, error)
+            else:
+                messages.success(request, _("%(contact)s was added.") % {"contact": made})
+                return redirect("contacts", request.company.slug)
     context = {
         "company": request.company,
         "tab": "contacts",
@@ -174,21 +180,11 @@ def contacts(request: CompanyRequest) -> HttpResponse:
     )
 
 
-def _is_double(request: CompanyRequest, form: ContactForm) -> bool:
-    same = Contact.objects.filter(
-        company=request.company, kind=form.cleaned_data["kind"], email__iexact=form.cleaned_data["email"]
-    )
-    if same.exists():
-        form.add_error("email", _("This address is in the list already."))
-        return True
-    return False
-
-
 @company_view(Role.OPERATOR)
 @require_POST
 def contact_remove(request: CompanyRequest, pk: int) -> HttpResponse:
     """Take a contact out of the list."""
     one = get_object_or_404(Contact, pk=pk, company=request.company)
-    one.delete()
+    remove_contact(contact=one, actor=request.user)
     messages.success(request, _("%(contact)s was removed.") % {"contact": one})
     return redirect("contacts", request.company.slug)

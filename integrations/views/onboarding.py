@@ -224,7 +224,7 @@ def go_live(request: CompanyRequest, pk: int) -> HttpResponse:
 def make_status_link(request: CompanyRequest, pk: int) -> HttpResponse:
     """Make a status page that can be passed on."""
     connection = _connection(request.company, pk)
-    StatusLink.objects.create(connection=connection, created_by=request.user, created_at=timezone.now())
+    links.make_status_link(connection=connection, actor=request.user)
     messages.success(request, _("The status page is there; copy its address."))
     return redirect(services.setup_path(connection) + "#status")
 
@@ -235,7 +235,7 @@ def revoke_status_link(request: CompanyRequest, pk: int, link: int) -> HttpRespo
     """End a status page."""
     connection = _connection(request.company, pk)
     found = get_object_or_404(StatusLink, pk=link, connection=connection)
-    StatusLink.objects.filter(pk=found.pk, revoked_at=None).update(revoked_at=timezone.now())
+    links.end_status_link(link=found, actor=request.user)
     messages.success(request, _("The status page has ended; its address shows nothing any more."))
     return redirect(services.setup_path(connection) + "#status")
 

@@ -62,11 +62,15 @@ class PermitQuerySet(models.QuerySet["Permit"]):
         if not text:
             return [self]
         branches = [self._beginning("unit", text), self._beginning("external_id", text)]
-        if plate := normalise_plate(text):
-            branches.insert(0, self._plates_beginning(plate))
+        if normalise_plate(text):
+            branches.insert(0, self.plates_beginning(text))
         return branches
 
-    def _plates_beginning(self, plate: str) -> Self:
+    def plates_beginning(self, text: str) -> Self:
+        """Those whose plate begins with `text`, however either is written, in the order of plates; without signs, none."""
+        plate = normalise_plate(text)
+        if not plate:
+            return self.none()
         if connections[self.db].vendor == "postgresql":
             # The column sorts by bytes there (migration 0004), so the beginning of a plate is a range.
             found = self.filter(plate__gte=plate, plate__lt=plate + _LAST_SIGN)
@@ -176,6 +180,8 @@ class Permit(models.Model):
             # Search by plate, in order, and "is it valid?". The ones for unit and external id stand in migration 0004,
             # since they need an expression with a collation that SQLite does not have.
             models.Index(fields=["company", "plate", "id"], name="permit_plate"),
+            # The same over all companies, for support's search.
+            models.Index(fields=["plate", "id"], name="permit_plate_anywhere"),
             # Counts and lists of what is valid now or begins soon; with the start, so that a count reads the index alone.
             models.Index(
                 fields=["location", "end", "start"],

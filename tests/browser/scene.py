@@ -13,7 +13,7 @@ from typing import Any
 from django.test import Client
 from django.utils import timezone
 
-from integrations import connections, links, mapping, notices, testing
+from integrations import connections, links, mail_choices, mapping, notices, testing
 from integrations.models import (
     Connection,
     Contact,
@@ -298,7 +298,10 @@ def _steps(manager: User, support: User, ids: dict[str, int]) -> None:
         company = save_company(
             company=Company(name=f"Step {name}", slug=slug, offstreet_id=f"OS-31{number:02d}")
         )
-        Membership.objects.create(user=manager, company=company, role=Role.MANAGER)
+        membership = Membership.objects.create(user=manager, company=company, role=Role.MANAGER)
+        if name == "asked":
+            # A company in which nobody gets alarms.
+            mail_choices.choose_mails(membership=membership, topics=["steps"], actor=manager)
         made[name] = onboarding.begin_connection(company=company, actor=manager)
         ids[f"connection {name}"] = made[name].pk
     onboarding.request_operator_id(

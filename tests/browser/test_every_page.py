@@ -227,6 +227,13 @@ STATES: tuple[State, ...] = (
     State("members", "settings", ODDITY),
     State("members for a viewer", "settings", CAMPUS, who="viewer"),
     State("members, invitation with errors", "settings", CAMPUS, act=send_empty, status=422),
+    State("notifications", "notifications", CAMPUS),
+    State("notifications of a viewer", "notifications", CAMPUS, who="viewer"),
+    State(
+        "notifications, nobody gets alarms", "notifications", ("step-asked",), shows="Nobody here gets alarms."
+    ),
+    State("notifications for support, no member", "notifications", BARE, who="support"),
+    State("notifications of support", "support_notifications", who="support"),
     State("contacts", "contacts", CAMPUS),
     State("contacts, none yet", "contacts", BARE),
     State("contacts, errors", "contacts", BARE, act=send_empty, status=422),

@@ -13,7 +13,7 @@ from django.test import override_settings
 from django.utils import timezone
 
 from integrations import mails, notices
-from integrations.models import Mail, Notice
+from integrations.models import Mail, Notice, Topic
 from locations.models import Company, Role
 from tests.factories import CompanyFactory, MembershipFactory
 
@@ -158,8 +158,9 @@ def test_operators_and_managers_hear_of_it_viewers_do_not() -> None:
     company = CompanyFactory()
     for role in Role.values:
         MembershipFactory(company=company, role=role, user__email=f"{role}@u.example")
-    assert mails.people_of(company) == ["operator@u.example", "manager@u.example"]
-    assert mails.people_of(None) == ["support@offstreet.example"]
+    for topic in Topic:
+        assert mails.people_of(company, topic) == ["operator@u.example", "manager@u.example"]
+        assert mails.people_of(None, topic) == ["support@offstreet.example"]
 
 
 def test_an_alarm_is_mailed_once_for_as_long_as_it_stays_open() -> None:

@@ -10,9 +10,9 @@ from django.utils import timezone
 from integrations import company_reads
 from integrations.figures import MOST_COUNTED, Counted, figures_of, pick
 from integrations.hours import CLASSES, floor_hour
-from integrations.models import Breaker, Connection, PushHour, Registration, ZoneRefresh
+from integrations.models import Breaker, Connection, Notice, PushHour, Registration, ZoneRefresh
 from integrations.models.delivery import NOT_LISTED
-from locations.models import Location, Permit
+from locations.models import Company, Location, Permit
 from locations.services import cancel_permit
 from tests.factories import CompanyFactory, ConnectionFactory, PermitFactory, UserFactory
 from tests.pages import HTMX, World, count_queries, signed_in, text_of
@@ -292,7 +292,7 @@ def test_the_worst_company_comes_first(world: World) -> None:
     Breaker.objects.create(key=f"c:{worse.connection.pk}", stopped=True, error="Not authorised.")
     page = text_of(world.support.get(reverse("companies")))
     assert page.index(">Worse<") < page.index(">Bad<") < page.index(">Fine<")
-    assert "1 connection is stopped." in page
+    assert "The connection of 1 company is stopped." in page
 
 
 def test_parked_cars_at_unmapped_locations_count_for_live_companies(world: World) -> None:
@@ -327,6 +327,93 @@ def test_companies_are_sorted_by_what_the_address_says(world: World) -> None:
     assert sorted_by("-refused")
 
 
+def test_a_company_with_two_stopped_connections_is_one_company(world: World) -> None:
+    second = ConnectionFactory(company=world.company, label="South", live=True)
+    for connection in (world.connection, second):
+        Breaker.objects.create(key=f"c:{connection.pk}", stopped=True, error="Not authorised.")
+    World.build()
+    assert "The connection of 1 company is stopped." in text_of(world.support.get(reverse("companies")))
+
+
+def break_host(*, stopped: bool, minutes: int = 7) -> None:
+    Breaker.objects.create(
+        key="h:passport", failures=3, stopped=stopped, failing_since=timezone.now() - timedelta(minutes=minutes),
+        error="Passport refuses Offstreet's credentials.", remedy="Support renews them.",
+    )  # fmt: skip
+
+
+def test_a_stopped_host_is_the_answer_over_all_companies(world: World) -> None:
+    settle(PermitFactory(location=world.location("L", world.zone("Z"))))
+    assert "Enforcement sees everything at every live company." in text_of(
+        world.support.get(reverse("companies"))
+    )
+    break_host(stopped=True)
+    page = text_of(world.support.get(reverse("companies")))
+    assert (
+        "Nothing is sent to Passport for any company: Passport refuses Offstreet&#x27;s credentials." in page
+    )
+    assert "Support renews them. This has lasted 7 min;" in page
+    assert "Enforcement sees everything" not in page
+
+
+def test_a_host_that_does_not_answer_is_told_once_it_lasts(world: World) -> None:
+    break_host(stopped=False, minutes=1)
+    assert "has not answered" not in text_of(world.support.get(reverse("companies")))
+    Breaker.objects.update(failing_since=timezone.now() - timedelta(minutes=5))
+    assert "Passport has not answered for 5 min, so nothing is sent for any company." in text_of(
+        world.support.get(reverse("companies"))
+    )
+
+
+def test_what_support_was_told_stands_above_the_companies(world: World) -> None:
+    Notice.objects.create(kind="x", text="The credentials end tomorrow.", created_at=timezone.now())
+    Notice.objects.create(
+        company=world.company, kind="x", text="A company's own matter.", created_at=timezone.now()
+    )
+    page = text_of(world.support.get(reverse("companies")))
+    assert "The credentials end tomorrow." in page
+    assert "own matter" not in page
+
+
+def test_a_line_says_what_the_set_up_waits_for_and_when_zones_were_refreshed(world: World) -> None:
+    now = timezone.now()
+    Connection.objects.update(zones_pulled_at=now - timedelta(hours=3))
+    ConnectionFactory(company__name="Waiting", operator_id="", created_at=now - timedelta(days=4))
+    CompanyFactory(name="Fresh")
+    lines = {line.name: line for line in company_reads.lines(now)}
+    company_reads.add_steps(list(lines.values()), now)
+    assert lines["University"].zones_at == now - timedelta(hours=3)
+    assert (lines["University"].step, lines["Waiting"].zones_at) == (None, None)
+    for name, days in (("Waiting", 4), ("Fresh", 0)):
+        step = lines[name].step
+        assert step is not None
+        assert (step.key, step.waiting_days) == ("requested", days)
+    page = text_of(world.support.get(reverse("companies")))
+    assert "Operator ID requested: the company, 4 days" in page
+    assert "3 h ago" in page
+
+
+def test_test_plates_are_neither_refused_nor_waiting_cars(world: World) -> None:
+    place = world.location("L", world.zone("Z"))
+    refuse(PermitFactory(location=place, is_test=True))
+    PermitFactory(location=place, is_test=True)
+    line = company_reads.lines(timezone.now())[0]
+    assert (line.refused, line.waiting, line.not_protected) == (0, 0, 0)
+    assert "Enforcement sees everything" in text_of(world.support.get(reverse("companies")))
+    page = world.operator.get(world.url("refused"))
+    assert (page.context["rows"], page.context["reasons"]) == ([], [])
+
+
+@pytest.mark.parametrize("typed", ["OS-UNI", "os-uni", "072E8B73", "16807143d145", "univ", " University "])
+def test_support_finds_a_company_by_its_ids(world: World, typed: str) -> None:
+    Company.objects.filter(pk=world.company.pk).update(offstreet_id="OS-UNI")
+    Connection.objects.update(operator_id="072e8b73-87ba-52be-ad93-16807143d145")
+    World.build(name="City", slug="city", offstreet_id="B-1")
+    page = text_of(world.support.get(reverse("companies"), {"q": typed}))
+    assert ">University<" in page
+    assert ">City<" not in page
+
+
 def test_support_finds_a_company_by_its_name(world: World) -> None:
     CompanyFactory(name="City of Elsewhere")
     page = text_of(world.support.get(reverse("companies"), {"q": "elsew"}))
@@ -348,6 +435,8 @@ def test_the_companies_queries_do_not_grow_with_companies(world: World) -> None:
         for _number in range(count):
             one = World.build()
             PermitFactory(location=one.location("L", one.zone("Z")))
+            ConnectionFactory(operator_id="")
+            CompanyFactory()
 
     fill(10)
     few = count_queries(world.support, reverse("companies"))

@@ -89,6 +89,7 @@ COMPANY: dict[str, Access] = {
     "invitation_withdraw": Access(post=MANAGER, pk="invitation"),
     "member_change": Access(post=MANAGER, pk="member"),
     "member_remove": Access(post=MANAGER, pk="member"),
+    "notifications": Access(get=VIEWER, post=VIEWER),
     "contacts": Access(get=VIEWER, post=OPERATOR),
     "contact_remove": Access(post=OPERATOR, pk="contact"),
     # Set-up
@@ -122,6 +123,7 @@ OTHERS: dict[str, Access] = {
     "company_add": Access(get=SUPPORT, post=SUPPORT),
     "setups": Access(get=SUPPORT),
     "support_notice_dismiss": Access(post=SUPPORT),
+    "support_notifications": Access(get=SUPPORT, post=SUPPORT),
     "healthz": Access(get=ANYBODY),
     "styleguide": Access(get=ANYBODY),
     "styleguide_part": Access(get=ANYBODY),

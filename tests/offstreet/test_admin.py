@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from integrations.models import Connection, Notice, Registration, ZoneRefresh
+from integrations.models import Connection, Notice, Push, PushEvent, Registration, ZoneRefresh
 from locations import admin_base
 from locations.models import Company, Location, Permit, User
 from tests.factories import (
@@ -195,6 +195,53 @@ def test_a_large_table_is_not_counted_to_its_end(
     monkeypatch.setattr(admin_base, "COUNTED_ROWS", 3)
     page = client.get(url(Permit, "changelist"))
     assert page.context["cl"].result_count == 3
+
+
+LARGE = [model for model, page in admin.site._registry.items() if isinstance(page, admin_base.LookedUpAdmin)]
+
+
+@pytest.mark.parametrize("model", LARGE, ids=lambda model: model.__name__)
+def test_large_tables_are_looked_up_and_never_sorted_or_counted_by_a_column(
+    client: Client, support: User, permit: Permit, model: type[Model]
+) -> None:
+    ordered = client.get(url(model, "changelist"), {"o": "1.2.3"}).context["cl"].queryset.query.order_by
+    assert tuple(ordered) == admin.site._registry[model].ordering
+    assert "-pk" in ordered
+    assert admin.site._registry[model].search_help_text
+    assert admin.site._registry[model].show_facets is admin.ShowFacets.NEVER
+    for text in ("nothing-like-it", "123456789012345678901234567890", "o'Neill %_", "\0"):
+        assert client.get(url(model, "changelist"), {"q": text}).status_code == 200
+
+
+def test_permits_registrations_and_events_are_found_by_what_support_has_in_hand(
+    client: Client, support: User, permit: Permit
+) -> None:
+    Permit.objects.filter(pk=permit.pk).update(external_id="R-1")
+    other: Permit = PermitFactory(location=permit.location, plate="ZZZ999", external_id="R-10")
+    now = timezone.now()
+    events: dict[int, PushEvent] = {}
+    for number, one in enumerate((permit, other)):
+        row = Registration.objects.get(permit=one)
+        push = Push.objects.create(
+            connection=row.connection, kind="started", events=1, sent_at=now, answered_at=now,
+            trace_id=f"trace{number}", outcome="accepted",
+        )  # fmt: skip
+        events[one.pk] = PushEvent.objects.create(
+            registration=row, push=push, kind="started", session_id=f"os-KEY-{one.pk}-1", marked_at=now, result="accepted"
+        )  # fmt: skip
+    mine, registration = events[permit.pk], Registration.objects.get(permit=permit)
+    for model, typed, expected in (
+        (Permit, "R-1", permit),
+        (Permit, "abc 12", permit),
+        (Registration, "ABC-123", registration),
+        (Registration, str(permit.pk), registration),
+        (Push, "trace0", mine.push),
+        (PushEvent, "trace0", mine),
+        (PushEvent, mine.session_id, mine),
+        (PushEvent, str(permit.pk), mine),
+    ):
+        page = client.get(url(model, "changelist"), {"q": typed})
+        assert list(page.context["cl"].result_list) == [expected], typed
 
 
 @pytest.mark.parametrize("model", [Permit, Connection, Company], ids=lambda model: model.__name__)

@@ -1,0 +1,39 @@
+"""The form in which people choose their mails."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from integrations.models import Topic
+
+# What each topic means, in plain words.
+MEANING = {
+    Topic.ALARMS: _(
+        "Enforcement sees too little: the connection stopped, a zone is gone, credentials are refused."
+    ),
+    Topic.STEPS: _(
+        "A step of the set-up is done and the next one waits for somebody: zones to map, a test to send."
+    ),
+    Topic.RESULTS: _("Somebody answered a test plate, or the integration went live."),
+}
+SUPPORT_MEANING = {
+    Topic.ALARMS: _("Nothing is sent for anybody, or a company has nobody who gets its alarms."),
+    Topic.STEPS: _("A company does not know its Passport account manager and asks support."),
+}
+
+
+class MailsForm(forms.Form):
+    """One box for each topic; `chosen` are those that are on."""
+
+    def __init__(self, data: Any = None, *, meaning: Mapping[Topic, Any], chosen: Collection[str]) -> None:
+        super().__init__(data)
+        for topic, means in meaning.items():
+            self.fields[topic.value] = forms.BooleanField(
+                label=topic.label, help_text=means, required=False, initial=topic.value in chosen
+            )
+
+    def topics(self) -> list[str]:
+        """Return the topics that were chosen."""
+        return [name for name, wanted in self.cleaned_data.items() if wanted]

@@ -1,0 +1,27 @@
+"""Noting what people did where no history of rows does; see `locations.models.deeds`."""
+
+from typing import Any
+
+from django.utils import timezone
+
+from locations.models import Company, Deed, User
+
+_THING_MAX_CHARS = 200
+
+
+def note(
+    *, company: Company | None, kind: str, actor: User | None, thing: object = "", **params: Any
+) -> Deed:
+    """Write down that `actor` did something; call it in the transaction of what was done.
+
+    `kind` is a short word that the pages have words for (`integrations.people_reads`), `thing` what it was done to, and
+    `params` what else it takes to say it: numbers, ids of rows and words, as JSON.
+    """
+    return Deed.objects.create(
+        company=company,
+        actor=actor,
+        at=timezone.now(),
+        kind=kind,
+        thing=str(thing)[:_THING_MAX_CHARS],
+        params=params,
+    )
