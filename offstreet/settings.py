@@ -76,6 +76,8 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "allauth.usersessions.middleware.UserSessionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "offstreet.middleware.SignInAndComeBack",
+    "offstreet.middleware.WayOnFromForms",
     "offstreet.middleware.SupportNeedsTwoSteps",
     "simple_history.middleware.HistoryRequestMiddleware",
     "offstreet.middleware.RequestContextMiddleware",
