@@ -8,7 +8,6 @@ from django.http import HttpRequest, HttpResponse
 from django.test import Client
 from django.urls import include, path, reverse
 
-from offstreet.urls import urlpatterns as own_urlpatterns
 from tests.factories import PermitFactory
 from tests.pages import HTMX, World, text_of
 
@@ -21,7 +20,7 @@ def _sensitive(request: HttpRequest) -> HttpResponse:
     return HttpResponse()
 
 
-urlpatterns = [path("sensitive/", _sensitive), path("", include(own_urlpatterns))]
+urlpatterns = [path("sensitive/", _sensitive), path("", include("offstreet.urls"))]
 
 
 @pytest.fixture
