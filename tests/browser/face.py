@@ -49,7 +49,7 @@ _CRAMPED = """() => {
     const box = whole.getBoundingClientRect();
     const sizes = [box, ...[...labels].map((label) => label.getBoundingClientRect())];
     const isSmall = Math.max(...sizes.map((size) => Math.min(size.width, size.height))) < LEAST;
-    const layer = one.closest('.ts-dropdown, .os-menu__list');
+    const layer = one.closest('.ts-dropdown, .os-menu__list, .os-top__panel');
     return {one, box, isSmall, layer, x: box.left + box.width / 2, y: box.top + box.height / 2};
   }).filter(({box}) => box.width > 1);
   const gap = (from, to) => Math.hypot(
