@@ -22,7 +22,7 @@ from integrations.models import Connection
 from locations.access import SUPPORT, companies_of
 from locations.models import Company, Location, Role, User
 
-# Companies that the switcher lists; whoever belongs to more gets there by “All companies”.
+# Companies that the switcher lists; whoever belongs to more gets to the others by “All companies”.
 SWITCHER_LIMIT = 12
 
 
@@ -210,11 +210,21 @@ class Shell:
         ]
 
     @cached_property
-    def companies(self) -> list[Company]:
-        """The companies to switch to; support gets there by “Companies”."""
+    def _own_companies(self) -> list[Company]:
+        """The person's companies in order, one more than are listed; support gets to them by “Companies”."""
         if self.is_support or not isinstance(self.user, User):
             return []
-        return list(companies_of(self.user).order_by("name").only("name", "slug")[:SWITCHER_LIMIT])
+        return list(companies_of(self.user).order_by("name").only("name", "slug")[: SWITCHER_LIMIT + 1])
+
+    @property
+    def companies(self) -> list[Company]:
+        """The companies to switch to."""
+        return self._own_companies[:SWITCHER_LIMIT]
+
+    @property
+    def has_more_companies(self) -> bool:
+        """Whether the person has companies that are not listed."""
+        return len(self._own_companies) > SWITCHER_LIMIT
 
     @property
     def home(self) -> str:

@@ -1,16 +1,28 @@
-"""What surrounds every request: an id for the logs, and support's two-step sign-in where it is required."""
+"""What surrounds every request: an id for the logs, the way to sign-in and back, and support's two-step sign-in."""
 
 import uuid
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import structlog
 from allauth.mfa.utils import is_mfa_enabled
 from django.conf import settings
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.contrib.auth import REDIRECT_FIELD_NAME
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
+
+# Where somebody is led who has to say, anew or in one more way, who they are.
+WHO_ARE_YOU = (
+    "account_login",
+    "account_reauthenticate",
+    "mfa_reauthenticate",
+    "mfa_authenticate",
+    "mfa_activate_totp",
+)
 
 
 class RequestContextMiddleware:
@@ -28,6 +40,61 @@ class RequestContextMiddleware:
             structlog.contextvars.clear_contextvars()
         response["X-Request-Id"] = request_id
         return response
+
+
+class SignInAndComeBack:
+    """Where an answer is "sign in first", lead the whole window there, and afterwards back to the page it showed.
+
+    htmx would follow the redirect by itself and put the sign-in page where a part of the page was to go. And neither a part
+    nor an address that a form sends to can be opened by itself after signing in, so what follows is the page around it.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        htmx = getattr(request, "htmx", None)
+        if response.status_code != 302 or not (htmx or request.method == "POST"):
+            return response
+        where = urlsplit(response["Location"])
+        asks = [name for name in WHO_ARE_YOU if where.path == reverse(name)]
+        # Only sign-in takes another page: the others carry on with what a form sent, by its own address.
+        if not asks or (not htmx and asks != ["account_login"]):
+            return response
+        query = QueryDict(where.query, mutable=True)
+        if query.get(REDIRECT_FIELD_NAME) == request.get_full_path():
+            page = htmx.current_url if htmx else request.headers.get("Referer")
+            query[REDIRECT_FIELD_NAME] = _own_path(request, page) or reverse("home")
+        there = where._replace(query=query.urlencode(safe="/")).geturl()
+        if htmx:
+            return HttpResponse(status=204, headers={"HX-Redirect": there})
+        response["Location"] = there
+        return response
+
+
+def _own_path(request: HttpRequest, url: str | None) -> str:
+    """Return path and query of an address of this site, or "" for any other."""
+    host, is_secure = request.get_host(), request.is_secure()
+    if not url_has_allowed_host_and_scheme(url, {host}, require_https=is_secure):
+        return ""
+    path = urlsplit(url or "")._replace(scheme="", netloc="", fragment="").geturl()
+    return path if url_has_allowed_host_and_scheme(path, None) else ""
+
+
+class WayOnFromForms:
+    """Give a page to who opens an address that only takes what a form sends, such as from the browser's history."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if response.status_code != 405 or request.method != "GET" or getattr(request, "htmx", False):
+            return response
+        page = render(request, "405.html", status=405)
+        page["Allow"] = response["Allow"]
+        return page
 
 
 class SupportNeedsTwoSteps:
@@ -49,8 +116,5 @@ class SupportNeedsTwoSteps:
             or is_mfa_enabled(request.user)
         ):
             return self.get_response(request)
-        where = reverse("mfa_activate_totp")
-        if getattr(request, "htmx", False):
-            return HttpResponse(status=204, headers={"HX-Redirect": where})
         messages.warning(request, _("Support needs two-step sign-in. Set it up to go on."))
-        return redirect(where)
+        return redirect("mfa_activate_totp")

@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from integrations import links, mails
 from integrations.contacts import add_contact, remove_contact
@@ -134,10 +134,13 @@ def member_change(request: CompanyRequest, pk: int) -> HttpResponse:
 
 
 @company_view(Role.MANAGER)
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def member_remove(request: CompanyRequest, pk: int) -> HttpResponse:
-    """Take a member out of the company."""
+    """Take a member out of the company; without JavaScript the link asks first."""
     member = get_object_or_404(Membership.objects.select_related("user"), pk=pk, company=request.company)
+    if request.method != "POST":
+        context = {"company": request.company, "member": member}
+        return render_page(request, "integrations/member_remove.html", context)
     try:
         remove_member(membership=member, actor=request.user)
     except ValidationError as error:

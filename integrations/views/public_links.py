@@ -8,6 +8,7 @@ address where it is not: guessing costs little, and nobody's guessing keeps an o
 from datetime import timedelta
 from typing import Any
 
+from allauth.account.adapter import get_adapter
 from django.core.exceptions import ValidationError
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
@@ -131,4 +132,5 @@ def _outside(response: HttpResponse) -> HttpResponse:
 
 
 def _address(request: HttpRequest) -> str:
-    return str(request.META.get("REMOTE_ADDR", ""))
+    """Return the visitor's network address as sign-in counts it: behind proxies of ours, what the outermost wrote down."""
+    return str(get_adapter().get_client_ip(request))

@@ -1,11 +1,11 @@
-"""What every page must keep to: no violation of the policy, no error in the console, no axe finding, no sideways scroll."""
+"""What every page must keep to: the policy, a clean console, what axe and the size of targets ask for, no sideways scroll."""
 
 import os
 import re
 import shutil
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import axe_core_python
 from playwright.sync_api import ConsoleMessage, Page, Response
@@ -13,7 +13,10 @@ from playwright.sync_api import ConsoleMessage, Page, Response
 CHROMIUM = os.environ.get("CHROMIUM", "") or shutil.which("chromium") or shutil.which("chromium-browser")
 CHROMIUM_ARGUMENTS = ["--no-sandbox", "--disable-gpu"]
 SCREENSHOTS = Path(__file__).resolve().parent.parent.parent / "build" / "screenshots"
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
+HEIGHT_PX = {1440: 900, 390: 844}
+Scheme = Literal["light", "dark"]
+# `wcag22aa` has one rule, the size of targets, and only in later editions of axe than ours: `check_targets` stands for it.
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 # Runs before the page's own scripts; a violation is kept where the test can read it.
 _WATCH = """
@@ -22,6 +25,44 @@ document.addEventListener('securitypolicyviolation', (event) => {
   window.__violations.push(`${event.violatedDirective}: ${event.blockedURI} at ${event.sourceFile}:${event.lineNumber}`);
 });
 """
+# Targets too small to hit (WCAG 2.2, 2.5.8): less than 24 by 24 pixels and with another one within 12 pixels of the
+# middle (24 where that is small as well). What stands in a line of text is as high as the text. A box has its label, a
+# dropdown's field all of the field, and what lies open over the page is no neighbour of what it covers.
+_CRAMPED = """() => {
+  const LEAST = 23.5;
+  const modal = document.querySelector('dialog:modal') || document;
+  const text = (node) => (node.textContent || '').trim();
+  const isInText = (one) => getComputedStyle(one).display === 'inline' && text(one.parentElement) !== text(one);
+  const pressed = 'a[href], button, input:not([type=hidden]), select, textarea, summary, [role=option]';
+  // What is cut away comes forth when it gets the focus.
+  const isCut = (one) => {
+    for (let part = one; part; part = part.parentElement) {
+      if (getComputedStyle(part).clipPath === 'inset(50%)') return true;
+    }
+    return false;
+  };
+  const isShown = (one) => one.checkVisibility({visibilityProperty: true, contentVisibilityAuto: true})
+    && !one.closest('[inert]') && !isCut(one);
+  const all = [...modal.querySelectorAll(pressed)].filter(isShown).map((one) => {
+    const whole = one.closest('.ts-control') || one;
+    const labels = ['checkbox', 'radio'].includes(one.type) ? one.labels : [];
+    const box = whole.getBoundingClientRect();
+    const sizes = [box, ...[...labels].map((label) => label.getBoundingClientRect())];
+    const isSmall = Math.max(...sizes.map((size) => Math.min(size.width, size.height))) < LEAST;
+    const layer = one.closest('.ts-dropdown, .os-menu__list, .os-top__panel');
+    return {one, box, isSmall, layer, x: box.left + box.width / 2, y: box.top + box.height / 2};
+  }).filter(({box}) => box.width > 1);
+  const gap = (from, to) => Math.hypot(
+    Math.max(to.box.left - from.x, 0, from.x - to.box.right), Math.max(to.box.top - from.y, 0, from.y - to.box.bottom));
+  const isNear = (from, to) => from !== to && from.layer === to.layer
+    && !from.one.contains(to.one) && !to.one.contains(from.one)
+    && (gap(from, to) < 12 || (to.isSmall && Math.hypot(from.x - to.x, from.y - to.y) < 24));
+  return all.filter((from) => from.isSmall && !isInText(from.one)).flatMap((from) => {
+    const near = all.find((to) => isNear(from, to));
+    const says = (it) => `${Math.round(it.box.width)} x ${Math.round(it.box.height)} ${it.one.outerHTML.slice(0, 120)}`;
+    return near ? [`${says(from)} beside ${says(near)}`] : [];
+  }).slice(0, 8);
+}"""
 
 
 @cache
@@ -68,12 +109,30 @@ class Watched:
         )
         assert too_wide == [], f"the page is wider than the window: {too_wide}"
 
+    def show(self, scheme: Scheme, width: int) -> None:
+        """Show the same page in these colours and at this width."""
+        self.page.emulate_media(color_scheme=scheme)
+        self.page.set_viewport_size({"width": width, "height": HEIGHT_PX[width]})
+
+    def check_targets(self) -> None:
+        """Fail if something to press is too small for a finger, or for an unsteady hand."""
+        cramped = self.page.evaluate(_CRAMPED)
+        assert cramped == [], "too small to hit:\n" + "\n".join(cramped)
+
+    def check_contrast(self) -> None:
+        """Fail where text does not stand out enough: the one rule of axe that depends on the colours."""
+        self._run_axe(None, {"type": "rule", "values": ["color-contrast"]})
+
     def check_axe(self, within: str | None = None) -> None:
         """Fail on anything that axe-core finds; it is put in from outside, past the policy of the page."""
-        self.page.evaluate(_axe())
+        self._run_axe(within, {"type": "tag", "values": RULES})
+
+    def _run_axe(self, within: str | None, only: dict[str, Any]) -> None:
+        if not self.page.evaluate("'axe' in window"):
+            self.page.evaluate(_axe())
         result: dict[str, Any] = self.page.evaluate(
-            "([within, rules]) => axe.run(within || document, {runOnly: {type: 'tag', values: rules}})",
-            [within, RULES],
+            "([within, only]) => axe.run(within || document, {runOnly: only, resultTypes: ['violations']})",
+            [within, only],
         )
         found = [
             f"{violation['id']}: {node['html'][:160]} — {' '.join(node['failureSummary'].split())[:300]}"

@@ -57,8 +57,8 @@ def build() -> None:
     empty = save_company(company=Company(name="Empty Lots", slug=EMPTY, offstreet_id="OS-3001"))
     odd = save_company(company=Company(name="Odd Places", slug=ODD, offstreet_id="OS-3002"))
     for company in (empty, odd):
-        Membership.objects.create(user=manager, company=company, role=Role.MANAGER)
-    ids: dict[str, int] = {}
+        member = Membership.objects.create(user=manager, company=company, role=Role.MANAGER)
+    ids: dict[str, int] = {"member": member.pk}
     tokens: dict[str, str] = {}
     _seeded(ids)
     _odd(odd, manager, ids, tokens)

@@ -9,16 +9,14 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from django.urls import reverse
 from playwright.sync_api import Browser, BrowserContext
 
-from tests.browser.face import Watched
+from tests.browser.face import HEIGHT_PX, Scheme, Watched
 from tests.servers import SQLITE, Stack, eventually, running_stack
 
-Scheme = Literal["light", "dark"]
-HEIGHT_PX = {1440: 900, 390: 844}
 _WAITING = """
 SELECT COUNT(*) AS waiting FROM integrations_registration AS one
 JOIN integrations_connection AS link ON link.id = one.connection_id

@@ -1,21 +1,26 @@
-"""Every page in every state, light on a desk and dark on a phone: what no page may get wrong.
+"""Every page in every state, light and dark, on a desk and on a phone: what no page may get wrong.
 
 Each look holds the page to the same list (`hold`): the status it should have, no violation of the policy, nothing in the
-console, nothing that axe finds, no sideways scroll, one main heading, and no code word in what people read. A state is a
-row of a table below; an address that is in no row and not among the `ACTIONS` fails the run, so that no page is forgotten.
+console, nothing that axe finds, nothing too small to hit, no sideways scroll, one main heading, and no code word in what
+people read. A state is a row of a table below; an address that is in no row and not among the `ACTIONS` fails the run, so
+that no page is forgotten.
+
+A page is opened once and looked at four times: all of the list in the light on a desk and in the dark on a phone, and what
+depends on colours in the other two. That is what opening it four times would show, since styles alone tell the looks
+apart: no script of ours asks for the width. What is done on a page first is done at both widths.
 """
 
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, get_resolver
 from playwright.sync_api import Page, expect
 
-from tests.browser.face import Watched
+from tests.browser.face import Scheme, Watched
 from tests.browser.scene import EMPTY, ODD, SEEDED
 from tests.browser.staging import Stage
 from tests.servers import eventually
@@ -24,7 +29,8 @@ from tests.servers import eventually
 pytestmark = pytest.mark.timeout(120, func_only=True)
 
 Act = Callable[[Page], None]
-LOOKS: tuple[tuple[Literal["light", "dark"], int], ...] = (("light", 1440), ("dark", 390))
+LOOKS: tuple[tuple[Scheme, int], ...] = (("light", 1440), ("dark", 390))
+OTHER: dict[Scheme, Scheme] = {"light": "dark", "dark": "light"}
 # Words that a template or a value without words leaves behind, and the code names of states. A page that shows the vendor's
 # own document says so in its row.
 CODE_WORDS = re.compile(
@@ -69,6 +75,14 @@ def send_nothing(page: Page) -> None:
     """Send a form whose buttons are its answers, without any of them."""
     page.locator("main form[method=post]").last.evaluate("(form) => form.submit()")
     expect(page.locator(".os-answer", has_text="Choose one of the two answers.")).to_be_visible()
+
+
+def send_without_token(page: Page) -> None:
+    """Send a form whose token is gone, as from a page that was left open for too long."""
+    page.locator("main form[method=post] [name=csrfmiddlewaretoken]").evaluate(
+        "(token) => { const form = token.form; token.remove(); form.submit(); }"
+    )
+    expect(page.get_by_role("heading", level=1)).to_contain_text("open for too long")
 
 
 def open_dropdown(page: Page) -> None:
@@ -225,6 +239,7 @@ STATES: tuple[State, ...] = (
     State("what people did, nothing", "activity_people", BARE),
     # Settings
     State("members", "settings", ODDITY),
+    State("remove a member", "member_remove", (ODD, "member")),
     State("members for a viewer", "settings", CAMPUS, who="viewer"),
     State("members, invitation with errors", "settings", CAMPUS, act=send_empty, status=422),
     State("notifications", "notifications", CAMPUS),
@@ -300,7 +315,9 @@ STATES: tuple[State, ...] = (
     State("sessions", "usersessions_list"),
     # Errors
     State("403", "setup_another", CAMPUS, who="viewer", status=403),
+    State("403, without the form's token", "account_login", who="", act=send_without_token, status=403),
     State("404", "overview", ("nowhere",), status=404),
+    State("405", "permits_cancel", CAMPUS, status=405),
     State("404 for a stranger to the company", "overview", CAMPUS, who="nobody", status=404),
     # The components
     State("style guide", "styleguide", who="support"),
@@ -309,9 +326,8 @@ STATES: tuple[State, ...] = (
 # Addresses that are no pages: what is sent to them is tried in the stories and in the access table.
 ACTIONS = frozenset({
     "locations_map", "suggestions_accept", "zone_options", "zones_refresh", "zone_refresh_decide", "permit_hints",
-    "permit_states", "permits_cancel", "permits_reinstate", "permit_reinstate",
-    "permit_check", "retry", "invite", "invitation_withdraw",
-    "member_change", "member_remove", "contact_remove", "setup_begin_request", "setup_begin_operator_id",
+    "permit_states", "permits_reinstate", "permit_reinstate", "permit_check", "retry", "invite", "invitation_withdraw",
+    "member_change", "contact_remove", "setup_begin_request", "setup_begin_operator_id",
     "setup_request", "setup_contact", "setup_operator_id", "setup_recheck", "setup_set_up", "setup_test",
     "setup_live", "setup_pause", "setup_resume", "status_link_make", "status_link_revoke", "test_plate_answer",
     "test_plate_ask", "test_plate_withdraw", "notice_dismiss", "support_notice_dismiss",
@@ -356,20 +372,33 @@ def hold(watched: Watched, *, raw: bool = False) -> None:
     text = page.evaluate(_WORDS)
     found = sorted({match.group() for match in CODE_WORDS.finditer(text)} if not raw else set())
     assert found == [], f"code words are shown: {found}"
+    watched.check_targets()
     watched.check_axe()
 
 
-@pytest.mark.parametrize(("scheme", "width"), LOOKS, ids=["light-1440", "dark-390"])
-@pytest.mark.parametrize("state", STATES, ids=lambda state: state.title)
+def openings() -> Iterator[Any]:
+    """Return each state with the looks for which it is opened once: all of them, or one where something is done first."""
+    for state in STATES:
+        for looks in [(look,) for look in LOOKS] if state.act else [LOOKS]:
+            name = "-".join(str(part) for look in looks for part in look)
+            yield pytest.param(state, looks, id=f"{state.title}-{name}")
+
+
+@pytest.mark.parametrize(("state", "looks"), list(openings()))
 def test_every_page_keeps_to_the_rules(
-    stage: Stage, state: State, scheme: Literal["light", "dark"], width: int
+    stage: Stage, state: State, looks: tuple[tuple[Scheme, int], ...]
 ) -> None:
-    watched = stage.person(state.who, scheme, width)
+    watched = stage.person(state.who, *looks[0])
     try:
         look(watched, state, stage.url(state.name, *state.args) + (f"?{state.query}" if state.query else ""))
-        hold(watched, raw=state.raw)
+        for scheme, width in looks:
+            watched.show(scheme, width)
+            watched.shot(f"page-{state.title}-{scheme}-{width}")
+            hold(watched, raw=state.raw)
+            watched.show(OTHER[scheme], width)
+            watched.check()
+            watched.check_contrast()
     finally:
-        watched.shot(f"page-{state.title}-{scheme}-{width}")
         watched.page.close()
 
 
@@ -467,28 +496,28 @@ def test_a_proof_prints_whole_and_without_what_is_for_the_screen(
 # --- The keyboard ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("name", "args"),
-    [
-        ("overview", CAMPUS), ("locations", CAMPUS), ("permits", CAMPUS), ("permit_add", CAMPUS),
-        ("settings", ODDITY), ("setup", BARE), ("activity", CAMPUS), ("permit", (SEEDED, "permit accepted")),
-    ],
-)  # fmt: skip
-def test_the_keyboard_reaches_all_there_is_and_shows_where_it_is(
-    stage: Stage, name: str, args: tuple[str, ...]
-) -> None:
-    watched = stage.person("manager")
+# Every page once, in the first of its states. The style guide is for those who build pages.
+MAIN_PAGES = {
+    state.name: state
+    for state in reversed(STATES)
+    if state.act is None and state.status == 200 and state.name != "styleguide"
+}
+
+
+@pytest.mark.parametrize("state", MAIN_PAGES.values(), ids=lambda state: state.title)
+def test_the_keyboard_reaches_all_there_is_and_shows_where_it_is(stage: Stage, state: State) -> None:
+    watched = stage.person(state.who)
     page = watched.page
-    page.goto(stage.url(name, *args))
+    page.goto(stage.url(state.name, *state.args))
     rest(page)
     wanted = page.evaluate(_NUMBER_ALL)
     reached: set[int] = set()
     # Parts of a date and an open dropdown take a Tab of their own.
     for _ in range(3 * wanted + 30):
-        page.keyboard.press("Tab")
-        number, is_shown = page.evaluate(_WHERE)
         if len(reached) == wanted:
             break
+        page.keyboard.press("Tab")
+        number, is_shown = page.evaluate(_WHERE)
         if number >= 0:
             reached.add(number)
             assert is_shown, (

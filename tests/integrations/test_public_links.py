@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import time_machine
@@ -183,6 +184,28 @@ def test_a_flood_of_tries_is_slowed_down(test_: TestPlate, client: Client) -> No
     statuses = [client.post(f"/t/{number}.x.0.y/", {"answer": "yes"}).status_code for number in range(12)]
     assert statuses[0] == 404
     assert statuses[-1] == 429
+
+
+def statuses_of_guesses(client: Client, start: int, via: str) -> list[int]:
+    """The answers to a dozen made-up links, asked for through a proxy that wrote `via`."""
+    return [
+        client.post(
+            f"/t/{number}.x.0.y/", {"answer": "yes"}, headers={"X-Forwarded-For": via.format(number)}
+        ).status_code
+        for number in range(start, start + 12)
+    ]
+
+
+def test_behind_a_proxy_guessing_is_counted_by_the_visitors_own_address(
+    client: Client, settings: Any
+) -> None:
+    settings.ALLAUTH_TRUSTED_PROXY_COUNT = 1
+    assert statuses_of_guesses(client, 0, "192.0.2.{}, 203.0.113.9")[-1] == 429
+    assert statuses_of_guesses(client, 100, "192.0.2.1, 198.51.100.7")[0] == 404
+
+
+def test_without_a_proxy_a_made_up_address_hides_no_guessing(client: Client) -> None:
+    assert statuses_of_guesses(client, 0, "192.0.2.{}")[-1] == 429
 
 
 def test_the_page_is_kept_by_no_cache_and_no_search_engine(test_: TestPlate, client: Client) -> None:

@@ -197,6 +197,17 @@ def test_a_member_of_another_company_is_not_found(world: World) -> None:
     assert world.manager.post(world.url("member_change", foreign.pk), {"role": "viewer"}).status_code == 404
 
 
+def test_without_javascript_removing_a_member_is_asked_on_a_page_of_its_own(world: World) -> None:
+    member = MembershipFactory(company=world.company, user__first_name="Kim", user__last_name="<Lee>")
+    where = world.url("member_remove", member.pk)
+    assert f'href="{where}"' in text_of(world.manager.get(world.url("settings")))
+    page = text_of(world.manager.get(where))
+    assert "Remove Kim &lt;Lee&gt;?" in page
+    assert f'action="{where}"' in page
+    assert Membership.objects.filter(pk=member.pk).exists()
+    assert world.operator.get(where).status_code == 403
+
+
 def test_operators_see_the_members_and_no_way_to_change_them(world: World) -> None:
     page = text_of(world.operator.get(world.url("settings")))
     assert "person" in page

@@ -16,7 +16,7 @@ import pytest
 from django.db import transaction
 from django.http import HttpResponse
 from django.test import Client
-from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
 from integrations import links, tasks
@@ -88,7 +88,7 @@ COMPANY: dict[str, Access] = {
     "invite": Access(post=MANAGER),
     "invitation_withdraw": Access(post=MANAGER, pk="invitation"),
     "member_change": Access(post=MANAGER, pk="member"),
-    "member_remove": Access(post=MANAGER, pk="member"),
+    "member_remove": Access(get=MANAGER, post=MANAGER, pk="member"),
     "notifications": Access(get=VIEWER, post=VIEWER),
     "contacts": Access(get=VIEWER, post=OPERATOR),
     "contact_remove": Access(post=OPERATOR, pk="contact"),
@@ -128,12 +128,24 @@ OTHERS: dict[str, Access] = {
     "styleguide": Access(get=ANYBODY),
     "styleguide_part": Access(get=ANYBODY),
     "styleguide_zones": Access(get=ANYBODY),
-    "invitation": Access(get=ANYBODY),
-    "test_answer": Access(get=ANYBODY),
+    "invitation": Access(get=ANYBODY, post=ANYBODY),
+    "test_answer": Access(get=ANYBODY, post=ANYBODY),
     "status_page": Access(get=ANYBODY),
 }
-# Sign-in and the admin have tables of their own in their packages: everything there asks for what it needs.
-ELSEWHERE = ("accounts/", "admin/")
+# Signing in, by `django-allauth`: what somebody needs who is not in yet, and what a person does with their own account.
+SIGN_IN = frozenset({
+    "account_login", "account_logout", "account_inactive", "account_signup", "account_email_verification_sent",
+    "account_confirm_email", "account_reset_password", "account_reset_password_done",
+    "account_reset_password_from_key", "account_reset_password_from_key_done",
+})  # fmt: skip
+OWN_ACCOUNT = frozenset({
+    "account_reauthenticate", "account_email", "account_change_password", "account_set_password", "mfa_index",
+    "mfa_reauthenticate", "mfa_activate_totp", "mfa_deactivate_totp", "mfa_view_recovery_codes",
+    "mfa_generate_recovery_codes", "mfa_download_recovery_codes", "usersessions_list",
+    # The second half of a sign-in: without the first there is nothing to go on with.
+    "mfa_authenticate", "account_confirm_login_code",
+})  # fmt: skip
+ACCOUNTS, ADMIN = "accounts/", "admin/"
 
 
 def names(patterns: list[URLPattern | URLResolver], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -147,8 +159,8 @@ def names(patterns: list[URLPattern | URLResolver], prefix: str = "") -> Iterato
 
 
 def test_every_address_is_in_the_table() -> None:
-    found = {name for route, name in names(get_resolver().url_patterns) if not route.startswith(ELSEWHERE)}
-    assert found == COMPANY.keys() | OTHERS.keys()
+    found = {name for route, name in names(get_resolver().url_patterns) if not route.startswith(ADMIN)}
+    assert found == COMPANY.keys() | OTHERS.keys() | SIGN_IN | OWN_ACCOUNT
 
 
 def test_every_page_of_a_company_is_below_its_address() -> None:
@@ -352,3 +364,49 @@ def test_a_token_that_we_did_not_make_opens_nothing(name: str, clients: dict[str
         for client in clients.values():
             answer = client.get(reverse(name, args=[token]))
             assert answer.status_code in (404, 410)
+
+
+# --- Accounts and the admin -------------------------------------------------------------------------------------------
+
+
+def filled(name: str, prefix: str = "") -> str:
+    """Return an address by its name, with something made up for each part that it asks for."""
+    for parts in (0, 1, 2):
+        with contextlib.suppress(NoReverseMatch):
+            return reverse(prefix + name, args=["1"] * parts)
+    raise AssertionError(name)
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+@pytest.mark.parametrize("name", sorted(SIGN_IN | OWN_ACCOUNT))
+def test_an_account_is_for_the_person_who_is_signed_in(
+    name: str, method: str, clients: dict[str, Client]
+) -> None:
+    url = filled(name)
+    asked_to_sign_in = verdict(ask(clients["anonymous"], method, url, {}), url) == "sign in"
+    assert asked_to_sign_in == (name in OWN_ACCOUNT)
+
+
+@pytest.mark.parametrize("name", sorted(OWN_ACCOUNT - {"mfa_authenticate", "account_confirm_login_code"}))
+def test_every_role_gets_to_its_own_account(name: str, clients: dict[str, Client]) -> None:
+    url = filled(name)
+    for role in ROLES[1:]:
+        # 404: what belongs to a second step, for who has none.
+        assert verdict(ask(clients[role], "get", url, {}), url) in ("let in", "404"), role
+
+
+def test_nothing_of_the_admin_opens_to_anybody_but_support(clients: dict[str, Client]) -> None:
+    found = {name for route, name in names(get_resolver().url_patterns) if route.startswith(ADMIN) and name}
+    urls = [reverse("admin:app_list", args=["locations"])]
+    urls += [filled(name, "admin:") for name in sorted(found - {"login", "app_list", "view_on_site"})]
+    for url in urls:
+        for method in ("get", "post"):
+            for role in ROLES[:-1]:
+                answer = ask(clients[role], method, url, {})
+                assert answer.status_code == 302, f"{role} {method} {url}"
+                # Who is not let in can't sign out of it either: that leads to its start, and on to signing in.
+                there = reverse("admin:index" if "logout" in url else "admin:login")
+                assert answer["Location"].partition("?")[0] == there, f"{role} {method} {url}"
+    for role in ROLES[1:-1]:
+        assert clients[role].get("/admin/login/").status_code == 403
+    assert clients["support"].get("/admin/").status_code == 200

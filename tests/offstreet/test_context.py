@@ -8,7 +8,7 @@ from django.test import RequestFactory
 from pytest_django import DjangoAssertNumQueries
 
 from locations.models import Company, User
-from offstreet.context import Shell, is_under
+from offstreet.context import SWITCHER_LIMIT, Shell, is_under
 from tests.factories import CompanyFactory, LocationFactory, MembershipFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -85,6 +85,23 @@ def test_a_person_with_one_company_sees_its_side_bar_on_their_own_pages(
     assert Shell(request_of(operator, "/accounts/2fa/")).company is None
 
 
+def test_who_has_more_companies_than_are_listed_gets_to_all_of_them(
+    company: Company, operator: User, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    for _ in range(SWITCHER_LIMIT - 1):
+        MembershipFactory(user=operator)
+    request = request_of(operator, "/c/university/", company)
+    assert len(Shell(request).companies) == SWITCHER_LIMIT
+    assert "All companies" not in render_to_string("base.html", request=request)
+    MembershipFactory(user=operator)
+    with django_assert_max_num_queries(2):
+        page = render_to_string("base.html", request=request)
+    # In the switcher and in the phone's menu; on a page of no company in its list.
+    assert page.count("All companies") == 2
+    assert len(Shell(request).companies) == SWITCHER_LIMIT
+    assert "All companies" in render_to_string("base.html", request=request_of(operator))
+
+
 def test_support_sees_companies_and_admin_and_nobody_else_does(company: Company, operator: User) -> None:
     support = UserFactory(support=True)
     shell = Shell(request_of(support, "/admin/"))
@@ -112,8 +129,8 @@ def test_an_address_is_under_another_by_whole_parts(path: str, base: str, under:
     assert is_under(path, base) is under
 
 
-@pytest.mark.parametrize("code", [400, 403, 404, 500])
-def test_an_error_page_can_be_drawn_with_nothing_known(code: int) -> None:
-    page = render_to_string(f"{code}.html")
-    assert f">{code}<" in page
+@pytest.mark.parametrize("name", ["400", "403", "403_csrf", "404", "405", "429", "500"])
+def test_an_error_page_can_be_drawn_with_nothing_known(name: str) -> None:
+    page = render_to_string(f"{name}.html")
+    assert f">{name.partition('_')[0]}<" in page
     assert "{" not in page.split("<main")[1]

@@ -69,6 +69,21 @@ def test_each_variable_of_the_example_has_a_comment_before_it() -> None:
             described = False
 
 
+def value_of(setting: str, env: dict[str, str]) -> str:
+    """Return what a process with these variables has as a setting."""
+    code = f"from offstreet import settings; print(settings.{setting})"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=env,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
 @pytest.mark.parametrize(
     ("variable", "in_file", "in_shell", "expected"),
     [
@@ -85,14 +100,20 @@ def test_commands_beside_a_demo_take_its_addresses_unless_the_shell_knows_better
     env = {"PATH": os.environ["PATH"], "VAR_DIR": str(tmp_path)}
     if in_shell:
         env[variable] = in_shell
-    code = f"from offstreet import settings; print(settings.{variable})"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=env,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    assert done.stdout.strip() == expected
+    assert value_of(variable, env) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, "0"),
+        ({"BEHIND_TLS_PROXY": "True"}, "1"),
+        ({"BEHIND_TLS_PROXY": "True", "TRUSTED_PROXIES": "2"}, "2"),
+        ({"TRUSTED_PROXIES": "1"}, "1"),
+    ],
+)
+def test_a_proxy_that_ends_tls_is_believed_about_the_visitors_address(
+    tmp_path: Path, given: dict[str, str], expected: str
+) -> None:
+    env = {"PATH": os.environ["PATH"], "VAR_DIR": str(tmp_path), **given}
+    assert value_of("ALLAUTH_TRUSTED_PROXY_COUNT", env) == expected
