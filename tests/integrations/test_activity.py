@@ -217,7 +217,8 @@ def test_trying_nothing_again_is_no_page(world: World) -> None:
 
 def test_a_viewer_may_not_try_again(world: World) -> None:
     refused_permit(world)
-    assert "Try all again" not in text_of(world.viewer.get(world.url("refused")))
+    assert f'action="{world.url("retry")}"' in text_of(world.operator.get(world.url("refused")))
+    assert f'action="{world.url("retry")}"' not in text_of(world.viewer.get(world.url("refused")))
     assert world.viewer.post(world.url("retry"), {"reason": "vehicle_state"}).status_code == 403
 
 
