@@ -46,6 +46,9 @@ log = structlog.get_logger(__name__)
 SENDERS = 18
 # Rows that a claim takes, shared by its connections; each gets at least one batch.
 CLAIM_ROWS = 2_000
+# The first claim of a connection takes no more than this, each full one twice as many as the one before: senders, and the
+# other workers (which hear of a full claim), begin after hundredths of a second instead of waiting for thousands of rows.
+FIRST_CLAIM_ROWS = 400
 CONNECTIONS_PER_CLAIM = 64
 RENEW_EVERY_S = 3.0
 IDLE_S = 1.0
@@ -90,6 +93,8 @@ class Engine:
         self._awake: dict[int, None] = {}
         # Connections that may have more that is due than could be claimed: looked at when something of theirs lands.
         self._more: set[int] = set()
+        # How many rows the next claim of a connection may take, where its last one came back full.
+        self._pace: dict[int, int] = {}
         self._flights: dict[int, _Flight] = {}
         self._ready: dict[int, list[Unit]] = {}
         self._busy: Counter[int] = Counter()
@@ -282,12 +287,14 @@ class Engine:
             if ask is None:
                 continue
             self._more.discard(pk)
+            self._pace.pop(pk, None)
             if ask.gate.probing:
                 if not got[pk]:
                     breakers.release_probe(pk, ask.vendor.slug)
             elif got[pk] >= ask.quota:
                 # Looked at again after the others, and by other workers as well.
                 self._awake[pk] = None
+                self._pace[pk] = min(2 * ask.quota, CLAIM_ROWS)
                 full.append(pk)
         if full:
             self._pass_on(full)
@@ -309,7 +316,8 @@ class Engine:
                     breakers.release_probe(pk, party.vendor)
                 continue
             each = max(vendor.batch_size, CLAIM_ROWS // len(connection_ids))
-            quota = 1 if gates[pk].probing else min(each, room * vendor.batch_size)
+            pace = self._pace.get(pk, FIRST_CLAIM_ROWS)
+            quota = 1 if gates[pk].probing else min(each, pace, room * vendor.batch_size)
             asks.append(Ask(party.account, vendor, quota, gates[pk], tests_only=not party.is_live))
         return asks
 
