@@ -378,6 +378,7 @@ def main() -> int:
     parser.add_argument("--edits", type=int, default=100_000)
     parser.add_argument("--faults", type=int, default=1_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--drivers", type=int, default=2, choices=range(1, 7), help="how many edit at once")
     parser.add_argument("--minutes", type=float, default=0, help="end earlier, after so many minutes")
     parser.add_argument("--backend", choices=BACKENDS, default=POSTGRES)
     options = parser.parse_args()
