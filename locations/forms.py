@@ -1,6 +1,5 @@
 """Forms of companies, locations and members. They check what a person can correct; the services keep the rest."""
 
-import zoneinfo
 from typing import Any
 
 from django import forms
@@ -9,6 +8,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from locations.models import Company, Location, Role, User
+from locations.models.companies import known_timezones
 
 # The zones of North American lots come first; the others follow by name.
 COMMON_ZONES = {
@@ -32,7 +32,7 @@ COMMON_ZONES = {
 def timezone_choices() -> list[tuple[str, Any]]:
     """Return all time zones, the common ones first with their everyday names."""
     common = [(key, f"{name} · {key}") for key, name in COMMON_ZONES.items()]
-    rest = sorted(key for key in zoneinfo.available_timezones() if "/" in key and key not in COMMON_ZONES)
+    rest = sorted(key for key in known_timezones() if "/" in key and key not in COMMON_ZONES)
     return [*common, *((key, key) for key in rest)]
 
 

@@ -320,6 +320,14 @@ def redis_server(*, embedded: bool = False) -> Iterator[Redis]:
 # --- The sandbox ------------------------------------------------------------------------------------------------
 
 
+class Refused(AssertionError):
+    """The sandbox has refused a request to its control API."""
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
+
+
 @dataclass
 class Sandbox(Server):
     """The stand-in for Passport, and a client of its control API (`passport/sandbox/control.py` lists it)."""
@@ -340,12 +348,20 @@ class Sandbox(Server):
                 return json.load(response)
         except urllib.error.HTTPError as error:
             with error:
-                raise AssertionError(f"{method} {path}: {error.code} {error.read().decode()}") from None
+                raise Refused(f"{method} {path}: {error.code} {error.read().decode()}", error.code) from None
 
     def add_fault(self, kind: str, **details: Any) -> dict[str, Any]:
         """Switch a fault on (`kind` and details as the control API takes them); return it, with its id."""
         added: dict[str, Any] = self.call("POST", "faults", {"kind": kind, **details})
         return added
+
+    def end_fault(self, number: int) -> None:
+        """Switch one fault off; one that has used up its `times` is off already."""
+        try:
+            self.call("DELETE", f"faults/{number}")
+        except Refused as refused:
+            if refused.status != 404:
+                raise
 
     def clear_faults(self) -> None:
         """Switch all faults off."""
