@@ -37,6 +37,10 @@ test: dev provision ## Check and test everything
 unit: dev ## Run the unit tests
 	@$(PY) -m tests.run unit
 
+.PHONY: pages
+pages: dev ## Run the tests that ask for whole pages, without a browser
+	@$(PY) -m tests.run pages
+
 .PHONY: flows
 flows: dev provision ## Run whole stories on real processes
 	@$(PY) -m tests.run flows

@@ -12,6 +12,7 @@ from typing import Any
 
 # A single entry, or what stands beside the list, that is longer than this is none.
 MAX_ENTRY_CHARS = 1_000_000
+_UNFINISHED = re.compile(r"\.?|[eE][+-]?")
 _BLANKS = re.compile(r"[ \t\r\n]*")
 _Parsing = Generator[None, str | None, Any]
 
@@ -83,8 +84,8 @@ class ListParser:
                 if too_long or isinstance(error, RecursionError) or not (yield from self._more()):
                     raise ValueError("no JSON") from error
                 continue
-            # A number may go on in the next chunk.
-            if end == len(self._text) and (yield from self._more()):
+            # A number may go on in the next chunk, also where this one ends in the middle of its exponent: `3.9e+`.
+            if _UNFINISHED.fullmatch(self._text, end) and (yield from self._more()):
                 continue
             self._at = end
             return value

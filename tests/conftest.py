@@ -6,8 +6,10 @@ Tests below `tests/flows`, `tests/faults` and `tests/browser` use real sockets; 
 
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+from django.test import Client
 from hypothesis import HealthCheck, settings
 
 from tests import servers
@@ -21,8 +23,18 @@ REAL_TIMEOUT_S = 300
 REAL = {"flows": "flow", "faults": "faults", "browser": "browser"}
 
 
+def asks_for_pages(module: ModuleType) -> bool:
+    """Whether a module's tests ask for whole pages: it has Django's test client, or what `tests.pages` makes of it."""
+    return any(
+        value is Client or getattr(value, "__module__", "") == "tests.pages"
+        for value in vars(module).values()
+    )
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by their folder, and give those on real processes their sockets."""
+    """Mark tests by their folder, and give those on real processes their sockets; mark those that ask for pages."""
+    modules = {item.module for item in items if isinstance(item, pytest.Function)}
+    with_pages = {module for module in modules if asks_for_pages(module)}
     for item in items:
         folder = item.path.relative_to(HERE).parts[0] if item.path.is_relative_to(HERE) else ""
         if folder in REAL:
@@ -31,6 +43,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             # Starting a whole product takes seconds where nothing else runs, and a minute where much does.
             if item.get_closest_marker("timeout") is None:
                 item.add_marker(pytest.mark.timeout(REAL_TIMEOUT_S))
+        elif isinstance(item, pytest.Function) and item.module in with_pages:
+            item.add_marker(pytest.mark.pages)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -51,7 +51,9 @@ STAGES: tuple[Check | Tests, ...] = (
     Check("imports", [(str(Path(sys.executable).with_name("lint-imports")),)]),
     Check("migrations", [(*MANAGE, "makemigrations", "--check", "--dry-run")], {"ENVIRONMENT": "test"}),
     Check("deploy", [(*MANAGE, "check", "--deploy", "--fail-level", "WARNING")], PRODUCTION_ENVIRONMENT),
-    Tests("unit", ["-n", "2", *(f"--ignore=tests/{name}" for name in REAL)]),
+    # Both in this process and without a socket; whole pages take a hundred times as long as what they are made of.
+    Tests("unit", ["-n", "2", "-m", "not pages", *(f"--ignore=tests/{name}" for name in REAL)]),
+    Tests("pages", ["-n", "2", "-m", "pages", *(f"--ignore=tests/{name}" for name in REAL)]),
     *(Tests(name, [f"tests/{name}"]) for name in REAL),
 )
 
