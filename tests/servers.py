@@ -56,7 +56,9 @@ from tests import provision
 SQLITE, POSTGRES = "sqlite+embedded", "postgres+redis"
 BACKENDS = (SQLITE, POSTGRES)
 READY_TIMEOUT_S = 60.0
-MANAGE_TIMEOUT_S = 120.0
+MANAGE_TIMEOUT_S = 300.0
+# After a long storm there are a hundred thousand sessions, each with its log.
+LONG_LIST_S = 600.0
 LOG_TAIL_CHARS = 4000
 KEPT_LOGS = ROOT / "build" / "logs"
 
@@ -334,7 +336,9 @@ class Sandbox(Server):
 
     url: str = ""
 
-    def call(self, method: str, path: str, document: Mapping[str, Any] | None = None) -> Any:
+    def call(
+        self, method: str, path: str, document: Mapping[str, Any] | None = None, *, timeout_s: float = 30
+    ) -> Any:
         """Send one request to `/sandbox/…` and return its answer. Raises `AssertionError` if it is refused."""
         request = urllib.request.Request(
             f"{self.url}/sandbox/{path}",
@@ -344,7 +348,7 @@ class Sandbox(Server):
         )
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(request, timeout=30) as response:
+            with opener.open(request, timeout=timeout_s) as response:
                 return json.load(response)
         except urllib.error.HTTPError as error:
             with error:
@@ -370,13 +374,13 @@ class Sandbox(Server):
     def rights(self, operator_id: str | None = None) -> list[dict[str, Any]]:
         """Return the parking rights that enforcement sees now, of all operators or of one."""
         query = f"?operator_id={operator_id}" if operator_id else ""
-        rights: list[dict[str, Any]] = self.call("GET", f"rights{query}")["data"]
+        rights: list[dict[str, Any]] = self.call("GET", f"rights{query}", timeout_s=LONG_LIST_S)["data"]
         return rights
 
     def sessions(self, **query: str) -> list[dict[str, Any]]:
         """Return sessions with their events; `operator_id`, `plate` or `session_id` narrow them down."""
         words = "&".join(f"{name}={value}" for name, value in query.items())
-        sessions: list[dict[str, Any]] = self.call("GET", f"sessions?{words}")["data"]
+        sessions: list[dict[str, Any]] = self.call("GET", f"sessions?{words}", timeout_s=LONG_LIST_S)["data"]
         return sessions
 
     def requests(self, limit: int = 500) -> list[dict[str, Any]]:

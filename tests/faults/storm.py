@@ -331,6 +331,8 @@ def run(
         while not compare(stack, report) and time.monotonic() - healed < CONVERGE_LIMIT_S:
             time.sleep(0.3)
         report.converge_s = time.monotonic() - healed
+        compared = f"compared after {report.converge_s:.1f} s: lost {report.lost}, stale {report.stale}"
+        print(compared, file=sys.stderr, flush=True)
         sessions = stack.sandbox.sessions()
         twice = doubled(sessions)
         report.sessions, report.doubled = len(sessions), len(twice)
