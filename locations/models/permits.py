@@ -174,6 +174,10 @@ class Permit(models.Model):
             models.Index(fields=["company", "-id"], name="permit_list"),
             models.Index(fields=["location", "-id"], name="permit_list_of_location"),
             models.Index(fields=["company", "subdivision", "-id"], name="permit_list_of_state"),
+            # The list of cancelled ones, which may be few among a million.
+            models.Index(
+                fields=["company", "-id"], name="permit_list_of_cancelled", condition=Q(status="cancelled")
+            ),
             models.Index(
                 fields=["company", "type", "-id"], name="permit_list_of_type", condition=~Q(type="")
             ),

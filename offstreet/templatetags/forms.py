@@ -4,11 +4,14 @@ What it decides: the control gets its class, `aria-describedby` (help, live hint
 that a form class holds no markup. Django 5.2 renders `aria-describedby` for its own help; ours replaces it.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django import template
 from django.forms import BaseForm, BoundField, widgets
+from django.forms.utils import flatatt
 from django.template.loader import render_to_string
+from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString
 
 register = template.Library()
@@ -72,7 +75,8 @@ def field(
         if bound.field.required:
             # Whether or not the browser checks it: its empty option only says what to do, and is no choice.
             given["aria-required"] = "true"
-    control = bound.as_widget(attrs=given)
+    has_options = widget.template_name == widgets.Select.template_name
+    control = _select(bound, given) if has_options else bound.as_widget(attrs=given)
     return render_to_string(
         "components/field.html",
         {
@@ -86,6 +90,36 @@ def field(
             "optional": not bound.field.required and not isinstance(widget, widgets.CheckboxInput),
         },
     )
+
+
+def _select(bound: BoundField, attrs: dict[str, Any]) -> SafeString:
+    """Render a select as Django does, without two templates for each option: six hundred time zones took 150 ms with them."""
+    widget = bound.field.widget
+    attrs = bound.build_widget_attrs(attrs, widget)
+    if bound.auto_id and "id" not in widget.attrs:
+        attrs.setdefault("id", bound.auto_id)
+    said = widget.get_context(bound.html_name, bound.value(), attrs)["widget"]
+    groups = [_group(name, options) for name, options, _index in said["optgroups"]]
+    return format_html(
+        "<select{}>{}</select>",
+        _attributes({"name": said["name"], **said["attrs"]}),
+        SafeString("".join(groups)),
+    )
+
+
+def _group(name: str | None, options: Sequence[Mapping[str, Any]]) -> str:
+    """Render one group's options."""
+    rendered = "".join(
+        f'<option value="{conditional_escape(option["value"])}"{_attributes(option["attrs"])}>'
+        f"{conditional_escape(option['label'])}</option>"
+        for option in options
+    )
+    return format_html('<optgroup label="{}">{}</optgroup>', name, SafeString(rendered)) if name else rendered
+
+
+def _attributes(attrs: Mapping[str, Any]) -> SafeString:
+    """Render attributes as Django's widgets do: none for False or None, the bare name for True."""
+    return flatatt({name: value for name, value in attrs.items() if value is not None})
 
 
 @register.simple_tag

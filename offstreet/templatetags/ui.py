@@ -8,7 +8,7 @@ is a mistake of the page and raises `ValueError`, so that a test meets it and no
 
 import re
 from collections.abc import Iterable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -100,8 +100,21 @@ def icon(name: str, size: str = "", label: str = "", spin: bool = False) -> Safe
         raise ValueError(
             f"The sprite has no icon “{name}”; see templates/components/README.md for adding one."
         )
+    return _labelled(name, size, label, spin) if label else _decoration(name, size, spin)
+
+
+def _labelled(name: str, size: str, label: str, spin: bool) -> SafeString:
+    return _drawn(name, size, format_html('role="img" aria-label="{}"', label), spin)
+
+
+@lru_cache(maxsize=512)
+def _decoration(name: str, size: str, spin: bool) -> SafeString:
+    """A list of fifty rows has a hundred and fifty of these, and few that differ."""
+    return _drawn(name, size, SafeString('aria-hidden="true"'), spin)
+
+
+def _drawn(name: str, size: str, hint: SafeString, spin: bool) -> SafeString:
     classes = "os-icon" + (f" os-icon--{size}" if size else "") + (" os-spin" if spin else "")
-    hint = format_html('role="img" aria-label="{}"', label) if label else SafeString('aria-hidden="true"')
     return format_html(
         '<svg class="{}" {}><use href="{}#{}"></use></svg>', classes, hint, static(SPRITE), name
     )
@@ -119,7 +132,15 @@ def _component(name: str, **context: Any) -> SafeString:
 @register.simple_tag
 def badge(tone: str, word: str, icon: str = "") -> SafeString:
     """Render a state as word, icon and colour. `icon` defaults to the tone's own."""
-    return _component("badge", tone=check_tone(tone), word=word, icon=icon or TONE_ICONS[tone])
+    return _badge(
+        check_tone(tone), word if isinstance(word, SafeString) else str(word), icon or TONE_ICONS[tone]
+    )
+
+
+# By type as well: what is safe as it stands and what has to be escaped must never be taken for one another.
+@lru_cache(maxsize=2_048, typed=True)
+def _badge(tone: str, word: str, icon: str) -> SafeString:
+    return _component("badge", tone=tone, word=word, icon=icon)
 
 
 @register.simple_tag
@@ -129,7 +150,7 @@ def state(key: str, word: str = "") -> SafeString:
         shown = STATES[str(key)]
     except KeyError:
         raise ValueError(f"“{key}” is no known state; add it to STATES or use the badge tag.") from None
-    return _component("badge", tone=shown.tone, word=word or shown.word, icon=shown.icon)
+    return badge(shown.tone, word or str(shown.word), shown.icon)
 
 
 @register.simple_block_tag
