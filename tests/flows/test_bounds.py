@@ -107,7 +107,8 @@ def work(number):
                     key=name, defaults={"failures": 3, "open_until": past, "probe_until": None}
                 )
         start.wait(30)
-        gate = breakers.gates([(live.pk, "passport")], now=database_now())[live.pk]
+        now, parties = claims.connections([live.pk])
+        gate = breakers.gates({live.pk: parties[live.pk].breakers}, now=now)[live.pk]
         if gate.may_send:
             words.append(round)
         done.wait(30)
