@@ -158,7 +158,9 @@ def test_a_poll_ends_when_the_server_says_that_there_is_nothing_more_to_wait_for
     expect(watched.page.locator("#poll")).to_have_text("All 100,000 permits are registered.")
     watched.page.clock.run_for(5_000)
     polls = [response for response in watched.responses if "part=done" in response.url]
-    assert [response.status for response in polls] == [286]
+    # Of sixteen that the five seconds hold none is sent; the one that was under way on a busy machine may be.
+    assert {response.status for response in polls} == {286}
+    assert len(polls) <= 2
 
 
 def test_a_server_that_cannot_be_reached_is_said_once(open_page: Open, styleguide: str) -> None:
