@@ -80,12 +80,6 @@ def mark(*, permit_ids: Sequence[int], bulk: bool = False) -> set[int]:
     )
 
 
-def mark_location(*, location_id: int, bulk: bool = True) -> set[int]:
-    """Note all permits of a location that have not ended as due; call it in the transaction that maps the location."""
-    which = "p.location_id = %(which)s AND p.status = 'active' AND p.\"end\" > {now}"
-    return _mark(which, location_id, bulk=bulk)
-
-
 def mark_connection(*, connection_id: int, bulk: bool = True) -> set[int]:
     """Note all permits that have not ended of all locations mapped on a connection as due (backfill)."""
     which = (

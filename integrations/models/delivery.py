@@ -207,9 +207,10 @@ class Push(models.Model):
 class PushEvent(models.Model):
     """What one push meant for one registration.
 
-    Both rows that it refers to are there by construction: `settle` writes it in the transaction that made the push, and
-    holds the registration's lock. So the database does not check it once more for each event, which was a fifth of
-    its work for a delivery (`benchmarks/README.md`); what is deleted takes its events along through Django.
+    Both rows that it refers to are there by construction: `settle` writes it in the transaction that makes the push and
+    updates the registration, and registrations are not deleted. So the database does not check it once more for each
+    event, which was a fifth of its work for a delivery (`benchmarks/README.md`); what is deleted takes its events along
+    through Django.
     """
 
     class Result(models.TextChoices):

@@ -5,9 +5,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
-from integrations import outbox
+from integrations import mapping
 from integrations.models import Breaker, Push, PushEvent, Registration
 from locations import services
 from tests.factories import PermitFactory
@@ -160,7 +161,8 @@ def test_a_permit_of_an_unmapped_location_waits_for_its_mapping(world: World) ->
     from tests.factories import ZoneMappingFactory
 
     ZoneMappingFactory(location=unmapped, zone=world.zones["RG"])
-    outbox.mark_location(location_id=unmapped.pk)
+    with transaction.atomic():
+        mapping.mark_locations([unmapped.pk])
     world.deliver()
     assert world.rights() == world.wanted()
     assert world.registration(permit).state == Registration.State.DONE
