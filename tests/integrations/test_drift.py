@@ -21,7 +21,7 @@ def believed(draw: st.DrawFn) -> Believed:
     return Believed(draw(st.integers(1, 10**18)), start, until, AT + draw(SPANS), draw(st.booleans()))
 
 
-@given(st.lists(believed(), max_size=120), st.booleans())
+@given(st.lists(believed(), max_size=120, unique_by=lambda right: right.pk), st.booleans())
 def test_only_what_must_be_listed_now_is_missing_and_never_too_much_of_it(
     rights: list[Believed], is_certain: bool
 ) -> None:
