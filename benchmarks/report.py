@@ -80,7 +80,9 @@ def targets(results: Results) -> list[tuple[str, float | None, str, float]]:
 
 
 def _growth(rows: Sequence[Row]) -> list[tuple[str, float | None, str, float]]:
-    cases = list(dict.fromkeys(row["case"] for row in rows))
+    # In the order in which they were defined, not measured (that is shuffled): few, many, one company, many companies.
+    cases = [row["case"] for row in sorted(rows, key=lambda row: int(row["place"]))]
+    cases = list(dict.fromkeys(cases))
     if len(cases) < 4:
         return []
 
@@ -171,7 +173,7 @@ def _plain(*columns: str) -> Callable[[list[Row]], str]:
 
 def _growth_table(rows: list[Row]) -> str:
     lines = []
-    for case in dict.fromkeys(row["case"] for row in rows):
+    for case in dict.fromkeys(row["case"] for row in sorted(rows, key=lambda row: int(row["place"]))):
         same = [row for row in rows if row["case"] == case]
         lines.append(
             [

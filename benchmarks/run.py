@@ -40,6 +40,7 @@ class Sizes:
     saves: int = 400
     growth_rows: int = 20_000
     growth_many: int = 1_000_000
+    growth_repeat: int = 5
     companies: int = 1_000
     memory_rows: int = 10_000
     memory_rounds: int = 100
@@ -58,6 +59,7 @@ QUICK = Sizes(
     saves=100,
     growth_rows=5_000,
     growth_many=50_000,
+    growth_repeat=1,
     companies=100,
     memory_rounds=5,
     demo_saves=30,
@@ -93,7 +95,7 @@ def measure(stage: Stage, part: str, sizes: Sizes) -> list[report.Row]:
                 few=10_000,
                 many=sizes.growth_many,
                 companies=sizes.companies,
-                repeat=sizes.repeat,
+                repeat=sizes.growth_repeat,
             )
         case "memory":
             return measures.memory(stage, rows=sizes.memory_rows, rounds=sizes.memory_rounds)

@@ -2,11 +2,16 @@
 
 from datetime import datetime, timedelta
 
+import structlog
 from django.db.models import Exists, OuterRef, Q
 
-from integrations import audit, evidence_keeping, following_tests, hours, mails, scheduler, zones
-from integrations.models import Connection, ZoneRefresh
+from integrations import audit, breakers, evidence_keeping, following_tests, hours, mails, scheduler, zones
+from integrations.errors import DeliveryError
+from integrations.models import Breaker, Connection, ZoneRefresh
 from integrations.onboarding import following
+from integrations.vendors import get_vendor
+
+log = structlog.get_logger(__name__)
 
 ZONES_EVERY = timedelta(days=1)
 # After a pull that failed or is held, the daily one is tried again this much later.
@@ -21,6 +26,7 @@ def register_all() -> None:
     scheduler.register("count pushes by the hour", 60, hours.count_hours)
     scheduler.register("follow set-ups", 2, following.follow_set_ups)
     scheduler.register("follow tests", 1, following_tests.follow_tests)
+    scheduler.register("keep tokens", 60, keep_tokens)
     scheduler.register("raise urgency", 10, scheduler.raise_urgency)
     scheduler.register("reconcile", 5, audit.reconcile_all)
     scheduler.register("refresh zones", 60, refresh_oldest_zones)
@@ -41,3 +47,19 @@ def refresh_oldest_zones(now: datetime) -> None:
     """Do the daily pull for a few connections at a time, so that a thousand of them spread over the day (chore)."""
     for connection in connections_for_refresh(now):
         zones.refresh_zones(connection=connection, trigger="daily")
+
+
+def keep_tokens(_now: datetime) -> None:
+    """Keep each vendor's access token at hand, so that no single save after a quiet hour waits for one (chore).
+
+    Where the host is in trouble its breaker's probes find out when it is back; nothing is asked of it here.
+    """
+    used = Connection.objects.exclude(operator_id="").exclude(status=Connection.Status.ENDED)
+    for slug in used.values_list("vendor", flat=True).distinct().order_by("vendor"):
+        if Breaker.objects.filter(key=breakers.host_key(slug), failures__gt=0).exists():
+            continue
+        try:
+            get_vendor(slug).check_token()
+        except DeliveryError as error:
+            # People are told as soon as something can't be delivered for it.
+            log.warning("the access token could not be renewed ahead of time", vendor=slug, code=error.code)

@@ -45,9 +45,9 @@ log = structlog.get_logger(__name__)
 
 SENDERS = 18
 # Rows that a claim takes, shared by its connections; each gets at least one batch.
-CLAIM_ROWS = 2_000
+CLAIM_ROWS = 1_000
 # The first claim of a connection takes no more than this, each full one twice as many as the one before: senders, and the
-# other workers (which hear of a full claim), begin after hundredths of a second instead of waiting for thousands of rows.
+# other workers (which hear of a full claim), begin after hundredths of a second instead of waiting for a thousand rows.
 FIRST_CLAIM_ROWS = 400
 CONNECTIONS_PER_CLAIM = 64
 RENEW_EVERY_S = 3.0

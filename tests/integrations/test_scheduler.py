@@ -9,6 +9,7 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from integrations import scheduler
+from integrations.chores import keep_tokens
 from integrations.engine import Engine
 from integrations.models import Breaker, Chore, Connection, Registration, WorkerBeat
 from integrations.models.delivery import Priority
@@ -134,3 +135,35 @@ def test_a_database_that_is_away_does_not_end_the_scheduler(monkeypatch: pytest.
     Scheduler(engine).run(stop)
     engine.close()
     assert len(ticks) == 2
+
+
+def token_requests(world: World) -> int:
+    return sum(request.url.path.endswith("/access-tokens") for request in world.transport.requests)
+
+
+def test_the_token_is_at_hand_before_the_first_plate_and_asked_for_once(world: World) -> None:
+    keep_tokens(timezone.now())
+    keep_tokens(timezone.now())
+    assert token_requests(world) == 1
+    world.permit()
+    world.deliver()
+    assert token_requests(world) == 1
+
+
+def test_no_token_is_asked_for_where_nobody_needs_one_or_the_host_is_in_trouble(world: World) -> None:
+    Breaker.objects.create(key="h:passport", failures=1)
+    keep_tokens(timezone.now())
+    Breaker.objects.update(failures=0)
+    Connection.objects.update(status=Connection.Status.ENDED)
+    keep_tokens(timezone.now())
+    assert token_requests(world) == 0
+
+
+def test_a_token_that_can_not_be_renewed_ahead_is_no_failed_chore(world: World) -> None:
+    world.fault("5xx", path="token")
+    keep_tokens(timezone.now())
+    assert token_requests(world) == 1
+    world.heal()
+    world.permit()
+    world.deliver()
+    assert world.rights() == world.wanted()
