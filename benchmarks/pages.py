@@ -145,6 +145,7 @@ def run(rounds: int, only: str) -> list[Figure]:
     """Measure every page as the person who uses it."""
     from django.test import Client
 
+    import offstreet.wsgi  # noqa: F401 - so that this process is set up as the web's are
     from locations.models import Company, User
 
     def signed_in(email: str) -> Any:

@@ -4,7 +4,6 @@ They begin before the broker is reached and do not need it: a worker that has lo
 sweep. On SIGTERM the engine claims nothing more, finishes the requests under way and settles them.
 """
 
-import gc
 import sys
 import threading
 from typing import Any
@@ -15,6 +14,7 @@ from django.conf import settings
 
 from integrations import chores, wake
 from integrations.engine import Engine
+from integrations.memory import keep_what_is_loaded
 from integrations.scheduler import Scheduler
 from integrations.vendors import get_vendor
 
@@ -22,7 +22,6 @@ log = structlog.get_logger(__name__)
 
 JOIN_S = 12.0
 SWITCH_S = 0.001
-GC_THRESHOLDS = (10_000, 20, 50)
 
 
 class Worker:
@@ -41,13 +40,9 @@ class Worker:
         """Begin."""
         # A chore that computes would otherwise keep the engine waiting for 5 ms after each of its statements.
         sys.setswitchinterval(SWITCH_S)
-        # What was loaded stays for good, and a batch is thousands of objects that end by themselves, not in circles: looking
-        # for circles at Python's own pace took a fifth of the time of a claim.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*GC_THRESHOLDS)
         chores.register_all()
         _load_vendors()
+        keep_what_is_loaded()
         for thread in self._threads:
             thread.start()
 

@@ -16,7 +16,7 @@ from django.db.models import Q
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 
-from integrations.forms.widgets import QuickSelect
+from integrations.forms.fields import LocationField
 from integrations.models import Zone
 from integrations.queries import PermitFilters, current_at, look_alikes
 from locations.models import Company, Location, Permit
@@ -113,9 +113,7 @@ class PermitForm(forms.Form):
     # What is missing is said beside the field after sending, in the same words for everybody.
     use_required_attribute = False
 
-    location = forms.ModelChoiceField(
-        Location.objects.none(), label=_("Location"), empty_label=_("Choose…"), widget=QuickSelect
-    )
+    location = LocationField(label=_("Location"), empty_label=_("Choose…"))
     plate = forms.CharField(
         label=_("Plate"),
         max_length=40,
@@ -128,7 +126,7 @@ class PermitForm(forms.Form):
             }
         ),
     )
-    subdivision = forms.ChoiceField(label=_("State or province"), widget=QuickSelect)
+    subdivision = forms.ChoiceField(label=_("State or province"))
     start = forms.CharField(label=_("From"), widget=forms.DateTimeInput(attrs={"type": "datetime-local"}))
     start_choice = forms.CharField(required=False, widget=forms.HiddenInput)
     # What “from” was filled in with, and the moment that was meant: “2026-12-05T18:00 2026-12-05T23:00Z”.
@@ -160,7 +158,7 @@ class PermitForm(forms.Form):
         rest.setdefault("initial", {}).update(self._initial(permit, location))
         super().__init__(data, **rest)
         field = self.fields["location"]
-        assert isinstance(field, forms.ModelChoiceField)
+        assert isinstance(field, LocationField)
         field.queryset = Location.objects.filter(company=company).filter(
             Q(active=True) | Q(pk__in=[permit.location_id] if permit else [])
         )
@@ -430,13 +428,7 @@ class PermitFilterForm(forms.Form):
         required=False,
         widget=forms.TextInput(attrs={"type": "search", "autocomplete": "off", "spellcheck": "false"}),
     )
-    location = forms.ModelChoiceField(
-        Location.objects.none(),
-        label=_("Location"),
-        required=False,
-        empty_label=_("All locations"),
-        widget=QuickSelect,
-    )
+    location = LocationField(label=_("Location"), required=False, empty_label=_("All locations"))
     when = forms.ChoiceField(
         label=_("When"),
         required=False,
@@ -459,14 +451,14 @@ class PermitFilterForm(forms.Form):
             ("accepted", _("Accepted")),
         ],
     )
-    type = forms.ChoiceField(label=_("Type"), required=False, widget=QuickSelect)
-    state = forms.ChoiceField(label=_("State or province"), required=False, widget=QuickSelect)
+    type = forms.ChoiceField(label=_("Type"), required=False)
+    state = forms.ChoiceField(label=_("State or province"), required=False)
     tests = forms.BooleanField(label=_("Test plates too"), required=False)
 
     def __init__(self, data: Mapping[str, Any], *, company: Company, types: Sequence[str]) -> None:
         super().__init__(data)
         field = self.fields["location"]
-        assert isinstance(field, forms.ModelChoiceField)
+        assert isinstance(field, LocationField)
         field.queryset = Location.objects.filter(company=company)
         kinds, region = self.fields["type"], self.fields["state"]
         assert isinstance(kinds, forms.ChoiceField)

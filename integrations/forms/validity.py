@@ -8,8 +8,8 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
+from integrations.forms.fields import LocationField
 from integrations.forms.permits import TimeHint, region_choices, time_hint
-from integrations.forms.widgets import QuickSelect
 from integrations.validity_then import Question
 from locations.models import Company, Location
 from locations.plates import clean_plate
@@ -28,10 +28,8 @@ class ValidityForm(forms.Form):
             attrs={"class": "os-input-plate", "autocomplete": "off", "spellcheck": "false"}
         ),
     )
-    subdivision = forms.ChoiceField(label=_("State or province"), required=False, widget=QuickSelect)
-    location = forms.ModelChoiceField(
-        Location.objects.none(), label=_("Location"), empty_label=_("Choose…"), widget=QuickSelect
-    )
+    subdivision = forms.ChoiceField(label=_("State or province"), required=False)
+    location = LocationField(label=_("Location"), empty_label=_("Choose…"))
     at = forms.CharField(
         label=_("Time there"), required=False, widget=forms.DateTimeInput(attrs={"type": "datetime-local"})
     )
@@ -46,7 +44,7 @@ class ValidityForm(forms.Form):
         )
         super().__init__(data, initial=initial)
         field, region = self.fields["location"], self.fields["subdivision"]
-        assert isinstance(field, forms.ModelChoiceField)
+        assert isinstance(field, LocationField)
         assert isinstance(region, forms.ChoiceField)
         field.queryset = places
         region.choices = [("", _("Any")), *region_choices()]
