@@ -8,7 +8,8 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from integrations.figures import Figures, Link
+from integrations.figures import Figures
+from integrations.link_figures import Link
 from integrations.models import Connection
 from integrations.onboarding.steps import Who, active, steps
 from integrations.states import fragment

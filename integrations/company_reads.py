@@ -18,11 +18,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from integrations.answers import Answer, say_span
-from integrations.figures import count_of
 from integrations.models import Breaker, Connection, Registration
 from integrations.models.delivery import Priority
 from integrations.onboarding.facts import snapshots
 from integrations.onboarding.steps import Facts, Step, active, steps
+from integrations.queries import count_of
 from integrations.states import fragment
 from integrations.vendors import get_vendor
 from locations.models import Company, Location, Permit

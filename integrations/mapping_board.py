@@ -17,8 +17,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from integrations import mapping
-from integrations.figures import count_of
 from integrations.models import Connection, Registration, Zone, ZoneMapping
+from integrations.queries import count_of
 from locations.models import Company, Location, Permit
 
 PAGE_ROWS = 50

@@ -11,10 +11,11 @@ What it decides about speed:
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from django.db import connection as db
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, IntegerField, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce
 
 from integrations.models import Breaker, Connection, Registration, ZoneMapping
 from integrations.states import PushState, push_state
@@ -286,3 +287,9 @@ def look_alikes(company: Company, plates: Iterable[str], now: datetime) -> Query
         .select_related("location")
         .order_by("plate", "-pk")
     )
+
+
+def count_of(rows: QuerySet[Any]) -> Coalesce:
+    """Return a scalar subquery that counts `rows`; by "*", since counting a column would read the rows themselves."""
+    counted = rows.order_by().annotate(all=Value(1)).values("all").annotate(n=Count("*")).values("n")
+    return Coalesce(Subquery(counted), Value(0), output_field=IntegerField())

@@ -8,9 +8,9 @@ from typing import Any, Final
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.translation import gettext as _
 
-from integrations.figures import count_of
 from integrations.mapping_board import current_permits
 from integrations.models import Zone, ZoneMapping, ZoneRefresh
+from integrations.queries import count_of
 from integrations.zone_diff import KINDS
 from locations.models import Company, Location
 

@@ -1,4 +1,4 @@
-"""Fields for choices of which a company may have a thousand."""
+"""Choices that several forms have: locations, of which a company may have a thousand, and states and provinces."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from django import forms
 
 from locations.models import Location
+from locations.regions import COUNTRIES, SUBDIVISIONS
 
 
 # Generic for the type checker alone.
@@ -25,3 +26,11 @@ class LocationField(forms.ModelChoiceField):  # type: ignore[type-arg]
 
     def __init__(self, **rest: Any) -> None:
         super().__init__(Location.objects.none(), **rest)
+
+
+def region_choices() -> list[Any]:
+    """Return the states and provinces, grouped by country."""
+    return [
+        (name, [(code, label) for code, label in SUBDIVISIONS.items() if code.startswith(country)])
+        for country, name in COUNTRIES.items()
+    ]

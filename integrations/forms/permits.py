@@ -1,12 +1,12 @@
-"""The form of one permit, and the filters of the list.
+"""The form of one permit.
 
 What it decides: times are the wall clock's at the chosen location (`locations.times`); a space number is asked for where
 the location's zone goes by space; a plate that another current permit could be mistaken for is asked about once, and only
 a tick beside the very same plate answers that. Nothing that was typed is rewritten.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,95 +16,25 @@ from django.db.models import Q
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 
-from integrations.forms.fields import LocationField
+from integrations.forms.fields import LocationField, region_choices
+from integrations.forms.hints import PlateHint, TimeHint, has_lonely_o, time_hint
 from integrations.models import Zone
-from integrations.queries import PermitFilters, current_at, look_alikes
+from integrations.queries import current_at, look_alikes
 from locations.models import Company, Location, Permit
 from locations.plates import clean_plate, normalise_plate
 from locations.plates import look_alikes as alike_plates
-from locations.regions import COUNTRIES, SUBDIVISIONS
 from locations.services import PermitDraft
 from locations.times import (
-    FIRST,
-    SECOND,
     LocalTime,
     fold_of,
     input_value,
     parse_local,
     problem_sentence,
-    say_both,
-    say_time,
     say_utc,
 )
 
 MAX_SPACE_CHOICES = 500
 MAX_ALIKE_SHOWN = 5
-
-
-def region_choices() -> list[Any]:
-    """Return the states and provinces, grouped by country."""
-    return [
-        (name, [(code, label) for code, label in SUBDIVISIONS.items() if code.startswith(country)])
-        for country, name in COUNTRIES.items()
-    ]
-
-
-@dataclass(frozen=True, slots=True)
-class TimeHint:
-    """What to say beside a typed time: UTC, or the two hours to choose from, or why it is none."""
-
-    utc: str = ""
-    problem: str = ""
-    choices: tuple[tuple[str, str], ...] = ()
-    chosen: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class PlateHint:
-    """What to ask or say beside a typed plate."""
-
-    plate: str = ""
-    alike: Sequence[Permit] = ()
-    current: Sequence[Permit] = ()
-    letter_o: bool = False
-
-
-def time_hint(read: LocalTime, location: Location | None, chosen: str = "") -> TimeHint:
-    """Return the words beside a typed time at `location`."""
-    if location is None or read.problem in ("empty", ""):
-        if location is None or read.moment is None:
-            return TimeHint()
-        choices = _choices(read, location) if read.first and read.second else ()
-        return TimeHint(
-            utc=say_both(read.moment, location.tz),
-            choices=choices,
-            chosen=chosen,
-        )
-    return TimeHint(
-        problem=problem_sentence(read, location.tz), choices=_choices(read, location), chosen=chosen
-    )
-
-
-def _choices(read: LocalTime, location: Location) -> tuple[tuple[str, str], ...]:
-    if not (read.first and read.second):
-        return ()
-    return (
-        (FIRST, _t("the first: %(local)s (%(utc)s)") % _both(read.first, location)),
-        (SECOND, _t("the second: %(local)s (%(utc)s)") % _both(read.second, location)),
-    )
-
-
-def _both(moment: datetime, location: Location) -> dict[str, str]:
-    return {"local": say_time(moment, location.tz), "utc": say_utc(moment)}
-
-
-def has_lonely_o(plate: str) -> bool:
-    """Whether a letter O stands between digits, where a zero is likelier (some states never use the letter O)."""
-    return any(
-        sign == "O" and plate[place - 1 : place].isdigit() and plate[place + 1 : place + 2].isdigit()
-        for place, sign in enumerate(plate)
-        if place
-    )
 
 
 class PermitForm(forms.Form):
@@ -417,71 +347,3 @@ class PermitForm(forms.Form):
             return
         for name, errors in error.error_dict.items():
             self.add_error(name if name in self.fields else None, errors)
-
-
-class PermitFilterForm(forms.Form):
-    """The filters of the list; what is not understood narrows nothing."""
-
-    q = forms.CharField(
-        label=_("Plate, unit or external id"),
-        max_length=80,
-        required=False,
-        widget=forms.TextInput(attrs={"type": "search", "autocomplete": "off", "spellcheck": "false"}),
-    )
-    location = LocationField(label=_("Location"), required=False, empty_label=_("All locations"))
-    when = forms.ChoiceField(
-        label=_("When"),
-        required=False,
-        choices=[
-            ("", _("Any time")),
-            ("current", _("Current")),
-            ("coming", _("Coming")),
-            ("ended", _("Ended")),
-            ("cancelled", _("Cancelled")),
-        ],
-    )
-    push = forms.ChoiceField(
-        label=_("In Passport"),
-        required=False,
-        choices=[
-            ("", _("Any state")),
-            ("unprotected", _("Not protected yet")),
-            ("waiting", _("Waiting")),
-            ("refused", _("Refused")),
-            ("accepted", _("Accepted")),
-        ],
-    )
-    type = forms.ChoiceField(label=_("Type"), required=False)
-    state = forms.ChoiceField(label=_("State or province"), required=False)
-    tests = forms.BooleanField(label=_("Test plates too"), required=False)
-
-    def __init__(self, data: Mapping[str, Any], *, company: Company, types: Sequence[str]) -> None:
-        super().__init__(data)
-        field = self.fields["location"]
-        assert isinstance(field, LocationField)
-        field.queryset = Location.objects.filter(company=company)
-        kinds, region = self.fields["type"], self.fields["state"]
-        assert isinstance(kinds, forms.ChoiceField)
-        assert isinstance(region, forms.ChoiceField)
-        kinds.choices = [("", _("All types")), *((kind, kind) for kind in types)]
-        region.choices = [("", _("All states")), *region_choices()]
-
-    @property
-    def narrow_more(self) -> bool:
-        """Whether a filter that is folded away is in use."""
-        return any(self[name].value() for name in ("type", "state", "tests"))
-
-    def filters(self) -> PermitFilters:
-        """Return what the list is narrowed to."""
-        self.is_valid()
-        data = self.cleaned_data
-        location = data.get("location")
-        return PermitFilters(
-            q=data.get("q") or "",
-            location=location.pk if location else None,
-            subdivision=data.get("state") or "",
-            when=data.get("when") or "",
-            push=data.get("push") or "",
-            type=data.get("type") or "",
-            tests=bool(data.get("tests")),
-        )

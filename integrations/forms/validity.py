@@ -8,8 +8,8 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
-from integrations.forms.fields import LocationField
-from integrations.forms.permits import TimeHint, region_choices, time_hint
+from integrations.forms.fields import LocationField, region_choices
+from integrations.forms.hints import TimeHint, time_hint
 from integrations.validity_then import Question
 from locations.models import Company, Location
 from locations.plates import clean_plate

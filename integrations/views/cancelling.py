@@ -17,7 +17,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from integrations import cancelling
-from integrations.forms.permits import PermitFilterForm
+from integrations.forms.permit_filter import PermitFilterForm
 from integrations.queries import PermitFilters, permit_types
 from locations.access import CompanyRequest, company_view, may
 from locations.models import Permit, Role

@@ -15,7 +15,8 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from integrations import limit
 from integrations.evidence import gather, timeline
-from integrations.forms.permits import PermitFilterForm, PermitForm
+from integrations.forms.permit_filter import PermitFilterForm
+from integrations.forms.permits import PermitForm
 from integrations.headline import headline
 from integrations.queries import (
     PAGE_ROWS,
