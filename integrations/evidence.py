@@ -7,9 +7,9 @@ reconstructed: what was not recorded is not told, and what was seen is told as i
 permit has become since.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from itertools import groupby
 from typing import Any
 
@@ -29,6 +29,8 @@ MAX_MAPPINGS = 50
 MOST_TRIES = 3
 # Things that carry the same time stand in this order.
 _SAVED, _MAPPED, _DUE, _SENT, _ANSWERED, _SEEN = range(6)
+# By how much the clocks of the web and of the database may differ without a word in the time line changing its place.
+CLOCKS_APART = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,21 @@ def timeline(permit: Permit, evidence: Evidence) -> list[Happened]:
         *_pushes(evidence, tz),
         *_open_ends(evidence, tz),
     ]
-    return sorted(found, key=lambda entry: (entry.at, entry.rank))
+    saves = [entry.at for entry in found if entry.rank < _DUE]
+    return sorted(found, key=lambda entry: (_place(entry, saves), entry.rank))
+
+
+def _place(entry: Happened, saves: Iterable[datetime]) -> datetime:
+    """Return where an entry stands: at its time, but what was noted for delivery never before the save it was noted with.
+
+    The two times are of two clocks, the web's and the database's, and SQLite's has no more than milliseconds.
+    """
+    if entry.rank != _DUE:
+        return entry.at
+    around = [at for at in saves if abs(at - entry.at) < CLOCKS_APART]
+    if any(at <= entry.at for at in around):
+        return entry.at
+    return min(around, default=entry.at)
 
 
 # --- What people did ---------------------------------------------------------------------------------------------

@@ -54,7 +54,11 @@ STAGES: tuple[Check | Tests, ...] = (
     # Both in this process and without a socket; whole pages take a hundred times as long as what they are made of.
     Tests("unit", ["-n", "2", "-m", "not pages", *(f"--ignore=tests/{name}" for name in REAL)]),
     Tests("pages", ["-n", "2", "-m", "pages", *(f"--ignore=tests/{name}" for name in REAL)]),
-    *(Tests(name, [f"tests/{name}"]) for name in REAL),
+    # Whole products: each test starts its own, and most of its time it waits for them.
+    Tests("flows", ["-n", "3", "tests/flows"]),
+    # Alone: what is killed, frozen and measured here must not be blamed on neighbours.
+    Tests("faults", ["tests/faults"]),
+    Tests("browser", ["-n", "3", "tests/browser"]),
 )
 
 

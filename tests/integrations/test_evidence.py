@@ -357,6 +357,18 @@ def test_what_is_over_says_whether_it_ever_arrived(permit: Permit) -> None:
     assert head(permit, now).sentence == "This permit ended before anything was sent to Passport."
 
 
+@pytest.mark.parametrize("apart_ms", [-900, -1, 0, 1, 900])
+def test_what_was_noted_stands_behind_its_save_though_the_databases_clock_is_another(
+    permit: Permit, apart_ms: int
+) -> None:
+    noted = START + timedelta(milliseconds=apart_ms)
+    Registration.objects.filter(permit=permit).update(marked_at=noted)
+    push(permit, 2_000, "accepted")
+    with time_machine.travel(START + timedelta(seconds=60), tick=False):
+        change_permit(permit=permit, unit="12")
+    assert titles(permit)[:4] == ["Registered", "Due", "Sent", "Accepted by Passport"]
+
+
 def test_the_engine_writes_what_the_time_line_tells(world: World) -> None:
     permit = world.permit("ABC1234")
     world.deliver()
