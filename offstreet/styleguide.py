@@ -91,7 +91,7 @@ class SampleForm(forms.Form):
         label=_("Plate"), max_length=12, help_text=_("As it stands on the car; spaces don't matter.")
     )
     location = forms.ChoiceField(
-        label=_("Location"), choices=[("", "---------"), ("1", "Lot B"), ("2", "Rec Garage")]
+        label=_("Location"), choices=[("", "Choose…"), ("1", "Lot B"), ("2", "Rec Garage")]
     )
     zone = forms.ChoiceField(
         label=_("Passport zone"),

@@ -38,6 +38,12 @@ class ContactForm(forms.ModelForm):  # type: ignore[type-arg]
             "email": gettext_lazy("E-mail address"),
         }
 
+    def __init__(self, *arguments: Any, **rest: Any) -> None:
+        super().__init__(*arguments, **rest)
+        kind = self.fields["kind"]
+        assert isinstance(kind, forms.TypedChoiceField)
+        kind.choices = [("", _("Choose…")), *Contact.Kind.choices]
+
 
 def _members_page(request: CompanyRequest, form: InvitationForm, status: int | None = None) -> HttpResponse:
     company, now = request.company, timezone.now()

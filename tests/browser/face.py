@@ -64,6 +64,26 @@ _CRAMPED = """() => {
   }).slice(0, 8);
 }"""
 
+# What is pressed and lies beyond the edge of the part that holds it: cut off, or there only for who scrolls sideways. Rows of
+# tabs do scroll.
+_CUT = """() => {
+  const pressed = 'main a[href], main button, main input:not([type=hidden]), main select, main summary';
+  const isShown = (one) => one.checkVisibility({visibilityProperty: true}) && one.getBoundingClientRect().width > 1;
+  const cuts = (one) => {
+    const box = one.getBoundingClientRect();
+    for (let part = one.parentElement; part && part !== document.body; part = part.parentElement) {
+      if (part.matches('.os-tabs, .ts-control')) { return false; }
+      const edge = part.getBoundingClientRect();
+      if (getComputedStyle(part).overflowX !== 'visible' && (box.right > edge.right + 1 || box.left < edge.left - 1)) {
+        return true;
+      }
+    }
+    return false;
+  };
+  return [...document.querySelectorAll(pressed)].filter((one) => isShown(one) && cuts(one))
+    .slice(0, 8).map((one) => one.outerHTML.slice(0, 160));
+}"""
+
 
 @cache
 def _axe() -> str:
@@ -118,6 +138,11 @@ class Watched:
         """Fail if something to press is too small for a finger, or for an unsteady hand."""
         cramped = self.page.evaluate(_CRAMPED)
         assert cramped == [], "too small to hit:\n" + "\n".join(cramped)
+
+    def check_cut(self) -> None:
+        """Fail if something to press is cut off at a side."""
+        cut = self.page.evaluate(_CUT)
+        assert cut == [], "cut off at a side:\n" + "\n".join(cut)
 
     def check_contrast(self) -> None:
         """Fail where text does not stand out enough: the one rule of axe that depends on the colours."""

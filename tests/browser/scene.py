@@ -10,6 +10,7 @@ import sys
 from datetime import timedelta
 from typing import Any
 
+from allauth.usersessions.models import UserSession
 from django.test import Client
 from django.utils import timezone
 
@@ -40,6 +41,7 @@ from offstreet import seeding
 SEEDED, ODD, EMPTY = "university", "odd-places", "empty-lots"
 ODD_OPERATOR_ID = "00000000-0000-4000-8000-00000000000d"
 NOBODY = "nobody@offstreet.example"
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/150.0 Safari/537.36"
 SESSIONS = {
     "viewer": "viewer@university.example",
     "operator": "operator@university.example",
@@ -65,9 +67,11 @@ def build() -> None:
     _steps(manager, support, ids)
     _invitations(odd, manager, ids, tokens)
     for who, email in SESSIONS.items():
-        client = Client()
-        client.force_login(User.objects.get(email=email), backend="django.contrib.auth.backends.ModelBackend")
-        tokens[f"session {who}"] = client.cookies["sessionid"].value
+        client, user = Client(), User.objects.get(email=email)
+        client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+        tokens[f"session {who}"] = key = client.cookies["sessionid"].value
+        # What signing in at the page leaves beside the session.
+        UserSession.objects.create(user=user, session_key=key, ip="192.0.2.7", user_agent=BROWSER)
     sys.stdout.write(json.dumps({"ids": ids, "tokens": tokens}))
 
 
