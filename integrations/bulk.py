@@ -114,17 +114,27 @@ def update(
     return found
 
 
-def insert(table: str, columns: Columns, rows: Sequence[Row]) -> None:
-    """Insert `rows`, each with a value for every column."""
-    names = ", ".join(columns)
+def insert(table: str, columns: Columns, rows: Sequence[Row], *, with_ids: bool = False) -> list[int]:
+    """Insert `rows`, each with a value for every column; return their ids in the order of the rows where they are wanted."""
+    if not rows:
+        return []
+    names, tail = ", ".join(columns), " RETURNING id" if with_ids else ""
     if db.vendor == "postgresql":
+        sql = f"INSERT INTO {table} ({names}) SELECT {names} FROM {_records(columns)}{tail}"
         with fast_cursor(rows=len(rows)) as cursor:
-            sql = f"INSERT INTO {table} ({names}) SELECT {names} FROM {_records(columns)}"
             cursor.execute(sql, _arrays(columns, rows))
-        return
-    sql = f"INSERT INTO {table} ({names}) VALUES ({', '.join('%s' for _ in columns)})"
+            return [row[0] for row in cursor.fetchall()] if with_ids else []
+    sql = f"INSERT INTO {table} ({names}) VALUES ({', '.join('%s' for _ in columns)}){tail}"
+    values = [[adapted(row[name]) for name in columns] for row in rows]
+    made: list[int] = []
     with db.cursor() as cursor:
-        cursor.executemany(sql, [[adapted(row[name]) for name in columns] for row in rows])
+        if not with_ids:
+            cursor.executemany(sql, values)
+            return []
+        for one in values:
+            cursor.execute(sql, one)
+            made += [pk for (pk,) in cursor.fetchall()]
+    return made
 
 
 # How each type of column travels. A column is padded with NULL where its list is shorter, so an empty one costs nothing.

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from itertools import islice
 from typing import Any, NamedTuple
 
 import psycopg
@@ -23,7 +24,7 @@ from integrations.clock import database_now
 from integrations.errors import DeliveryError, FixConnection, TryLater
 from integrations.models import Push, PushEvent
 from integrations.sending import Unit
-from integrations.vendors import Step, Vendor
+from integrations.vendors import Sent, Step, Vendor
 
 # Shorter than PostgreSQL's own search for deadlocks, so that it is never a person's save that is given up.
 LOCK_WAIT_MS = 300
@@ -212,31 +213,48 @@ def _outcome(sent_error: DeliveryError | None, accepted: int, count: int) -> str
     return Push.Outcome.PARTLY if accepted else Push.Outcome.REFUSED
 
 
-def _write_pushes(units: Sequence[Unit]) -> list[list[Push]]:
-    made: list[list[Push]] = []
-    for unit in units:
-        rows = []
-        for kind, count, sent in unit.pushes:
-            accepted = sum(result is None for result in sent.results)
-            first_error = sent.error or next((result for result in sent.results if result is not None), None)
-            rows.append(
-                Push(
-                    connection_id=unit.account.connection_id,
-                    kind=kind,
-                    events=count,
-                    accepted=accepted,
-                    sent_at=sent.sent_at,
-                    answered_at=sent.answered_at,
-                    trace_id=sent.trace_id,
-                    status=sent.status,
-                    outcome=_outcome(sent.error, accepted, count),
-                    error_code=first_error.code[:120] if first_error else "",
-                    error=first_error.sentence if first_error else "",
-                )
-            )
-        made.append(rows)
-    Push.objects.bulk_create([push for rows in made for push in rows])
-    return made
+_PUSH_COLUMNS = {
+    "connection_id": "bigint",
+    "kind": "text",
+    "events": "int",
+    "accepted": "int",
+    "sent_at": "timestamptz",
+    "answered_at": "timestamptz",
+    "trace_id": "text",
+    "status": "int",
+    "outcome": "word",
+    "error_code": "text",
+    "error": "text",
+}
+
+
+def _write_pushes(units: Sequence[Unit]) -> list[list[int]]:
+    """Write the requests that each unit took, and return their ids."""
+    rows = [
+        _push(unit.account.connection_id, kind, count, sent)
+        for unit in units
+        for kind, count, sent in unit.pushes
+    ]
+    ids = iter(bulk.insert("integrations_push", _PUSH_COLUMNS, rows, with_ids=True))
+    return [list(islice(ids, len(unit.pushes))) for unit in units]
+
+
+def _push(connection_id: int, kind: str, count: int, sent: Sent) -> dict[str, Any]:
+    accepted = sum(result is None for result in sent.results)
+    first_error = sent.error or next((result for result in sent.results if result is not None), None)
+    return {
+        "connection_id": connection_id,
+        "kind": kind,
+        "events": count,
+        "accepted": accepted,
+        "sent_at": sent.sent_at,
+        "answered_at": sent.answered_at,
+        "trace_id": sent.trace_id,
+        "status": sent.status,
+        "outcome": _outcome(sent.error, accepted, count),
+        "error_code": first_error.code[:120] if first_error else "",
+        "error": first_error.sentence if first_error else "",
+    }
 
 
 _EVENT_COLUMNS = {
@@ -256,11 +274,11 @@ _EVENT_COLUMNS = {
 }
 
 
-def _write_events(units: Sequence[Unit], pushes: Sequence[Sequence[Push]]) -> None:
+def _write_events(units: Sequence[Unit], pushes: Sequence[Sequence[int]]) -> None:
     rows = [
         {
             "registration_id": work.id,
-            "push_id": made[place].pk,
+            "push_id": made[place],
             "kind": kind,
             "session_id": session_id,
             "marked_at": work.marked_at,
@@ -277,8 +295,7 @@ def _write_events(units: Sequence[Unit], pushes: Sequence[Sequence[Push]]) -> No
         for work in unit.works
         for place, kind, session_id, error, told in work.evidence
     ]
-    if rows:
-        bulk.insert("integrations_pushevent", _EVENT_COLUMNS, rows)
+    bulk.insert("integrations_pushevent", _EVENT_COLUMNS, rows)
 
 
 @lru_cache(maxsize=2_048)
