@@ -36,7 +36,7 @@ UPDATE integrations_registration r SET state = 'done', sessions = 1, observed = 
     accepted_at = %s, accepted_revision = 1
 FROM unnest(%s::bigint[], %s::jsonb[], %s::timestamptz[]) AS d(id, observed, until) WHERE r.id = d.id
 """
-WAITING = "SELECT count(*) FROM integrations_registration WHERE state = 'due'"
+WAITING = "SELECT 1 FROM integrations_registration WHERE state = 'due'"
 
 
 def timestamp(at: datetime) -> str:

@@ -174,7 +174,7 @@ def growth(stage: Stage, *, rows: int, few: int, many: int, companies: int, repe
         random.Random(turn).shuffle(order)
         for name in order:
             stage.copy_database(templates[name])
-            waiting = stage.query(ours.WAITING)[0][0]
+            waiting = len(stage.query(ours.WAITING))
             measured = delivery.by_ours(stage, rows=waiting, latency_ms=0)
             found.append({"case": name, "place": list(cases).index(name), **measured.as_dict()})
             say(f"{name:<24} {measured.per_s:>8.0f}/s")

@@ -11,7 +11,7 @@ from tests import servers
 
 PROCESSES = 2
 GO = "UPDATE integrations_connection SET status = 'live' WHERE status = 'paused'"
-WAITING = "SELECT count(*) FROM integrations_registration WHERE state = 'due'"
+WAITING = "SELECT 1 FROM integrations_registration WHERE state = 'due'"
 
 
 @contextlib.contextmanager

@@ -118,14 +118,14 @@ class Stage:
         """Wait until the remote has taken so many events."""
         until(lambda: self.state()["events"] >= count, timeout_s=timeout_s, what=f"{count} events")
 
-    def wait_until_none(self, counting: str, *, timeout_s: float) -> None:
-        """Wait until a counting query on the measured database gives 0."""
+    def wait_until_none(self, rows: str, *, timeout_s: float) -> None:
+        """Wait until a query on the measured database finds no row; looking must cost what is measured next to nothing."""
         with psycopg.connect(self.url(self.database), autocommit=True) as connection:
 
             def is_none() -> bool:
-                return connection.execute(counting.encode()).fetchone() == (0,)
+                return connection.execute(f"{rows} LIMIT 1".encode()).fetchone() is None
 
-            until(is_none, timeout_s=timeout_s, what=counting)
+            until(is_none, timeout_s=timeout_s, what=f"none of: {rows}")
 
     def _call(self, name: str, document: Any = None) -> Any:
         # One connection for all: the waiting must cost next to nothing.
