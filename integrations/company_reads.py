@@ -191,7 +191,7 @@ def _add_registrations(company_of: dict[int, Line], now: datetime) -> None:
     oldest = due.order_by().values("connection").annotate(at=Min("marked_at")).values("at")
     sending = Q(status__in=SENDING)
     counted = (
-        Connection.objects.filter(pk__in=list(company_of))
+        Connection.objects.exclude(status=Connection.Status.ENDED)
         .order_by()
         .annotate(
             refused=count_of(refused),
@@ -206,7 +206,9 @@ def _add_registrations(company_of: dict[int, Line], now: datetime) -> None:
     for pk, waits, stuck, at, waits_now, stuck_now, drifting_now in counted.values_list(
         "pk", "due", "refused", "oldest", "due_now", "refused_now", "drifting_now"
     ):
-        line = company_of[pk]
+        line = company_of.get(pk)
+        if line is None:  # begun since
+            continue
         line.refused += stuck
         line.unprotected += stuck_now + drifting_now
         if waits:
