@@ -1,8 +1,9 @@
 """From the results of units to breakers, and to people.
 
-One connection's failures open its own breaker. Only when at least `HOST_CONNECTIONS` different connections have failed since
-anything last succeeded is it the vendor's host that is away, and its breaker opens; so one dead company never stops the
-others. Credentials belong to the whole account, so their refusal stops the host at once.
+One connection's failures open its own breaker. Only when at least `HOST_CONNECTIONS` different connections have *begun* to
+fail since anything last succeeded is it the vendor's host that is away, and its breaker opens. Those that go on failing say
+nothing new: so one dead company never stops the others, and three of them do it once at most, until the next probe, however
+long they stay dead. Credentials belong to the whole account, so their refusal stops the host at once.
 
 When a connection stops for a reason that people must mend, they are told once (`integrations.notices`), and again that it
 is over.
@@ -45,7 +46,8 @@ class Watch:
         row = None if whole_host else breakers.record_failure(connection_key(pk), error, now=now, began=began)
         if row is not None and row.stopped and row.failures == 1:
             _tell_stopped(pk, row)
-        self._failing[vendor].add(pk)
+        if row is not None and row.failures == 1 and not row.stopped:
+            self._failing[vendor].add(pk)
         if whole_host or (not isinstance(error, FixConnection) and self._is_hosts(vendor, unit)):
             host = breakers.record_failure(host_key(vendor), error, now=now, began=began)
             if host is not None and host.stopped and host.failures == 1:

@@ -10,14 +10,15 @@ from django.db.utils import DataError
 from django.utils import timezone
 
 from integrations import bulk, settling, tasks, trouble, worker
-from integrations.breakers import OPEN_MAX, Gate, connection_key, record_failure, record_success
+from integrations.breakers import OPEN_MAX, Gate, connection_key, host_key, record_failure, record_success
 from integrations.claims import Ask, claim
 from integrations.errors import DeliveryError, TryLater
-from integrations.models import Breaker, PushEvent, Registration
+from integrations.models import Breaker, Connection, PushEvent, Registration
 from integrations.sending import Unit, units
 from integrations.settling import settle
 from integrations.vendors import Account, Sent, get_vendor
 from passport.vendor import Passport
+from tests.factories import ConnectionFactory
 from tests.passport.sandbox_transport import SandboxTransport
 from tests.world import World, passport_in_memory
 
@@ -140,6 +141,35 @@ def test_a_failure_counts_also_where_this_processs_clock_is_behind(
     monkeypatch.setattr("integrations.trouble.timezone.now", lambda: behind)
     trouble.Watch().note(answered(world, TryLater("Away."), sent_at=behind), now=now)
     assert Breaker.objects.get(key=key).open_until is not None
+
+
+@pytest.mark.django_db
+def test_companies_that_stay_dead_hold_up_the_others_once_at_most(world: World) -> None:
+    """Three that begin to fail look like the host; the probe of one that lives shows otherwise, and then for good."""
+    host, vendor = host_key("passport"), get_vendor("passport")
+    dead = [ConnectionFactory(live=True) for _ in range(trouble.HOST_CONNECTIONS)]
+    now, watch, away = timezone.now(), trouble.Watch(), TryLater("Away.")
+
+    def one(connection: Connection, error: DeliveryError | None, *, probing: bool) -> None:
+        unit = answered(world, error, sent_at=now, probing=probing)
+        unit.account = Account(connection.pk, connection.operator_id, connection.key)
+        assert unit.vendor is vendor
+        watch.note(unit, now=now)
+
+    for connection in dead[:-1]:
+        one(connection, away, probing=False)
+    assert not Breaker.objects.filter(key=host).exists()
+    one(dead[-1], away, probing=False)
+    assert Breaker.objects.get(key=host).open_until is not None
+    now += timedelta(seconds=10)
+    one(world.connection, None, probing=True)
+    for _ in range(5):
+        now += timedelta(seconds=10)
+        for connection in dead:
+            Breaker.objects.filter(key=connection_key(connection.pk)).update(probe_until=now)
+            one(connection, away, probing=True)
+        assert Breaker.objects.get(key=host).open_until is None
+    assert Breaker.objects.get(key=connection_key(dead[0].pk)).failures > 3
 
 
 @pytest.mark.django_db
