@@ -81,6 +81,8 @@ def start_test(
     wanted = _keyed("plate", clean_plate, plate)
     now = timezone.now()
     with transaction.atomic():
+        # The connection first, as whoever maps does: the other way round the two could wait for each other in a circle.
+        Connection.objects.select_for_update(no_key=True).get(pk=connection.pk)
         location = Location.objects.select_for_update(no_key=True).get(pk=location.pk)
         mapping = ZoneMapping.objects.select_related("zone").filter(location=location).first()
         if mapping is None or mapping.zone.connection_id != connection.pk:

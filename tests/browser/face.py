@@ -72,9 +72,10 @@ _CUT = """() => {
   const cuts = (one) => {
     const box = one.getBoundingClientRect();
     for (let part = one.parentElement; part && part !== document.body; part = part.parentElement) {
-      if (part.matches('.os-tabs, .ts-control')) { return false; }
-      const edge = part.getBoundingClientRect();
-      if (getComputedStyle(part).overflowX !== 'visible' && (box.right > edge.right + 1 || box.left < edge.left - 1)) {
+      const edge = part.getBoundingClientRect(), style = getComputedStyle(part);
+      // What is cut away as a whole comes forth when it gets the focus.
+      if (part.matches('.os-tabs, .ts-control') || style.clipPath === 'inset(50%)') { return false; }
+      if (style.overflowX !== 'visible' && (box.right > edge.right + 1 || box.left < edge.left - 1)) {
         return true;
       }
     }

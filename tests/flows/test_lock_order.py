@@ -114,6 +114,47 @@ print(thread.is_alive(), is_settled(held))
 """
 
 
+TESTING = """
+import threading, time
+import psycopg
+from django.db import connection
+from integrations import testing
+from tests.factories import ConnectionFactory, LocationFactory, ZoneFactory, ZoneMappingFactory
+
+live = ConnectionFactory(live=True)
+location = LocationFactory(company=live.company)
+ZoneMappingFactory(location=location, zone=ZoneFactory(connection=live))
+errors = []
+
+def start():
+    try:
+        testing.start_test(connection=live, location=location)
+    except Exception as error:
+        errors.append(error)
+    finally:
+        connection.close()
+
+parameters = connection.get_connection_params()
+connect = {name: parameters[name] for name in ("dbname", "user", "host", "port")}
+# Somebody maps: the connection, and a moment later the location.
+with psycopg.connect(**connect) as mapping:
+    lock = "SELECT 1 FROM {} WHERE id = %s FOR NO KEY UPDATE"
+    mapping.execute(lock.format("integrations_connection"), [live.pk])
+    thread = threading.Thread(target=start)
+    thread.start()
+    time.sleep(1)
+    mapping.execute("SET LOCAL lock_timeout = '5s'")
+    mapping.execute(lock.format("locations_location"), [location.pk])
+thread.join()
+print(errors, live.test_plates.count())
+"""
+
+
+def test_who_starts_a_test_and_who_maps_never_wait_for_each_other_in_a_circle() -> None:
+    with servers.running_stack(servers.POSTGRES, workers=0, web=False, sandbox=False) as stack:
+        assert stack.shell(TESTING).strip() == "[] 1"
+
+
 def test_somebody_who_holds_a_row_for_long_keeps_no_other_company_waiting() -> None:
     with servers.running_stack(servers.POSTGRES, workers=0, web=False) as stack:
         assert stack.shell(HELD).split() == ["True", "False", "True", "False", "True"]
