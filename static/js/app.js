@@ -201,6 +201,8 @@
   const start = () => {
     markTheme();
     startToasts();
+    // On a phone a row of tabs is wider than the window: the one that is open comes into it.
+    document.querySelectorAll(".os-tabs [aria-current]").forEach((tab) => tab.scrollIntoView({ block: "nearest", inline: "center" }));
     // Lands on the first thing that is wrong, with or without a summary of errors above it.
     document.querySelector("main [aria-invalid='true']")?.focus();
     document.querySelectorAll("dialog[data-open]").forEach(openDialog);
