@@ -20,6 +20,8 @@ import orjson
 import structlog
 from django.db import connection as db
 from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Greatest
 from django.utils.translation import gettext as _
 
 from integrations import bulk
@@ -349,11 +351,22 @@ def renew(works: Sequence[Work]) -> None:
 
 
 def release(works: Sequence[Work]) -> None:
-    """Give up the leases of rows that were not sent: any worker may take them at once, with the same intent."""
+    """Give up the leases of rows that were not sent: any worker may take them at once.
+
+    This claim was no attempt then. What it decided has not gone out and is decided anew; what an earlier one decided, or what
+    was refused before, stays as the row's intent.
+    """
     now = database_now()
-    for part in _parts(works):
-        with transaction.atomic():
-            _held(part).update(lease=None, leased_until=None, next_attempt_at=now)
+    anew = [work for work in works if not work.replay and not any(step.get("refused") for step in work.steps)]
+    ids = {work.id for work in anew}
+    for some, decided in ((anew, {"intent": None}), ([work for work in works if work.id not in ids], {})):
+        for part in _parts(some):
+            with transaction.atomic():
+                # An edit meanwhile has set the attempts to none.
+                attempts = Greatest(F("attempts") - 1, 0)
+                _held(part).update(
+                    lease=None, leased_until=None, next_attempt_at=now, attempts=attempts, **decided
+                )
 
 
 def _parts(works: Sequence[Work]) -> Iterator[tuple[str, list[int]]]:

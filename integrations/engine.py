@@ -38,7 +38,7 @@ from django.utils.translation import gettext as _
 from integrations import breakers, claims, ratelimit, settling, trouble
 from integrations.claims import Ask, Party, Work
 from integrations.errors import DeliveryError, Unexpected
-from integrations.sending import Unit, given_up, set_aside, units
+from integrations.sending import Unit, given_up, may_go, set_aside, units
 from integrations.vendors import get_vendor
 
 log = structlog.get_logger(__name__)
@@ -275,8 +275,10 @@ class Engine:
     def _claim(self) -> int:
         good_until = time.monotonic() + claims.LEASE.total_seconds() - LEASE_MARGIN_S
         wanted = list(self._awake)[:CONNECTIONS_PER_CLAIM]
-        now, connections = claims.connections(wanted)
-        asks = self._asks(wanted, connections, now)
+        waiting = [pk for pk in self._ready if pk not in self._awake][:CONNECTIONS_PER_CLAIM]
+        now, connections = claims.connections([*wanted, *waiting])
+        self._stop_short([*wanted, *waiting], connections)
+        asks = self._asks(wanted, {pk: connections[pk] for pk in wanted if pk in connections}, now)
         works = claims.claim(asks, now=now) if asks else []
         got = Counter(work.connection_id for work in works)
         asked = {ask.account.connection_id: ask for ask in asks}
@@ -300,6 +302,18 @@ class Engine:
             self._pass_on(full)
         self._take_in(works, asked, good_until)
         return len(works)
+
+    def _stop_short(self, connection_ids: list[int], connections: dict[int, Party]) -> None:
+        """Give back what is lined up of connections that another worker was told to wait for, or that a person has paused."""
+        for pk in connection_ids:
+            waiting = self._ready.get(pk, [])
+            stopped = [unit for unit in waiting if not may_go(unit, connections.get(pk))]
+            if not stopped:
+                continue
+            self._ready[pk] = [unit for unit in waiting if unit not in stopped]
+            if not self._ready[pk]:
+                del self._ready[pk]
+            claims.release([work for unit in stopped for work in unit.works])
 
     def _asks(self, connection_ids: list[int], connections: dict[int, Party], now: datetime) -> list[Ask]:
         gates = breakers.gates({pk: party.breakers for pk, party in connections.items()}, now=now)

@@ -21,8 +21,9 @@ from datetime import datetime
 
 from django.utils.translation import gettext as _
 
-from integrations.claims import Work
+from integrations.claims import Party, Work
 from integrations.errors import DeliveryError, FixConnection, FixRecord, TryLater, Unexpected
+from integrations.models.delivery import Priority
 from integrations.vendors import Account, Observed, Sent, Step, Vendor
 
 
@@ -183,3 +184,12 @@ def units(
 def batch_limit(batch_size: int, attempts: int) -> int:
     """Return with how many others a row may travel that was tried `attempts` times before without success."""
     return max(1, batch_size >> (2 * max(0, attempts - 1)))
+
+
+def may_go(unit: Unit, party: Party | None) -> bool:
+    """Whether a unit that is lined up may still be sent, by how its connection stands now. Pure."""
+    if unit.probing:
+        return True  # it is what a breaker waits for
+    if party is None or any(breaker.open_until is not None for breaker in party.breakers):
+        return False
+    return party.is_live or all(work.priority == Priority.TEST for work in unit.works)

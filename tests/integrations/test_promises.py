@@ -10,9 +10,11 @@ import pytest
 from django.db import OperationalError
 from django.utils import timezone
 
+from integrations import breakers, connections
 from integrations.breakers import Gate
 from integrations.claims import Ask, Work, claim, release
 from integrations.engine import Engine
+from integrations.errors import TryLater
 from integrations.models import Breaker, Notice, Registration
 from integrations.outbox import retry
 from integrations.sending import Unit, units
@@ -294,6 +296,41 @@ def test_an_import_never_takes_all_senders_even_while_nothing_else_waits(world: 
     assert world.rights() == world.wanted()
 
 
+@pytest.mark.parametrize("by", ["another worker's answer", "a person"])
+def test_what_is_lined_up_is_given_back_when_its_connection_is_stopped_elsewhere(
+    world: World, by: str
+) -> None:
+    vendor, connection = get_vendor("passport"), world.connection
+    vendor.batch_size = 10
+    import_many(world, 100)
+    engine = world.engine
+    engine.wake([connection.pk])
+    gate, real = threading.Event(), vendor.send
+    with mock.patch.object(vendor, "send", side_effect=lambda *args: (gate.wait(10), real(*args))[1]) as send:
+        for _ in range(5):
+            engine._turn(0.01)
+        assert engine._ready
+        if by == "a person":
+            connections.pause(connection=connection, reason="A gate is rebuilt.")
+        else:
+            now = timezone.now()
+            error = TryLater("Slow down.", retry_after=timedelta(minutes=1))
+            breakers.record_failure(f"c:{connection.pk}", error, now=now, began=now)
+        under_way = len(engine._flights)
+        engine.wake([connection.pk])
+        engine._turn(0.01)
+        assert not engine._ready
+        waiting = Registration.objects.filter(state="due", lease=None)
+        assert set(waiting.values_list("intent", "attempts")) == {(None, 0)}
+        gate.set()
+        engine.drain([connection.pk])
+        assert send.call_count == under_way
+    if by == "a person":
+        connections.resume(connection=connection)
+    world.deliver(turns=3)
+    assert world.rights() == world.wanted()
+
+
 def test_a_company_that_is_refused_leaves_the_others_alone(transport: SandboxTransport) -> None:
     with passport_in_memory(transport):
         refused, fine = World(transport), World(transport, LAKESHORE)
@@ -336,16 +373,44 @@ def test_a_worker_that_ends_leaves_nothing_leased(world: World) -> None:
     assert len(sessions_started(world)) == 100
 
 
-def test_what_was_claimed_and_not_sent_is_given_back_with_its_intent(world: World) -> None:
+def test_what_was_claimed_and_not_sent_is_given_back_and_decided_anew(world: World) -> None:
     permit = world.permit()
     hand = Hand(world)
-    works = hand.claim()
-    session = works[0].steps[0]["session"]
-    release(works)
+    release(hand.claim())
     row = world.registration(permit)
-    assert (row.lease, row.state) == (None, Registration.State.DUE)
-    [again] = hand.claim()
-    assert again.steps[0]["session"] == session
+    assert (row.lease, row.state, row.intent, row.attempts) == (None, Registration.State.DUE, None, 0)
+    services.cancel_permit(permit=permit)
+    world.deliver()
+    # Nothing had gone out, so there is nothing to take away.
+    assert world.events() == []
+    assert world.registration(permit).state == Registration.State.DONE
+
+
+def test_what_may_have_gone_out_before_keeps_its_intent_when_it_is_given_back(world: World) -> None:
+    permit = world.permit()
+    hand = Hand(world)
+    [first] = hand.claim()
+    session = first.steps[0]["session"]
+    # That worker dies with its request under way; the next one claims, and ends before it sends.
+    world.let_time_pass()
+    [second] = hand.claim()
+    release([second])
+    intent = world.registration(permit).intent
+    assert intent is not None
+    assert [step["session"] for step in intent] == [session]
+    world.deliver()
+    assert sessions_started(world) == [session]
+    assert world.rights() == world.wanted()
+
+
+def test_an_edit_after_the_claim_is_no_obstacle_to_giving_back(world: World) -> None:
+    permit = world.permit()
+    works = Hand(world).claim()
+    services.change_permit(permit=permit, end=permit.end + timedelta(days=1))
+    release(works)
+    assert world.registration(permit).attempts == 0
+    world.deliver()
+    assert world.rights() == world.wanted()
 
 
 # --- Manners ------------------------------------------------------------------------------------------------------
