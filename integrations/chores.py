@@ -6,8 +6,8 @@ import structlog
 from django.db.models import Exists, OuterRef, Q
 
 from integrations import audit, breakers, evidence_keeping, following_tests, hours, mails, scheduler, zones
-from integrations.errors import DeliveryError
-from integrations.models import Breaker, Connection, ZoneRefresh
+from integrations.errors import DeliveryError, FixConnection, TryLater
+from integrations.models import Breaker, Chore, Connection, ZoneRefresh
 from integrations.onboarding import following
 from integrations.vendors import get_vendor
 
@@ -17,6 +17,7 @@ ZONES_EVERY = timedelta(days=1)
 # After a pull that failed or is held, the daily one is tried again this much later.
 ZONES_AGAIN_AFTER = timedelta(hours=1)
 ZONES_AT_A_TIME = 5
+TOKENS_CHORE = "keep tokens"
 
 
 def register_all() -> None:
@@ -26,7 +27,7 @@ def register_all() -> None:
     scheduler.register("count pushes by the hour", 60, hours.count_hours)
     scheduler.register("follow set-ups", 2, following.follow_set_ups)
     scheduler.register("follow tests", 1, following_tests.follow_tests)
-    scheduler.register("keep tokens", 60, keep_tokens)
+    scheduler.register(TOKENS_CHORE, 60, keep_tokens)
     scheduler.register("raise urgency", 10, scheduler.raise_urgency)
     scheduler.register("reconcile", 5, audit.reconcile_all)
     scheduler.register("refresh zones", 60, refresh_oldest_zones)
@@ -49,10 +50,11 @@ def refresh_oldest_zones(now: datetime) -> None:
         zones.refresh_zones(connection=connection, trigger="daily")
 
 
-def keep_tokens(_now: datetime) -> None:
+def keep_tokens(now: datetime) -> None:
     """Keep each vendor's access token at hand, so that no single save after a quiet hour waits for one (chore).
 
-    Where the host is in trouble its breaker's probes find out when it is back; nothing is asked of it here.
+    Where the host is in trouble its breaker's probes find out when it is back; nothing is asked of it here. A refusal of
+    credentials makes the chore as rare as such a breaker's probes, and what a host asks for (`Retry-After`) is waited for.
     """
     used = Connection.objects.exclude(operator_id="").exclude(status=Connection.Status.ENDED)
     for slug in used.values_list("vendor", flat=True).distinct().order_by("vendor"):
@@ -63,3 +65,13 @@ def keep_tokens(_now: datetime) -> None:
         except DeliveryError as error:
             # People are told as soon as something can't be delivered for it.
             log.warning("the access token could not be renewed ahead of time", vendor=slug, code=error.code)
+            again_at = now + _rest_after(error)
+            Chore.objects.filter(name=TOKENS_CHORE, next_at__lt=again_at).update(next_at=again_at)
+
+
+def _rest_after(error: DeliveryError) -> timedelta:
+    """Return for how long no token is asked for ahead of time after this; the chore's own pace is the least."""
+    if isinstance(error, FixConnection):
+        return breakers.STOP_MAX
+    asked = error.retry_after if isinstance(error, TryLater) else None
+    return min(asked or timedelta(0), breakers.OBEY_MAX)

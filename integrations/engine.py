@@ -306,14 +306,14 @@ class Engine:
     def _stop_short(self, connection_ids: list[int], connections: dict[int, Party]) -> None:
         """Give back what is lined up of connections that another worker was told to wait for, or that a person has paused."""
         for pk in connection_ids:
-            waiting = self._ready.get(pk, [])
-            stopped = [unit for unit in waiting if not may_go(unit, connections.get(pk))]
-            if not stopped:
-                continue
-            self._ready[pk] = [unit for unit in waiting if unit not in stopped]
-            if not self._ready[pk]:
-                del self._ready[pk]
-            claims.release([work for unit in stopped for work in unit.works])
+            going: list[Unit] = []
+            stopped: list[Unit] = []
+            for unit in self._ready.pop(pk, []):
+                (going if may_go(unit, connections.get(pk)) else stopped).append(unit)
+            if going:
+                self._ready[pk] = going
+            if stopped:
+                claims.release([work for unit in stopped for work in unit.works])
 
     def _asks(self, connection_ids: list[int], connections: dict[int, Party], now: datetime) -> list[Ask]:
         gates = breakers.gates({pk: party.breakers for pk, party in connections.items()}, now=now)

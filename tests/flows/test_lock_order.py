@@ -8,6 +8,13 @@ settling that locked by id would hold the second while it waits for the first, a
 
 from tests import servers
 
+# Each story begins with it: how to reach the same database by a connection of one's own.
+OWN_CONNECTION = """
+from django.db import connection
+parameters = connection.get_connection_params()
+connect = {name: parameters[name] for name in ("dbname", "user", "host", "port")}
+"""
+
 CODE = """
 import threading, time
 import psycopg
@@ -48,8 +55,6 @@ def settle():
     finally:
         connection.close()
 
-parameters = connection.get_connection_params()
-connect = {name: parameters[name] for name in ("dbname", "user", "host", "port")}
 with psycopg.connect(**connect) as marking:
     lock = "SELECT 1 FROM integrations_registration WHERE permit_id = %s FOR UPDATE"
     marking.execute(lock, [first.pk])
@@ -82,8 +87,7 @@ for number in range(2):
         outbox.mark(permit_ids=[permit.pk])
     rows.append(Registration.objects.get(permit=permit))
 held, other = rows
-parameters = connection.get_connection_params()
-blocker = psycopg.connect(**{name: parameters[name] for name in ("dbname", "user", "host", "port")})
+blocker = psycopg.connect(**connect)
 deliver = Unit.deliver
 
 def deliver_and_be_held(self):
@@ -134,8 +138,6 @@ def start():
     finally:
         connection.close()
 
-parameters = connection.get_connection_params()
-connect = {name: parameters[name] for name in ("dbname", "user", "host", "port")}
 # Somebody maps: the connection, and a moment later the location.
 with psycopg.connect(**connect) as mapping:
     lock = "SELECT 1 FROM {} WHERE id = %s FOR NO KEY UPDATE"
@@ -152,14 +154,14 @@ print(errors, live.test_plates.count())
 
 def test_who_starts_a_test_and_who_maps_never_wait_for_each_other_in_a_circle() -> None:
     with servers.running_stack(servers.POSTGRES, workers=0, web=False, sandbox=False) as stack:
-        assert stack.shell(TESTING).strip() == "[] 1"
+        assert stack.shell(OWN_CONNECTION + TESTING).strip() == "[] 1"
 
 
 def test_somebody_who_holds_a_row_for_long_keeps_no_other_company_waiting() -> None:
     with servers.running_stack(servers.POSTGRES, workers=0, web=False) as stack:
-        assert stack.shell(HELD).split() == ["True", "False", "True", "False", "True"]
+        assert stack.shell(OWN_CONNECTION + HELD).split() == ["True", "False", "True", "False", "True"]
 
 
 def test_a_result_and_a_mark_never_wait_for_each_other_in_a_circle() -> None:
     with servers.running_stack(servers.POSTGRES, workers=0, web=False, sandbox=False) as stack:
-        assert stack.shell(CODE).strip() == "[] ['done', 'done']"
+        assert stack.shell(OWN_CONNECTION + CODE).strip() == "[] ['done', 'done']"

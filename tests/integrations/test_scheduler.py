@@ -3,13 +3,14 @@
 import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db import OperationalError
 from django.utils import timezone
 
 from integrations import scheduler
-from integrations.chores import keep_tokens
+from integrations.chores import TOKENS_CHORE, keep_tokens
 from integrations.engine import Engine
 from integrations.models import Breaker, Chore, Connection, Registration, WorkerBeat
 from integrations.models.delivery import Priority
@@ -167,3 +168,25 @@ def test_a_token_that_can_not_be_renewed_ahead_is_no_failed_chore(world: World) 
     world.permit()
     world.deliver()
     assert world.rights() == world.wanted()
+
+
+@pytest.mark.parametrize(
+    ("fault", "rest"),
+    [
+        ({"kind": "401"}, timedelta(minutes=15)),
+        ({"kind": "429", "retry_after_s": 200}, timedelta(seconds=200)),
+        ({"kind": "429", "retry_after_s": 9_000_000}, timedelta(minutes=5)),
+        ({"kind": "5xx"}, timedelta(minutes=1)),
+    ],
+    ids=["wrong credentials", "told to wait", "told absurdly", "away"],
+)
+def test_who_can_not_be_given_a_token_is_not_asked_every_minute(
+    world: World, fault: dict[str, Any], rest: timedelta
+) -> None:
+    now = timezone.now()
+    Chore.objects.create(name=TOKENS_CHORE, next_at=now + timedelta(minutes=1))
+    world.fault(**fault, path="token")
+    keep_tokens(now)
+    [(next_at, error)] = Chore.objects.values_list("next_at", "last_error")
+    assert abs(next_at - now - rest) < timedelta(seconds=2)
+    assert error == ""
