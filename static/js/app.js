@@ -201,8 +201,12 @@
   const start = () => {
     markTheme();
     startToasts();
-    // On a phone a row of tabs is wider than the window: the one that is open comes into it.
-    document.querySelectorAll(".os-tabs [aria-current]").forEach((tab) => tab.scrollIntoView({ block: "nearest", inline: "center" }));
+    // On a phone a row of tabs is wider than the window: the one that is open comes to its middle. The row alone is moved, since
+    // `scrollIntoView` would have the keyboard begin there and not at the top of the page.
+    document.querySelectorAll(".os-tabs [aria-current]").forEach((tab) => {
+      const row = tab.closest(".os-tabs"), from = row.getBoundingClientRect(), to = tab.getBoundingClientRect();
+      row.scrollLeft += to.left + to.width / 2 - from.left - from.width / 2;
+    });
     // Lands on the first thing that is wrong, with or without a summary of errors above it.
     document.querySelector("main [aria-invalid='true']")?.focus();
     document.querySelectorAll("dialog[data-open]").forEach(openDialog);

@@ -498,6 +498,23 @@ def test_a_proof_prints_whole_and_without_what_is_for_the_screen(
 # --- The keyboard ---------------------------------------------------------------------------------------------------
 
 
+def test_on_a_phone_the_open_tab_is_in_view_and_the_keyboard_begins_at_the_top(stage: Stage) -> None:
+    watched = stage.person("manager", width=390)
+    page = watched.page
+    page.goto(stage.url("usersessions_list"))
+    rest(page)
+    row, tab = page.locator(".os-tabs"), page.locator(".os-tabs [aria-current]")
+    around, inside = row.bounding_box(), tab.bounding_box()
+    assert around is not None
+    assert inside is not None
+    assert row.evaluate("(row) => row.scrollWidth > row.clientWidth")
+    assert around["x"] <= inside["x"]
+    assert inside["x"] + inside["width"] <= around["x"] + around["width"] + 1
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.close()
+
+
 # Every page once, in the first of its states. The style guide is for those who build pages.
 MAIN_PAGES = {
     state.name: state
