@@ -88,8 +88,17 @@
     if (invalid) { input.setAttribute("aria-invalid", invalid); }
     if (isRequired) { input.setAttribute("aria-required", "true"); }
     if (label) { box.dropdown_content.setAttribute("aria-label", label); }
-    // Escape without a choice leaves the field as it was, and does not close a dialog around it.
-    input.addEventListener("keydown", (event) => { if (event.key === "Escape" && box.isOpen) { event.stopPropagation(); event.preventDefault(); box.close(); } });
+    // Escape without a choice leaves the field as it was, and does not close a dialog around it. What was under way when it was
+    // pressed (the focus, the server's list) must not open the list again: Enter would take an option that nobody chose.
+    let dismissed = false;
+    const open = box.open;
+    box.hook("instead", "open", () => { if (!dismissed) { open.call(box); } });
+    input.addEventListener("keydown", (event) => {
+      dismissed = event.key === "Escape";
+      if (dismissed && box.isOpen) { event.stopPropagation(); event.preventDefault(); box.close(); }
+    }, true);
+    box.control.addEventListener("pointerdown", () => { dismissed = false; });
+    box.on("blur", () => { dismissed = false; });
   };
 
   const enhanceAll = (root) => {

@@ -220,6 +220,32 @@ def test_the_page_is_usable_without_javascript(open_page: Open, styleguide: str)
     expect(page.get_by_role("rowheader", name="20:00").first).to_be_visible()
 
 
+_FOCUS_AND_ESCAPE = """(input) => {
+  input.focus();
+  input.dispatchEvent(new KeyboardEvent('keydown', {key: 'Escape', keyCode: 27, bubbles: true, cancelable: true}));
+}"""
+
+
+def test_a_list_that_was_sent_away_comes_back_only_when_it_is_asked_for(
+    open_page: Open, styleguide: str
+) -> None:
+    watched = open_page()
+    page = watched.page
+    watched.go(styleguide)
+    field = page.get_by_role("combobox", name="Passport zone")
+    # Both at once, before what the focus has put off to a moment later.
+    field.evaluate(_FOCUS_AND_ESCAPE)
+    page.wait_for_timeout(200)
+    expect(field).to_have_attribute("aria-expanded", "false")
+    page.keyboard.press("ArrowDown")
+    expect(field).to_have_attribute("aria-expanded", "true")
+    page.keyboard.press("Escape")
+    expect(field).to_have_attribute("aria-expanded", "false")
+    field.click()
+    expect(field).to_have_attribute("aria-expanded", "true")
+    watched.check()
+
+
 def test_the_keyboard_meets_the_skip_link_first_and_it_leads_to_the_content(
     open_page: Open, styleguide: str
 ) -> None:
