@@ -143,7 +143,7 @@ class Stage:
         return f"worker{self._workers}"
 
 
-def until(done: Callable[[], bool], *, timeout_s: float, every_s: float = 0.005, what: str) -> None:
+def until(done: Callable[[], bool], *, timeout_s: float, every_s: float = 0.01, what: str) -> None:
     """Wait until something is done; fail after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while not done():

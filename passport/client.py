@@ -297,6 +297,9 @@ class PassportClient:
                 parser = parser if response.is_success else None
                 content = _read_capped(response, limit_bytes, trace_id, deadline, parser)
                 status, answer_headers = response.status_code, dict(response.headers)
+            # The response and its stream hold each other, and with them the body that was sent: 50 kB that would wait for the
+            # garbage collector.
+            response.stream = httpx.ByteStream(b"")
         except (httpx.TimeoutException, httpcore.TimeoutException) as error:
             raise TryLater(
                 _("Passport did not answer in time."), code="timeout", trace_id=trace_id
