@@ -47,6 +47,9 @@ def targets(results: Results) -> list[tuple[str, float | None, str, float]]:
     rows = results.get("throughput", [])
     for latency in sorted({row["latency_ms"] for row in rows}):
         column = [row for row in rows if row["latency_ms"] == latency]
+        # Ours is compared by the smaller delivery, which has its beginning and its end in it as the others have.
+        smaller = min((row["rows"] for row in column if row["who"] == "ours"), default=0)
+        column = [row for row in column if row["who"] != "ours" or row["rows"] == smaller]
         ours, usual, limit = best(column, "ours"), best(column, "usual"), best(column, "limit")
         if ours and usual:
             found.append((f"throughput ÷ the usual way, {latency} ms", ours / usual, AT_LEAST, 40))
