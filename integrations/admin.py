@@ -300,7 +300,7 @@ class TestPlateAdmin(EvidenceAdmin):
 class StatusLinkAdmin(EvidenceAdmin):
     """Status pages that were passed on."""
 
-    list_display = ("connection", "created_by", "created_at", "revoked_at", "last_opened_at")
+    list_display = ("connection", "created_by", "created_at", "expires_at", "revoked_at", "last_opened_at")
     list_select_related = ("connection", "created_by")
     search_fields = ("connection__name",)
 

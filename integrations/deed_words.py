@@ -87,6 +87,7 @@ WORDS: Final[Mapping[str, Words]] = {
     "contact_removed": Words("contact", gettext_lazy("removed"), _contact_kind),
     "mails_chosen": Words("mails", gettext_lazy("chosen"), _topics),
     "status_link_made": Words("status_link", gettext_lazy("made")),
+    "status_link_renewed": Words("status_link", gettext_lazy("renewed for a year")),
     "status_link_ended": Words("status_link", gettext_lazy("ended")),
     "test_sent": Words("test", gettext_lazy("sent"), _zone),
     "test_asked": Words("test", gettext_lazy("asked about"), _asked),

@@ -6,7 +6,7 @@ database without the key: a mail that waits holds a placeholder, and the row kee
 issue, so that a link sent anew makes the earlier ones worthless. That it can be used once is the test's own matter
 (`integrations.testing.answer_test`), decided under a lock.
 
-A status link is a signed row id; ending the row ends it.
+A status link is a signed row id; ending the row ends it, and a year after it was made or last renewed it ends by itself.
 """
 
 import hashlib
@@ -20,6 +20,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from integrations.models import Connection, StatusLink, TestPlate
+from integrations.models.onboarding import STATUS_LINK_LIFETIME
 from locations import deeds, invitations
 from locations.models import User
 
@@ -92,7 +93,10 @@ def fill(dedupe_key: str, text: str) -> str:
 def make_status_link(*, connection: Connection, actor: User) -> StatusLink:
     """Make a status page that can be passed on."""
     with transaction.atomic():
-        link = StatusLink.objects.create(connection=connection, created_by=actor, created_at=timezone.now())
+        now = timezone.now()
+        link = StatusLink.objects.create(
+            connection=connection, created_by=actor, created_at=now, expires_at=now + STATUS_LINK_LIFETIME
+        )
         deeds.note(company=connection.company, kind="status_link_made", actor=actor, thing=connection)
     return link
 
@@ -105,6 +109,17 @@ def end_status_link(*, link: StatusLink, actor: User) -> bool:
             return False
         connection = link.connection
         deeds.note(company=connection.company, kind="status_link_ended", actor=actor, thing=connection)
+    return True
+
+
+def renew_status_link(*, link: StatusLink, actor: User) -> bool:
+    """Let a status page open for another year from now; return whether it could: one that was revoked stays so."""
+    with transaction.atomic():
+        usable = StatusLink.objects.filter(pk=link.pk, revoked_at=None)
+        if not usable.update(expires_at=timezone.now() + STATUS_LINK_LIFETIME):
+            return False
+        connection = link.connection
+        deeds.note(company=connection.company, kind="status_link_renewed", actor=actor, thing=connection)
     return True
 
 

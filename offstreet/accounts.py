@@ -1,10 +1,11 @@
 """Sign-in rules on top of django-allauth."""
 
-from allauth.account.adapter import DefaultAccountAdapter
 from django.http import HttpRequest
 
+from offstreet.account_mails import AccountMails
 
-class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
+
+class AccountAdapter(AccountMails):
     """People come by invitation or from support; there is no open sign-up."""
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:

@@ -14,6 +14,7 @@ from passport.sandbox.credentials import SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRE
 
 DEVELOPMENT_SECRET_KEY = "development-only-this-key-is-public-and-production-refuses-it-0123456789"
 MIN_SECRET_KEY_CHARS = 50
+CONSOLE_MAILS = "django.core.mail.backends.console.EmailBackend"
 ENVIRONMENTS = ("development", "production", "test")
 
 
@@ -51,6 +52,10 @@ def production_faults(settings: Mapping[str, Any]) -> list[str]:
         faults.append("DEBUG is on: error pages would show settings and plates to anybody.")
     if not settings["ALLOWED_HOSTS"] or "*" in settings["ALLOWED_HOSTS"]:
         faults.append("ALLOWED_HOSTS must list the names this site answers to, without '*'.")
+    if not settings["SITE_URL"].startswith("https://"):
+        faults.append("SITE_URL must be the site's https:// address: every mailed link begins with it.")
+    if settings["EMAIL_BACKEND"] == CONSOLE_MAILS:
+        faults.append("EMAIL_URL is missing: mails would be printed to the log, with the links in them.")
     if not settings["FIELD_ENCRYPTION_KEYS"]:
         faults.append(
             "FIELD_ENCRYPTION_KEYS is empty: Passport's access token would be kept under no key of its own."

@@ -2,9 +2,14 @@
 
 Invariant: no whole plate and no secret reaches a log. Code passes plates under the key `plate`; `mask_personal_data`
 shortens them for every logger of the project, so that nobody has to remember to do it.
+
+The address of an invitation, a test plate's answer, a status page or a password reset is itself a secret. Django, gunicorn
+and tracebacks write addresses into messages of their own, so these are masked last, in the finished line
+(`MaskingFormatter`, and `offstreet.runtime.weblog` for what gunicorn writes past the project's handlers).
 """
 
 import logging
+import re
 from typing import Any
 
 import structlog
@@ -14,6 +19,37 @@ _PLATE_KEYS = frozenset({"plate", "plates", "plate_typed", "vehicle_plate"})
 _SECRET_KEYS = frozenset(
     {"client_secret", "access_token", "authorization", "password", "secret_key", "token"}
 )
+
+# What comes before a secret in an address; a test holds it to the address plan. Quoted slashes stand in `?next=…`.
+_SLASH = r"(?:/|%2[fF])"
+_SECRET_PATHS = ("invitations", "t", "s", "accounts/password/reset/key", "accounts/confirm-email")
+_SECRET_PATH = re.compile(
+    rf"""({_SLASH}(?:{"|".join(path.replace("/", _SLASH) for path in _SECRET_PATHS)}){_SLASH})"""
+    r"""(?:(?!%2[fF])[^\s/?#"'<>])+"""
+)
+# What Django's signer makes, wherever it stands: a value, a full stop or colon, and 43 characters of signature.
+_SIGNED = re.compile(r"[\w.:-]*[.:][A-Za-z0-9_-]{43}(?![\w-])")
+
+
+def mask_links(text: str) -> str:
+    """Return the text with the secret part of every address in it replaced: `/t/1.5f.0.Xyz/` → `/t/•••/`."""
+    return _SIGNED.sub("•••", _SECRET_PATH.sub(r"\1•••", text))
+
+
+class MaskingFormatter(logging.Formatter):
+    """Formats as another formatter does and masks the finished line, with the traceback in it."""
+
+    def __init__(self, inner: logging.Formatter) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the masked line."""
+        return mask_links(self.inner.format(record))
+
+
+def _line_formatter(**options: Any) -> MaskingFormatter:
+    return MaskingFormatter(structlog.stdlib.ProcessorFormatter(**options))
 
 
 def mask_plate(plate: str) -> str:
@@ -61,7 +97,7 @@ def logging_config(*, level: str, as_json: bool) -> dict[str, Any]:
         "disable_existing_loggers": False,
         "formatters": {
             "line": {
-                "()": structlog.stdlib.ProcessorFormatter,
+                "()": _line_formatter,
                 "foreign_pre_chain": shared,
                 "processors": [
                     structlog.stdlib.ProcessorFormatter.remove_processors_meta,
@@ -75,6 +111,8 @@ def logging_config(*, level: str, as_json: bool) -> dict[str, Any]:
         "loggers": {
             "httpx": {"level": "WARNING"},
             "httpcore": {"level": "WARNING"},
+            # At DEBUG it writes out what a page was rendered with: plates, CSRF tokens, the arguments of secret addresses.
+            "django.template": {"level": "INFO"},
             # Celery tells each message it receives at INFO: wake-ups come many a second and say nothing.
             "celery.worker.strategy": {"level": "WARNING"},
             "celery.app.trace": {"level": "WARNING"},

@@ -5,7 +5,7 @@ plate is a permit marked `is_test` and takes the same way as a real one; what is
 and the one answer of a person. Secrets of links are kept as hashes only.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import models
@@ -17,6 +17,8 @@ from integrations.models.zones import Zone
 from locations.models import Company, Location, Permit
 
 FIRST_TICKET_NUMBER = 1_000
+# A status page that nobody renews ends: whoever got its address once may have left long ago.
+STATUS_LINK_LIFETIME = timedelta(days=365)
 
 
 class Ticket(models.Model):
@@ -134,6 +136,7 @@ class StatusLink(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )
     created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
     last_opened_at = models.DateTimeField(null=True, blank=True)
 
@@ -143,6 +146,11 @@ class StatusLink(models.Model):
     def __str__(self) -> str:
         return f"status link of {self.connection}"
 
+    @property
+    def ends_at(self) -> datetime:
+        """When the page stops opening. Links from before they ended have no time of their own and get a first year."""
+        return self.expires_at or self.created_at + STATUS_LINK_LIFETIME
+
     def works(self, now: datetime) -> bool:
         """Whether the page still opens."""
-        return self.revoked_at is None
+        return self.revoked_at is None and now < self.ends_at

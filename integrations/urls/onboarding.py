@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from integrations.views import doctor, notices, onboarding, test_plates
+from integrations.views import doctor, notices, onboarding, status_links, test_plates
 
 urlpatterns = [
     path("setup/", onboarding.setup, name="setup"),
@@ -19,10 +19,11 @@ urlpatterns = [
     path("setup/<int:pk>/live/", onboarding.go_live, name="setup_live"),
     path("setup/<int:pk>/pause/", onboarding.pause, name="setup_pause"),
     path("setup/<int:pk>/resume/", onboarding.resume, name="setup_resume"),
-    path("setup/<int:pk>/status-link/", onboarding.make_status_link, name="status_link_make"),
+    path("setup/<int:pk>/status-link/", status_links.make, name="status_link_make"),
+    path("setup/<int:pk>/status-link/<int:link>/renew/", status_links.renew, name="status_link_renew"),
     path(
         "setup/<int:pk>/status-link/<int:link>/revoke/",
-        onboarding.revoke_status_link,
+        status_links.revoke,
         name="status_link_revoke",
     ),
     path("setup/tests/<int:pk>/", test_plates.test_plate, name="test_plate"),

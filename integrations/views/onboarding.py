@@ -25,7 +25,7 @@ from integrations.forms.onboarding import (
     SiteForm,
     TestForm,
 )
-from integrations.models import Connection, Contact, StatusLink
+from integrations.models import Connection, Contact
 from integrations.onboarding import page, services
 from integrations.onboarding.steps import Finding
 from locations.access import SUPPORT, CompanyRequest, company_view, may
@@ -217,27 +217,6 @@ def go_live(request: CompanyRequest, pk: int) -> HttpResponse:
     if not form.is_valid() or _try(form, act) is None:
         return _page(request, connection, {"live": form}, status=422)
     return redirect(services.setup_path(connection))
-
-
-@company_view(Role.OPERATOR)
-@require_POST
-def make_status_link(request: CompanyRequest, pk: int) -> HttpResponse:
-    """Make a status page that can be passed on."""
-    connection = _connection(request.company, pk)
-    links.make_status_link(connection=connection, actor=request.user)
-    messages.success(request, _("The status page is there; copy its address."))
-    return redirect(services.setup_path(connection) + "#status")
-
-
-@company_view(Role.OPERATOR)
-@require_POST
-def revoke_status_link(request: CompanyRequest, pk: int, link: int) -> HttpResponse:
-    """End a status page."""
-    connection = _connection(request.company, pk)
-    found = get_object_or_404(StatusLink, pk=link, connection=connection)
-    links.end_status_link(link=found, actor=request.user)
-    messages.success(request, _("The status page has ended; its address shows nothing any more."))
-    return redirect(services.setup_path(connection) + "#status")
 
 
 @company_view(Role.OPERATOR)

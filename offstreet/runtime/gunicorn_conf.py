@@ -22,7 +22,10 @@ keepalive = 5
 # Heartbeat files in memory where there is some: on a slow disk they would stall the worker that touches them.
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir()
 control_socket_disable = True
+logger_class = "offstreet.runtime.weblog.GunicornLogger"
+# Off; for who turns it on (`--access-logfile -`), the line has the path without its query, which may hold a plate.
 accesslog = None
+access_log_format = '%(h)s %(t)s "%(m)s %(U)s %(H)s" %(s)s %(b)s %(M)sms'
 errorlog = "-"
 loglevel = os.environ.get("WEB_LOG_LEVEL", "warning")
 

@@ -108,6 +108,7 @@ COMPANY: dict[str, Access] = {
     "setup_pause": Access(post=MANAGER, pk="connection"),
     "setup_resume": Access(post=MANAGER, pk="connection"),
     "status_link_make": Access(post=OPERATOR, pk="connection"),
+    "status_link_renew": Access(post=OPERATOR, pk="connection", link="status_link"),
     "status_link_revoke": Access(post=OPERATOR, pk="connection", link="status_link"),
     "test_plate": Access(get=VIEWER, pk="test_plate"),
     "test_plate_answer": Access(post=OPERATOR, pk="test_plate"),

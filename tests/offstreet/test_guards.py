@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from offstreet.guards import DEVELOPMENT_SECRET_KEY, known_environment, production_faults
+from offstreet.guards import CONSOLE_MAILS, DEVELOPMENT_SECRET_KEY, known_environment, production_faults
 from passport.sandbox.credentials import SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET
 from tests.production import PRODUCTION_ENVIRONMENT
 
@@ -17,6 +17,8 @@ GOOD = {
     "SECRET_KEY": PRODUCTION_ENVIRONMENT["SECRET_KEY"],
     "DEBUG": False,
     "ALLOWED_HOSTS": ["passport.offstreet.example"],
+    "SITE_URL": PRODUCTION_ENVIRONMENT["SITE_URL"],
+    "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
     "FIELD_ENCRYPTION_KEYS": [PRODUCTION_ENVIRONMENT["FIELD_ENCRYPTION_KEYS"]],
     "PASSPORT_BASE_URL": PRODUCTION_ENVIRONMENT["PASSPORT_BASE_URL"],
     "PASSPORT_CLIENT_ID": PRODUCTION_ENVIRONMENT["PASSPORT_CLIENT_ID"],
@@ -47,6 +49,8 @@ def test_nothing_is_wrong_with_a_good_configuration() -> None:
         ("DEBUG", True, "DEBUG is on: error pages would show settings and plates to anybody."),
         ("ALLOWED_HOSTS", [], "ALLOWED_HOSTS must list the names"),
         ("ALLOWED_HOSTS", ["*"], "ALLOWED_HOSTS must list the names"),
+        ("SITE_URL", "http://127.0.0.1:8000", "SITE_URL must be the site's https:// address"),
+        ("EMAIL_BACKEND", CONSOLE_MAILS, "EMAIL_URL is missing"),
         ("FIELD_ENCRYPTION_KEYS", [], "FIELD_ENCRYPTION_KEYS is empty"),
         ("FIELD_ENCRYPTION_KEYS", ["not a key"], "FIELD_ENCRYPTION_KEYS holds something that is no key"),
         ("PASSPORT_BASE_URL", "http://127.0.0.1:8001", "PASSPORT_BASE_URL must be an https:// address"),
