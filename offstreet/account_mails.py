@@ -17,7 +17,7 @@ SITE_NAME: Final = "Offstreet"
 def own_address(url: str) -> str:
     """Return an address of this site with `SITE_URL` in the place of its scheme and host."""
     parts = urlsplit(url)
-    return settings.SITE_URL + parts._replace(scheme="", netloc="").geturl()
+    return f"{settings.SITE_URL}{parts._replace(scheme='', netloc='').geturl()}"
 
 
 class Site:
@@ -28,7 +28,7 @@ class Site:
     @property
     def domain(self) -> str:
         """The address that people know the site by."""
-        return settings.SITE_URL
+        return str(settings.SITE_URL)
 
 
 class AccountMails(DefaultAccountAdapter):  # type: ignore[misc]
