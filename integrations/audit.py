@@ -254,8 +254,7 @@ def _held(ids: Sequence[int], **which: Any) -> Iterator[RegistrationQuerySet]:
     """Lock the rows, and with them all of the same permits, in `mark`'s order; give those that meet `which`."""
     with transaction.atomic():
         permits = Registration.objects.filter(pk__in=ids).values("permit_id")
-        rows = Registration.objects.filter(permit_id__in=permits).order_by("permit_id", "connection_id")
-        list(rows.select_for_update(no_key=True).values_list("pk", flat=True))
+        Registration.objects.filter(permit_id__in=permits).hold()
         yield Registration.objects.filter(pk__in=ids, **which)
 
 

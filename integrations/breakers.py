@@ -128,7 +128,8 @@ def is_open(key: str) -> bool:
 
 def release_probe(connection_id: int, vendor: str) -> None:
     """Give the word back where there was nothing to probe with."""
-    Breaker.objects.filter(key__in=[connection_key(connection_id), host_key(vendor)]).update(probe_until=None)
+    for key in (connection_key(connection_id), host_key(vendor)):
+        Breaker.objects.filter(key=key).update(probe_until=None)
 
 
 def record_failure(key: str, error: DeliveryError, *, now: datetime, began: datetime) -> Breaker | None:
@@ -141,7 +142,7 @@ def record_failure(key: str, error: DeliveryError, *, now: datetime, began: date
     asked = error.retry_after if isinstance(error, TryLater) else None
     with transaction.atomic():
         Breaker.objects.get_or_create(key=key)
-        row = Breaker.objects.select_for_update().get(key=key)
+        row = Breaker.objects.select_for_update(no_key=True).get(key=key)
         fresh_word = isinstance(error, FixConnection) and not row.stopped
         if row.open_until is not None and row.probe_until is None and not fresh_word:
             if asked is not None:
@@ -187,6 +188,8 @@ def try_now(key: str, *, now: datetime) -> None:
 def free_connections(connection_ids: Iterable[int], *, now: datetime) -> None:
     """After the host came back: let its connections' own breakers probe at once, unless they were told to wait longer."""
     keys = [connection_key(pk) for pk in connection_ids]
-    Breaker.objects.filter(key__in=keys, stopped=False, open_until__lte=now + OPEN_MAX).update(
-        open_until=now, probe_until=None
-    )
+    with transaction.atomic():
+        # Those that somebody is writing to know better already.
+        rows = Breaker.objects.filter(key__in=keys, stopped=False, open_until__lte=now + OPEN_MAX)
+        free = list(rows.select_for_update(no_key=True, skip_locked=True).values_list("key", flat=True))
+        Breaker.objects.filter(key__in=free).update(open_until=now, probe_until=None)

@@ -26,7 +26,7 @@ from django.utils.translation import gettext as _
 
 from integrations import bulk
 from integrations.breakers import Gate, State
-from integrations.clock import database_now
+from integrations.clock import database_now, sql_now
 from integrations.errors import DeliveryError, Unexpected
 from integrations.models import Registration
 from integrations.models.delivery import Priority, RegistrationQuerySet
@@ -107,7 +107,7 @@ def connections(ids: Sequence[int]) -> tuple[datetime, dict[int, Party]]:
     SQL, and with the breakers, since this is the first thing between a save and its request.
     """
     item, value = bulk.id_list(ids)
-    now = "clock_timestamp()" if db.vendor == "postgresql" else "NULL"
+    now = sql_now() if db.vendor == "postgresql" else "NULL"
     with bulk.cursor(rows=len(ids)) as cursor:
         cursor.execute(_CONNECTIONS.format(ids=item, now=now), {"ids": value})
         rows = cursor.fetchall()
@@ -383,6 +383,6 @@ def _held(part: tuple[str, list[int]]) -> RegistrationQuerySet:
     """Lock those rows that still have their lease and that nobody else has locked."""
     lease, pks = part
     rows = Registration.objects.filter(pk__in=pks, lease=lease)
-    rows = rows.select_for_update(skip_locked=db.features.has_select_for_update_skip_locked)
+    rows = rows.select_for_update(skip_locked=True, no_key=True)
     held = list(rows.values_list("pk", flat=True))
     return Registration.objects.filter(pk__in=held)

@@ -307,6 +307,7 @@ def _held_there(connection: Connection) -> QuerySet[Registration]:
 def _leave(connection: Connection) -> None:
     """Take what still waits off an account to which nothing is sent any more."""
     waiting = connection.registrations.due()
+    waiting.hold()
     waiting.filter(observed__isnull=True, intent__isnull=True).update(state=Registration.State.DONE)
     waiting.update(
         state=Registration.State.REFUSED,

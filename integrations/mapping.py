@@ -52,12 +52,13 @@ def map_locations(
     changed: list[Location] = []
     moved: dict[Connection, list[str]] = defaultdict(list)
     with transaction.atomic():
-        # Locked in one order (connections, then locations), so that whoever maps the same ones, ends a connection or
-        # brings its zones in line waits. Who saves permits of these locations waits as well, and is waited for: a permit
-        # that is saved while its location moves would else be told to neither connection.
+        # Locked in one order (connections, then locations; see `integrations.outbox`), so that whoever maps the same ones,
+        # ends a connection or brings its zones in line waits. Who saves permits of these locations waits as well, and is
+        # waited for: a permit that is saved while its location moves would else be told to neither connection.
         zone_ids = {zone.pk for zone in wanted.values() if zone is not None}
-        held = Connection.objects.select_for_update(no_key=True).order_by("pk")
-        list(held.filter(pk__in={zone.connection_id for zone in wanted.values() if zone is not None}))
+        left = Zone.objects.filter(mappings__location__in=wanted).values_list("connection", flat=True)
+        concerned = {zone.connection_id for zone in wanted.values() if zone is not None} | set(left)
+        list(Connection.objects.select_for_update(no_key=True).filter(pk__in=concerned).order_by("pk"))
         hold_locations(wanted, alone=True)
         locations = Location.objects.filter(pk__in=wanted).order_by("pk")
         # Read afresh: the zone or its connection may have ended since the page was shown.

@@ -4,6 +4,16 @@
 coalesce: there is one per permit and connection, so ten edits are one more look, and each look reads the current state.
 `generation` counts the marks, which lets `settle` see that something changed while a push was under way.
 
+The order of locks, for everything that waits for one (so that no two ever wait for each other in a circle):
+
+1. the company, 2. its connections by id, 3. a zone refresh, ticket or test plate, 4. permits by id, 5. locations by id,
+6. registrations by permit and connection. Each may be left out, none taken after one that stands below it.
+
+Rows are locked without their keys (`no_key=True`): a row that refers to them takes a shared lock on the key at the commit,
+whatever it holds by then. Locations alone are locked with theirs, on purpose (`locations.services.hold_locations`). Whoever
+must not wait passes over what is locked (claims, leases, urgency) or waits for a moment only (settling). Breakers, chores
+and buckets are locked one at a time, in transactions of their own.
+
 Nothing here talks to a vendor or a broker; the wake-up is a hint, given after the commit and never waited for.
 """
 
@@ -16,6 +26,7 @@ from django.db import connection as db
 from django.db import transaction
 
 from integrations.bulk import cursor
+from integrations.clock import sql_now
 from integrations.models import Registration
 from integrations.wake import wake
 from locations import deeds
@@ -29,24 +40,25 @@ _PRIORITY = (
     " ELSE {coming} END"
 )
 # The first branch finds where a permit belongs now, the second where it has been before (another connection after its
-# location was mapped anew, or nowhere any more), so that what is no longer wanted is taken away there.
+# location was mapped anew, or nowhere any more), so that what is no longer wanted is taken away there. They give nothing but
+# the pair: with anything computed beside it, the union could hold a pair twice, which `ON CONFLICT` refuses.
 _MARK = """
 INSERT INTO integrations_registration
     (permit_id, connection_id, state, priority, generation, marked_at, next_attempt_at, attempts, sessions,
      accepted_revision, error_kind, error_code, error, remedy)
-SELECT x.permit_id, x.connection_id, 'due', x.priority, 1, {now}, {now}, 0, 0, 0, '', '', '', ''
+SELECT x.permit_id, x.connection_id, 'due', {priority}, 1, {now}, {now}, 0, 0, 0, '', '', '', ''
 FROM (
-    SELECT p.id AS permit_id, z.connection_id AS connection_id, {priority} AS priority
+    SELECT p.id AS permit_id, z.connection_id AS connection_id
     FROM locations_permit p
     JOIN integrations_zonemapping m ON m.location_id = p.location_id
     JOIN integrations_zone z ON z.id = m.zone_id
     JOIN integrations_connection c ON c.id = z.connection_id
     WHERE {which} AND p.status = 'active' AND p."end" > {now} AND c.status <> 'ended'
     UNION
-    SELECT r.permit_id, r.connection_id, {priority}
+    SELECT r.permit_id, r.connection_id
     FROM integrations_registration r JOIN locations_permit p ON p.id = r.permit_id
     WHERE {which}
-) x
+) x JOIN locations_permit p ON p.id = x.permit_id
 WHERE true
 ORDER BY x.permit_id, x.connection_id
 ON CONFLICT (permit_id, connection_id) DO UPDATE SET
@@ -110,8 +122,8 @@ def retry(*, registration_ids: Iterable[int], actor: User | None = None) -> int:
 
 def _mark(which: str, value: int | str, *, bulk: bool, rows: int | None = None) -> set[int]:
     """Mark what `which` finds; `rows` is how many permits that may be, or None for any number."""
-    # The database's clock, since the claim compares with it. Not `now()`: a long transaction would date its marks back.
-    now = "clock_timestamp()" if db.vendor == "postgresql" else "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')"
+    # The database's clock, since the claim compares with it.
+    now = sql_now()
     ending, current, coming = (2, 3, 4) if bulk else (0, 0, 1)
     priority = _PRIORITY.format(now=now, ending=ending, current=current, coming=coming)
     sql = _MARK.format(now=now, priority=priority, which=which.format(now=now))

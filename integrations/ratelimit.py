@@ -38,7 +38,7 @@ def take(key: str, per_second: float) -> tuple[datetime, datetime]:
     now = database_now()
     with transaction.atomic():
         RateBucket.objects.get_or_create(key=key, defaults={"next_at": now})
-        row = RateBucket.objects.select_for_update().get(key=key)
+        row = RateBucket.objects.select_for_update(no_key=True).get(key=key)
         now = database_now()
         slot, row.next_at = next_slot(row.next_at, now, per_second)
         row.save(update_fields=["next_at"])

@@ -188,12 +188,10 @@ class Scheduler:
 def raise_urgency(now: datetime) -> None:
     """Let waiting rows whose window has begun meanwhile move up (chore)."""
     begun = Registration.objects.filter(state=Registration.State.DUE, permit__start__lte=now)
-    with transaction.atomic():
-        for soon, current in ((Priority.SOON, Priority.NOW), (Priority.MASS_SOON, Priority.MASS_NOW)):
-            rows = (
-                begun.filter(priority=soon)
-                .order_by("permit_id", "connection_id")
-                .select_for_update(of=("self",))
-            )
+    for soon, current in ((Priority.SOON, Priority.NOW), (Priority.MASS_SOON, Priority.MASS_NOW)):
+        with transaction.atomic():
+            # Without waiting for anybody: who holds a row now is about to change it, and the next round finds what is left.
+            rows = begun.filter(priority=soon).order_by("permit_id", "connection_id")
+            rows = rows.select_for_update(of=("self",), no_key=True, skip_locked=True)
             held = list(rows.values_list("pk", flat=True)[:5_000])
             Registration.objects.filter(pk__in=held).update(priority=current)

@@ -20,7 +20,7 @@ from psycopg.errors import LockNotAvailable
 
 from integrations import bulk
 from integrations.claims import Work
-from integrations.clock import database_now
+from integrations.clock import database_now, sql_now
 from integrations.errors import DeliveryError, FixConnection, TryLater
 from integrations.models import Push, PushEvent
 from integrations.sending import Unit
@@ -138,7 +138,7 @@ def _begin() -> datetime:
         return database_now()
     db.ensure_connection()
     with db.wrap_database_errors, psycopg.ClientCursor(db.connection) as cursor:
-        cursor.execute(f"SET LOCAL lock_timeout = {LOCK_WAIT_MS}; SELECT clock_timestamp()".encode())
+        cursor.execute(f"SET LOCAL lock_timeout = {LOCK_WAIT_MS}; SELECT {sql_now()}".encode())
         cursor.nextset()
         row = cursor.fetchone()
     assert row is not None

@@ -168,6 +168,8 @@ def answer_test(
     `via` is "page", "link" or "command". Raises `ValidationError`: `answered`, `not_accepted`.
     """
     with transaction.atomic():
+        # Before the test and its permit, as everybody who takes a connection further (`integrations.outbox`).
+        Connection.objects.select_for_update(no_key=True).get(pk=test.connection_id)
         test = locked(test)
         now = timezone.now()
         if test.answer:
@@ -245,7 +247,7 @@ def _note(test: TestPlate, kind: str, actor: User | None, **params: Any) -> None
 
 
 def _verify(test: TestPlate, actor: User | None, now: datetime) -> None:
-    connection = Connection.objects.select_for_update(of=("self",)).get(pk=test.connection_id)
+    connection = Connection.objects.get(pk=test.connection_id)  # locked by whoever takes the answer
     if connection.status in (Connection.Status.SETUP, Connection.Status.TESTING):
         connections.go_live(connection=connection, actor=actor, verified=True)
     elif connection.verified_at is None:
@@ -329,7 +331,11 @@ def registration_of(test: TestPlate) -> Registration | None:
 def locked(test: TestPlate) -> TestPlate:
     """Return the test as it is now, locked until the transaction ends."""
     related = ("connection__company", "permit", "zone", "location")
-    return TestPlate.objects.select_for_update(of=("self",)).select_related(*related).get(pk=test.pk)
+    return (
+        TestPlate.objects.select_for_update(of=("self",), no_key=True)
+        .select_related(*related)
+        .get(pk=test.pk)
+    )
 
 
 def _keyed(field: str, call: Any, value: str) -> Any:

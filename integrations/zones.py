@@ -144,7 +144,7 @@ def apply_listing(*, refresh: ZoneRefresh, listing: Listing, allowed: Collection
     now = timezone.now()
     with transaction.atomic():
         connection = _locked(refresh.connection_id)
-        refresh = ZoneRefresh.objects.select_for_update().get(pk=refresh.pk)
+        refresh = ZoneRefresh.objects.select_for_update(no_key=True).get(pk=refresh.pk)
         if refresh.outcome != ZoneRefresh.Outcome.RUNNING:
             return refresh  # it took so long that it was given up meanwhile
         known = _known(connection)
@@ -183,7 +183,7 @@ def discard_refresh(*, refresh: ZoneRefresh, actor: User | None = None) -> ZoneR
     """Support's word that the loss is not true: forget what was pulled. Raises `ValidationError` if it is not held."""
     with transaction.atomic():
         connection = _locked(refresh.connection_id)
-        refresh = ZoneRefresh.objects.select_for_update().get(pk=refresh.pk)
+        refresh = ZoneRefresh.objects.select_for_update(no_key=True).get(pk=refresh.pk)
         if refresh.outcome != ZoneRefresh.Outcome.HELD:
             raise ValidationError(_("This refresh does not wait for anybody."), code="not_held")
         refresh.outcome, refresh.released_by = ZoneRefresh.Outcome.FAILED, actor
@@ -340,7 +340,7 @@ def _held_key(connection: Connection) -> str:
 def _fail(refresh: ZoneRefresh, sentence: str, remedy: str, *, kind: str, code: str) -> ZoneRefresh:
     """Note that the pull failed; the zones stay as they are."""
     with transaction.atomic():
-        refresh = ZoneRefresh.objects.select_for_update().get(pk=refresh.pk)
+        refresh = ZoneRefresh.objects.select_for_update(no_key=True).get(pk=refresh.pk)
         if refresh.outcome == ZoneRefresh.Outcome.RUNNING:
             refresh.outcome, refresh.finished_at = ZoneRefresh.Outcome.FAILED, timezone.now()
             refresh.error, refresh.remedy = sentence, remedy

@@ -95,7 +95,9 @@ def accept_invitation(*, invitation: Invitation, user: User) -> Membership:
     """Make the person a member; raise `ValidationError` where the link is used up or meant for another address."""
     with transaction.atomic():
         fresh = (
-            Invitation.objects.select_for_update(of=("self",)).select_related("company").get(pk=invitation.pk)
+            Invitation.objects.select_for_update(of=("self",), no_key=True)
+            .select_related("company")
+            .get(pk=invitation.pk)
         )
         if not fresh.is_open(timezone.now()):
             raise ValidationError(_("This invitation was used, withdrawn, or has ended."), code="closed")

@@ -3,10 +3,10 @@
 Whoever saves a permit (a page, the admin, a command, a script) calls these; so a registration cannot be saved without
 being noted for delivery. Writes are all or nothing: in a mass registration one bad row stops all, with its number.
 
-Locks, in this order: permits (without their keys), then their locations (shared), then what `permits_changed` writes. The
-shared lock makes a save and a move of its location to another zone wait for one another (`hold_locations`): whichever
-commits second sees the other. It is taken last, right before telling, so that a long import holds up nobody for long;
-and of a mass write everything is told at its end, since what was told of stays locked until the commit.
+Locks, in this order: permits (without their keys), then their locations (shared), then what `permits_changed` writes; in
+each, by id. The shared lock makes a save and a move of its location to another zone wait for one another (`hold_locations`):
+whichever commits second sees the other. It is taken last, right before telling, so that a long import holds up nobody for
+long; and of a mass write everything is told at its end, since what was told of stays locked until the commit.
 """
 
 import unicodedata

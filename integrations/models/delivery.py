@@ -40,6 +40,11 @@ class RegistrationQuerySet(models.QuerySet["Registration"]):
         """Those that the vendor accepted and does not show."""
         return self.filter(state=Registration.State.DONE).exclude(error_code="")
 
+    def hold(self) -> list[int]:
+        """Lock these rows until the commit, in the one order in which all do (`integrations.outbox`); return their ids."""
+        rows = self.order_by("permit_id", "connection_id").select_for_update(of=("self",), no_key=True)
+        return list(rows.values_list("pk", flat=True))
+
     def note_seen(self, at: datetime) -> int:
         """Note that enforcement showed these at `at`; return how many there are.
 

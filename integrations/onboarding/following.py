@@ -131,7 +131,7 @@ def _tell_zones(connection: Connection, ticket: Ticket) -> None:
         return
     company, path = connection.company, reverse("locations", args=[connection.company.slug])
     with transaction.atomic():
-        Ticket.objects.select_for_update().get(pk=ticket.pk)
+        Ticket.objects.select_for_update(no_key=True).get(pk=ticket.pk)
         if ticket.entries.filter(kind="zones_told").exists():
             return
         mails.queue(
@@ -191,7 +191,9 @@ def _finish(connection: Connection, now: datetime) -> None:
     company, path = connection.company, services.setup_path(connection)
     with transaction.atomic():
         ticket = (
-            Ticket.objects.select_for_update().filter(connection=connection, state=Ticket.State.OPEN).first()
+            Ticket.objects.select_for_update(no_key=True)
+            .filter(connection=connection, state=Ticket.State.OPEN)
+            .first()
         )
         if ticket is None:
             return

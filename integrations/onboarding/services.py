@@ -364,7 +364,8 @@ def _check_address(email: str) -> None:
 
 
 def _locked(connection: Connection) -> Connection:
-    return Connection.objects.select_for_update(of=("self",)).select_related("company").get(pk=connection.pk)
+    rows = Connection.objects.select_for_update(of=("self",), no_key=True)
+    return rows.select_related("company").get(pk=connection.pk)
 
 
 def _save(connection: Connection, actor: User | None) -> None:
