@@ -32,7 +32,6 @@ from django.conf import settings
 from django.db import close_old_connections
 from django.db.utils import DataError, IntegrityError
 from django.db.utils import Error as DatabaseError
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from integrations import breakers, claims, ratelimit, settling, trouble
@@ -300,7 +299,7 @@ class Engine:
                 full.append(pk)
         if full:
             self._pass_on(full)
-        self._take_in(works, asked, good_until)
+        self._take_in(works, asked, good_until, now)
         return len(works)
 
     def _stop_short(self, connection_ids: list[int], connections: dict[int, Party]) -> None:
@@ -335,14 +334,13 @@ class Engine:
             asks.append(Ask(party.account, vendor, quota, gates[pk], tests_only=not party.is_live))
         return asks
 
-    def _take_in(self, works: list[Work], asked: dict[int, Ask], good_until: float) -> None:
+    def _take_in(self, works: list[Work], asked: dict[int, Ask], good_until: float, now: datetime) -> None:
         """Settle rows that need nothing sent; line the others up."""
         idle = [work for work in works if not work.steps]
         if idle:
             nothing = defaultdict(list)
             for work in idle:
                 nothing[work.connection_id].append(work)
-            now = timezone.now()
             settled = settling.settle(
                 [Unit(asked[pk].account, asked[pk].vendor, mine, now) for pk, mine in nothing.items()]
             )
@@ -353,7 +351,7 @@ class Engine:
                 busy[work.connection_id].append(work)
         for pk, mine in busy.items():
             ask = asked[pk]
-            made = units(mine, ask.account, ask.vendor, now=timezone.now(), probing=ask.gate.probing)
+            made = units(mine, ask.account, ask.vendor, now=now, probing=ask.gate.probing)
             for unit in made:
                 unit.good_until = good_until
             waiting = self._ready.setdefault(pk, [])

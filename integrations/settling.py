@@ -16,6 +16,7 @@ import psycopg
 from django.db import connection as db
 from django.db import transaction
 from django.db.utils import OperationalError
+from django.utils import timezone
 from psycopg.errors import LockNotAvailable
 
 from integrations import bulk
@@ -119,9 +120,9 @@ def settle(units: Sequence[Unit]) -> Settled:
     """Write the results of finished units; raise `Blocked`, and whatever Django raises for a database in trouble."""
     try:
         with transaction.atomic():
-            now = _begin()
+            now, ahead = _begin()
             _lock([work.id for unit in units for work in unit.works])
-            _write_events(units, _write_pushes(units))
+            _write_events(units, _write_pushes(units, ahead))
             return Settled(now, _write_rows(units, now))
     except OperationalError as error:
         if isinstance(error.__cause__, LockNotAvailable):
@@ -129,21 +130,23 @@ def settle(units: Sequence[Unit]) -> Settled:
         raise
 
 
-def _begin() -> datetime:
-    """Limit how long this transaction waits for a lock, and return the database's time; one round trip.
+def _begin() -> tuple[datetime, timedelta]:
+    """Limit how long this transaction waits for a lock; return the database's time, and by how much our clock is ahead of it.
 
-    A mass change may hold its rows for seconds, and whoever waited for it here would keep every company waiting.
+    One round trip. A mass change may hold its rows for seconds; waiting for it here would keep every company waiting.
     """
     if db.vendor != "postgresql":
-        return database_now()
+        return database_now(), timedelta(0)
     db.ensure_connection()
     with db.wrap_database_errors, psycopg.ClientCursor(db.connection) as cursor:
+        # Before, since the database reads its clock when the statement arrives: its work and the way back don't count.
+        own = timezone.now()
         cursor.execute(f"SET LOCAL lock_timeout = {LOCK_WAIT_MS}; SELECT {sql_now()}".encode())
         cursor.nextset()
         row = cursor.fetchone()
     assert row is not None
-    now: datetime = row[0]
-    return now.astimezone(UTC)
+    now: datetime = row[0].astimezone(UTC)
+    return now, own - now
 
 
 def _lock(ids: Sequence[int]) -> None:
@@ -228,10 +231,10 @@ _PUSH_COLUMNS = {
 }
 
 
-def _write_pushes(units: Sequence[Unit]) -> list[list[int]]:
-    """Write the requests that each unit took, and return their ids."""
+def _write_pushes(units: Sequence[Unit], ahead: timedelta) -> list[list[int]]:
+    """Write the requests that each unit took, and return their ids; our clock is `ahead` of the database's."""
     rows = [
-        _push(unit.account.connection_id, kind, count, sent)
+        _push(unit.account.connection_id, kind, count, sent, ahead)
         for unit in units
         for kind, count, sent in unit.pushes
     ]
@@ -239,7 +242,7 @@ def _write_pushes(units: Sequence[Unit]) -> list[list[int]]:
     return [list(islice(ids, len(unit.pushes))) for unit in units]
 
 
-def _push(connection_id: int, kind: str, count: int, sent: Sent) -> dict[str, Any]:
+def _push(connection_id: int, kind: str, count: int, sent: Sent, ahead: timedelta) -> dict[str, Any]:
     accepted = sum(result is None for result in sent.results)
     first_error = sent.error or next((result for result in sent.results if result is not None), None)
     return {
@@ -247,8 +250,9 @@ def _push(connection_id: int, kind: str, count: int, sent: Sent) -> dict[str, An
         "kind": kind,
         "events": count,
         "accepted": accepted,
-        "sent_at": sent.sent_at,
-        "answered_at": sent.answered_at,
+        # By the one clock of all workers: theirs may be minutes apart, and evidence must stand in the order in which it was.
+        "sent_at": sent.sent_at - ahead,
+        "answered_at": sent.answered_at - ahead,
         "trace_id": sent.trace_id,
         "status": sent.status,
         "outcome": _outcome(sent.error, accepted, count),

@@ -92,8 +92,8 @@ class RightSeen:
 class Sent:
     """What became of one request: a result for each step, in order (None = accepted), and the evidence.
 
-    `sent_at` is when it left; `waited_s` is how long it had waited for its turn before (`integrations.ratelimit`). `error`
-    is set where the request failed as a whole.
+    `sent_at` is when it left, by this process's clock (settling turns it into the database's); `waited_s` is how long it had
+    waited for its turn before (`integrations.ratelimit`). `error` is set where the request failed as a whole.
     """
 
     results: Sequence[DeliveryError | None]
