@@ -7,10 +7,14 @@ from django.utils.translation import gettext as _
 from integrations.models import Contact
 from locations import deeds
 from locations.models import Company, User
+from locations.names import validate_name
 
 
 def add_contact(*, company: Company, kind: str, name: str, email: str, actor: User | None) -> Contact:
-    """Put somebody into the list; raise `ValidationError` keyed by field where the address is in it already."""
+    """Put somebody into the list; raise `ValidationError` keyed by field for a name that no mail
+    may quote, or where the address is in the list already.
+    """
+    _check_name(name)
     with transaction.atomic():
         Company.objects.select_for_update(no_key=True).get(pk=company.pk)
         if Contact.objects.filter(company=company, kind=kind, email__iexact=email).exists():
@@ -22,6 +26,7 @@ def add_contact(*, company: Company, kind: str, name: str, email: str, actor: Us
 
 def keep_contact(*, company: Company, kind: str, name: str, email: str, actor: User | None) -> Contact:
     """Return the contact with this address, put into the list where it is not there yet; a name renews the old one."""
+    _check_name(name)
     with transaction.atomic():
         contact, made = Contact.objects.update_or_create(
             company=company, kind=kind, email=email, defaults={"name": name} if name else {}
@@ -36,6 +41,13 @@ def remove_contact(*, contact: Contact, actor: User) -> None:
     with transaction.atomic():
         if Contact.objects.filter(pk=contact.pk).delete()[0]:
             note(contact=contact, kind="contact_removed", actor=actor)
+
+
+def _check_name(name: str) -> None:
+    try:
+        validate_name(name)
+    except ValidationError as error:
+        raise ValidationError({"name": error.messages}) from error
 
 
 def note(*, contact: Contact, kind: str, actor: User | None) -> None:

@@ -4,6 +4,7 @@ Counted in Redis for all web processes together. Where Redis does not answer, th
 fails must not keep anybody from working.
 """
 
+import time
 from functools import cache
 from typing import Final
 
@@ -41,13 +42,23 @@ def _alone() -> FixedWindowRateLimiter:
     return FixedWindowRateLimiter(MemoryStorage())
 
 
-def take(limit: RateLimitItem, *who: str) -> bool:
-    """Count one more for `who`; return whether it is within the limit."""
+def take(limit: RateLimitItem, *who: str, cost: int = 1) -> bool:
+    """Count one more for `who`, or `cost` more; return whether that is within the limit."""
     try:
-        return _shared().hit(limit, *who)
+        return _shared().hit(limit, *who, cost=cost)
     except StorageError as error:
         logger.warning("limit_counted_alone", error=str(error))
-        return _alone().hit(limit, *who)
+        return _alone().hit(limit, *who, cost=cost)
+
+
+def wait_s(limit: RateLimitItem, *who: str) -> float:
+    """Return in how many seconds the count of `who` begins anew."""
+    try:
+        ends = _shared().get_window_stats(limit, *who).reset_time
+    except StorageError as error:
+        logger.warning("limit_counted_alone", error=str(error))
+        ends = _alone().get_window_stats(limit, *who).reset_time
+    return max(0.0, ends - time.time())
 
 
 def forget(limit: RateLimitItem, *who: str) -> None:

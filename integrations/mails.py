@@ -8,6 +8,8 @@ conditional update: of any number of workers one gets it. A worker that dies in 
 Trouble with the mail server is tried again for ever, with growing pauses; only a permanent refusal of this very mail
 (its address, its content) makes it *failed*, which people are told.
 
+What a mail quotes is made harmless (`integrations.mail_text`): no link in it leads anywhere but to this site.
+
 The text is the one source: `templates/mail/<kind>.txt`, whose first line is the subject; the HTML part is the same text
 in one plain layout. The link that confirms a test plate is no part of what is kept: the secret is put in only when the
 mail leaves (see `integrations.links`).
@@ -29,7 +31,8 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from integrations import links
+from integrations import links, mail_limits
+from integrations.mail_text import harmless
 from integrations.models import Contact, Mail, MailChoice, Notice, Topic
 from locations.models import Company, Membership, Role, User
 
@@ -52,23 +55,45 @@ def queue(
     context: Mapping[str, Any],
     company: Company | None,
     dedupe_key: str,
+    asked_by: User | None,
 ) -> int:
     """Keep one mail for each address as due; return how many are new.
 
     `kind` names the template; `dedupe_key` makes it one mail per address however often the event is told. Call it in
-    the transaction of the event. `context` gets `company`, `site_url` and `support_email` added.
+    the transaction of the event. `context` gets `company`, `site_url` and `support_email` added. With `asked_by`, the
+    mails count against that person's limit, the company's and the receivers': raises `ValidationError` (see
+    `integrations.mail_limits`). It is None for what nobody asked for, and for what was counted when it was asked for.
     """
     addresses = [to] if isinstance(to, str) else list(dict.fromkeys(address.strip() for address in to))
     known = {"company": company, "site_url": settings.SITE_URL, "support_email": settings.SUPPORT_EMAIL}
     subject, text = render(kind, {**known, **context})
-    return write(kind=kind, to=addresses, subject=subject, text=text, company=company, dedupe_key=dedupe_key)
+    return write(
+        kind=kind,
+        to=addresses,
+        subject=subject,
+        text=text,
+        company=company,
+        dedupe_key=dedupe_key,
+        asked_by=asked_by,
+    )
 
 
 def write(
-    *, kind: str, to: Iterable[str], subject: str, text: str, company: Company | None, dedupe_key: str
+    *,
+    kind: str,
+    to: Iterable[str],
+    subject: str,
+    text: str,
+    company: Company | None,
+    dedupe_key: str,
+    asked_by: User | None,
 ) -> int:
     """Keep a ready text as one due mail for each address; return how many are new. See `queue`."""
-    now, new = timezone.now(), 0
+    now, new, to = timezone.now(), 0, list(to)
+    if asked_by is not None:
+        mail_limits.charge(asked_by=asked_by, company=company, to=to, kind=kind)
+    subject, text = (harmless(part, own=settings.SITE_URL) for part in (subject, text))
+    subject = " ".join(subject.split())[:SUBJECT_MAX_CHARS]
     html = render_to_string("mail/layout.html", {"subject": subject, "paragraphs": paragraphs(text)})
     for address in to:
         try:

@@ -44,6 +44,7 @@ def tell(
             context={"text": text, "path": url},
             company=company,
             dedupe_key=f"alarm:{notice.pk}",
+            asked_by=None,
         )
 
 

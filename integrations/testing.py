@@ -22,7 +22,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from integrations import connections, events, links, mails, notices
+from integrations import connections, events, links, mail_limits, mails, notices
 from integrations.models import (
     Connection,
     Contact,
@@ -106,6 +106,8 @@ def start_test(
             )
         if zone.needs_space and not space_number.strip():
             raise ValidationError({"space_number": [_("This zone goes by space number: enter one.")]})
+        if addresses:
+            mail_limits.charge(asked_by=actor, company=connection.company, to=addresses, kind="test_plate")
         connections.begin_testing(connection=connection, actor=actor)
         permit = register_permit(
             draft=PermitDraft(
@@ -153,6 +155,7 @@ def ask_by_mail(*, test: TestPlate, addresses: Iterable[str], actor: User | None
             raise ValidationError(_("This test is over; send another test plate."), code="over")
         if test.accepted_at is None:
             raise ValidationError(_("The vendor has not accepted the test plate yet."), code="not_accepted")
+        mail_limits.charge(asked_by=actor, company=test.connection.company, to=to, kind="test_plate")
         issue_link(test, to)
         text = _("Asked by mail: %(to)s.") % {"to": ", ".join(to)}
         events.happened(test.connection, "test_asked", text, actor)
@@ -273,10 +276,11 @@ def _tell_answer(test: TestPlate, actor: User | None) -> None:
         notices.tell(company, "test_no", Notice.Level.WARNING, text, path, key)
     mails.queue(
         kind="test_answered",
-        to=[
-            *mails.people_of(company, Topic.RESULTS),
-            *mails.contacts_of(company, Contact.Kind.OFFSTREET),
-        ],
+        # The answer counts whoever is told of it: where tests are answered all day, mails of them end.
+        to=mail_limits.receivers_within(
+            [*mails.people_of(company, Topic.RESULTS), *mails.contacts_of(company, Contact.Kind.OFFSTREET)],
+            kind="test_answered",
+        ),
         context={
             "seen": seen,
             "who": test.answered_by,
@@ -288,6 +292,7 @@ def _tell_answer(test: TestPlate, actor: User | None) -> None:
         },
         company=company,
         dedupe_key=f"test-answered:{test.pk}",
+        asked_by=None,
     )
 
 
@@ -315,6 +320,8 @@ def issue_link(test: TestPlate, addresses: list[str]) -> None:
             },
             company=company,
             dedupe_key=links.mail_key(links.TestLink(test.pk, issue, place)),
+            # Counted when they were named.
+            asked_by=None,
         )
 
 

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from locations.models import Company, Location, Role, User
 from locations.models.companies import known_timezones
+from locations.names import validate_name
 
 # The zones of North American lots come first; the others follow by name.
 COMMON_ZONES = {
@@ -115,8 +116,12 @@ class RoleForm(forms.Form):
 class AcceptForm(forms.Form):
     """What a person without an account says when they accept an invitation."""
 
-    first_name = forms.CharField(label=_("First name"), max_length=150, required=False)
-    last_name = forms.CharField(label=_("Last name"), max_length=150, required=False)
+    first_name = forms.CharField(
+        label=_("First name"), max_length=150, required=False, validators=[validate_name]
+    )
+    last_name = forms.CharField(
+        label=_("Last name"), max_length=150, required=False, validators=[validate_name]
+    )
     password = forms.CharField(
         label=_("Password"),
         strip=False,

@@ -8,10 +8,25 @@ begins with `SITE_URL` instead, whatever the request said.
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import structlog
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.core import context as allauth_context
 from django.conf import settings
+from django.core.exceptions import ValidationError
+
+from integrations import mail_limits
+from locations.models import User
 
 SITE_NAME: Final = "Offstreet"
+# Mails that go to whatever address was typed. The others tell a person of a change of their own account, and always go.
+TO_ANYBODY: Final = frozenset(
+    f"account/email/{name}"
+    for name in (
+        "account_already_exists", "email_confirmation", "email_confirmation_signup", "password_reset_key",
+        "unknown_account",
+    )
+)  # fmt: skip
+log = structlog.get_logger(__name__)
 
 
 def own_address(url: str) -> str:
@@ -44,4 +59,24 @@ class AccountMails(DefaultAccountAdapter):  # type: ignore[misc]
             name: own_address(value) if name.endswith("_url") and isinstance(value, str) else value
             for name, value in context.items()
         }
+        if template_prefix in TO_ANYBODY and not self._may_get_one(email):
+            return
         super().send_mail(template_prefix, email, {**own, "current_site": Site()})
+
+    def _may_get_one(self, email: str) -> bool:
+        """Count a mail to an address that somebody typed; the page says the same whether it goes out or not.
+
+        Anything else would tell who has an account. allauth's own limits (`ACCOUNT_RATE_LIMITS`) are lower and tell people.
+        """
+        person = getattr(allauth_context.request, "user", None)
+        try:
+            mail_limits.charge(
+                asked_by=person if isinstance(person, User) else None,
+                company=None,
+                to=[email],
+                kind="account",
+            )
+        except ValidationError:
+            log.warning("account mail held back: a limit on mails was reached")
+            return False
+        return True

@@ -214,6 +214,8 @@ ACCOUNT_ADAPTER = "offstreet.accounts.AccountAdapter"
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = False
 ACCOUNT_SESSION_REMEMBER = True
+# What mails an address that somebody typed; a mailbox must not be filled by asking again and again.
+ACCOUNT_RATE_LIMITS = {"reset_password": "20/m/ip,5/h/key", "manage_email": "5/m/user,20/h/user"}
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 MFA_TOTP_ISSUER = "Offstreet"
 # Whoever has an account was invited to that address by a manager or by support; nobody signs up alone.

@@ -12,6 +12,7 @@ import pytest
 from django.test import Client
 from hypothesis import HealthCheck, settings
 
+from integrations import limit
 from tests import servers
 
 # A property is right or wrong however busy the machine is: time is measured in benchmarks.
@@ -58,6 +59,17 @@ def pytest_runtest_makereport(
             for server in stack.servers:
                 report.sections.append((f"log of {server.name} on {stack.backend}", server.log()))
     return report
+
+
+@pytest.fixture(autouse=True)
+def no_counts() -> Iterator[None]:
+    """Let no limit count what another test did: the ids of people begin anew with each."""
+    counters = (limit._shared, limit._alone)
+    for one in counters:
+        one.cache_clear()
+    yield
+    for one in counters:
+        one.cache_clear()
 
 
 @pytest.fixture(params=servers.BACKENDS)

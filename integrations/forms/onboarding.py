@@ -8,13 +8,16 @@ from django.utils.translation import gettext_lazy as _
 
 from integrations.testing import DEFAULT_PLATE, DEFAULT_SUBDIVISION, split
 from locations.models import Location
+from locations.names import validate_name
 from locations.regions import COUNTRIES, SUBDIVISIONS
 
 
 class RequestForm(forms.Form):
     """The mail that asks for the operator ID."""
 
-    rep_name = forms.CharField(label=_("Account manager's name"), max_length=120, required=False)
+    rep_name = forms.CharField(
+        label=_("Account manager's name"), max_length=120, required=False, validators=[validate_name]
+    )
     rep_email = forms.EmailField(label=_("Account manager's e-mail address"), required=False)
     subject = forms.CharField(label=_("Subject"), max_length=200)
     text = forms.CharField(label=_("Text"), widget=forms.Textarea(attrs={"rows": 14}), max_length=6_000)
@@ -36,7 +39,9 @@ class OperatorIdForm(forms.Form):
 class ContactForm(forms.Form):
     """The account manager that support has found out."""
 
-    name = forms.CharField(label=_("Account manager's name"), max_length=120, required=False)
+    name = forms.CharField(
+        label=_("Account manager's name"), max_length=120, required=False, validators=[validate_name]
+    )
     rep_email = forms.EmailField(label=_("Account manager's e-mail address"))
 
 
@@ -109,5 +114,8 @@ class SiteForm(forms.Form):
     """The site of a further connection."""
 
     label = forms.CharField(
-        label=_("Name of the site"), max_length=80, help_text=_("For example “Medical Campus”.")
+        label=_("Name of the site"),
+        max_length=80,
+        help_text=_("For example “Medical Campus”."),
+        validators=[validate_name],
     )

@@ -148,6 +148,7 @@ def _tell_zones(connection: Connection, ticket: Ticket) -> None:
             },
             company=company,
             dedupe_key=f"zones-there:{connection.pk}:{ticket.pk}",
+            asked_by=None,
         )
         text = _("%(count)d zones are there: choose the zone of each location.") % {"count": count}
         notices.tell(company, "zones_there", Notice.Level.SUCCESS, text, path, f"zones-there:{connection.pk}")
@@ -178,6 +179,7 @@ def _make_ready(connection: Connection, ticket: Ticket, mapping: ZoneMapping, no
             },
             company=company,
             dedupe_key=f"ready-for-test:{connection.pk}:{ticket.pk}",
+            asked_by=None,
         )
         notices.resolve(f"zones-there:{connection.pk}")
         text = _("Ready for testing: send a test plate.")
@@ -211,6 +213,7 @@ def _finish(connection: Connection, now: datetime) -> None:
             },
             company=company,
             dedupe_key=f"live:{connection.pk}:{ticket.pk}",
+            asked_by=None,
         )
         for key in ("zones-there", "ready-for-test", "operator-id-ok", "test-no"):
             notices.resolve(f"{key}:{connection.pk}")

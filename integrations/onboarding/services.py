@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from integrations import connections, contacts, events, mails, notices
+from integrations import connections, contacts, events, mail_limits, mails, notices
 from integrations.errors import DeliveryError, FixConnection, FixRecord
 from integrations.models import Connection, Contact, Mail, Notice, Ticket, Topic
 from integrations.models.connections import integration_name
@@ -23,6 +23,7 @@ from integrations.onboarding.steps import Finding
 from integrations.vendors import get_vendor
 from locations import deeds
 from locations.models import Company, User
+from locations.names import has_link, validate_name
 
 REQUEST_MAX_CHARS = 6_000
 # The mail may be sent again as a reminder; this keeps it from being used to write to anybody about anything.
@@ -56,6 +57,7 @@ def begin_connection(*, company: Company, label: str = "", actor: User | None = 
             raise ValidationError({"label": [_("Name the site, so that the connections can be told apart.")]})
         if len(label) > LABEL_MAX_CHARS:
             raise ValidationError({"label": [_("At most %(most)d characters.") % {"most": LABEL_MAX_CHARS}]})
+        _check_name(label, "label")
         if any(label.casefold() == other.casefold() for other in others):
             raise ValidationError({"label": [_("There is a connection for this site already.")]})
         return connections.open_connection(company=company, label=label, actor=actor)
@@ -94,6 +96,11 @@ def request_operator_id(
         raise ValidationError({"text": [_("The mail has no text.")]})
     if len(text) > REQUEST_MAX_CHARS:
         raise ValidationError({"text": [_("At most %(most)d characters.") % {"most": REQUEST_MAX_CHARS}]})
+    _check_name(rep_name, "rep_name")
+    if has_link(text) or has_link(subject):
+        raise ValidationError(
+            {"text": [_("The mail can't hold web addresses: it goes out in Offstreet's name.")]}
+        )
     if rep_email or send:
         _check_address(rep_email)
     with transaction.atomic():
@@ -122,6 +129,7 @@ def request_operator_id(
                 text=text,
                 company=connection.company,
                 dedupe_key=f"operator-id:{connection.pk}:{now.timestamp():.6f}",
+                asked_by=actor,
             )
         again = connection.requested_at is not None
         connection.request_text, connection.contact_unknown = text, False
@@ -143,6 +151,8 @@ def contact_unknown(*, connection: Connection, actor: User) -> Connection:
         connection = _locked(connection)
         if connection.contact_unknown or connection.requested_at:
             return connection
+        # Support is written to by all companies together, so its own address has no limit.
+        mail_limits.charge(asked_by=actor, company=connection.company, to=(), kind="contact_wanted")
         connection.contact_unknown = True
         _save(connection, actor)
         path = setup_path(connection)
@@ -161,6 +171,7 @@ def contact_unknown(*, connection: Connection, actor: User) -> Connection:
             context={"path": path, "asked_by": actor.email},
             company=connection.company,
             dedupe_key=contact_unknown_key(connection.pk),
+            asked_by=None,
         )
         events.happened(
             connection,
@@ -176,6 +187,7 @@ def contact_found(*, connection: Connection, name: str, email: str, actor: User)
     """Enter the Passport account manager that the company did not know, and tell the company's people."""
     name, email = " ".join(name.split()), email.strip()
     _check_address(email)
+    _check_name(name, "name")
     with transaction.atomic():
         connection = _locked(connection)
         contact = contacts.keep_contact(
@@ -190,6 +202,7 @@ def contact_found(*, connection: Connection, name: str, email: str, actor: User)
             context={"rep": str(contact), "path": setup_path(connection)},
             company=connection.company,
             dedupe_key=f"contact-found:{contact.pk}",
+            asked_by=actor,
         )
         events.happened(
             connection,
@@ -361,6 +374,13 @@ def _check_address(email: str) -> None:
         validate_email(email)
     except ValidationError as error:
         raise ValidationError({"rep_email": [_("Enter the account manager's e-mail address.")]}) from error
+
+
+def _check_name(name: str, field: str) -> None:
+    try:
+        validate_name(name)
+    except ValidationError as error:
+        raise ValidationError({field: error.messages}) from error
 
 
 def _locked(connection: Connection) -> Connection:

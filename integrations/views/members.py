@@ -105,6 +105,7 @@ def _mail(request: CompanyRequest, invitation: Invitation) -> None:
         },
         company=invitation.company,
         dedupe_key=f"{links.INVITATION_KEY}:{invitation.pk}",
+        asked_by=request.user,
     )
 
 

@@ -10,8 +10,10 @@ from typing import Any, TypeVar
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
@@ -60,10 +62,7 @@ def request_id(request: CompanyRequest, pk: int | None = None) -> HttpResponse:
     word = request.POST.get("word", "")
     connection = _connection(request.company, pk) if pk else None
     if word == "unknown":
-        connection = connection or services.begin_connection(company=request.company, actor=request.user)
-        services.contact_unknown(connection=connection, actor=request.user)
-        messages.success(request, _("Support has been asked who your Passport account manager is."))
-        return redirect(services.setup_path(connection))
+        return _ask_support(request, connection)
     form = RequestForm(request.POST)
     if word == "fill":
         filled = RequestForm(
@@ -74,10 +73,11 @@ def request_id(request: CompanyRequest, pk: int | None = None) -> HttpResponse:
         return _page(request, connection, {"request": form}, status=422)
 
     def act() -> Connection:
-        mine = connection or services.begin_connection(company=request.company, actor=request.user)
-        return services.request_operator_id(
-            connection=mine, send=word == "send", actor=request.user, **form.cleaned_data
-        )
+        with transaction.atomic():
+            mine = connection or services.begin_connection(company=request.company, actor=request.user)
+            return services.request_operator_id(
+                connection=mine, send=word == "send", actor=request.user, **form.cleaned_data
+            )
 
     done = _try(form, act)
     if done is None:
@@ -85,6 +85,20 @@ def request_id(request: CompanyRequest, pk: int | None = None) -> HttpResponse:
     said = _("The mail is on its way.") if word == "send" else _("Noted: the operator ID was asked for.")
     messages.success(request, said)
     return redirect(services.setup_path(done))
+
+
+def _ask_support(request: CompanyRequest, connection: Connection | None) -> HttpResponse:
+    try:
+        with transaction.atomic():
+            mine = connection or services.begin_connection(company=request.company, actor=request.user)
+            services.contact_unknown(connection=mine, actor=request.user)
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+        return redirect(
+            services.setup_path(connection) if connection else reverse("setup", args=[request.company.slug])
+        )
+    messages.success(request, _("Support has been asked who your Passport account manager is."))
+    return redirect(services.setup_path(mine))
 
 
 @company_view(SUPPORT)

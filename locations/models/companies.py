@@ -15,6 +15,8 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
 
+from locations.names import validate_name
+
 SLUG_PATTERN = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 
 
@@ -34,7 +36,7 @@ class Role(models.TextChoices):
 class Company(models.Model):
     """A city, university or property that registers vehicles."""
 
-    name = models.CharField(_("name"), max_length=120)
+    name = models.CharField(_("name"), max_length=120, validators=[validate_name])
     slug = models.CharField(max_length=60, unique=True, validators=[RegexValidator(SLUG_PATTERN)])
     offstreet_id = models.CharField(_("Offstreet company id"), max_length=60, unique=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -128,7 +130,7 @@ class Location(models.Model):
     """A place where registered vehicles park. Times of its permits are shown in its own time zone."""
 
     company = models.ForeignKey(Company, on_delete=models.PROTECT, related_name="locations")
-    name = models.CharField(_("name"), max_length=120)
+    name = models.CharField(_("name"), max_length=120, validators=[validate_name])
     external_id = models.CharField(_("own id"), max_length=60, blank=True, default="")
     timezone = models.CharField(
         _("time zone"), max_length=60, default="America/New_York", validators=[validate_timezone]

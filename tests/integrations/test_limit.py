@@ -34,7 +34,7 @@ def test_what_did_not_happen_does_not_count() -> None:
 
 def test_where_redis_is_away_this_process_counts_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     class Away:
-        def hit(self, item: RateLimitItem, *who: str) -> bool:
+        def hit(self, item: RateLimitItem, *who: str, cost: int = 1) -> bool:
             raise StorageError(ConnectionError("refused"))
 
         clear = hit

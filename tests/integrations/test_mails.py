@@ -39,7 +39,7 @@ def company() -> Company:
 def queue(company: Company, **values: Any) -> int:
     known: dict[str, Any] = {
         "kind": "alarm", "to": ["a@u.example"], "context": {"text": "Zone Z1 is gone.", "path": "/c/u/zones/"},
-        "company": company, "dedupe_key": "k",
+        "company": company, "dedupe_key": "k", "asked_by": None,
     }  # fmt: skip
     return mails.queue(**{**known, **values})
 
