@@ -47,7 +47,7 @@ def beginning(db: None) -> World:
 def rows() -> dict[str, list[Any]]:
     """Everything that asking for a mail may write."""
     return {
-        model.__name__: list(model.objects.order_by("pk").values())  # type: ignore[attr-defined]
+        model.__name__: list(model.objects.order_by("pk").values())
         for model in (Mail, Invitation, Deed, TestPlate, Permit, Contact, Connection, Notice)
     }
 
@@ -297,7 +297,7 @@ def test_every_form_that_takes_a_name_refuses_it_with_a_sentence(
     for model, field in (
         (Company, "name"), (User, "first_name"), (Contact, "name"), (Connection, "label"),
     ):  # fmt: skip
-        assert not model.objects.filter(**{f"{field}__contains": "evil"}).exists()  # type: ignore[attr-defined]
+        assert not model.objects.filter(**{f"{field}__contains": "evil"}).exists()
     assert not Mail.objects.filter(to=STRANGER).exists()
 
 
