@@ -1,31 +1,37 @@
 """A stand-in for Passport's API, for the demo, the tests and the benchmarks.
 
 It behaves as the contract says Passport behaves (token, zones, session events, parking rights), is strict about
-what it accepts, and can be told to misbehave while it runs. It runs as its own process over HTTP
-(``python -m passport.sandbox``) or in memory (:class:`passport.sandbox.simulator.Simulator`).
+what it accepts, and can be told to misbehave while it runs. It is one ASGI application
+(:func:`passport.sandbox.app.make_app`, Starlette), served by uvicorn as a process of its own
+(``python -m passport.sandbox``) and driven without a server by the unit tests, so both test the same code.
 
 Nothing below this package imports Django or httpx: the process has to stay small beside the rest of the demo, and
-a remote that shared code with its client would share its mistakes.
+a remote that shared code with its client would share its mistakes. Imports run from the last line of this table to
+the first; a contract of import-linter holds that.
 
 ==================  ==========================================================================================
 module              what it decides
 ==================  ==========================================================================================
-``formats``         what a time, an amount, a plate, a state or an id may look like
 ``problems``        how a refusal is worded (RFC 7807)
-``events``          whether one session event is well formed
-``intake``          what becomes of a request with events
+``formats``         what a time, an amount, a plate, a state or an id may look like (``codes``: lists of ISO codes)
+``call``            what a request carries: its query, form or JSON, and whom it is about
 ``zones``           which operators and zones exist, and which operator has authorised the partner
+``events``          whether one session event is well formed
 ``sessions``        what an event does to its session, and which parking rights follow
 ``tokens``          who gets an access token and how long it lasts
 ``faults``          whether a request meets a fault
-``spoiling``        what an answer looks like once a fault has had its way with it
 ``traffic``         what the client did: counters, the last requests, breaches of good manners
-``simulator``       one request in, one response out: all of the above in the order Passport would apply them
+``options``         where the contract leaves a choice: which one is taken
+``responses``       how an answer is sent, also one that breaks the rules of HTTP
+``spoiling``        what an answer looks like once a fault has had its way with it
+``intake``          what becomes of a request with events
 ``journal``         what survives a restart
+``simulator``       all of the state, and how it is changed from outside
+``api``             Passport's four resources, in the order in which Passport would look at a request
 ``control``         the JSON API under ``/sandbox/``
 ``officer``         the page that plays the officer
-``switchboard``     the page on which faults are switched on by hand
+``switchboard``     the page on which faults are switched on by hand (``pages``: what both pages share)
 ``app``             which of these a request is for
-``server``          HTTP/1.1 on asyncio
+``server``          uvicorn, and a connection that can be broken off
 ==================  ==========================================================================================
 """

@@ -5,19 +5,22 @@ when it is ready. Exit status: 0 when told to stop, 2 when it could not start (w
 """
 
 import argparse
-import asyncio
 import gc
 import logging
 import os
+import signal
+import socket
 import sys
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
-from .app import Sandbox
+from .app import make_app
 from .credentials import SANDBOX_AUDIENCE, SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET
 from .journal import Journal
-from .server import Server
+from .server import serve
 from .simulator import Simulator
-from .zones import DEFAULT_ZONES_FILE, Directory
+from .zones import DEFAULT_ZONES_FILE
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -47,9 +50,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _ready(server: Server, host: str) -> None:
+def _bind(host: str, port: int) -> socket.socket:
+    """A socket for uvicorn to listen on; OSError if it can't be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio sends small packets without delay only where the protocol is named.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((host, port))
+    return listener
+
+
+def _announce(host: str, listener: socket.socket) -> None:
     shown = f"[{host}]" if ":" in host else host
-    print(f"Passport sandbox ready on http://{shown}:{server.port}", flush=True)
+    print(f"Passport sandbox ready on http://{shown}:{listener.getsockname()[1]}", flush=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -67,24 +80,26 @@ def main(arguments: list[str] | None = None) -> int:
             client_secret=options.client_secret,
             audience=options.audience,
             journal=journal,
-            load_directory=lambda: Directory.from_file(options.zones),
+            zones_file=options.zones,
         )
     except (OSError, ValueError, LookupError, TypeError) as error:
         print(f"The sandbox could not start: {error}", file=sys.stderr)
+        return 2
+    try:
+        listener = _bind(options.host, options.port)
+    except OSError as error:
+        print(f"Can't listen on {options.host}:{options.port}: {error}", file=sys.stderr)
         return 2
     # Sessions live long and make no cycles; looking through them again and again is what would cost time.
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-    server = Server(Sandbox(simulator), lambda: simulator.traffic)
-    try:
-        asyncio.run(server.run(options.host, options.port, lambda server: _ready(server, options.host)))
-    except OSError as error:
-        print(f"Can't listen on {options.host}:{options.port}: {error}", file=sys.stderr)
-        return 2
-    finally:
-        if journal is not None:
-            journal.close()
+    # uvicorn ends well on either signal and then raises it anew: to be told to stop is no failure.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt):
+        serve(make_app(simulator), simulator, listener, partial(_announce, options.host, listener))
+    if journal is not None:
+        journal.close()
     return 0
 
 

@@ -1,47 +1,53 @@
-"""The whole sandbox behind one function: Passport's API, the control API and the pages."""
+"""The whole sandbox as one ASGI application: Passport's API, the control API and the pages."""
 
-from collections.abc import Mapping
-from datetime import datetime
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
 
-from . import control, officer, switchboard
-from .html import STYLESHEET_PATH, stylesheet
-from .responses import Response, json_response
+from . import control
+from .api import PassportApi
+from .control import Control
+from .officer import OfficerPage
+from .pages import STYLESHEET_PATH, stylesheet
+from .problems import Problem
+from .responses import Json, problem_response
 from .simulator import Simulator
+from .switchboard import FaultsPage
 
-_PAGES = (officer.PATH, switchboard.PATH, STYLESHEET_PATH)
+_CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
-class Sandbox:
-    """Hands each request to whom it is for; this is what the HTTP server serves."""
+def make_app(simulator: Simulator) -> Starlette:
+    """The application around `simulator`. Whoever serves it puts a ``wire`` into each request's state
+    (:class:`passport.sandbox.responses.Wire`)."""
 
-    def __init__(self, simulator: Simulator) -> None:
-        self.simulator = simulator
+    async def refuse(request: Request, error: Exception) -> Response:
+        """What no route takes, or what is too large."""
+        assert isinstance(error, HTTPException)
+        path, status = request.url.path, error.status_code
+        if path.startswith(f"{control.PREFIX}/"):
+            return Json({"error": f"there is no {request.method} {path}"}, 404)
+        if status == 404:
+            simulator.traffic.by_status["unknown", 404] += 1
+        detail = {404: f"There is no {path}.", 405: f"{path} does not take {request.method}."}
+        problem = Problem(status, _CODES.get(status, "malformed_body"), detail.get(status, error.detail))
+        return problem_response(problem, error.headers)
 
-    def handle(
-        self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, now: datetime
-    ) -> Response:
-        """Answer one request; `headers` have lower-case names."""
-        if path.startswith(control.PREFIX):
-            return control.handle(self.simulator, method, path, query, headers, body, now)
-        if path in _PAGES:
-            return self._page(method, path, headers, body, now)
-        return self.simulator.handle(method, path, query, headers, body, now)
+    async def left(_request: Request, _error: Exception) -> Response:
+        """A client that went before it had sent its body is told nothing."""
+        return Response(status_code=400)
 
-    def _page(
-        self, method: str, path: str, headers: Mapping[str, str], body: bytes, now: datetime
-    ) -> Response:
-        simulator = self.simulator
-        with simulator.lock:
-            now = simulator.clock(now)
-            match "GET" if method == "HEAD" else method, path:
-                case "GET", officer.PATH:
-                    return officer.show(simulator)
-                case "POST", officer.PATH:
-                    return officer.look_up(simulator, headers, body, now)
-                case "GET", switchboard.PATH:
-                    return switchboard.show(simulator, now)
-                case "POST", switchboard.PATH:
-                    return switchboard.act(simulator, headers, body, now)
-                case "GET", _:
-                    return stylesheet()
-        return json_response(405, {"error": f"{path} does not take {method}"})
+    app = Starlette(
+        routes=[
+            *PassportApi(simulator).routes(),
+            Mount(control.PREFIX, routes=Control(simulator).routes()),
+            *OfficerPage(simulator).routes(),
+            *FaultsPage(simulator).routes(),
+            Route(STYLESHEET_PATH, stylesheet),
+        ],
+        exception_handlers={HTTPException: refuse, ClientDisconnect: left},
+    )
+    app.router.redirect_slashes = False
+    return app

@@ -25,253 +25,261 @@ A wrong request is 400 with ``{"error": …}``, an unknown thing 404. A browser'
 the sandbox may run beside a person's browser.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from .formats import format_time, is_uuid, parse_time, plate_key
-from .jsonio import loads
 from .problems import Problem
-from .responses import Response, json_response
+from .responses import Json, read_body
 from .sessions import Session, foreign_session
 from .simulator import Simulator
 from .zones import Operator, Zone
 
-PREFIX = "/sandbox/"
+PREFIX = "/sandbox"
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One control request: what its path, its query and its body say, and when it came."""
+
+    path: dict[str, str]
+    query: dict[str, str]
+    body: dict[str, Any]
+    now: datetime
 
 
 class _Missing(Exception):
     """What the path names is not there."""
 
 
-def handle(
-    simulator: Simulator,
-    method: str,
-    path: str,
-    query: str,
-    headers: Mapping[str, str],
-    body: bytes,
-    now: datetime,
-) -> Response:
-    """Answer one control request."""
-    if method != "GET" and headers.get("sec-fetch-site") == "cross-site":
-        return json_response(403, {"error": "a page of another site may not steer the sandbox"})
-    parts = [unquote(part) for part in path.removeprefix(PREFIX).strip("/").split("/")]
-    parameters = dict(parse_qsl(query))
-    try:
-        document = loads(body) if body.strip() else {}
-        if not isinstance(document, dict):
-            return json_response(400, {"error": "the body must be an object"})
-        with simulator.lock:
-            return _route(simulator, method, parts, parameters, document, simulator.clock(now))
-    except _Missing as error:
-        return json_response(404, {"error": str(error)})
-    except Problem as problem:
-        return json_response(400, {"error": problem.detail})
-    except KeyError as error:
-        return json_response(400, {"error": f"{error.args[0]} is missing or unknown"})
-    except (ValueError, TypeError, AttributeError) as error:
-        return json_response(400, {"error": str(error)})
+class Control:
+    """Reads and changes `simulator`. Each method answers one address with a document."""
 
+    def __init__(self, simulator: Simulator) -> None:
+        self.simulator = simulator
 
-def _route(
-    simulator: Simulator,
-    method: str,
-    parts: list[str],
-    parameters: dict[str, str],
-    document: dict[str, Any],
-    now: datetime,
-) -> Response:
-    match method, *parts:
-        case "GET", "health":
-            return json_response(200, {"status": "ok"})
-        case "GET", "state":
-            return json_response(200, state(simulator, now))
-        case "GET", "requests":
-            requests = list(simulator.traffic.requests)[-int(parameters.get("limit", "100")) :]
-            return json_response(200, {"data": [{**r, "at": r["at"].isoformat()} for r in requests]})
-        case "GET", "sessions":
-            found = _find_sessions(simulator, parameters)
-            return json_response(200, {"data": [session.dump(now) for session in found]})
-        case (("PATCH" | "DELETE"), "sessions", session_id):
-            return _drift(simulator, method, session_id, document)
-        case "GET", "rights":
-            return json_response(200, {"data": _rights(simulator, parameters.get("operator_id"), now)})
-        case "POST", "rights":
-            return _add_foreign_right(simulator, document, now)
-        case _, ("faults" | "settings" | "operators"), *_:
-            return _SECTIONS[parts[0]](simulator, method, parts[1:], document)
-        case "POST", "tokens", "expire":
-            return json_response(200, {"expired": simulator.expire_tokens()})
-        case "POST", "clock":
-            simulator.move_clock(float(document["offset_s"]))
-            return json_response(200, {"offset_s": simulator.clock_offset_s})
-        case "POST", "reset":
-            simulator.reset()
-            return json_response(200, {"reset": True})
-    raise _Missing(f"there is no {method} /sandbox/{'/'.join(parts)}")
+    def routes(self) -> list[Route]:
+        """All addresses, without their prefix."""
+        operator, zones = "/operators/{operator_id}", "/operators/{operator_id}/zones"
+        table: list[tuple[str, str, Callable[[Ask], Any], int]] = [
+            ("GET", "/health", lambda _ask: {"status": "ok"}, 200),
+            ("GET", "/state", self.state, 200),
+            ("GET", "/requests", self.requests, 200),
+            ("GET", "/sessions", self.sessions, 200),
+            ("PATCH", "/sessions/{session_id:path}", self.drift, 200),
+            ("DELETE", "/sessions/{session_id:path}", self.forget_session, 200),
+            ("GET", "/rights", self.rights, 200),
+            ("POST", "/rights", self.add_foreign_right, 201),
+            ("GET", "/faults", self.faults, 200),
+            ("POST", "/faults", self.add_fault, 201),
+            ("DELETE", "/faults", lambda _ask: {"cleared": self.simulator.faults.clear()}, 200),
+            ("DELETE", "/faults/{fault_id:int}", self.clear_fault, 200),
+            ("GET", "/settings", lambda _ask: self.simulator.options.document(), 200),
+            ("PATCH", "/settings", lambda ask: self.simulator.change_options(ask.body).document(), 200),
+            ("GET", "/operators", self.operators, 200),
+            ("POST", "/operators", self.add_operator, 201),
+            ("PATCH", operator, self.change_operator, 200),
+            ("GET", zones, self.zones, 200),
+            ("POST", zones, self.put_zone, 201),
+            ("PATCH", zones + "/{zone_id}", self.change_zone, 200),
+            ("DELETE", zones + "/{zone_id}", self.take_zone_away, 200),
+            ("POST", "/tokens/expire", lambda _ask: {"expired": self.simulator.expire_tokens()}, 200),
+            ("POST", "/clock", self.move_clock, 200),
+            ("POST", "/reset", self.reset, 200),
+        ]
+        return [
+            Route(path, self._endpoint(answer, status), methods=[method])
+            for method, path, answer, status in table
+        ]
 
+    def _endpoint(self, answer: Callable[[Ask], Any], status: int) -> Callable[[Request], Any]:
+        async def endpoint(request: Request) -> Response:
+            if request.method != "GET" and request.headers.get("sec-fetch-site") == "cross-site":
+                return Json({"error": "a page of another site may not steer the sandbox"}, 403)
+            body = await read_body(request)
+            simulator = self.simulator
+            try:
+                document = orjson.loads(body) if body.strip() else {}
+                if not isinstance(document, dict):
+                    raise ValueError("the body must be an object")
+                with simulator.lock:
+                    now = simulator.clock(request.state.wire.now())
+                    ask = Ask(request.path_params, dict(request.query_params), document, now)
+                    return Json(answer(ask), status)
+            except _Missing as error:
+                return Json({"error": str(error)}, 404)
+            except Problem as problem:
+                return Json({"error": problem.detail}, 400)
+            except KeyError as error:
+                return Json({"error": f"{error.args[0]} is missing or unknown"}, 400)
+            except (ValueError, TypeError, AttributeError) as error:
+                return Json({"error": str(error)}, 400)
 
-def state(simulator: Simulator, now: datetime) -> dict[str, Any]:
-    """The summary that ``GET /sandbox/state`` answers."""
-    sessions = simulator.sessions
-    operators = []
-    for operator in simulator.directory.operators.values():
-        rights = sum(1 for _ in sessions.visible(operator.id, now))
-        operators.append({**operator.summary(), "rights": rights})
-    return {
-        "now": now.isoformat(),
-        "clock_offset_s": simulator.clock_offset_s,
-        "operators": operators,
-        "settings": simulator.options.document(),
-        "faults": [fault.document() for fault in simulator.faults.faults],
-        "sessions": len(sessions),
-        "rights": sum(operator["rights"] for operator in operators),
-        "doubled_rights": sessions.doubled(now),
-        "tokens": len(simulator.tokens.tokens),
-        **simulator.traffic.summary(),
-        "breach_examples": list(simulator.traffic.examples)[-20:],
-    }
+        return endpoint
 
+    # -- what it knows -------------------------------------------------------------------------------------------
 
-def _find_sessions(simulator: Simulator, parameters: dict[str, str]) -> list[Session]:
-    session_id = parameters.get("session_id")
-    operator_id = parameters.get("operator_id")
-    plate = parameters.get("plate")
-    if session_id is not None:
-        session = simulator.sessions.by_id.get(session_id)
-        return [session] if session is not None else []
-    return [
-        session
-        for session in simulator.sessions.by_id.values()
-        if (operator_id is None or session.operator_id == operator_id.lower())
-        and (plate is None or plate_key(session.plate) == plate_key(plate))
-    ]
+    def state(self, ask: Ask) -> dict[str, Any]:
+        simulator = self.simulator
+        sessions = simulator.sessions
+        operators = [
+            {**operator.summary(), "rights": sum(1 for _ in sessions.visible(operator.id, ask.now))}
+            for operator in simulator.directory.operators.values()
+        ]
+        return {
+            "now": ask.now,
+            "clock_offset_s": simulator.clock_offset_s,
+            "operators": operators,
+            "settings": simulator.options.document(),
+            "faults": [fault.document() for fault in simulator.faults.faults],
+            "sessions": len(sessions),
+            "rights": sum(operator["rights"] for operator in operators),
+            "doubled_rights": sessions.doubled(ask.now),
+            "tokens": len(simulator.tokens.tokens),
+            **simulator.traffic.summary(),
+            "breach_examples": list(simulator.traffic.examples)[-20:],
+        }
 
+    def requests(self, ask: Ask) -> dict[str, Any]:
+        return {"data": list(self.simulator.traffic.requests)[-int(ask.query.get("limit", "100")) :]}
 
-def _rights(simulator: Simulator, operator_id: str | None, now: datetime) -> list[dict[str, Any]]:
-    ids = [operator_id.lower()] if operator_id else list(simulator.directory.operators)
-    return [session.right() for each in ids for session in simulator.sessions.visible(each, now)]
+    def sessions(self, ask: Ask) -> dict[str, Any]:
+        session_id, operator_id = ask.query.get("session_id"), ask.query.get("operator_id")
+        plate = ask.query.get("plate")
+        found = [
+            session.dump(ask.now)
+            for session in self.simulator.sessions.by_id.values()
+            if (session_id is None or session.id == session_id)
+            and (operator_id is None or session.operator_id == operator_id.lower())
+            and (plate is None or plate_key(session.plate) == plate_key(plate))
+        ]
+        return {"data": found}
 
+    def rights(self, ask: Ask) -> dict[str, Any]:
+        operator_id = ask.query.get("operator_id")
+        ids = [operator_id.lower()] if operator_id else list(self.simulator.directory.operators)
+        visible = self.simulator.sessions.visible
+        return {"data": [session.right() for each in ids for session in visible(each, ask.now)]}
 
-def _drift(simulator: Simulator, method: str, session_id: str, document: dict[str, Any]) -> Response:
-    session = simulator.sessions.by_id.get(session_id)
-    if session is None:
-        raise _Missing(f"there is no session {session_id}")
-    if method == "DELETE":
-        simulator.forget_session(session_id)
-        return json_response(200, {"forgotten": session_id})
-    unknown = document.keys() - {"end_time", "stopped", "zone_id"}
-    if unknown:
-        raise ValueError(f"only end_time, stopped and zone_id can drift, not {', '.join(sorted(unknown))}")
-    if "end_time" in document:
-        session.end = parse_time("end_time", document["end_time"])
-    if "stopped" in document:
-        session.stopped = bool(document["stopped"])
-    if "zone_id" in document:
-        session.zone_id = _uuid(document["zone_id"])
-    session.show(None)
-    simulator.keep_session(session)
-    return json_response(200, {"session_id": session_id, "end_time": format_time(session.end)})
+    # -- sessions ------------------------------------------------------------------------------------------------
 
-
-def _add_foreign_right(simulator: Simulator, document: dict[str, Any], now: datetime) -> Response:
-    _operator(simulator, str(document["operator_id"]))
-    session_id = str(document.get("session_id") or f"driver-{len(simulator.sessions) + 1}")
-    if session_id in simulator.sessions.by_id:
-        raise ValueError(f"there is a session {session_id} already")
-    session = foreign_session(document, session_id, now)
-    simulator.keep_session(session)
-    return json_response(201, session.right())
-
-
-def _faults(simulator: Simulator, method: str, rest: list[str], document: dict[str, Any]) -> Response:
-    match method, *rest:
-        case ("GET",):
-            return json_response(200, {"data": [fault.document() for fault in simulator.faults.faults]})
-        case ("POST",):
-            return json_response(201, simulator.faults.add(document).document())
-        case ("DELETE",):
-            return json_response(200, {"cleared": simulator.faults.clear()})
-        case "DELETE", fault_id if fault_id.isdecimal():
-            if not simulator.faults.clear(int(fault_id)):
-                raise _Missing(f"there is no fault {fault_id}")
-            return json_response(200, {"cleared": 1})
-    raise _Missing("faults take GET, POST and DELETE")
-
-
-def _settings(simulator: Simulator, method: str, rest: list[str], document: dict[str, Any]) -> Response:
-    if rest or method not in ("GET", "PATCH"):
-        raise _Missing("settings take GET and PATCH")
-    if method == "PATCH":
-        simulator.change_options(document)
-    return json_response(200, simulator.options.document())
-
-
-def _operators(simulator: Simulator, method: str, rest: list[str], document: dict[str, Any]) -> Response:
-    operators = simulator.directory.operators
-    match method, *rest:
-        case ("GET",):
-            return json_response(200, {"data": [operator.summary() for operator in operators.values()]})
-        case ("POST",):
-            _uuid(document["operator_id"])
-            return _edit_operator(simulator, str(document["operator_id"]).lower(), document, 201)
-        case "PATCH", operator_id:
-            return _edit_operator(simulator, _operator(simulator, operator_id).id, document, 200)
-        case "GET", operator_id, "zones":
-            zones = _operator(simulator, operator_id).zones.values()
-            return json_response(200, {"data": [zone.raw for zone in zones]})
-        case "POST", operator_id, "zones":
-            return _put_zone(simulator, _operator(simulator, operator_id), document, 201)
-        case "PATCH", operator_id, "zones", zone_id:
-            operator = _operator(simulator, operator_id)
-            zone = operator.zones.get(zone_id.lower()) or operator.gone.get(zone_id.lower())
-            if zone is None:
-                raise _Missing(f"there is no zone {zone_id}")
-            return _put_zone(simulator, operator, {**zone.raw, **document, "id": zone.id}, 200)
-        case "DELETE", operator_id, "zones", zone_id:
-            operator = _operator(simulator, operator_id)
-            if zone_id.lower() not in operator.zones:
-                raise _Missing(f"there is no zone {zone_id}")
-            simulator.change_directory(
-                {"do": "zone_gone", "operator_id": operator.id, "zone_id": zone_id.lower()}
+    def drift(self, ask: Ask) -> dict[str, Any]:
+        session, changes = self._session(ask), ask.body
+        unknown = changes.keys() - {"end_time", "stopped", "zone_id"}
+        if unknown:
+            raise ValueError(
+                f"only end_time, stopped and zone_id can drift, not {', '.join(sorted(unknown))}"
             )
-            return json_response(200, {"gone": zone_id.lower()})
-    raise _Missing(f"there is no {method} /sandbox/operators/{'/'.join(rest)}")
+        end = parse_time("end_time", changes["end_time"]) if "end_time" in changes else session.end
+        zone_id = _uuid(changes["zone_id"]) if "zone_id" in changes else session.zone_id
+        session.end, session.zone_id = end, zone_id
+        session.stopped = bool(changes.get("stopped", session.stopped))
+        session.show(None)
+        self.simulator.keep_session(session)
+        return {"session_id": session.id, "end_time": format_time(session.end)}
 
+    def forget_session(self, ask: Ask) -> dict[str, Any]:
+        session = self._session(ask)
+        self.simulator.forget_session(session.id)
+        return {"forgotten": session.id}
 
-def _edit_operator(simulator: Simulator, operator_id: str, document: dict[str, Any], status: int) -> Response:
-    unknown = document.keys() - {"operator_id", "name", "authorised", "zones"}
-    if unknown:
-        raise ValueError(f"an operator has no {', '.join(sorted(unknown))}")
-    for raw in document.get("zones") or ():
-        Zone(raw, operator_id)
-    simulator.change_directory({**document, "do": "operator", "operator_id": operator_id})
-    return json_response(status, simulator.directory.operators[operator_id].summary())
+    def add_foreign_right(self, ask: Ask) -> dict[str, Any]:
+        sessions = self.simulator.sessions
+        self._operator(str(ask.body["operator_id"]))
+        session_id = str(ask.body.get("session_id") or f"driver-{len(sessions) + 1}")
+        if session_id in sessions.by_id:
+            raise ValueError(f"there is a session {session_id} already")
+        session = foreign_session(ask.body, session_id, ask.now)
+        self.simulator.keep_session(session)
+        return session.right()
 
+    # -- faults and the rest -------------------------------------------------------------------------------------
 
-def _put_zone(simulator: Simulator, operator: Operator, raw: dict[str, Any], status: int) -> Response:
-    zone = Zone(raw, operator.id)
-    simulator.change_directory({"do": "zone", "operator_id": operator.id, "zone": raw})
-    return json_response(status, zone.raw)
+    def faults(self, _ask: Ask) -> dict[str, Any]:
+        return {"data": [fault.document() for fault in self.simulator.faults.faults]}
 
+    def add_fault(self, ask: Ask) -> dict[str, Any]:
+        return self.simulator.faults.add(ask.body).document()
 
-def _operator(simulator: Simulator, operator_id: str) -> Operator:
-    operator = simulator.directory.operators.get(operator_id.lower())
-    if operator is None:
-        raise _Missing(f"there is no operator {operator_id}")
-    return operator
+    def clear_fault(self, ask: Ask) -> dict[str, Any]:
+        if not self.simulator.faults.clear(int(ask.path["fault_id"])):
+            raise _Missing(f"there is no fault {ask.path['fault_id']}")
+        return {"cleared": 1}
+
+    def move_clock(self, ask: Ask) -> dict[str, Any]:
+        self.simulator.move_clock(float(ask.body["offset_s"]))
+        return {"offset_s": self.simulator.clock_offset_s}
+
+    def reset(self, _ask: Ask) -> dict[str, Any]:
+        self.simulator.reset()
+        return {"reset": True}
+
+    # -- operators and zones -------------------------------------------------------------------------------------
+
+    def operators(self, _ask: Ask) -> dict[str, Any]:
+        return {"data": [operator.summary() for operator in self.simulator.directory.operators.values()]}
+
+    def add_operator(self, ask: Ask) -> dict[str, Any]:
+        return self._edit_operator(_uuid(ask.body["operator_id"]), ask.body)
+
+    def change_operator(self, ask: Ask) -> dict[str, Any]:
+        return self._edit_operator(self._operator(ask.path["operator_id"]).id, ask.body)
+
+    def zones(self, ask: Ask) -> dict[str, Any]:
+        return {"data": [zone.raw for zone in self._operator(ask.path["operator_id"]).zones.values()]}
+
+    def put_zone(self, ask: Ask) -> dict[str, Any]:
+        return self._put_zone(self._operator(ask.path["operator_id"]), ask.body)
+
+    def change_zone(self, ask: Ask) -> dict[str, Any]:
+        operator, zone_id = self._operator(ask.path["operator_id"]), ask.path["zone_id"].lower()
+        zone = operator.zones.get(zone_id) or operator.gone.get(zone_id)
+        if zone is None:
+            raise _Missing(f"there is no zone {zone_id}")
+        return self._put_zone(operator, {**zone.raw, **ask.body, "id": zone.id})
+
+    def take_zone_away(self, ask: Ask) -> dict[str, Any]:
+        operator, zone_id = self._operator(ask.path["operator_id"]), ask.path["zone_id"].lower()
+        if zone_id not in operator.zones:
+            raise _Missing(f"there is no zone {zone_id}")
+        self.simulator.change_directory({"do": "zone_gone", "operator_id": operator.id, "zone_id": zone_id})
+        return {"gone": zone_id}
+
+    def _edit_operator(self, operator_id: str, edit: dict[str, Any]) -> dict[str, Any]:
+        unknown = edit.keys() - {"operator_id", "name", "authorised", "zones"}
+        if unknown:
+            raise ValueError(f"an operator has no {', '.join(sorted(unknown))}")
+        for raw in edit.get("zones") or ():
+            Zone(raw, operator_id)
+        self.simulator.change_directory({**edit, "do": "operator", "operator_id": operator_id})
+        return self.simulator.directory.operators[operator_id].summary()
+
+    def _put_zone(self, operator: Operator, raw: dict[str, Any]) -> dict[str, Any]:
+        zone = Zone(raw, operator.id)
+        self.simulator.change_directory({"do": "zone", "operator_id": operator.id, "zone": raw})
+        return zone.raw
+
+    def _operator(self, operator_id: str) -> Operator:
+        operator = self.simulator.directory.operators.get(operator_id.lower())
+        if operator is None:
+            raise _Missing(f"there is no operator {operator_id}")
+        return operator
+
+    def _session(self, ask: Ask) -> Session:
+        session = self.simulator.sessions.by_id.get(ask.path["session_id"])
+        if session is None:
+            raise _Missing(f"there is no session {ask.path['session_id']}")
+        return session
 
 
 def _uuid(value: Any) -> str:
-    if not isinstance(value, str) or not is_uuid(value):
+    if not is_uuid(value):
         raise ValueError(f"{value!r} is not a UUID")
-    return value.lower()
-
-
-_SECTIONS: dict[str, Callable[[Simulator, str, list[str], dict[str, Any]], Response]] = {
-    "faults": _faults,
-    "settings": _settings,
-    "operators": _operators,
-}
+    return str(value).lower()

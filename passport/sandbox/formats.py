@@ -31,6 +31,13 @@ def is_uuid(value: object) -> bool:
     return isinstance(value, str) and _UUID(value) is not None
 
 
+def check_id(field: str, value: Any) -> str:
+    """A UUID as all known clients send it: with hyphens, in lower case."""
+    if not is_uuid(value) or value != value.lower():
+        raise invalid(field, "is required and must be a UUID in lower case")
+    return str(value)
+
+
 def parse_time(field: str, value: Any, *, milliseconds: bool = False) -> datetime:
     """An aware UTC datetime from an RFC 3339 string; `milliseconds` asks for exactly three decimals."""
     if type(value) is not str:

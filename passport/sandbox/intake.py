@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from .call import Call
 from .events import TYPES, VERSION, Event, parse_event
 from .options import Options
 from .problems import Problem, invalid
-from .requests import Request
 from .sessions import Session, SessionBook, judge
 from .traffic import Traffic
 from .zones import Directory
@@ -31,11 +31,11 @@ class Intake:
     now: datetime
     visible_at: datetime | None = None
 
-    def read_envelope(self, request: Request) -> tuple[str, list[Any]]:
+    def read_envelope(self, call: Call) -> tuple[str, list[Any]]:
         """(type, events) of a well-formed request."""
-        if request.content_type != "application/json":
+        if call.content_type != "application/json":
             raise Problem(400, "malformed_body", "Content-Type must be application/json.")
-        document = request.json
+        document = call.json
         if not isinstance(document, dict):
             raise Problem(400, "malformed_body", "The body must be an object with type, version and data.")
         for name in sorted(document.keys() - {"type", "version", "data"}):

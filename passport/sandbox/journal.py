@@ -13,16 +13,24 @@ import os
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from .jsonio import dumps, loads
-from .sessions import Session
+import orjson
 
-if TYPE_CHECKING:
-    from .simulator import Simulator
+from .sessions import Session, SessionBook
+from .tokens import TokenOffice
+from .zones import Directory
 
 _REWRITE_AT_LINES = 100_000
 _REWRITE_FACTOR = 4
+
+
+class Kept(Protocol):
+    """What a journal is read into and written from: the simulator."""
+
+    directory: Directory
+    tokens: TokenOffice
+    sessions: SessionBook
 
 
 class Journal:
@@ -30,7 +38,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._simulator: Simulator | None = None
+        self._kept: Kept | None = None
         self._lines = 0
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock_fd = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
@@ -41,17 +49,17 @@ class Journal:
             raise
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
 
-    def open(self, simulator: "Simulator") -> None:
-        """Read the file into `simulator`, then rewrite it to its live facts."""
-        self._simulator = simulator
+    def open(self, kept: Kept) -> None:
+        """Read the file into `kept`, then rewrite it to its live facts."""
+        self._kept = kept
         with self.path.open("rb") as lines:
             for line in lines:
                 try:
-                    fact = loads(line)
+                    fact = orjson.loads(line)
                 except ValueError:
                     continue  # cut short by a crash; nothing after it was promised
-                _take(fact, simulator)
-        self.rewrite(simulator)
+                self._take(fact, kept)
+        self.rewrite(kept)
 
     def close(self) -> None:
         os.close(self._fd)
@@ -64,7 +72,7 @@ class Journal:
         self._append([["f", session_id]])
 
     def write_token(self, token: str, end: datetime) -> None:
-        self._append([["t", token, end.isoformat()]])
+        self._append([["t", token, end]])
 
     def write_no_tokens(self) -> None:
         self._append([["x"]])
@@ -72,13 +80,13 @@ class Journal:
     def write_change(self, edit: Mapping[str, Any]) -> None:
         self._append([["c", edit]])
 
-    def rewrite(self, simulator: "Simulator") -> None:
-        """Replace the file by the live facts of `simulator`, atomically."""
+    def rewrite(self, kept: Kept) -> None:
+        """Replace the file by the live facts of `kept`, atomically."""
         fresh = self.path.with_name(self.path.name + ".new")
         count = 0
         with fresh.open("wb") as file:
-            for fact in _facts(simulator):
-                file.write(dumps(fact) + b"\n")
+            for fact in _facts(kept):
+                file.write(orjson.dumps(fact) + b"\n")
                 count += 1
         fresh.chmod(0o600)
         os.replace(fresh, self.path)
@@ -86,8 +94,23 @@ class Journal:
         self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         self._lines = count
 
+    def _take(self, fact: Any, kept: Kept) -> None:
+        match fact:
+            case ["s", record]:
+                kept.sessions.put(Session.from_record(record))
+            case ["f", session_id]:
+                kept.sessions.forget(session_id)
+            case ["t", token, end]:
+                kept.tokens.tokens[token] = datetime.fromisoformat(end)
+            case ["x"]:
+                kept.tokens.tokens.clear()
+            case ["c", edit]:
+                kept.directory.change(edit)
+            case _:
+                raise ValueError(f"{self.path}: unknown line {fact!r}")
+
     def _append(self, facts: Iterable[Any]) -> None:
-        lines = [dumps(fact) for fact in facts]
+        lines = [orjson.dumps(fact) for fact in facts]
         data = b"\n".join(lines) + b"\n"
         size_before = os.fstat(self._fd).st_size
         try:
@@ -98,33 +121,15 @@ class Journal:
             os.ftruncate(self._fd, size_before)
             raise
         self._lines += len(lines)
-        simulator = self._simulator
-        if simulator is not None and self._lines > max(
-            _REWRITE_AT_LINES, _REWRITE_FACTOR * len(simulator.sessions)
-        ):
-            self.rewrite(simulator)
+        kept = self._kept
+        if kept is not None and self._lines > max(_REWRITE_AT_LINES, _REWRITE_FACTOR * len(kept.sessions)):
+            self.rewrite(kept)
 
 
-def _facts(simulator: "Simulator") -> Iterable[Any]:
-    for edit in simulator.directory.changes:
+def _facts(kept: Kept) -> Iterable[Any]:
+    for edit in kept.directory.changes:
         yield ["c", edit]
-    for token, end in simulator.tokens.tokens.items():
-        yield ["t", token, end.isoformat()]
-    for session in simulator.sessions.by_id.values():
+    for token, end in kept.tokens.tokens.items():
+        yield ["t", token, end]
+    for session in kept.sessions.by_id.values():
         yield ["s", session.record()]
-
-
-def _take(fact: Any, simulator: "Simulator") -> None:
-    match fact:
-        case ["s", record]:
-            simulator.sessions.put(Session.from_record(record))
-        case ["f", session_id]:
-            simulator.sessions.forget(session_id)
-        case ["t", token, end]:
-            simulator.tokens.tokens[token] = datetime.fromisoformat(end)
-        case ["x"]:
-            simulator.tokens.tokens.clear()
-        case ["c", edit]:
-            simulator.directory.change(edit)
-        case _:
-            raise ValueError(f"{simulator.journal and simulator.journal.path}: unknown line {fact!r}")

@@ -1,52 +1,143 @@
-"""A response, and how it is to be carried over the wire.
+"""Answers, those that break the rules of HTTP included, and the connection that they need for it.
 
-The simulator decides; whoever carries the response (the HTTP server, a test's transport) obeys its :class:`Carriage`.
+A well-behaved answer is a Starlette response. The others are responses too, so that whoever decides on one need not
+know how it is sent; they do through ASGI what ASGI allows, and ask the :class:`Wire` under the request for the rest.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Protocol
 
-from .jsonio import dumps
+import orjson
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
 from .problems import Problem
 
-Ending = Literal["whole", "drop", "truncated", "padded", "endless"]
+_MAX_BODY_BYTES = 32 * 1024 * 1024
+_PIECE = b" " * 65_536
 
 
-@dataclass(slots=True)
-class Carriage:
-    """How a response travels.
+class Wire(Protocol):
+    """The connection under a request, and its clock; found as ``request.state.wire``.
 
-    `wait_s`: wait that long first. `resume`: after waiting, the request is only then to be processed; call it with
-    the time and carry what it returns. `ending`: ``whole``; ``drop`` closes the connection without a byte;
-    ``truncated`` announces the whole body, sends half and closes; ``padded`` follows the body with blanks up to
-    `size_bytes`; ``endless`` follows it with a blank each `interval_s` seconds for ever.
+    The server's own is :class:`passport.sandbox.server.Connection`; tests bring one without a socket.
     """
 
-    wait_s: float = 0.0
-    resume: "Callable[[datetime], Response] | None" = None
-    ending: Ending = "whole"
-    size_bytes: int = 0
-    interval_s: float = 0.05
+    @property
+    def gone(self) -> bool:
+        """Whether the client can no longer be reached."""
+
+    def now(self) -> datetime:
+        """The real time, aware."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait; a client that leaves meanwhile doesn't end the wait."""
+
+    def close(self) -> None:
+        """End the connection once all that was sent has left."""
+
+    def abort(self) -> None:
+        """End the connection at once."""
 
 
-@dataclass(slots=True)
-class Response:
-    """Status, headers and body, and how they travel."""
+class Json(Response):
+    """A document as JSON."""
 
-    status: int
-    body: bytes = b""
-    content_type: str = "application/json"
-    headers: dict[str, str] = field(default_factory=dict)
-    action: Carriage = field(default_factory=Carriage)
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        return orjson.dumps(content)
 
 
-def json_response(status: int, document: Any, headers: dict[str, str] | None = None) -> Response:
-    """`document` as a JSON answer."""
-    return Response(status, dumps(document), headers=headers or {})
-
-
-def problem_response(problem: Problem, headers: dict[str, str] | None = None) -> Response:
+def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
     """A refusal as ``application/problem+json``."""
-    return Response(problem.status, dumps(problem.document()), "application/problem+json", headers or {})
+    return Json(problem.document(), problem.status, headers, media_type="application/problem+json")
+
+
+async def read_body(request: Request) -> bytes:
+    """The whole body; HTTPException 413 if it is larger than 32 MiB."""
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > _MAX_BODY_BYTES:
+            raise HTTPException(413, "The body is too large.")
+    return bytes(body)
+
+
+class Dropped(Response):
+    """No answer: the connection is closed without a byte. Its status is 0."""
+
+    def __init__(self) -> None:
+        super().__init__(status_code=0)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["state"]["wire"].abort()
+        await _disconnected(receive)
+
+
+class Truncated(Response):
+    """Announces the whole body, sends half of it and closes the connection."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await _start(self, send)
+        await _more(bytes(self.body[: len(self.body) // 2]), send)
+        scope["state"]["wire"].close()
+        await _disconnected(receive)
+
+
+class Padded(Response):
+    """Follows its body with blanks up to `size_bytes`."""
+
+    media_type = "application/json"
+
+    def __init__(self, content: bytes, status_code: int, *, size_bytes: int) -> None:
+        self.size_bytes = max(size_bytes, len(content))
+        super().__init__(content, status_code, {"Content-Length": str(self.size_bytes)})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        wire = scope["state"]["wire"]
+        await _start(self, send)
+        piece, left = bytes(self.body), self.size_bytes
+        while not wire.gone:
+            left -= len(piece)
+            await _more(piece, send, last=not left)
+            if not left:
+                return
+            piece = _PIECE[:left]
+
+
+class Endless(Response):
+    """Follows its body with a blank each `interval_s` seconds until the client leaves."""
+
+    media_type = "application/json"
+
+    def __init__(self, content: bytes, status_code: int, *, interval_s: float) -> None:
+        super().__init__(content, status_code)
+        del self.headers["Content-Length"]
+        self.interval_s = interval_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        wire = scope["state"]["wire"]
+        await _start(self, send)
+        piece = bytes(self.body)
+        while not wire.gone:
+            await _more(piece, send)
+            await wire.sleep(self.interval_s)
+            piece = b" "
+
+
+async def _start(response: Response, send: Send) -> None:
+    status, headers = response.status_code, response.raw_headers
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+
+
+async def _more(piece: bytes, send: Send, *, last: bool = False) -> None:
+    await send({"type": "http.response.body", "body": piece, "more_body": not last})
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -14,7 +14,8 @@ were applied, and a later step always wins over an earlier one, whenever that on
 """
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
 
@@ -22,65 +23,34 @@ from .events import EXTENDED, STARTED, Event
 from .formats import format_time, parse_time, plate_key, state_key
 from .problems import Problem
 
+_NEVER = datetime.min.replace(tzinfo=UTC)
 _SHORT = {"parking_session_started": "started", "parking_session_extended": "extended"}
 
 
+@dataclass(slots=True, kw_only=True)
 class Session:
-    """One session. `end` and `stopped` are true; `seen_end`, `seen` and `pending` are what enforcement sees."""
+    """One session. `end` and `stopped` are true; `seen_end`, `seen` and `pending` are what enforcement sees.
 
-    __slots__ = (
-        "country",
-        "digest",
-        "end",
-        "id",
-        "last_at",
-        "log",
-        "operator_id",
-        "pending",
-        "plate",
-        "reference",
-        "seen",
-        "seen_end",
-        "space",
-        "start",
-        "state",
-        "stopped",
-        "zone_id",
-    )
+    The order of the fields is that of a journal's line, `log` aside.
+    """
 
-    def __init__(
-        self,
-        *,
-        session_id: str,
-        operator_id: str,
-        zone_id: str,
-        start: datetime,
-        end: datetime,
-        last_at: datetime,
-        plate: str,
-        state: str,
-        country: str,
-        space: str | None,
-        digest: str = "",
-        reference: bool = True,
-    ) -> None:
-        self.id = session_id
-        self.operator_id = operator_id
-        self.zone_id = zone_id
-        self.start = start
-        self.end = end
-        self.last_at = last_at
-        self.plate = plate
-        self.state = state
-        self.country = country
-        self.space = space
-        self.digest = digest
-        self.reference = reference
-        self.stopped = False
-        self.seen = False
-        self.seen_end = end
-        self.pending: list[tuple[datetime, datetime, bool]] | None = None
-        self.log: list[tuple[datetime, str, datetime, str]] | None = None
+    id: str
+    operator_id: str
+    zone_id: str
+    start: datetime
+    end: datetime
+    last_at: datetime
+    plate: str
+    state: str
+    country: str
+    space: str | None
+    digest: str = ""
+    reference: bool = True
+    stopped: bool = False
+    seen: bool = False
+    seen_end: datetime = _NEVER
+    pending: list[tuple[datetime, datetime, bool]] | None = None
+    log: list[tuple[datetime, str, datetime, str]] | None = None
 
     def show(self, visible_at: datetime | None) -> None:
         """Let enforcement see the present state, at once or from `visible_at`."""
@@ -147,49 +117,21 @@ class Session:
 
     def record(self) -> list[Any]:
         """The session as a journal line keeps it; :meth:`from_record` reads it."""
-        pending = [(at.isoformat(), end.isoformat(), seen) for at, end, seen in self.pending or ()]
-        return [
-            self.id,
-            self.operator_id,
-            self.zone_id,
-            self.start.isoformat(),
-            self.end.isoformat(),
-            self.last_at.isoformat(),
-            self.plate,
-            self.state,
-            self.country,
-            self.space,
-            self.digest,
-            self.reference,
-            self.stopped,
-            self.seen,
-            self.seen_end.isoformat(),
-            pending,
-        ]
+        return [getattr(self, name) for name in _KEPT]
 
     @classmethod
     def from_record(cls, record: list[Any]) -> "Session":
-        start, end, last_at = (datetime.fromisoformat(text) for text in record[3:6])
-        session = cls(
-            session_id=record[0],
-            operator_id=record[1],
-            zone_id=record[2],
-            start=start,
-            end=end,
-            last_at=last_at,
-            plate=record[6],
-            state=record[7],
-            country=record[8],
-            space=record[9],
-            digest=record[10],
-            reference=record[11],
-        )
-        session.stopped, session.seen = record[12], record[13]
-        session.seen_end = datetime.fromisoformat(record[14])
-        session.pending = [
-            (datetime.fromisoformat(at), datetime.fromisoformat(ends), seen) for at, ends, seen in record[15]
+        values = dict(zip(_KEPT, record, strict=True))
+        for name in ("start", "end", "last_at", "seen_end"):
+            values[name] = datetime.fromisoformat(values[name])
+        values["pending"] = [
+            (datetime.fromisoformat(at), datetime.fromisoformat(end), seen)
+            for at, end, seen in values["pending"] or ()
         ] or None
-        return session
+        return cls(**values)
+
+
+_KEPT = tuple(field.name for field in fields(Session) if field.name != "log")
 
 
 def judge(session: Session | None, event: Event) -> str:
@@ -312,7 +254,7 @@ class SessionBook:
         session = self.by_id.get(event.session_id)
         if session is None:
             session = Session(
-                session_id=event.session_id,
+                id=event.session_id,
                 operator_id=event.operator_id,
                 zone_id=event.zone.id,
                 start=event.start,
@@ -405,7 +347,7 @@ def foreign_session(document: dict[str, Any], session_id: str, now: datetime) ->
     """A right that is not ours (a driver's own session), as the control API makes it."""
     vehicle = document.get("vehicle") or {}
     session = Session(
-        session_id=session_id,
+        id=session_id,
         operator_id=str(document["operator_id"]).lower(),
         zone_id=str(document["zone_id"]).lower(),
         start=parse_time("start_time", document["start_time"]),

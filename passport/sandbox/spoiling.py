@@ -1,12 +1,16 @@
 """What an answer looks like once a fault has had its way with it. Pure, but for the fault's own random numbers."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
+import orjson
+from starlette.responses import Response
+
 from .faults import Fault
 from .problems import Problem
-from .responses import Carriage, Response, json_response, problem_response
+from .responses import Dropped, Endless, Json, Padded, Truncated, problem_response
 
 _WRONG_SHAPES: tuple[Any, ...] = (
     [],
@@ -23,6 +27,7 @@ _HTML_PAGE = (
     "<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head>"
     "<body><h1>Bad Gateway</h1><p>The upstream server did not answer.</p></body></html>"
 )
+_BEGINNING = b'{"data": ['
 _BROKEN_JSON = '{"data": [{"id": "5d0'
 
 
@@ -30,7 +35,7 @@ def spoil(response: Response | None, fault: Fault, now: datetime) -> Response:
     """The answer as `fault` makes it; `response` is the true one where the request was processed."""
     match fault.kind:
         case "drop" | "answer_lost":
-            return Response(0, action=Carriage(ending="drop"))
+            return Dropped()
         case "401":
             return problem_response(Problem(401, "unauthorized", "The access token is not known."))
         case "403":
@@ -39,27 +44,29 @@ def spoil(response: Response | None, fault: Fault, now: datetime) -> Response:
         case "429" | "5xx":
             return _busy(fault, now)
         case "html":
-            return Response(fault.status, _body(fault, _HTML_PAGE), "text/html; charset=utf-8")
+            return _as_given(fault, _HTML_PAGE, "text/html; charset=utf-8")
         case "broken_json":
-            return Response(fault.status, _body(fault, _BROKEN_JSON))
+            return _as_given(fault, _BROKEN_JSON, "application/json")
         case "wrong_json":
-            shape = json_response(fault.status, fault.rng.choice(_WRONG_SHAPES))
-            return shape if fault.body is None else Response(fault.status, fault.body.encode())
+            shape = orjson.dumps(fault.rng.choice(_WRONG_SHAPES)).decode()
+            return _as_given(fault, shape, "application/json")
         case "huge_body":
-            carriage = Carriage(ending="padded", size_bytes=fault.size_bytes)
-            return Response(fault.status, b'{"data": [', action=carriage)
+            return Padded(_BEGINNING, fault.status, size_bytes=fault.size_bytes)
         case "endless_body":
-            carriage = Carriage(ending="endless", interval_s=fault.delay_s)
-            return Response(fault.status, b'{"data": [', action=carriage)
+            return Endless(_BEGINNING, fault.status, interval_s=fault.delay_s)
         case "truncated":
-            whole = response if response is not None and response.body else json_response(200, {"data": []})
-            whole.action.ending = "truncated"
-            return whole
+            whole = response if response is not None and response.body else Json({"data": []})
+            return Truncated(bytes(whole.body), whole.status_code, dict(whole.headers))
     raise AssertionError(f"fault {fault.kind} spoils no answer")
 
 
-def _body(fault: Fault, usual: str) -> bytes:
-    return (usual if fault.body is None else fault.body).encode()
+def _as_given(
+    fault: Fault, usual: str, content_type: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    """The fault's own body or the usual one, with its length also where a status (204) allows no body."""
+    content = (usual if fault.body is None else fault.body).encode()
+    fixed = {"Content-Length": str(len(content)), "Content-Type": content_type}
+    return Response(content, fault.status, {**fixed, **(headers or {})})
 
 
 def _busy(fault: Fault, now: datetime) -> Response:
@@ -67,7 +74,7 @@ def _busy(fault: Fault, now: datetime) -> Response:
     if fault.retry_after_s is not None:
         headers["Retry-After"] = retry_after(fault.retry_after_s, fault.retry_after_form, now)
     if fault.body is not None:
-        return Response(fault.status, fault.body.encode(), "text/plain; charset=utf-8", headers)
+        return _as_given(fault, "", "text/plain; charset=utf-8", headers)
     code = "rate_limited" if fault.status == 429 else "internal_error"
     return problem_response(Problem(fault.status, code, "Please try again later."), headers)
 

@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
 from .faults import KINDS, PATHS, Fault
-from .html import e, error_summary, options, page, read_form, see_other
+from .pages import page, read_fields
 from .problems import Problem
-from .responses import Response
 from .simulator import Simulator
 
 PATH = "/faults"
@@ -47,22 +50,40 @@ _NUMBERS = {
 }
 
 
-def show(
-    simulator: Simulator, now: datetime, fields: Mapping[str, str] | None = None, message: str = ""
-) -> Response:
-    """The page; `fields` and `message` come back from a form that was not accepted."""
-    body = (
-        "<h1>Faults</h1>"
-        f"{_active(simulator)}{_form(simulator, fields or {}, message)}{_operators(simulator)}{_seen(simulator, now)}"
-    )
-    return page(PATH, "Faults", body, status=400 if message else 200)
+class FaultsPage:
+    """One page of forms, told apart by their `do`."""
 
+    def __init__(self, simulator: Simulator) -> None:
+        self.simulator = simulator
 
-def act(simulator: Simulator, headers: Mapping[str, str], body: bytes, now: datetime) -> Response:
-    """Carry out one of the page's forms, told apart by their `do`."""
-    fields: dict[str, str] = {}
-    try:
-        fields = read_form(headers, body)
+    def routes(self) -> list[Route]:
+        return [Route(PATH, self.show), Route(PATH, self.act, methods=["POST"])]
+
+    async def show(self, request: Request) -> Response:
+        """The page."""
+        with self.simulator.lock:
+            return self._page(request, {}, "")
+
+    async def act(self, request: Request) -> Response:
+        """Carry out one of the forms; one that is not accepted comes back with what is wrong."""
+        fields: dict[str, str] = {}
+        try:
+            fields = await read_fields(request)
+            with self.simulator.lock:
+                self._carry_out(fields)
+        except Problem as problem:
+            message = problem.detail
+        except KeyError:
+            message = "There is no such operator."
+        except ValueError as error:
+            message = str(error)
+        else:
+            return RedirectResponse(PATH, 303)
+        with self.simulator.lock:
+            return self._page(request, fields, message)
+
+    def _carry_out(self, fields: Mapping[str, str]) -> None:
+        simulator = self.simulator
         match fields.get("do"):
             case "add":
                 simulator.faults.add(_document(fields))
@@ -76,13 +97,59 @@ def act(simulator: Simulator, headers: Mapping[str, str], body: bytes, now: date
                 simulator.expire_tokens()
             case _:
                 raise ValueError("this form is not known")
-    except Problem as problem:
-        return show(simulator, now, fields, problem.detail)
-    except KeyError:
-        return show(simulator, now, fields, "There is no such operator.")
-    except ValueError as error:
-        return show(simulator, now, fields, str(error))
-    return see_other(PATH)
+
+    def _page(self, request: Request, fields: Mapping[str, str], message: str) -> Response:
+        simulator = self.simulator
+        operators = simulator.directory.operators
+        return page(
+            "faults.html",
+            status=400 if message else 200,
+            path=PATH,
+            fields=fields,
+            message=message,
+            active=[(fault, self._facts(fault)) for fault in simulator.faults.faults],
+            operators=operators.values(),
+            names=[("", "every operator"), *((each.id, each.name or each.id) for each in operators.values())],
+            kinds=[(kind, _KIND_LABELS[kind]) for kind in KINDS],
+            kind_labels=_KIND_LABELS,
+            paths=[(path, _PATH_LABELS[path]) for path in PATHS],
+            numbers=_NUMBERS,
+            figures=self._figures(simulator.clock(request.state.wire.now())),
+        )
+
+    def _facts(self, fault: Fault) -> str:
+        operator = self.simulator.directory.operators.get(fault.operator_id or "")
+        facts = [
+            _PATH_LABELS[fault.path],
+            operator.name if operator else fault.operator_id or "every operator",
+        ]
+        if fault.probability < 1:
+            facts.append(f"{fault.probability:.0%} of requests")
+        if fault.delay_s:
+            facts.append(f"{fault.delay_s:g} s")
+        if fault.kind in ("5xx", "html"):
+            facts.append(f"status {fault.status}")
+        if fault.retry_after_s is not None:
+            facts.append(f"Retry-After {fault.retry_after_s:g} s")
+        facts.append("until switched off" if fault.times is None else f"{fault.times} more")
+        return " · ".join([*facts, f"met {fault.fired} times"])
+
+    def _figures(self, now: datetime) -> list[tuple[str, int]]:
+        """What the sandbox has seen so far, as (label, number)."""
+        simulator = self.simulator
+        summary = simulator.traffic.summary()
+        visible = simulator.sessions.visible
+        rights = sum(1 for operator_id in simulator.directory.operators for _ in visible(operator_id, now))
+        return [
+            ("Sessions", len(simulator.sessions)),
+            ("Parking rights", rights),
+            *(
+                (f"{_PATH_LABELS.get(path, path)}: {status}", count)
+                for path, statuses in summary["requests"].items()
+                for status, count in statuses.items()
+            ),
+            *((f"breach: {name.replace('_', ' ')}", count) for name, count in summary["breaches"].items()),
+        ]
 
 
 def _document(fields: Mapping[str, str]) -> dict[str, Any]:
@@ -100,109 +167,3 @@ def _document(fields: Mapping[str, str]) -> dict[str, Any]:
     if "probability" in document:
         document["probability"] /= 100
     return document
-
-
-def _active(simulator: Simulator) -> str:
-    faults = simulator.faults.faults
-    if not faults:
-        return '<p class="note good"><span aria-hidden="true">✓</span> No fault is switched on: Passport behaves.</p>'
-    rows = "".join(_row(simulator, fault) for fault in faults)
-    return (
-        f'<section class="card"><div class="title"><h2>Switched on</h2>{_button("clear", "Switch all off")}</div>'
-        f'<ul class="rows">{rows}</ul></section>'
-    )
-
-
-def _row(simulator: Simulator, fault: Fault) -> str:
-    operator = simulator.directory.operators.get(fault.operator_id or "")
-    facts = [_PATH_LABELS[fault.path], operator.name if operator else fault.operator_id or "every operator"]
-    if fault.probability < 1:
-        facts.append(f"{fault.probability:.0%} of requests")
-    if fault.delay_s:
-        facts.append(f"{fault.delay_s:g} s")
-    if fault.kind in ("5xx", "html"):
-        facts.append(f"status {fault.status}")
-    if fault.retry_after_s is not None:
-        facts.append(f"Retry-After {fault.retry_after_s:g} s")
-    facts.append("until switched off" if fault.times is None else f"{fault.times} more")
-    facts.append(f"met {fault.fired} times")
-    return (
-        f"<li><div><strong>{e(_KIND_LABELS[fault.kind])}</strong>"
-        f'<p class="hint">{e(" · ".join(facts))}</p></div>'
-        f"{_button('clear', 'Switch off', id=fault.id, about=_KIND_LABELS[fault.kind])}</li>"
-    )
-
-
-def _button(do: str, label: str, *, about: str = "", **hidden: object) -> str:
-    inputs = "".join(
-        f'<input type="hidden" name="{e(name)}" value="{e(value)}">' for name, value in hidden.items()
-    )
-    spoken = f'<span class="unseen"> {e(about)}</span>' if about else ""
-    return (
-        f'<form method="post" action="{PATH}"><input type="hidden" name="do" value="{e(do)}">{inputs}'
-        f'<button type="submit">{e(label)}{spoken}</button></form>'
-    )
-
-
-def _form(simulator: Simulator, fields: Mapping[str, str], message: str) -> str:
-    operators = [("", "every operator")]
-    operators += [
-        (operator.id, operator.name or operator.id) for operator in simulator.directory.operators.values()
-    ]
-    numbers = "".join(
-        f'<div class="field"><label for="{name}">{label} <span class="hint">{hint}</span></label>'
-        f'<input id="{name}" name="{name}" inputmode="decimal" value="{e(fields.get(name, ""))}"></div>'
-        for name, (label, hint, _) in _NUMBERS.items()
-    )
-    return (
-        f'<form method="post" action="{PATH}" class="card form"><h2>Switch one on</h2>{error_summary(message)}'
-        '<input type="hidden" name="do" value="add">'
-        '<div class="field"><label for="kind">What goes wrong</label><select id="kind" name="kind">'
-        f"{options([(kind, _KIND_LABELS[kind]) for kind in KINDS], fields.get('kind', ''))}</select></div>"
-        '<div class="pair"><div class="field"><label for="operator_id">For</label>'
-        '<select id="operator_id" name="operator_id">'
-        f"{options(operators, fields.get('operator_id', ''))}</select></div>"
-        '<div class="field"><label for="path">On</label><select id="path" name="path">'
-        f"{options([(path, _PATH_LABELS[path]) for path in PATHS], fields.get('path', ''))}</select></div></div>"
-        f'<div class="grid">{numbers}</div><button type="submit" class="primary">Switch on</button></form>'
-    )
-
-
-def _operators(simulator: Simulator) -> str:
-    rows = ""
-    for operator in simulator.directory.operators.values():
-        if operator.authorised:
-            badge = '<span class="badge good"><span aria-hidden="true">✓</span> authorised</span>'
-            button = _button("withdraw", "Withdraw", operator=operator.id, about=operator.name)
-        else:
-            badge = '<span class="badge bad"><span aria-hidden="true">✕</span> not authorised</span>'
-            button = _button("authorise", "Authorise", operator=operator.id, about=operator.name)
-        rows += (
-            f"<li><div><strong>{e(operator.name)}</strong> {badge}"
-            f'<p class="hint">{len(operator.zones)} zones · <span class="mono">{e(operator.id)}</span></p></div>'
-            f"{button}</li>"
-        )
-    return (
-        '<section class="card"><div class="title"><h2>Operators</h2>'
-        f'{_button("expire", "Expire all tokens")}</div><ul class="rows">{rows}</ul></section>'
-    )
-
-
-def _seen(simulator: Simulator, now: datetime) -> str:
-    summary = simulator.traffic.summary()
-    rights = sum(
-        1 for operator in simulator.directory.operators for _ in simulator.sessions.visible(operator, now)
-    )
-    answers = [
-        (f"{_PATH_LABELS.get(path, path)}: {status}", count)
-        for path, statuses in summary["requests"].items()
-        for status, count in statuses.items()
-    ]
-    figures = [
-        ("Sessions", len(simulator.sessions)),
-        ("Parking rights", rights),
-        *answers,
-        *((f"breach: {name.replace('_', ' ')}", count) for name, count in summary["breaches"].items()),
-    ]
-    lines = "".join(f"<div><dt>{e(label)}</dt><dd>{count:,}</dd></div>" for label, count in figures)
-    return f'<section class="card"><h2>Seen so far</h2><dl class="figures">{lines}</dl></section>'

@@ -8,40 +8,24 @@ import secrets
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import parse_qsl
 
+from .call import FORM, Call, read_form
 from .formats import format_time
-from .jsonio import loads
 from .problems import Problem, invalid
 
 SCOPE = "shared.zones:read shared.events:write enforcement.parking-rights:read"
 _MAX_TOKENS = 10_000
 
 
-def read_form(content_type: str, body: bytes) -> dict[str, Any]:
+def read_fields(call: Call) -> dict[str, Any]:
     """The fields of a token request, sent as JSON or as a form."""
-    if content_type == "application/json":
-        try:
-            document = loads(body)
-        except ValueError:
-            raise Problem(400, "malformed_body", "The body is not JSON.") from None
-        if not isinstance(document, dict):
+    if call.content_type == "application/json":
+        if not isinstance(call.json, dict):
             raise Problem(400, "malformed_body", "The body must be an object.")
-        return document
-    if content_type == "application/x-www-form-urlencoded":
-        try:
-            pairs = parse_qsl(
-                body.decode(), keep_blank_values=True, strict_parsing=True, max_num_fields=20, errors="strict"
-            )
-        except ValueError:
-            raise Problem(400, "malformed_body", "The body is not a form.") from None
-        fields = dict(pairs)
-        if len(fields) != len(pairs):
-            raise Problem(400, "malformed_body", "A field of the form is repeated.")
-        return fields
-    raise Problem(
-        400, "malformed_body", "Content-Type must be application/json or application/x-www-form-urlencoded."
-    )
+        return call.json
+    if call.content_type == FORM:
+        return read_form(call.body)
+    raise Problem(400, "malformed_body", f"Content-Type must be application/json or {FORM}.")
 
 
 class TokenOffice:

@@ -12,8 +12,6 @@ test wants to. What counts as one:
     were under way already (``GRACE_S``) are not held against the client.
 ``stale_token``
     a token was used that had expired or was never issued.
-``operator_id_not_lower_case``
-    observed clients send operator ids in lower case.
 ``occurred_in_future``
     an event claims to have happened more than a minute from now.
 ``same_occurred_at``
@@ -93,6 +91,11 @@ class Traffic:
             self.breach(
                 "retry_after_ignored", now, path=path, operator_id=operator_id, early_s=round(early_s, 3)
             )
+
+    def connected(self, count: int) -> None:
+        """Note how many connections there are."""
+        self.connections_open = count
+        self.connections_peak = max(self.connections_peak, count)
 
     def finish(self, path: str, status: int, request: dict[str, Any]) -> None:
         """Count a request by its answer (0: the connection was dropped) and remember it."""

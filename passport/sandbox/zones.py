@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .formats import is_uuid
-from .jsonio import loads
+import orjson
+
+from .formats import check_id, is_uuid
 from .problems import Problem
 
 DEFAULT_ZONES_FILE = Path(__file__).with_name("data") / "passport_zones.json"
@@ -95,7 +96,7 @@ class Directory:
     @classmethod
     def from_file(cls, path: Path) -> "Directory":
         """Read ``{"operators": [{"operator_id", "name", "zones": [...]}]}``; ValueError says what is wrong."""
-        document = loads(path.read_bytes())
+        document = orjson.loads(path.read_bytes())
         if not isinstance(document, dict) or not isinstance(document.get("operators"), list):
             raise ValueError(f'{path}: expected an object with a list "operators"')
         directory = cls()
@@ -120,13 +121,13 @@ class Directory:
         self.operators[operator.id] = operator
         return operator
 
-    def require(self, operator_id: str) -> Operator:
-        """The operator, if it exists and has authorised the partner.
+    def require(self, operator_id: object) -> Operator:
+        """The operator, if it exists and has authorised the partner; ids are in lower case, as all clients send them.
 
         An unknown one is 404 and one that has not authorised the partner 403 (the codes are documented, which of
         them an unknown operator gets is assumed).
         """
-        operator = self.operators.get(operator_id) or self.operators.get(operator_id.lower())
+        operator = self.operators.get(check_id("operator_id", operator_id))
         if operator is None:
             raise Problem(404, "operator_not_found", f"There is no operator {operator_id}.")
         if not operator.authorised:

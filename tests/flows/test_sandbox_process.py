@@ -190,6 +190,55 @@ def test_hundreds_of_connections_are_served(sandbox: Sandbox) -> None:
             each.close()
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"nonsense\r\n\r\n",
+        b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    ],
+)
+def test_what_is_no_http_is_refused_and_harms_nobody(
+    sandbox: Sandbox, http: httpx.Client, sent: bytes
+) -> None:
+    with socket.create_connection(("127.0.0.1", int(sandbox.url.rpartition(":")[2])), timeout=5) as client:
+        client.sendall(sent)
+        assert client.recv(4096).startswith(b"HTTP/1.1 400 ")
+    assert get_zones(http).status_code == 200
+    assert "Traceback" not in sandbox.log()
+
+
+def test_a_client_that_leaves_within_its_request_leaves_no_trace(
+    sandbox: Sandbox, http: httpx.Client
+) -> None:
+    with socket.create_connection(("127.0.0.1", int(sandbox.url.rpartition(":")[2])), timeout=5) as client:
+        client.sendall(b"POST /v3/shared/events HTTP/1.1\r\nContent-Length: 100\r\n\r\nhalf")
+    assert get_zones(http).status_code == 200
+    assert sandbox.log().count("\n") == 1, "nothing but the line that says it is ready"
+
+
+def test_answers_keep_the_order_of_their_requests(sandbox: Sandbox) -> None:
+    sandbox.add_fault("delay", delay_s=0.3, path="zones", times=1)
+    with socket.create_connection(("127.0.0.1", int(sandbox.url.rpartition(":")[2])), timeout=5) as client:
+        client.sendall(b"GET /v3/shared/zones HTTP/1.1\r\nHost: h\r\n\r\n")
+        client.sendall(b"GET /sandbox/health HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        with client.makefile("rb") as answers:
+            got = answers.read()
+    assert got.index(b"HTTP/1.1 401 ") < got.index(b"HTTP/1.1 200 ")
+
+
+def test_a_body_with_a_status_that_allows_none_is_sent_all_the_same(
+    sandbox: Sandbox, http: httpx.Client
+) -> None:
+    sandbox.add_fault("html", status=204, times=1)
+    with socket.create_connection(("127.0.0.1", int(sandbox.url.rpartition(":")[2])), timeout=5) as client:
+        client.sendall(b"GET /v3/shared/zones HTTP/1.1\r\nConnection: close\r\n\r\n")
+        with client.makefile("rb") as answer:
+            assert b"Bad Gateway" in answer.read()
+    assert "Traceback" not in sandbox.log()
+
+
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
 def test_it_stays_small(sandbox: Sandbox, http: httpx.Client) -> None:
     for batch in range(20):

@@ -1,19 +1,17 @@
 """A partner that talks to the simulator without a client: requests as plain as the contract shows them."""
 
 import json
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from passport.sandbox.app import Sandbox
+from starlette.datastructures import Headers
+
+from passport.sandbox.api import EVENTS_PATH, RIGHTS_PATH, TOKEN_PATH, ZONES_PATH
+from passport.sandbox.app import make_app
 from passport.sandbox.credentials import SANDBOX_AUDIENCE, SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET
-from passport.sandbox.responses import Response
-from passport.sandbox.simulator import (
-    EVENTS_PATH,
-    RIGHTS_PATH,
-    TOKEN_PATH,
-    ZONES_PATH,
-    Simulator,
-)
+from passport.sandbox.simulator import Simulator
+from tests.passport.sandbox_exchange import Exchange, Piece, Start
 
 UNIVERSITY = "072e8b73-87ba-52be-ad93-16807143d145"
 LAKESHORE = "fd69c211-318f-56a5-836b-8e03dc8897ae"
@@ -38,12 +36,29 @@ def stamp_ms(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
+# A partner reads so many pieces of an answer that doesn't end, and leaves.
+PATIENCE = 20
+
+
+@dataclass(frozen=True)
+class Response:
+    """An answer as far as the partner has read it. Its status is 0 if the connection was dropped."""
+
+    status: int
+    body: bytes
+    headers: Headers
+
+    @property
+    def content_type(self) -> str:
+        return self.headers.get("content-type", "")
+
+
 class Partner:
     """Sends well-formed requests at a time that the test moves; `event` builds one that a test then spoils."""
 
     def __init__(self, simulator: Simulator | None = None, *, now: datetime = NOON) -> None:
         self.simulator = simulator or Simulator()
-        self.sandbox = Sandbox(self.simulator)
+        self.app = make_app(self.simulator)
         self.now = now
         self.trace = 0
         self.token: str | None = None
@@ -70,7 +85,17 @@ class Partner:
             body = json.dumps(document).encode()
             sent["content-type"] = "application/json"
         sent.update(headers or {})
-        return self.sandbox.handle(method, path, query, sent, body or b"", self.now)
+        raw = [(name.encode(), value.encode()) for name, value in sent.items()]
+        exchange = Exchange(self.app, lambda: self.now, method, path, query, raw, body or b"")
+        head = Start(0, [])
+        pieces: list[bytes] = []
+        while (step := exchange.step()) is not None and len(pieces) < PATIENCE:
+            if isinstance(step, Start):
+                head = step
+            elif isinstance(step, Piece):
+                pieces.append(step.data)
+        exchange.leave()
+        return Response(head.status, b"".join(pieces), Headers(raw=head.headers))
 
     def log_in(self) -> "Partner":
         self.token = json.loads(self.call("POST", TOKEN_PATH, document=CREDENTIALS).body)["access_token"]

@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 
-from passport.sandbox.app import Sandbox
-from passport.sandbox.responses import Response
+from passport.sandbox.app import make_app
 from passport.sandbox.simulator import Simulator
+from tests.passport.sandbox_exchange import Exchange, Start, Wait
 
 
 class Clock:
@@ -36,36 +36,33 @@ class SandboxTransport(httpx.BaseTransport):
         self, simulator: Simulator | None = None, clock: Callable[[], datetime] | None = None
     ) -> None:
         self.simulator = simulator or Simulator()
-        self.sandbox = Sandbox(self.simulator)
+        self.app = make_app(self.simulator)
         self.clock = clock or (lambda: datetime.now(UTC))
-        self.late: list[Callable[[datetime], Response]] = []
+        self.late: list[Exchange] = []
         self.requests: list[httpx.Request] = []
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
-        response = self.sandbox.handle(
-            request.method,
-            request.url.path,
-            request.url.query.decode(),
-            {name.lower(): value for name, value in request.headers.items()},
-            request.read(),
-            self.clock(),
-        )
-        while response.action.resume is not None:
+        path, _, query = request.url.raw_path.decode().partition("?")
+        body = request.read()
+        exchange = Exchange(self.app, self.clock, request.method, path, query, request.headers.raw, body)
+        while not isinstance(step := exchange.step(), Start):
+            if step is None:
+                message = "Server disconnected without sending a response."
+                raise httpx.RemoteProtocolError(message, request=request)
+            assert isinstance(step, Wait), "nothing comes before the head of an answer"
             try:
-                self._wait(response.action.wait_s, request)
+                self._wait(step.seconds, request)
             except httpx.ReadTimeout:
-                self.late.append(response.action.resume)
+                self.late.append(exchange)
                 raise
-            response = response.action.resume(self.clock())
-        self._wait(response.action.wait_s, request)
-        return self._carry(response, request)
+        return httpx.Response(step.status, headers=step.headers, stream=_Body(self, exchange, request))
 
     def process_late(self) -> None:
         """Process what is still under way, as a remote does whose client has gone."""
         late, self.late = self.late, []
-        for resume in late:
-            resume(self.clock())
+        for exchange in late:
+            exchange.finish()
 
     def _wait(self, seconds: float, request: httpx.Request) -> None:
         limit = request.extensions.get("timeout", {}).get("read")
@@ -75,60 +72,24 @@ class SandboxTransport(httpx.BaseTransport):
         if waited < seconds:
             raise httpx.ReadTimeout("The read operation timed out", request=request)
 
-    def _carry(self, response: Response, request: httpx.Request) -> httpx.Response:
-        body, action = response.body, response.action
-        headers = {"Content-Type": response.content_type, **response.headers}
-        match action.ending:
-            case "drop":
-                raise httpx.RemoteProtocolError(
-                    "Server disconnected without sending a response.", request=request
-                )
-            case "truncated":
-                headers["Content-Length"] = str(len(body))
-                return httpx.Response(response.status, headers=headers, stream=_Cut(body[: len(body) // 2]))
-            case "padded":
-                headers["Content-Length"] = str(action.size_bytes)
-                padding = max(action.size_bytes - len(body), 0)
-                return httpx.Response(response.status, headers=headers, stream=_Padded(body, padding))
-            case "endless":
-                return httpx.Response(
-                    response.status, headers=headers, stream=_Endless(body, self, action.interval_s)
-                )
-            case _:
-                return httpx.Response(response.status, headers=headers, content=body)
 
+class _Body(httpx.SyncByteStream):
+    """Takes the rest of an answer from its exchange, piece by piece."""
 
-class _Cut(httpx.SyncByteStream):
-    def __init__(self, body: bytes) -> None:
-        self.body = body
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield self.body
-        raise httpx.RemoteProtocolError("peer closed connection without sending complete message body")
-
-
-class _Padded(httpx.SyncByteStream):
-    def __init__(self, body: bytes, padding: int) -> None:
-        self.body = body
-        self.padding = padding
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield self.body
-        left = self.padding
-        while left > 0:
-            yield b" " * min(left, 65_536)
-            left -= 65_536
-
-
-class _Endless(httpx.SyncByteStream):
-    def __init__(self, body: bytes, transport: SandboxTransport, interval_s: float) -> None:
-        self.body = body
+    def __init__(self, transport: SandboxTransport, exchange: Exchange, request: httpx.Request) -> None:
         self.transport = transport
-        self.interval_s = interval_s
+        self.exchange = exchange
+        self.request = request
 
     def __iter__(self) -> Iterator[bytes]:
-        yield self.body
-        while True:
-            if isinstance(self.transport.clock, Clock):
-                self.transport.clock.advance(self.interval_s)
-            yield b" "
+        while (step := self.exchange.step()) is not None:
+            if isinstance(step, Wait):
+                self.transport._wait(step.seconds, self.request)
+            else:
+                assert not isinstance(step, Start), "an answer has one head"
+                yield step.data
+        if not self.exchange.complete:
+            raise httpx.RemoteProtocolError("peer closed connection without sending complete message body")
+
+    def close(self) -> None:
+        self.exchange.leave()

@@ -80,7 +80,9 @@ class Says(httpx.BaseTransport):
         self.requests.append(request)
         if request.url.path == TOKENS_PATH:
             return httpx.Response(200, json={"access_token": "t", "expires_in": 600})
-        return self.response
+        # Anew each time: a response can be read once, and a 401 makes the client ask again.
+        given = self.response
+        return httpx.Response(given.status_code, headers=given.headers, stream=given.stream)
 
 
 def sent_over(response: httpx.Response, *, count: int = 1) -> Sent:

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from passport.sandbox.simulator import EVENTS_PATH, RIGHTS_PATH, TOKEN_PATH, ZONES_PATH
+from passport.sandbox.api import EVENTS_PATH, RIGHTS_PATH, TOKEN_PATH, ZONES_PATH
 from tests.passport.sandbox_partner import CREDENTIALS, LAKESHORE, UNIVERSITY, Partner, code, field
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}
@@ -115,13 +115,10 @@ def test_zones_come_wrapped_with_every_field_of_the_file(partner: Partner) -> No
     assert zones[0].keys() >= {"id", "number", "name", "session_type", "settings", "geography", "legacy_id"}
 
 
-def test_an_operator_id_is_understood_in_any_case_but_noted(partner: Partner) -> None:
-    assert partner.log_in().zones(UNIVERSITY.upper()).status == 200
-    assert partner.control("GET", "state")["breaches"]["operator_id_not_lower_case"] == 1
-
-
-@pytest.mark.parametrize("query", ["", "operator_id=", "operator_id=Z123", "operator_id=%FF"])
-def test_zones_need_an_operator_id(partner: Partner, query: str) -> None:
+@pytest.mark.parametrize(
+    "query", ["", "operator_id=", "operator_id=Z123", "operator_id=%FF", f"operator_id={UNIVERSITY.upper()}"]
+)
+def test_zones_need_an_operator_id_in_lower_case(partner: Partner, query: str) -> None:
     response = partner.log_in().call("GET", ZONES_PATH, query)
     assert response.status == 400
     assert code(response) == "validation_error"
@@ -130,6 +127,12 @@ def test_zones_need_an_operator_id(partner: Partner, query: str) -> None:
 def test_a_repeated_parameter_is_refused(partner: Partner) -> None:
     response = partner.log_in().call("GET", ZONES_PATH, f"operator_id={UNIVERSITY}&operator_id={LAKESHORE}")
     assert response.status == 400
+
+
+@pytest.mark.parametrize("path", [ZONES_PATH, RIGHTS_PATH])
+def test_a_parameter_that_nobody_knows_is_refused(partner: Partner, path: str) -> None:
+    response = partner.log_in().call("GET", path, f"operator_id={UNIVERSITY}&colour=red")
+    assert (response.status, code(response)) == (400, "validation_error")
 
 
 def test_an_unknown_operator_is_404_and_an_unauthorised_one_403(partner: Partner) -> None:

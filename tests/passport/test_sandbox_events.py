@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from passport.sandbox.api import EVENTS_PATH
 from passport.sandbox.options import Options
-from passport.sandbox.simulator import EVENTS_PATH, Simulator
+from passport.sandbox.simulator import Simulator
 from tests.passport.sandbox_partner import (
     FREE,
     LAKESHORE,

@@ -5,8 +5,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from passport.sandbox.responses import Response
-from tests.passport.sandbox_partner import LAKESHORE, LOT_B, NOON, UNIVERSITY, Partner, stamp
+from tests.passport.sandbox_partner import LAKESHORE, LOT_B, NOON, UNIVERSITY, Partner, Response, stamp
 
 NASTY = "\"><script>alert('x')</script>"
 
