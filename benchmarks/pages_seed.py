@@ -17,12 +17,14 @@ STATEMENTS: Mapping[str, str] = {
     """,
     "connections": """
         INSERT INTO integrations_connection (company_id, vendor, name, label, key, operator_id, status, status_since,
-            status_reason, live_since, created_at, contact_unknown, request_text, operator_id_finding, zones_pulled_at)
+            status_reason, live_since, created_at, contact_unknown, request_text, operator_id_finding, zones_pulled_at,
+            operator_confirmed_at)
         SELECT id, 'passport', 'PASSPORTCOMPANY' || id, '', lpad(id::text, 8, '0'), lpad(id::text, 8, '0')
             || '-0000-4000-8000-000000000000',
             CASE WHEN id %% 30 = 7 THEN 'setup' WHEN id %% 50 = 9 THEN 'paused' ELSE 'live' END,
             now() - interval '200 days', '', CASE WHEN id %% 30 = 7 THEN NULL ELSE now() - interval '200 days' END,
-            now() - interval '1 year', false, '', 'ok', now() - interval '5 hours'
+            now() - interval '1 year', false, '', 'ok', now() - interval '5 hours',
+            now() - interval '200 days'
         FROM locations_company
     """,
     "zones": """

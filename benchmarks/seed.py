@@ -72,6 +72,7 @@ def make_companies(count: int, *, live: bool) -> None:
                 name=f"PASSPORTCOMPANY{company.pk}",
                 key=new_key(),
                 operator_id=str(uuid.UUID(int=company.pk)),
+                operator_confirmed_at=now,
                 status=Connection.Status.LIVE if live else Connection.Status.PAUSED,
                 status_since=now,
                 live_since=now,

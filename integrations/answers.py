@@ -11,7 +11,8 @@ from django.utils.translation import ngettext
 from integrations.figures import Figures
 from integrations.link_figures import Link
 from integrations.models import Connection
-from integrations.onboarding.steps import Who, active, steps
+from integrations.onboarding.snapshot import Who
+from integrations.onboarding.steps import active, steps
 from integrations.states import fragment
 
 

@@ -39,7 +39,7 @@ def connections_for_refresh(now: datetime) -> list[Connection]:
     """Return the connections whose zones were last pulled more than a day ago, longest ago first."""
     lately = ZoneRefresh.objects.filter(connection=OuterRef("pk"), started_at__gt=now - ZONES_AGAIN_AFTER)
     old = Q(zones_pulled_at=None) | Q(zones_pulled_at__lt=now - ZONES_EVERY)
-    due = Connection.objects.filter(old, ~Exists(lately)).exclude(operator_id="")
+    due = Connection.objects.filter(old, ~Exists(lately), operator_confirmed_at__isnull=False)
     due = due.exclude(status=Connection.Status.ENDED).order_by("zones_pulled_at")
     return list(due[:ZONES_AT_A_TIME])
 

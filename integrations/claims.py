@@ -97,7 +97,7 @@ SELECT c.id, c.vendor, c.operator_id, c.key, c.status = 'live', {now},
 FROM {ids} JOIN integrations_connection c ON c.id = a.id
 LEFT JOIN integrations_breaker own ON own.key = 'c:' || c.id
 LEFT JOIN integrations_breaker host ON host.key = 'h:' || c.vendor
-WHERE c.status <> 'ended' AND c.operator_id <> ''
+WHERE c.status <> 'ended' AND c.operator_id <> '' AND c.operator_confirmed_at IS NOT NULL
 """
 
 

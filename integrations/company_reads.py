@@ -21,7 +21,8 @@ from integrations.answers import Answer, say_span
 from integrations.models import Breaker, Connection, Registration
 from integrations.models.delivery import Priority
 from integrations.onboarding.facts import snapshots
-from integrations.onboarding.steps import Facts, Step, active, steps
+from integrations.onboarding.snapshot import Facts
+from integrations.onboarding.steps import Step, active, steps
 from integrations.queries import count_of
 from integrations.states import fragment
 from integrations.vendors import get_vendor

@@ -4,8 +4,9 @@ Each step checks whether it may be taken, writes who took it, when and why, tell
 what follows, all in one transaction. Taking a step that has been taken already changes nothing, so scripts may be run
 again. Steps raise `ValidationError` with one sentence where they may not be taken.
 
-What is never done: real registrations are not pushed before *live*; an account is never exchanged under registrations
-that it still holds, since nobody could withdraw them any more.
+What is never done: nothing is pushed before the operator ID is confirmed (`integrations.operator_claims`), and no real
+registration before *live*; an account is never exchanged under registrations that it still holds, since nobody could
+withdraw them any more.
 """
 
 import re
@@ -18,7 +19,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from integrations import events, mapping, outbox, wake
+from integrations import events, mapping, operator_claims, outbox, wake
 from integrations.models import Connection, Registration
 from integrations.models.connections import integration_name
 from locations.models import Company, Location, Permit, User
@@ -98,7 +99,10 @@ def connect(
 
 
 def set_operator_id(*, connection: Connection, operator_id: str, actor: User | None = None) -> Connection:
-    """Give a connection its operator id, or another one as long as the old account holds nothing of ours."""
+    """Give a connection its operator id, or another one as long as the old account holds nothing of ours.
+
+    It is a claim until it is confirmed, and another one is another claim (`integrations.operator_claims`).
+    """
     operator_id = clean_operator_id(operator_id)
     with transaction.atomic():
         connection = _locked(connection)
@@ -111,11 +115,8 @@ def set_operator_id(*, connection: Connection, operator_id: str, actor: User | N
         now = timezone.now()
         if connection.operator_id:
             _refuse_exchange(connection)
-            # The zones of the other account are not this one's; they stay, as missing, with what was mapped to them.
-            connection.zones.listed().update(missing_since=now)
-        connection.operator_id, connection.operator_id_at = operator_id, now
-        connection.operator_id_checked_at, connection.operator_id_finding = None, ""
-        connection.zones_pulled_at = connection.verified_at = connection.ready_for_test_at = None
+        operator_claims.take_off(connection, now)
+        connection.operator_id, connection.operator_id_at, connection.operator_id_by = operator_id, now, actor
         try:
             with transaction.atomic():
                 _save(connection, actor)
@@ -124,6 +125,7 @@ def set_operator_id(*, connection: Connection, operator_id: str, actor: User | N
             if other is None:
                 raise
             raise _taken(connection, other) from error
+        operator_claims.ask_support(connection, actor)
         events.happened(connection, "connected", _("Operator ID set: %(id)s.") % {"id": operator_id}, actor)
     return connection
 
@@ -135,6 +137,7 @@ def begin_testing(*, connection: Connection, actor: User | None = None) -> Conne
         _refuse_ended(connection)
         if connection.status == _Status.SETUP:
             _require_operator_id(connection)
+            operator_claims.require_confirmed(connection)
             _turn(connection, _Status.TESTING, actor, "")
             events.happened(connection, "testing", _("Ready for testing."), actor)
     return connection
@@ -157,6 +160,7 @@ def go_live(
         if connection.status == _Status.PAUSED:
             raise ValidationError(_("This connection is paused; resume it."), code="paused")
         _require_operator_id(connection)
+        operator_claims.require_confirmed(connection)
         if not verified and actor is not None and not actor.is_support:
             raise ValidationError(
                 _("Only support may set a connection live without a test."), code="support_only"

@@ -115,8 +115,11 @@ def follow(test: TestPlate, now: datetime) -> bool:
                 events.happened(test.connection, "test_withdrawn", text)
     began = _stage_began(test, registration)
     checked = registration.checked_at if registration else None
-    if began is None or (
-        checked is not None and checked >= began and now - checked < poll_every(now - began)
+    # Of an operator that nobody has confirmed (any more), no parking right is read.
+    if (
+        began is None
+        or not test.connection.is_confirmed
+        or (checked is not None and checked >= began and now - checked < poll_every(now - began))
     ):
         return True
     if registration is not None:

@@ -19,7 +19,7 @@ from integrations.models import (
     ZoneRefresh,
 )
 from integrations.onboarding.facts import contact_unknown_key
-from integrations.onboarding.steps import Facts, TestFacts
+from integrations.onboarding.snapshot import Facts, TestFacts
 from integrations.queries import count_of
 from locations.models import Company
 
@@ -160,6 +160,8 @@ def _facts(row: Any, now: datetime) -> Facts:
         operator_id_at=row.operator_id_at or (row.created_at if row.operator_id else None),
         finding=row.operator_id_finding or ("ok" if row.zones_pulled_at else ""),
         checked_at=row.operator_id_checked_at,
+        confirmed_at=row.operator_confirmed_at,
+        held_since=row.operator_id_held_at,
         set_up_at=row.opened or (row.zones_pulled_at if row.live_since else None),
         zones=row.zones_listed,
         zones_pulled_at=row.zones_pulled_at,

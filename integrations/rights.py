@@ -96,6 +96,11 @@ def look_up(delivery: Delivery) -> Held:
         return Held(
             None, "neutral", trouble, trouble=trouble, remedy=_("The set-up asks for the operator ID.")
         )
+    if not connection.is_confirmed:
+        trouble = _("Nobody has confirmed yet that this operator ID is yours.")
+        return Held(
+            None, "neutral", trouble, trouble=trouble, remedy=_("Support confirms it on the set-up page.")
+        )
     if delivery.breaker is not None:
         return _not_asked(delivery.breaker, vendor_label(connection))
     vendor = get_vendor(connection.vendor)

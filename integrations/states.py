@@ -174,6 +174,9 @@ def _on_its_way(
     if status == Connection.Status.ENDED:
         remedy = _("Map the location to a zone of another connection.")
         return _waiting("ended_connection", _("the connection has been ended"), remedy, since)
+    if not connection.is_confirmed:
+        remedy = _("Support confirms that the operator ID is yours; everything held back is sent then.")
+        return _waiting("not_live", _("the operator ID is not confirmed yet"), remedy, since)
     if status != Connection.Status.LIVE and not permit.is_test:
         remedy = _("Finish the set-up; everything held back is sent then.")
         return _waiting("not_live", _("the connection is not live yet"), remedy, since)

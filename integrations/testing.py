@@ -22,7 +22,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from integrations import connections, events, links, mail_limits, mails, notices
+from integrations import connections, events, links, mail_limits, mails, notices, operator_claims
 from integrations.models import (
     Connection,
     Contact,
@@ -82,7 +82,8 @@ def start_test(
     now = timezone.now()
     with transaction.atomic():
         # The connection first, as whoever maps does: the other way round the two could wait for each other in a circle.
-        Connection.objects.select_for_update(no_key=True).get(pk=connection.pk)
+        connection = Connection.objects.select_for_update(no_key=True).get(pk=connection.pk)
+        operator_claims.require_confirmed(connection)
         location = Location.objects.select_for_update(no_key=True).get(pk=location.pk)
         mapping = ZoneMapping.objects.select_related("zone").filter(location=location).first()
         if mapping is None or mapping.zone.connection_id != connection.pk:

@@ -25,7 +25,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from kombu.exceptions import KombuError
 
-from integrations import events, notices
+from integrations import events, notices, operator_claims
 from integrations.errors import DeliveryError
 from integrations.mapping import mark_locations, missing_zone_key
 from integrations.models import Connection, Notice, Zone, ZoneRefresh
@@ -90,7 +90,8 @@ def begin_refresh(
 ) -> tuple[ZoneRefresh, bool]:
     """Return a running refresh of the connection and whether it is ours to run (`run_refresh`).
 
-    Raises `ValidationError` where the connection has no operator id or has ended.
+    Raises `ValidationError` where the connection has no operator id or has ended, and where nobody has confirmed yet that
+    the operator id is the company's (`integrations.operator_claims`).
     """
     now = timezone.now()
     with transaction.atomic():
@@ -101,6 +102,7 @@ def begin_refresh(
             raise ValidationError(
                 _("The operator ID is not set, so there is no account to ask."), code="no_operator"
             )
+        operator_claims.require_confirmed(connection)
         running = connection.refreshes.filter(outcome=ZoneRefresh.Outcome.RUNNING)
         limit = now - timedelta(seconds=RUNNING_LIMIT_S)
         running.filter(started_at__lt=limit).update(

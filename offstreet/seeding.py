@@ -16,7 +16,7 @@ import orjson
 from django.db import transaction
 from django.utils import timezone
 
-from integrations import connections, mapping, zones
+from integrations import connections, mapping, operator_claims, zones
 from integrations.errors import TryLater
 from integrations.models import Connection, Contact, Zone, ZoneRefresh
 from integrations.onboarding.services import set_up
@@ -140,6 +140,7 @@ def seed(say: Callable[[str], object]) -> None:
         connection = company.connections.order_by("id").first() or connections.connect(
             company=company, operator_id=shipped[story.name]["operator_id"], actor=support
         )
+        _confirm(connection, support)
         refresh = _zones(connection, shipped[story.name]["zones"])
         places = _places(story, company)
         _map(connection, story, places, operator)
@@ -203,6 +204,17 @@ def _places(story: Story, company: Company) -> dict[str, Location]:
 
 
 # --- The connection -----------------------------------------------------------------------------------------------
+
+
+def _confirm(connection: Connection, support: User) -> None:
+    """Let support confirm the operator ID that the demo itself has entered."""
+    if connection.is_claimed and connection.operator_id:
+        operator_claims.confirm(
+            connection=connection,
+            operator_id=connection.operator_id,
+            how="The demo's own operator.",
+            actor=support,
+        )
 
 
 def _zones(connection: Connection, shipped: list[dict[str, object]]) -> ZoneRefresh:

@@ -88,12 +88,16 @@ class PermitFactory(DjangoModelFactory[Permit]):
 
 
 class ConnectionFactory(DjangoModelFactory[Connection]):
-    """A connection with an operator id; being set up unless `testing=True`, `live=True` or `paused=True`."""
+    """A connection with a confirmed operator id; being set up unless `testing=True`, `live=True` or `paused=True`.
+
+    `claimed=True` makes one whose operator id nobody has confirmed yet.
+    """
 
     class Meta:
         model = Connection
 
     class Params:
+        claimed = factory.Trait(operator_confirmed_at=None)
         testing = factory.Trait(status=Connection.Status.TESTING)
         live = factory.Trait(status=Connection.Status.LIVE, live_since=factory.LazyFunction(timezone.now))
         paused = factory.Trait(status=Connection.Status.PAUSED, live_since=factory.LazyFunction(timezone.now))
@@ -102,6 +106,7 @@ class ConnectionFactory(DjangoModelFactory[Connection]):
     vendor = "passport"
     name = factory.LazyAttribute(lambda built: integration_name(built.vendor, built.company.name))
     operator_id = factory.LazyFunction(lambda: str(uuid.uuid4()))
+    operator_confirmed_at = factory.LazyAttribute(lambda built: timezone.now() if built.operator_id else None)
     status = Connection.Status.SETUP
     status_since = factory.LazyFunction(timezone.now)
     created_at = factory.LazyFunction(timezone.now)

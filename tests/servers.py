@@ -3,7 +3,7 @@
 A whole product, ready to use:
 
     def test_a_saved_permit_reaches_passport(stack):            # runs once per back end, see `tests/conftest.py`
-        stack.manage("passport", "connect", "--company", "university", "--operator-id", OPERATOR)
+        stack.manage("passport", "connect", "--company", "university", "--operator-id", OPERATOR, "--confirmed", "A test")
         permit = stack.manage("permit", "add", …).strip()
         eventually(lambda: stack.sandbox.rights(OPERATOR))
 

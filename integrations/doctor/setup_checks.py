@@ -9,7 +9,7 @@ from integrations.doctor.patient import DANGER, NEUTRAL, SUCCESS, WARNING, Check
 from integrations.errors import DeliveryError, FixConnection, TryLater
 from integrations.mapping import case_twins, near_miss_words
 from integrations.models import Connection, Zone, ZoneRefresh
-from integrations.onboarding.steps import Finding
+from integrations.onboarding.snapshot import Finding
 from locations.models import Location
 
 ZONES_OLD = timedelta(hours=36)
@@ -20,6 +20,16 @@ def operator_id(patient: Patient) -> Check:
     """Is there an operator ID?"""
     title = _("Operator ID")
     connection = patient.connection
+    if connection is not None and connection.operator_id and not connection.is_confirmed:
+        return Check(
+            "operator_id",
+            title,
+            WARNING,
+            _("Set, but not confirmed: %(id)s.") % {"id": connection.operator_id},
+            _("Until it is known to be yours no zone is read and nothing is sent, no test plate either."),
+            _("Support confirms it; the set-up page says how you can prove it yourselves."),
+            patient.setup_path,
+        )
     if connection is not None and connection.operator_id:
         return Check("operator_id", title, SUCCESS, _("Set: %(id)s.") % {"id": connection.operator_id})
     finding = _("Not set.")

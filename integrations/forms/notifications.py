@@ -20,7 +20,9 @@ MEANING = {
 }
 SUPPORT_MEANING = {
     Topic.ALARMS: _("Nothing is sent for anybody, or a company has nobody who gets its alarms."),
-    Topic.STEPS: _("A company does not know its Passport account manager and asks support."),
+    Topic.STEPS: _(
+        "A company waits for support: its operator ID has to be confirmed, or its account manager has to be found."
+    ),
 }
 
 

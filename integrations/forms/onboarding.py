@@ -6,6 +6,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from integrations.operator_claims import HOW_MAX_CHARS
 from integrations.testing import DEFAULT_PLATE, DEFAULT_SUBDIVISION, split
 from locations.models import Location
 from locations.names import validate_name
@@ -33,6 +34,17 @@ class OperatorIdForm(forms.Form):
             "A UUID such as 3f2c1a9e-58d1-4c9b-9a40-0f6a3f1f2b11. Blanks around it and capitals don't matter."
         ),
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+
+
+class ConfirmForm(forms.Form):
+    """Support's word that the operator ID is the company's, or that it is not."""
+
+    operator_id = forms.CharField(max_length=36, widget=forms.HiddenInput)
+    how = forms.CharField(
+        label=_("How do you know, or why not?"),
+        max_length=HOW_MAX_CHARS,
+        help_text=_("Such as: the account manager named this company on the phone. It is kept."),
     )
 
 

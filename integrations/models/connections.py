@@ -5,8 +5,9 @@ Its life: `setup` (being prepared) → `testing` (a test plate is asked for) →
 Trouble with the vendor is no status of its own: it is kept on the breaker (`integrations.models.delivery`), which opens
 and closes by itself, while a status changes only by somebody's decision.
 
-Invariants: an operator id belongs to one connection that has not ended; a live or paused connection has an operator id;
-`key` is random and never changes, since it makes session ids unique for ever.
+Invariants: an operator id belongs to one connection that has not ended; a live or paused connection has an operator id,
+and one that is confirmed (`integrations.operator_claims`); `key` is random and never changes, since it makes session ids
+unique for ever.
 """
 
 import re
@@ -74,6 +75,18 @@ class Connection(models.Model):
     operator_id_at = models.DateTimeField(null=True, blank=True)
     operator_id_checked_at = models.DateTimeField(null=True, blank=True)
     operator_id_finding = models.CharField(max_length=20, blank=True, default="")
+    # Whose operator ID it is (integrations.operator_claims): who entered it, and who confirmed it and how they know. Held
+    # is one that another company has; nobody is asked about it until support has decided.
+    operator_id_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    operator_confirmed_at = models.DateTimeField(null=True, blank=True)
+    operator_confirmed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    operator_confirmed_how = models.CharField(max_length=200, blank=True, default="", db_default="")
+    operator_id_held = models.CharField(max_length=36, blank=True, default="", db_default="")
+    operator_id_held_at = models.DateTimeField(null=True, blank=True)
     zones_pulled_at = models.DateTimeField(null=True, blank=True)
     ready_for_test_at = models.DateTimeField(null=True, blank=True)
     verified_at = models.DateTimeField(null=True, blank=True)
@@ -101,6 +114,14 @@ class Connection(models.Model):
                 name="live_has_an_operator_id",
             ),
             models.CheckConstraint(
+                condition=~Q(status__in=["live", "paused"]) | Q(operator_confirmed_at__isnull=False),
+                name="live_has_a_confirmed_operator",
+            ),
+            models.CheckConstraint(
+                condition=Q(operator_confirmed_at__isnull=True) | ~Q(operator_id=""),
+                name="confirmed_has_an_operator_id",
+            ),
+            models.CheckConstraint(
                 condition=Q(status__in=["setup", "testing", "live", "paused", "ended"]),
                 name="status_is_known",
             ),
@@ -112,6 +133,18 @@ class Connection(models.Model):
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         """Refuse: a connection is ended, never deleted."""
         raise NeverDeleted("Connections are never deleted; end them.")
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether the operator id is known to be the company's, so that it may be used at all."""
+        return self.operator_confirmed_at is not None
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether an operator id was entered that waits for support's word."""
+        if self.status == self.Status.ENDED:
+            return False
+        return bool(self.operator_id_held or (self.operator_id and not self.is_confirmed))
 
     @property
     def is_live(self) -> bool:

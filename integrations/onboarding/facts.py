@@ -28,7 +28,7 @@ from integrations.models import (
     ZoneMapping,
     ZoneRefresh,
 )
-from integrations.onboarding.steps import Facts, TestFacts
+from integrations.onboarding.snapshot import Facts, TestFacts
 from locations.models import Location
 
 UNKNOWN_KEY = "contact_unknown:"
@@ -71,6 +71,8 @@ def _facts(connection: Connection, around: dict[str, Any], test: TestFacts | Non
         or (connection.created_at if connection.operator_id else None),
         finding=connection.operator_id_finding or ("ok" if connection.zones_pulled_at else ""),
         checked_at=connection.operator_id_checked_at,
+        confirmed_at=connection.operator_confirmed_at,
+        held_since=connection.operator_id_held_at,
         set_up_at=around["set_up_at"],
         zones=around["zone_count"],
         zones_pulled_at=connection.zones_pulled_at,

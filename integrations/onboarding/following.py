@@ -6,6 +6,7 @@ the set-up page, by a command or by the daily refresh, and a worker that died in
 | what is so | what follows |
 |---|---|
 | an operator ID that was not tried, or could not be | it is tried (again): at once, each minute, each hour |
+| the operator ID is not confirmed | nothing more, until it is (`integrations.operator_claims`) |
 | set up, but no zones yet | they are pulled (again) |
 | zones are there | the connection has its ticket, and people are told |
 | the first location is mapped | ready for testing: the people named are told |
@@ -33,7 +34,7 @@ from integrations.models import (
     ZoneRefresh,
 )
 from integrations.onboarding import services
-from integrations.onboarding.steps import Finding
+from integrations.onboarding.snapshot import Finding
 
 log = structlog.get_logger(__name__)
 
@@ -68,13 +69,15 @@ def awaiting() -> QuerySet[Connection]:
     to_try = Q(operator_id_finding__in=list(TRY_AGAIN)) | Q(
         operator_id_finding="", operator_id_checked_at=None, zones_pulled_at=None
     )
+    is_confirmed = Q(operator_confirmed_at__isnull=False)
     to_pull = Q(has_ticket, zones_pulled_at=None)
     to_tell = Q(~told, zones_pulled_at__isnull=False)
     to_make_ready = Q(is_mapped, ready_for_test_at=None, zones_pulled_at__isnull=False)
+    to_go_on = to_pull | to_tell | to_make_ready
     on_the_way = Q(status__in=[Connection.Status.SETUP, Connection.Status.TESTING]) & ~Q(operator_id="")
     just_live = Q(is_open, status=Connection.Status.LIVE)
     return (
-        Connection.objects.filter(on_the_way & (to_try | to_pull | to_tell | to_make_ready) | just_live)
+        Connection.objects.filter(on_the_way & (to_try | (is_confirmed & to_go_on)) | just_live)
         .select_related("company")
         .order_by("pk")
     )
@@ -87,6 +90,8 @@ def follow(connection: Connection, now: datetime) -> bool:
         return True
     if is_trial_due(connection, now):
         return services.recheck_operator_id(connection=connection).finding != Finding.UNREACHABLE
+    if not connection.is_confirmed:
+        return True
     ticket = events.current_ticket(connection)
     if ticket is not None and connection.zones_pulled_at is None and is_pull_due(connection, now):
         return (

@@ -10,21 +10,12 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from integrations import operator_claims
 from integrations.models import Connection, StatusLink, TestPlate, Ticket, TicketEntry
 from integrations.onboarding.backfill import Backfill, backfill_of
 from integrations.onboarding.facts import facts_with, with_refusal
-from integrations.onboarding.steps import (
-    BLOCKED,
-    CURRENT,
-    DONE,
-    TODO,
-    WAITING,
-    Facts,
-    Step,
-    Who,
-    active,
-    steps,
-)
+from integrations.onboarding.snapshot import Facts, Who
+from integrations.onboarding.steps import BLOCKED, CURRENT, DONE, TODO, WAITING, Step, active, steps
 from locations.models import Company, Location
 
 ENTRIES = 40
@@ -128,6 +119,16 @@ def setup_page(
         backfill=backfill_of(connection),
         places=company_places(company) if facts.mapped or facts.live_since else (),
     )
+
+
+def claim_of(connection: Connection | None, *, for_support: bool) -> dict[str, Any]:
+    """Return what the page says of an operator ID that waits to be confirmed; who else has it is for support alone."""
+    if connection is None or not connection.is_claimed:
+        return {}
+    return {
+        "claim_code": operator_claims.code_of(connection),
+        "claim_holder": operator_claims.holder_of(connection) if for_support else None,
+    }
 
 
 def who_words(step: Step, company: str) -> str:

@@ -4,6 +4,7 @@ No transaction is open while Passport is asked: the operator ID is tried first, 
 under a lock, where everything that may have changed meanwhile is looked at again.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,13 +15,13 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from integrations import connections, contacts, events, mail_limits, mails, notices
+from integrations import connections, contacts, events, mail_limits, mails, notices, operator_claims
 from integrations.errors import DeliveryError, FixConnection, FixRecord
 from integrations.models import Connection, Contact, Mail, Notice, Ticket, Topic
 from integrations.models.connections import integration_name
 from integrations.onboarding.facts import contact_unknown_key
-from integrations.onboarding.steps import Finding
-from integrations.vendors import get_vendor
+from integrations.onboarding.snapshot import Finding
+from integrations.vendors import ZoneSeen, get_vendor
 from locations import deeds
 from locations.models import Company, User
 from locations.names import has_link, validate_name
@@ -38,7 +39,7 @@ class Trial:
     finding: Finding
     sentence: str
     remedy: str = ""
-    zones: int = 0
+    zones: Sequence[ZoneSeen] = ()
 
 
 # --- Beginning ------------------------------------------------------------------------------------------------------
@@ -240,21 +241,29 @@ def try_operator_id(vendor: str, operator_id: str) -> Trial:
         return Trial(
             Finding.UNREACHABLE, error.sentence, _("The operator ID is kept and tried again every minute.")
         )
-    return Trial(Finding.OK, _("Passport knows this operator and lists its zones."), zones=len(zones))
+    return Trial(Finding.OK, _("Passport knows this operator and lists its zones."), zones=zones)
 
 
 def receive_operator_id(*, connection: Connection, operator_id: str, actor: User | None = None) -> Trial:
     """Check an operator ID, try it at once against Passport, and keep it unless Passport does not know it.
 
-    Raises `ValidationError` where it is no UUID, belongs to another connection, or may not be changed any more.
+    What is kept is a claim that support confirms, and one that another company has is held for support to decide
+    (`integrations.operator_claims`); Passport is not asked about that one, since what it says is not this company's
+    business. Raises `ValidationError` where it is no UUID, is this company's elsewhere, or may not be changed any more.
     """
     wanted = connections.clean_operator_id(operator_id)
-    _check_free(connection, wanted)
+    if _is_taken(connection, wanted):
+        return _hold(connection, wanted, actor)
     trial = try_operator_id(connection.vendor, wanted)
     with transaction.atomic():
         connection = _locked(connection)
         if trial.finding != Finding.UNKNOWN:
-            connections.set_operator_id(connection=connection, operator_id=wanted, actor=actor)
+            try:
+                connections.set_operator_id(connection=connection, operator_id=wanted, actor=actor)
+            except ValidationError as error:
+                if getattr(error, "code", "") != "taken":
+                    raise
+                return _hold(connection, wanted, actor)
             connection = _locked(connection)
         if connection.operator_id in ("", wanted):
             _note_trial(connection, trial, actor)
@@ -265,7 +274,7 @@ def receive_operator_id(*, connection: Connection, operator_id: str, actor: User
 
 
 def recheck_operator_id(*, connection: Connection, actor: User | None = None) -> Trial:
-    """Try the kept operator ID again and note what Passport says."""
+    """Try the kept operator ID again and note what Passport says; a zone with the connection's code confirms it."""
     trial = try_operator_id(connection.vendor, connection.operator_id)
     with transaction.atomic():
         fresh = _locked(connection)
@@ -282,10 +291,12 @@ def recheck_operator_id(*, connection: Connection, actor: User | None = None) ->
                 fresh.company,
                 "operator_id",
                 Notice.Level.SUCCESS,
-                _("The operator ID works now: the connection can be set up."),
+                _("The operator ID works now: Passport lists its zones."),
                 setup_path(fresh),
                 f"operator-id-ok:{fresh.pk}",
             )
+        if operator_claims.is_proved(fresh, trial.zones):
+            operator_claims.confirm_by_zone(connection=fresh)
     return trial
 
 
@@ -301,6 +312,7 @@ def set_up(*, connection: Connection, actor: User | None = None) -> Ticket:
     now = timezone.now()
     with transaction.atomic():
         connection = _locked(connection)
+        operator_claims.require_confirmed(connection)
         if connection.operator_id_finding != Finding.OK and not connection.zones_pulled_at:
             raise ValidationError(
                 _("The operator ID has to work before the connection can be set up."), code="operator_id"
@@ -345,17 +357,19 @@ def _tell_the_past(connection: Connection, now: datetime) -> None:
             events.happened(connection, kind, text, at=min(at, now))
 
 
-def _check_free(connection: Connection, operator_id: str) -> None:
-    """Refuse another company's operator ID before Passport is asked: what it says of it is not this company's business."""
+def _is_taken(connection: Connection, operator_id: str) -> bool:
+    """Whether another company has this operator ID."""
     taken = Connection.objects.filter(vendor=connection.vendor, operator_id=operator_id)
-    other = taken.exclude(company=connection.company_id).exclude(status=Connection.Status.ENDED)
-    if other.exists():
-        raise ValidationError(
-            _(
-                "This operator ID belongs to another company here. Compare it with the account manager's mail."
-            ),
-            code="taken",
-        )
+    return taken.exclude(company=connection.company_id).exclude(status=Connection.Status.ENDED).exists()
+
+
+def _hold(connection: Connection, operator_id: str, actor: User | None) -> Trial:
+    operator_claims.hold(connection=connection, operator_id=operator_id, actor=actor)
+    return Trial(
+        Finding.HELD,
+        _("Another company uses this operator ID already."),
+        _("Support has been told and decides whose it is; nothing is read or sent for it until then."),
+    )
 
 
 def _note_trial(connection: Connection, trial: Trial, actor: User | None) -> None:

@@ -12,79 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from django.db import models
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from integrations.onboarding.snapshot import Facts, Finding, Who
+
 DONE, CURRENT, WAITING, BLOCKED, TODO = "done", "current", "waiting", "blocked", "todo"
-
-
-class Who(models.TextChoices):
-    """Whose turn it is."""
-
-    COMPANY = "company", gettext_lazy("the company")
-    PASSPORT = "passport", gettext_lazy("the Passport account manager")
-    SUPPORT = "support", gettext_lazy("Offstreet support")
-    ENFORCEMENT = "enforcement", gettext_lazy("the enforcement team")
-    PRODUCT = "product", gettext_lazy("nobody: it goes on by itself")
-    NOBODY = "", gettext_lazy("nobody")
-
-
-class Finding(models.TextChoices):
-    """What Passport said when the operator ID was tried."""
-
-    UNTRIED = "", gettext_lazy("not tried yet")
-    OK = "ok", gettext_lazy("works")
-    UNKNOWN = "unknown", gettext_lazy("not known to Passport")
-    NOT_AUTHORISED = "not_authorised", gettext_lazy("known, but Offstreet is not authorised")
-    CREDENTIALS = "credentials", gettext_lazy("Offstreet's own credentials are refused")
-    UNREACHABLE = "unreachable", gettext_lazy("Passport could not be reached")
-
-
-@dataclass(frozen=True, slots=True)
-class TestFacts:
-    """The latest test plate. Times are aware; `over` says that it was withdrawn or its window ended."""
-
-    __test__ = False
-
-    saved_at: datetime
-    accepted_at: datetime | None = None
-    seen_at: datetime | None = None
-    answer: str = ""
-    answered_at: datetime | None = None
-    over: bool = False
-    over_at: datetime | None = None
-    refused_since: datetime | None = None
-    asked_by_mail: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What is known of one connection. `zones` counts those listed now, `locations` the company's active ones."""
-
-    created_at: datetime
-    contact_unknown_since: datetime | None = None
-    requested_at: datetime | None = None
-    operator_id: str = ""
-    operator_id_at: datetime | None = None
-    finding: str = ""
-    checked_at: datetime | None = None
-    set_up_at: datetime | None = None
-    zones: int = 0
-    zones_pulled_at: datetime | None = None
-    pull: str = ""
-    pull_since: datetime | None = None
-    pull_error: str = ""
-    locations: int = 0
-    mapped: int = 0
-    first_mapped_at: datetime | None = None
-    ready_at: datetime | None = None
-    test: TestFacts | None = None
-    verified_at: datetime | None = None
-    status: str = "setup"
-    status_since: datetime | None = None
-    status_reason: str = ""
-    live_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +102,22 @@ def _turn_requested(facts: Facts) -> _Turn:
 
 
 def _received(facts: Facts) -> tuple[datetime | None, str]:
-    return (facts.operator_id_at if facts.operator_id and facts.finding == Finding.OK else None), ""
+    if facts.confirmed_at is None or facts.finding != Finding.OK:
+        return None, ""
+    return facts.operator_id_at, ""
 
 
 def _turn_received(facts: Facts) -> _Turn:
     tried = facts.checked_at or facts.operator_id_at or facts.requested_at
+    if facts.held_since is not None:
+        return _Turn(
+            WAITING,
+            Who.SUPPORT,
+            facts.held_since,
+            _(
+                "Another company uses this operator ID already. Support has been told and decides whose it is."
+            ),
+        )
     match facts.finding:
         case Finding.UNKNOWN:
             return _Turn(
@@ -205,6 +149,16 @@ def _turn_received(facts: Facts) -> _Turn:
                     "the operator ID."
                 ),
             )
+        case Finding.TURNED_DOWN:
+            return _Turn(
+                BLOCKED,
+                Who.COMPANY,
+                tried,
+                _(
+                    "Support could not confirm that the operator ID is yours. Ask the account manager for the right one "
+                    "and enter it, or write to support."
+                ),
+            )
         case Finding.UNREACHABLE:
             return _Turn(
                 WAITING,
@@ -212,6 +166,16 @@ def _turn_received(facts: Facts) -> _Turn:
                 facts.operator_id_at or tried,
                 _("Passport could not be reached. The operator ID is kept and tried again every minute."),
             )
+    if facts.operator_id and facts.finding == Finding.OK:
+        return _Turn(
+            WAITING,
+            Who.SUPPORT,
+            facts.operator_id_at,
+            _(
+                "Passport knows the operator ID. Support has to confirm that it belongs to the company; until then "
+                "nothing is read or sent."
+            ),
+        )
     if facts.operator_id:
         return _Turn(
             WAITING, Who.PRODUCT, facts.operator_id_at, _("The operator ID is being tried against Passport.")

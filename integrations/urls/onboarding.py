@@ -13,6 +13,7 @@ urlpatterns = [
     path("setup/<int:pk>/request/", onboarding.request_id, name="setup_request"),
     path("setup/<int:pk>/contact/", onboarding.enter_contact, name="setup_contact"),
     path("setup/<int:pk>/operator-id/", onboarding.enter_operator_id, name="setup_operator_id"),
+    path("setup/<int:pk>/confirm-operator/", onboarding.confirm_operator, name="setup_confirm_operator"),
     path("setup/<int:pk>/recheck/", onboarding.recheck, name="setup_recheck"),
     path("setup/<int:pk>/set-up/", onboarding.set_up, name="setup_set_up"),
     path("setup/<int:pk>/test/", onboarding.start_test, name="setup_test"),

@@ -18,8 +18,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from integrations import connections, links, testing
+from integrations import connections, links, operator_claims, testing
 from integrations.forms.onboarding import (
+    ConfirmForm,
     ContactForm,
     OperatorIdForm,
     ReasonForm,
@@ -29,7 +30,7 @@ from integrations.forms.onboarding import (
 )
 from integrations.models import Connection, Contact
 from integrations.onboarding import page, services
-from integrations.onboarding.steps import Finding
+from integrations.onboarding.snapshot import Finding
 from locations.access import SUPPORT, CompanyRequest, company_view, may
 from locations.models import Company, Role
 from locations.pages import STOP_POLLING, company_clock, render_page
@@ -144,6 +145,30 @@ def enter_operator_id(request: CompanyRequest, pk: int | None = None) -> HttpRes
     if trial is None or connection is None or form.errors:
         return _page(request, connection, {"operator_id": form}, status=422)
     _say_trial(request, trial)
+    return redirect(services.setup_path(connection))
+
+
+@company_view(SUPPORT)
+@require_POST
+def confirm_operator(request: CompanyRequest, pk: int) -> HttpResponse:
+    """Confirm that the operator ID is the company's, or turn it down."""
+    connection, form = _connection(request.company, pk), ConfirmForm(request.POST, auto_id="confirm_%s")
+    is_theirs = request.POST.get("word") != "no"
+
+    def act() -> Connection:
+        operator_id, how = form.cleaned_data["operator_id"], form.cleaned_data["how"]
+        if is_theirs:
+            return operator_claims.confirm(
+                connection=connection, operator_id=operator_id, how=how, actor=request.user
+            )
+        return operator_claims.turn_down(
+            connection=connection, operator_id=operator_id, reason=how, actor=request.user
+        )
+
+    if not form.is_valid() or _try(form, act) is None:
+        return _page(request, connection, {"confirm": form}, status=422)
+    said = _("Confirmed; the company's people are told by mail.") if is_theirs else _("Turned down.")
+    messages.success(request, said)
     return redirect(services.setup_path(connection))
 
 
@@ -306,10 +331,12 @@ def _page(
             "request": bound.get("request") or _request_form(request, connection, contacts),
             "operator_id": bound.get("operator_id")
             or OperatorIdForm(initial={"operator_id": connection.operator_id if connection else ""}),
+            "confirm": bound.get("confirm") or _confirm_form(connection),
             "contact": bound.get("contact") or ContactForm(auto_id="contact_%s"),
             "pause": bound.get("pause") or ReasonForm(auto_id="pause_%s"),
             "live": bound.get("live") or ReasonForm(auto_id="live_%s"),
         },
+        **page.claim_of(connection, for_support=role == SUPPORT),
         "status_links": shown.status_links and [(one, links.status_url(one)) for one in shown.status_links],
     }
     if connection is not None and shown.can_test:
@@ -330,6 +357,11 @@ def _request_form(
     if connection is not None and connection.request_text:
         written["text"] = connection.request_text
     return RequestForm(initial={"rep_name": name, "rep_email": email, **written})
+
+
+def _confirm_form(connection: Connection | None) -> ConfirmForm:
+    claimed = (connection.operator_id_held or connection.operator_id) if connection else ""
+    return ConfirmForm(initial={"operator_id": claimed}, auto_id="confirm_%s")
 
 
 def _written(request: CompanyRequest, rep_name: str) -> dict[str, str]:

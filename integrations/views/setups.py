@@ -13,7 +13,8 @@ from django.views.decorators.http import require_safe
 
 from integrations.models import Connection
 from integrations.onboarding.facts import snapshots
-from integrations.onboarding.steps import BLOCKED, Facts, Step, Who, active, steps
+from integrations.onboarding.snapshot import Facts, Who
+from integrations.onboarding.steps import BLOCKED, Step, active, steps
 from locations.access import support_view
 from locations.models import Company
 from locations.pages import render_page
@@ -50,7 +51,7 @@ def setups(request: HttpRequest) -> HttpResponse:
 def open_setups(text: str, now: datetime) -> list[Row]:
     """Return all set-ups with a step to act on, blocked ones first, then by how long they have waited."""
     open_ones = Connection.objects.exclude(status__in=[Connection.Status.LIVE, Connection.Status.ENDED])
-    found = list(open_ones.filter(company__name__icontains=text).select_related("company"))
+    found = list(open_ones.filter(company__name__icontains=text).select_related("company", "operator_id_by"))
     any_current = Connection.objects.filter(company=OuterRef("pk")).exclude(status=Connection.Status.ENDED)
     fresh = Company.objects.filter(~Exists(any_current), name__icontains=text)
     known = snapshots(found, now)

@@ -328,9 +328,10 @@ ACTIONS = frozenset({
     "locations_map", "suggestions_accept", "zone_options", "zones_refresh", "zone_refresh_decide", "permit_hints",
     "permit_states", "permits_reinstate", "permit_reinstate", "permit_check", "retry", "invite", "invitation_withdraw",
     "member_change", "contact_remove", "setup_begin_request", "setup_begin_operator_id",
-    "setup_request", "setup_contact", "setup_operator_id", "setup_recheck", "setup_set_up", "setup_test",
-    "setup_live", "setup_pause", "setup_resume", "status_link_make", "status_link_renew", "status_link_revoke",
-    "test_plate_answer", "test_plate_ask", "test_plate_withdraw", "notice_dismiss", "support_notice_dismiss",
+    "setup_request", "setup_contact", "setup_operator_id", "setup_confirm_operator", "setup_recheck", "setup_set_up",
+    "setup_test", "setup_live", "setup_pause", "setup_resume", "status_link_make", "status_link_renew",
+    "status_link_revoke", "test_plate_answer", "test_plate_ask", "test_plate_withdraw", "notice_dismiss",
+    "support_notice_dismiss",
     "healthz", "styleguide_part", "styleguide_zones",
 })  # fmt: skip
 # Pages of a second factor that is on: `tests/browser/test_account_pages.py` goes through them. The others lead elsewhere

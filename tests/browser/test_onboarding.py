@@ -113,7 +113,36 @@ def test_a_new_company_goes_from_nothing_to_live_by_the_pages_alone(
     page.get_by_label("Operator ID", exact=True).fill(f"  {UNIVERSITY.upper()} ")
     page.get_by_role("button", name="Check it with Passport").click()
     expect(page.get_by_text("Passport knows this operator and lists its zones.")).to_be_visible()
+    expect(page.get_by_text("Support has to confirm that it belongs").first).to_be_visible()
     looked_at(watched, "3-received")
+
+    # Support finds it in its list, and says how it knows.
+    support = open_page()
+    sign_in(support.page, stack, "support@offstreet.example")
+    support.go(f"{stack.web_url}/setups/?who=support")
+    expect(support.page.get_by_text("asked by Kim Manager")).to_be_visible()
+    looked_at(support, "3-claims")
+    support.page.get_by_role("link", name="University", exact=True).click()
+    support.page.get_by_label("How do you know, or why not?").fill("Alex of Passport named them on the phone")
+    looked_at(support, "3-claim")
+    for scheme in ("light", "dark"):
+        phone = open_page(scheme=scheme, width=390, height=800)
+        for who, paths in (
+            ("kim@u.example", ["c/university/setup/"]),
+            ("support@offstreet.example", ["setups/", "c/university/setup/"]),
+        ):
+            phone.page.context.clear_cookies()
+            sign_in(phone.page, stack, who)
+            for path in paths:
+                phone.go(f"{stack.web_url}/{path}")
+                looked_at(phone, f"3-claim-{scheme}-phone-{who[0]}-{path.strip('/').replace('/', '-')}")
+    support.page.get_by_role("button", name="Confirm: it is theirs").click()
+    expect(support.page.get_by_text("Confirmed; the company's people are told by mail.")).to_be_visible()
+    eventually(
+        lambda: [text for text in mailbox.texts("kim@u.example") if "confirmed as yours" in text],
+        what="the mail that the operator ID is confirmed",
+    )
+    page.reload()
 
     # 3. Set up: a ticket, the zones with progress; the page goes on by itself.
     page.get_by_role("button", name="Set up", exact=True).click()

@@ -116,6 +116,7 @@ def to_ready(kim: Person, number: int, *zones: str) -> str:
     """Take a company to where a test plate can be sent."""
     operator_id = new_operator(kim.stack, number, *(zones or ("Z123", "Z124")))
     kim.press("setup/operator-id/", operator_id=operator_id)
+    confirm(kim)
     kim.press(f"setup/{kim.connection}/set-up/")
     kim.until("Choose the Passport zone of at least one location")
     kim.stack.manage(
@@ -130,6 +131,12 @@ def to_ready(kim: Person, number: int, *zones: str) -> str:
     )
     kim.until("Send a test plate for a mapped location.")
     return operator_id
+
+
+def confirm(kim: Person) -> None:
+    """Support confirms that the operator ID is the company's."""
+    assert "Support has to confirm that it belongs" in kim.get("setup/")
+    kim.stack.manage("passport", "confirm-operator", "--company", kim.slug, "--how", "Agreed by phone")
 
 
 def send_test(kim: Person, *, ask: str = "") -> int:
@@ -180,6 +187,7 @@ def test_a_wrong_operator_id_is_refused_and_the_right_one_goes_on(kim: Person) -
     assert "Passport does not know that operator ID." in kim.get("setup/")
 
     kim.press(f"setup/{kim.connection}/operator-id/", operator_id=new_operator(kim.stack, 1, "Z1"))
+    confirm(kim)
     assert "Set the connection up" in kim.get("setup/")
 
 
@@ -196,6 +204,7 @@ def test_not_authorised_waits_for_passport_and_goes_on_once_it_is(kim: Person) -
 
     kim.stack.sandbox.call("PATCH", f"operators/{operator_id}", {"authorised": True})
     kim.press(f"setup/{kim.connection}/recheck/")
+    confirm(kim)
     assert "Set the connection up" in kim.get("setup/")
 
 
@@ -211,7 +220,9 @@ def test_passport_down_keeps_the_id_and_goes_on_by_itself(kim: Person) -> None:
     kim.stack.query(
         "UPDATE integrations_connection SET operator_id_checked_at = ? WHERE id = ?", [past, kim.connection]
     )
-    kim.until("Set the connection up")
+    kim.until("Support has to confirm that it belongs")
+    confirm(kim)
+    assert "Set the connection up" in kim.get("setup/")
 
 
 def test_another_companys_operator_id_is_not_taken(kim: Person) -> None:
@@ -219,13 +230,22 @@ def test_another_companys_operator_id_is_not_taken(kim: Person) -> None:
     kim.stack.shell(COMPANY.format(name="First", slug="first"))
     kim.stack.manage("passport", "connect", "--company", "first", "--operator-id", operator_id)
     said = kim.press("setup/operator-id/", operator_id=operator_id)
-    assert "belongs to another company here" in said
+    assert "Another company uses this operator ID already." in said
     assert "First" not in said.split('id="setup"')[1]
+    assert [
+        row["operator_id"]
+        for row in kim.stack.query(
+            "SELECT operator_id FROM integrations_connection WHERE id = ?", [kim.connection]
+        )
+    ] == [""]
+    refused = kim.stack.try_manage("passport", "refresh-zones", "--company", kim.slug)
+    assert refused.returncode == 1
 
 
 def test_an_empty_zone_list_waits_for_passport_and_goes_on_when_there_are_zones(kim: Person) -> None:
     operator_id = new_operator(kim.stack, 5)
     kim.press("setup/operator-id/", operator_id=operator_id)
+    confirm(kim)
     kim.press(f"setup/{kim.connection}/set-up/")
     kim.until("Passport lists no zone for this operator.")
 

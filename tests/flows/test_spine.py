@@ -31,7 +31,16 @@ def iso(**delta: float) -> str:
 def prepare(stack: Stack, *, live: bool = True) -> None:
     """Make a company, connect it, map two of its three locations and set it live."""
     stack.shell(COMPANY)
-    stack.manage("passport", "connect", "--company", "university", "--operator-id", UNIVERSITY.upper())
+    stack.manage(
+        "passport",
+        "connect",
+        "--company",
+        "university",
+        "--operator-id",
+        UNIVERSITY.upper(),
+        "--confirmed",
+        "A story of the tests",
+    )
     for location, zone in (("North Campus Garage", "Z123"), ("Lot B", "LotB")):
         stack.manage("passport", "map", "--company", "university", "--location", location, "--zone", zone)
     if live:

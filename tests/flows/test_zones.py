@@ -40,7 +40,7 @@ def test_zones_are_kept_in_line_and_a_mapping_moves_its_permits(stack: Stack) ->
         "company = Company.objects.create(name='University', slug='university', offstreet_id='OS-1'); "
         "Location.objects.create(company=company, name='Lot B')"
     )
-    assert "10 new" in passport(stack, "connect", "--operator-id", OPERATOR.upper())
+    assert "10 new" in passport(stack, "connect", "--operator-id", OPERATOR.upper(), "--confirmed", "Agreed")
     assert "LotB and LOTB. You picked LotB." in passport(
         stack, "map", "--location", "Lot B", "--zone", "LotB"
     )

@@ -56,7 +56,11 @@ def test_where_all_is_well_it_says_so(world: World) -> None:
 
 
 def cut_operator(world: World, vendor: FakeVendor) -> None:
-    Connection.objects.update(operator_id="", status="setup")
+    Connection.objects.update(operator_id="", operator_confirmed_at=None, status="setup")
+
+
+def doubt_operator(world: World, vendor: FakeVendor) -> None:
+    Connection.objects.update(operator_confirmed_at=None, status="setup")
 
 
 def refuse_token(world: World, vendor: FakeVendor) -> None:
@@ -151,6 +155,7 @@ def fail_chore(world: World, vendor: FakeVendor) -> None:
     ("harm", "key", "tone", "words"),
     [
         (cut_operator, "operator_id", "danger", "Not set"),
+        (doubt_operator, "operator_id", "warning", "not confirmed"),
         (refuse_token, "token", "danger", "credentials"),
         (reach_nobody, "token", "danger", "can't be reached"),
         (reach_nobody, "authorised", "warning", "Not known"),

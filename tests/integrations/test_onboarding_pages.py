@@ -140,6 +140,7 @@ class TestWhoMay:
         ("setup_pause", "manager"),
         ("setup_resume", "manager"),
         ("setup_contact", "support"),
+        ("setup_confirm_operator", "support"),
     )
 
     @pytest.mark.parametrize(("name", "needed"), POSTS)

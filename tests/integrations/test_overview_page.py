@@ -161,7 +161,9 @@ def test_a_company_without_an_integration_is_led_to_set_up() -> None:
 
 def test_a_company_on_its_way_sees_the_next_step_and_whom_it_waits_for() -> None:
     world = World.build()
-    Connection.objects.filter(pk=world.connection.pk).update(status="setup", live_since=None, operator_id="")
+    Connection.objects.filter(pk=world.connection.pk).update(
+        status="setup", live_since=None, operator_id="", operator_confirmed_at=None
+    )
     page = overview(world)
     assert "Passport is not live yet." in page
     assert "Ask the Passport account manager for the operator ID" in page

@@ -55,6 +55,7 @@ def accepted(**values: Any) -> Registration:
 
 
 def connection(status: str = "live", **values: Any) -> Connection:
+    values = {"operator_confirmed_at": NOW, **values}
     return Connection(vendor="passport", name="PASSPORTUNIVERSITY", status=status, status_since=NOW, **values)
 
 

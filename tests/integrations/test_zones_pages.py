@@ -397,6 +397,7 @@ def test_a_broker_that_is_away_is_told_and_nothing_hangs(
 def test_a_company_without_an_operator_id_is_told_so(handed_over: list[int]) -> None:
     world = World.build()
     world.connection.status, world.connection.operator_id = "setup", ""
+    world.connection.operator_confirmed_at = None
     world.connection.save()
     response = world.operator.post(world.url("zones_refresh"))
     assert "The operator ID is not set" in said(response)

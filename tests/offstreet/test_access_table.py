@@ -100,6 +100,7 @@ COMPANY: dict[str, Access] = {
     "setup_connection": Access(get=VIEWER, pk="connection"),
     "setup_request": Access(post=OPERATOR, pk="connection"),
     "setup_contact": Access(post=SUPPORT, pk="connection"),
+    "setup_confirm_operator": Access(post=SUPPORT, pk="connection"),
     "setup_operator_id": Access(post=OPERATOR, pk="connection"),
     "setup_recheck": Access(post=OPERATOR, pk="connection"),
     "setup_set_up": Access(post=OPERATOR, pk="connection"),

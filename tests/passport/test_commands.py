@@ -61,7 +61,7 @@ def refusal(*arguments: str) -> str:
 
 
 def connected() -> Connection:
-    passport("connect", "--operator-id", OPERATOR)
+    passport("connect", "--operator-id", OPERATOR, "--confirmed", "Agreed by phone")
     return Connection.objects.get()
 
 
@@ -69,7 +69,9 @@ def connected() -> Connection:
 
 
 def test_connect_makes_the_connection_and_pulls_its_zones(company: Company) -> None:
-    lines = passport("connect", "--operator-id", f" {OPERATOR.upper()} ").splitlines()
+    lines = passport(
+        "connect", "--operator-id", f" {OPERATOR.upper()} ", "--confirmed", "By phone"
+    ).splitlines()
     assert lines == [
         f"PASSPORTUNIVERSITY has the operator ID {OPERATOR} and is being set up.",
         "Zones: 3 zones listed: 3 new.",
@@ -87,7 +89,9 @@ def test_connect_keeps_the_connection_where_passport_does_not_answer(
     company: Company, vendor: FakeVendor
 ) -> None:
     vendor.zones_error = TryLater("Passport did not answer.", remedy="Try again in a minute.")
-    text = refusal("passport", "connect", "--company", "university", "--operator-id", OPERATOR)
+    text = refusal(
+        "passport", "connect", "--company", "university", "--operator-id", OPERATOR, "--confirmed", "By phone"
+    )
     assert text == "Zones: Passport did not answer. Try again in a minute."
     assert Connection.objects.get().operator_id == OPERATOR
 
@@ -96,7 +100,9 @@ def test_connect_says_what_to_do_where_the_operator_is_unknown(company: Company,
     vendor.zones_error = FixConnection(
         "Passport does not know this operator.", remedy="Check the operator ID."
     )
-    text = refusal("passport", "connect", "--company", "university", "--operator-id", OPERATOR)
+    text = refusal(
+        "passport", "connect", "--company", "university", "--operator-id", OPERATOR, "--confirmed", "By phone"
+    )
     assert "Check the operator ID." in text
 
 
@@ -290,7 +296,7 @@ def test_every_subcommand_says_what_it_does() -> None:
 def test_compare_says_what_it_found_and_what_a_person_must_decide(
     company: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    passport("connect", "--operator-id", OPERATOR)
+    passport("connect", "--operator-id", OPERATOR, "--confirmed", "Agreed by phone")
     assert passport("compare") == "seen: 0, missing: 0, too much: 0, unknown: 0"
     assert passport("compare", "--end-unknown").startswith("unknown parking rights ended: 0")
     held = {"seen": 1, "missing": 30, "surplus": 0, "unknown": 0, "held": 1}

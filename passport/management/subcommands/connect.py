@@ -1,24 +1,27 @@
-"""`passport connect`: make or update a company's connection and pull its zones."""
+"""`passport connect`: make or update a company's connection, and pull its zones once the operator ID is confirmed."""
 
 from argparse import ArgumentParser
 from typing import Any
 
 from django.utils.translation import gettext as _
 
-from integrations import connections
+from integrations import connections, operator_claims
 from integrations.management.scripting import Say, find_company
 from passport.management.subcommands.refresh_zones import pull
 
-HELP = "make or update the connection and pull its zones"
+HELP = "make or update the connection; with --confirmed, confirm its operator ID and pull its zones"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("--operator-id", required=True, metavar="UUID")
+    parser.add_argument(
+        "--confirmed", default="", metavar="HOW", help="how you know that the operator ID is the company's"
+    )
 
 
 def run(options: dict[str, Any], say: Say) -> None:
-    """Connect, then pull; the connection stays where the pull fails."""
+    """Connect, confirm where that was said, then pull; the connection stays where the pull fails."""
     company = find_company(options["company"])
     connection = connections.connect(
         company=company, operator_id=options["operator_id"], label=options["site"].strip()
@@ -27,4 +30,11 @@ def run(options: dict[str, Any], say: Say) -> None:
         _("%(name)s has the operator ID %(id)s and is %(status)s.")
         % {"name": connection, "id": connection.operator_id, "status": connection.get_status_display()}
     )
+    if options["confirmed"] and not connection.is_confirmed:
+        connection = operator_claims.confirm(
+            connection=connection, operator_id=connection.operator_id, how=options["confirmed"]
+        )
+    if not connection.is_confirmed:
+        say(_("The operator ID waits to be confirmed: passport confirm-operator."))
+        return
     pull(connection, say, trigger="connected")

@@ -84,6 +84,7 @@ def _connected(connection: Connection) -> dict[str, Any]:
             "name": connection.name,
             "site": connection.label,
             "operator_id": connection.operator_id,
+            "confirmed": connection.is_confirmed,
             "status": connection.status,
             "since": connection.status_since.isoformat(),
             "reason": connection.status_reason,
@@ -119,6 +120,8 @@ def _print(document: dict[str, Any], say: Say) -> None:
         reason = f": {connection['reason']}" if connection["reason"] else ""
         say(f"{connection['name']}{site}  {connection['operator_id'] or '–'}")
         say(f"{connection['status']} since {connection['since']}{reason}")
+        if connection["operator_id"] and not connection["confirmed"]:
+            say(_("the operator ID is not confirmed: nothing is read or sent (passport confirm-operator)"))
         age = zones["refreshed_at"] or _("never")
         say(f"zones: {zones['listed']} listed, {zones['missing']} missing, refreshed {age}")
         if zones["held"]:
