@@ -26,7 +26,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from integrations import events, mails, notices
+from integrations import events, mail_limits, mails, notices
 from integrations.models import Connection, Notice, Topic
 from integrations.vendors import ZoneSeen
 from locations.models import User
@@ -40,7 +40,10 @@ TURNED_DOWN = "turned_down"
 
 
 def ask_support(connection: Connection, actor: User | None) -> None:
-    """Tell support that an operator ID was entered and waits for its word; call it in the transaction that keeps it."""
+    """Tell support that an operator ID was entered and waits for its word; call it in the transaction that keeps it.
+
+    The mail counts against the person's limit and the company's: raises `ValidationError` (`integrations.mail_limits`).
+    """
     text = _("%(company)s has entered the operator ID %(id)s: confirm that it is theirs.")
     _tell_support(connection, text % {"company": connection.company, "id": connection.operator_id}, actor)
 
@@ -240,6 +243,9 @@ def _move_here(connection: Connection, actor: User | None) -> Connection:
 
 def _tell_support(connection: Connection, text: str, actor: User | None) -> None:
     path, key = _path(connection), _support_key(connection)
+    if actor is not None:
+        # Support's own address is not charged: one company could otherwise keep the others' mails from it.
+        mail_limits.charge(asked_by=actor, company=connection.company, to=(), kind="operator_claim")
     notices.tell(None, "operator_claim", Notice.Level.WARNING, text, path, key)
     mails.queue(
         kind="operator_claim",
@@ -247,7 +253,7 @@ def _tell_support(connection: Connection, text: str, actor: User | None) -> None
         context={"text": text, "entered_by": actor.email if actor else "", "path": path},
         company=connection.company,
         dedupe_key=f"{key}:{connection.operator_id_held or connection.operator_id}",
-        asked_by=actor,
+        asked_by=None,
     )
 
 
