@@ -2,8 +2,8 @@
 
 `audit` walks over the permits that have not ended and looks whether each is as it was last accepted; `audit_observed` walks
 over what was accepted and still runs for a permit that has ended. A row that was changed behind the services' back (SQL,
-`QuerySet.update`, a restored backup) is marked as due. They use the very plan that the engine uses, so the two can't
-disagree. Both take a few rows every second: a worker that audits delivers as well.
+`QuerySet.update`, a restored backup) is marked as due, a refused one too. They use the very plan that the engine uses, so
+the two can't disagree. Both take a few rows every second: a worker that audits delivers as well.
 
 `reconcile` asks the vendor what enforcement sees and compares (`integrations.drift` decides): rights that are there are
 noted as *seen*; one that must be there and is not, or is there and should not be, is *drift*. What is missing twice is sent
@@ -23,8 +23,9 @@ from django.db.models import Exists, OuterRef, Q
 from django.db.models.fields.json import KeyTextTransform
 from django.utils.translation import gettext as _
 
-from integrations import bulk, claims, drift, drift_notices, outbox
+from integrations import bulk, drift, drift_notices, outbox
 from integrations.clock import database_now
+from integrations.desired_state import NOTHING, desired_key, desired_of
 from integrations.drift import SETTLING_TIME, Believed, Listing, own_session
 from integrations.errors import DeliveryError
 from integrations.models import Chore, Connection, Registration, ZoneMapping
@@ -59,15 +60,22 @@ def audit(now: datetime) -> int:
     return _mark(find_unmarked(ids, now) + find_stale(ids, now))
 
 
+# Refused, but not while nothing was wanted: that stop is tried again by itself. One without `retry_at` was written by a
+# worker from before it existed.
+_REFUSED_FOR_ANOTHER = Q(state=Registration.State.REFUSED) & (
+    Q(retry_at=None) | ~Q(refused_key__in=["", NOTHING])
+)
+
+
 def audit_observed(now: datetime) -> int:
     """Look at the next registrations; mark those that still run though their permit has ended; return how many (chore)."""
     row = Chore.objects.get_or_create(name=OBSERVED_CHORE, defaults={"next_at": now})[0]
     top = row.cursor + OBSERVED_WINDOW
     running = Registration.objects.filter(
         Q(permit__status=Permit.Status.CANCELLED) | Q(permit__end__lte=now),
+        Q(state=Registration.State.DONE) | _REFUSED_FOR_ANOTHER,
         pk__gt=row.cursor,
         pk__lte=top,
-        state=Registration.State.DONE,
         observed_until__gt=now,
     )
     running = running.exclude(connection__status=Connection.Status.ENDED)
@@ -110,9 +118,17 @@ _COLUMNS = (
 
 
 def find_stale(permit_ids: Sequence[int], now: datetime) -> list[int]:
-    """Return those permits whose registration is settled, though what was accepted is not what is wanted."""
-    done = Registration.objects.filter(permit_id__in=permit_ids, state=Registration.State.DONE)
-    return [row[0] for row in done.values_list(*_COLUMNS) if _differs(row, now)]
+    """Return those permits whose registration is settled, though what was accepted, or refused, is not what is wanted."""
+    here = Registration.objects.filter(permit_id__in=permit_ids)
+    done = here.filter(state=Registration.State.DONE)
+    found = [row[0] for row in done.values_list(*_COLUMNS) if _differs(row, now)]
+    refused = here.refused().exclude(connection__status=Connection.Status.ENDED)
+    for key, retry_at, *row in refused.values_list("refused_key", "retry_at", *_COLUMNS):
+        # Without a key it is not known what was refused; such a row is tried again by itself, unless a worker wrote it that
+        # knew nothing of either.
+        if key != desired_key(_read(row, now)[3]) if key else retry_at is None:
+            found.append(row[0])
+    return found
 
 
 def _differs(row: Any, now: datetime) -> bool:
@@ -124,7 +140,7 @@ def _read(row: Any, now: datetime) -> tuple[str, Account, Observed | None, Desir
     """Return the vendor, the account, what it has and what it should have, of a row of `_COLUMNS`."""
     (_permit_id, connection_id, observed, plate, country, subdivision, start, end, space_number, permit_type, status,
      zone_connection_id, zone_id, session_type, vendor_slug, operator_id, key) = row  # fmt: skip
-    desired = claims.desired_of(
+    desired = desired_of(
         connection_id=connection_id,
         zone_connection_id=zone_connection_id,
         zone_id=zone_id,

@@ -5,7 +5,17 @@ from datetime import datetime, timedelta
 import structlog
 from django.db.models import Exists, OuterRef, Q
 
-from integrations import audit, breakers, evidence_keeping, following_tests, hours, mails, scheduler, zones
+from integrations import (
+    audit,
+    breakers,
+    evidence_keeping,
+    following_tests,
+    hours,
+    mails,
+    refusals,
+    scheduler,
+    zones,
+)
 from integrations.errors import DeliveryError, FixConnection, TryLater
 from integrations.models import Breaker, Chore, Connection, ZoneRefresh
 from integrations.onboarding import following
@@ -31,6 +41,7 @@ def register_all() -> None:
     scheduler.register("raise urgency", 10, scheduler.raise_urgency)
     scheduler.register("reconcile", 5, audit.reconcile_all)
     scheduler.register("refresh zones", 60, refresh_oldest_zones)
+    scheduler.register(refusals.CHORE, 5, refusals.retry_due)
     scheduler.register("send mails", 2, mails.send_due)
     scheduler.register(evidence_keeping.KEEPING_CHORE, 3600, evidence_keeping.thin)
 

@@ -27,7 +27,8 @@ from django.utils.translation import gettext as _
 from integrations import bulk
 from integrations.breakers import Gate, State
 from integrations.clock import database_now, sql_now
-from integrations.errors import DeliveryError, Unexpected
+from integrations.desired_state import desired_of
+from integrations.errors import INTERCEPTED, DeliveryError, Unexpected
 from integrations.models import Registration
 from integrations.models.delivery import Priority, RegistrationQuerySet
 from integrations.vendors import Account, Desired, Observed, Step, Vendor
@@ -59,10 +60,25 @@ class Work:
     again: bool = False
     refusal: DeliveryError | None = None
     later: DeliveryError | None = None
+    # Something that takes a session away was refused: never for good.
+    stop_refused: bool = False
+    # What was wanted of the vendor when the steps were planned; not known where they were planned earlier.
+    desired: Desired | None = None
+    planned: bool = False
+    # How often in a row the vendor has refused this row, and how often since somebody last changed it.
+    refusals: int = 0
+    refusals_since_edit: int = 0
+    # Others have got through since this row was first intercepted.
+    barred: bool = False
     kept: list[Step] = field(default_factory=list)
     accepted_any: bool = False
     # Rows of `PushEvent`: (index of the push in the unit, kind, session id, error or None, the session as it says).
     evidence: list[tuple[int, str, str, DeliveryError | None, Observed]] = field(default_factory=list)
+
+    @property
+    def suspected(self) -> bool:
+        """Whether it was refused before, so that it should not hold up others."""
+        return self.refusals > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,14 +170,25 @@ def claim(asks: Sequence[Ask], *, now: datetime | None = None) -> list[Work]:
 _DUE = """
 r.connection_id = {connection} AND r.state = 'due' AND (r.leased_until IS NULL OR r.leased_until < %(now)s)
 AND ({probing} OR r.next_attempt_at <= %(now)s OR r.tried_at < {recovered})
-AND r.priority <= {lowest}
+AND r.priority <= {lowest} AND {which}
 ORDER BY r.priority, r.marked_at LIMIT {quota}
 """
 
 
 def _lock(asks: Sequence[Ask], now: datetime) -> list[int]:
+    probes = [ask for ask in asks if ask.gate.probing]
+    if not probes:
+        return _locked(asks, now, which="true")
+    # What was intercepted may be barred for itself, whatever the way is like: it is probed with where there is nothing else.
+    found = _locked(asks, now, which=f"(NOT {{probing}} OR r.error_code <> '{INTERCEPTED}')")
+    return found or _locked(probes, now, which="true")
+
+
+def _locked(asks: Sequence[Ask], now: datetime, *, which: str) -> list[int]:
+    """Lock the due rows of each ask that also meet `which`, SQL of our own."""
     if db.vendor == "postgresql":
         due = _DUE.format(
+            which=which.format(probing="a.probing"),
             connection="a.id",
             probing="a.probing",
             recovered="a.recovered",
@@ -185,6 +212,7 @@ def _lock(asks: Sequence[Ask], now: datetime) -> list[int]:
             cursor.execute(sql, parameters)
             return [row[0] for row in cursor.fetchall()]
     due = _DUE.format(
+        which=which.format(probing="%(probing)s"),
         connection="%(id)s",
         probing="%(probing)s",
         recovered="%(recovered)s",
@@ -212,7 +240,7 @@ def _lock(asks: Sequence[Ask], now: datetime) -> list[int]:
 _READ = """
 SELECT r.id, r.connection_id, r.priority, r.generation, r.attempts, r.sessions, r.marked_at, CAST(r.observed AS text),
     CAST(r.intent AS text), p.revision, p.plate, p.country, p.subdivision, p.start, p."end", p.space_number, p.type,
-    p.status, z.connection_id, z.remote_id, z.session_type
+    p.status, z.connection_id, z.remote_id, z.session_type, r.error_code, r.refusals, r.error_since
 FROM {ids} JOIN integrations_registration r ON r.id = a.id JOIN locations_permit p ON p.id = r.permit_id
 LEFT JOIN integrations_zonemapping m ON m.location_id = p.location_id LEFT JOIN integrations_zone z ON z.id = m.zone_id
 ORDER BY a.place
@@ -226,43 +254,6 @@ def _read(ids: Sequence[int]) -> list[tuple[Any, ...]]:
         cursor.execute(_READ.format(ids=item), {"ids": value})
         rows: list[tuple[Any, ...]] = cursor.fetchall()
     return rows
-
-
-def desired_of(
-    *,
-    connection_id: int,
-    zone_connection_id: int | None,
-    zone_id: str | None,
-    session_type: str | None,
-    status: str,
-    plate: str,
-    country: str,
-    subdivision: str,
-    start: datetime,
-    end: datetime,
-    space_number: str,
-    permit_type: str,
-    now: datetime,
-) -> Desired | None:
-    """Return what the vendor should have for a permit on a connection, or None for nothing. Pure.
-
-    Nothing is wanted of a permit that is cancelled or over, or whose location sends elsewhere or nowhere.
-    """
-    if status != "active" or end <= now or zone_id is None or zone_connection_id != connection_id:
-        return None
-    needs_space = session_type == "space"
-    return Desired(
-        zone_id=zone_id,
-        plate=plate,
-        country=country,
-        subdivision=subdivision,
-        start=start,
-        end=end,
-        # A number typed for another zone must not travel to one that does not go by space.
-        space_number=space_number if needs_space else "",
-        rate_name=permit_type,
-        needs_space=needs_space,
-    )
 
 
 def _decide_safely(row: Any, ask: Ask, lease: str, now: datetime) -> Work:
@@ -279,19 +270,27 @@ def _decide_safely(row: Any, ask: Ask, lease: str, now: datetime) -> Work:
         return Work(
             pk, connection_id, priority, generation, attempts, sessions, bulk.as_time(marked_at), revision, lease,
             None if observed is None else orjson.loads(observed), [],
-            refusal=refusal, kept=[] if intent is None else orjson.loads(intent),
+            refusal=refusal, kept=[] if intent is None else orjson.loads(intent), refusals=row[-2],
+            refusals_since_edit=0 if row[-1] is None else row[-2],
         )  # fmt: skip
 
 
 def _decide(row: Any, ask: Ask, lease: str, now: datetime) -> Work:
     (pk, connection_id, priority, generation, attempts, sessions, marked_at, observed, intent, revision, plate, country,
-     subdivision, start, end, space_number, permit_type, status, zone_connection_id, zone_id, session_type) = row  # fmt: skip
+     subdivision, start, end, space_number, permit_type, status, zone_connection_id, zone_id, session_type, error_code,
+     refusals, error_since) = row  # fmt: skip
     observed = None if observed is None else orjson.loads(observed)
     decided: list[Step] = [] if intent is None else orjson.loads(intent)
     marked_at, start, end = bulk.as_time(marked_at), bulk.as_time(start), bulk.as_time(end)
     work = Work(
         pk, connection_id, priority, generation, attempts, sessions, marked_at, revision, lease, observed, []
     )
+    # A mark has cleared what was wrong, so that the waits begin anew.
+    work.refusals, work.refusals_since_edit = refusals, 0 if error_since is None else refusals
+    recovered_at = ask.gate.recovered_at
+    if error_code == INTERCEPTED and error_since is not None and recovered_at is not None:
+        work.barred = bulk.as_time(error_since) < recovered_at
+    decided = [step for step in decided if not _is_over(step, now)]
     if any(not step.get("refused") for step in decided):
         work.steps, work.replay = decided, True
         return work
@@ -310,6 +309,7 @@ def _decide(row: Any, ask: Ask, lease: str, now: datetime) -> Work:
         permit_type=permit_type,
         now=now,
     )
+    work.desired, work.planned = desired, True
     if desired is not None and (refusal := ask.vendor.objection(desired)) is not None:
         # What the vendor would refuse must not stand in for what it replaces: that one is taken away.
         work.refusal, desired = refusal, None
@@ -320,6 +320,12 @@ def _decide(row: Any, ask: Ask, lease: str, now: datetime) -> Work:
         work.sessions = sessions + 1
     work.steps = [*decided, *steps]
     return work
+
+
+def _is_over(step: Step, now: datetime) -> bool:
+    """Whether a step that was refused would end what has ended by itself."""
+    until = step.get("until") if step.get("refused") else None
+    return until is not None and datetime.fromisoformat(until) <= now
 
 
 _LEASE = """

@@ -2,9 +2,11 @@
 
 DeliveryError
 ├── TryLater        unreachable, 408, 429 (Retry-After), 5xx, unreadable answer   → backoff, kept in the row
-├── FixRecord       the remote refuses this one                                   → parked, shown with a remedy
+│   └── Intercepted a refusal that is not in the vendor's form (a proxy's page)   → as above; see `integrations.sending`
+│       └── TooLarge  too much for one request                                    → sent in smaller ones
+├── FixRecord       the remote refuses this one                                   → shown with a remedy, tried again slowly
 ├── FixConnection   credentials, not authorised, unknown operator                 → the connection stops, people are told
-└── Unexpected      anything else                                                 → parked and logged with its traceback
+└── Unexpected      anything else                                                 → shown, tried again slowly
 
 Only a vendor's client raises them. Each carries one sentence for an operator and, where there is one, the remedy.
 """
@@ -20,6 +22,8 @@ class DeliveryError(Exception):
     """
 
     kind = "unexpected"
+    # Whether the same record would be refused again whenever it is sent; otherwise the reason may pass by itself.
+    for_good = False
 
     def __init__(
         self,
@@ -48,14 +52,32 @@ class TryLater(DeliveryError):
         self.retry_after = retry_after
 
 
+INTERCEPTED = "intercepted"
+
+
+class Intercepted(TryLater):
+    """A refusal that did not come from the vendor: something on the way (a proxy, a firewall) answered in its place."""
+
+    def __init__(self, sentence: str, **rest: object) -> None:
+        super().__init__(sentence, **(rest | {"code": INTERCEPTED}))  # type: ignore[arg-type]
+
+
+class TooLarge(Intercepted):
+    """The request holds more than the remote, or something on the way to it, takes at once."""
+
+
 class FixRecord(DeliveryError):
-    """The remote refuses this record as it stands; `gone` says that what was to be ended is not there."""
+    """The remote refuses this record as it stands.
+
+    `gone` says that what was to be ended is not there; `for_good` that the record would be refused whenever it is sent.
+    """
 
     kind = "record"
 
-    def __init__(self, sentence: str, *, gone: bool = False, **rest: object) -> None:
+    def __init__(self, sentence: str, *, gone: bool = False, for_good: bool = False, **rest: object) -> None:
         super().__init__(sentence, **rest)  # type: ignore[arg-type]
         self.gone = gone
+        self.for_good = for_good
 
 
 class FixConnection(DeliveryError):

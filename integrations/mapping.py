@@ -13,6 +13,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -21,7 +22,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from integrations import events, notices, outbox
-from integrations.models import Connection, Zone, ZoneMapping
+from integrations.models import Connection, Registration, Zone, ZoneMapping
 from locations.models import Location, Permit, User
 from locations.services import hold_locations
 
@@ -89,18 +90,43 @@ def map_locations(
     return changed
 
 
-def mark_locations(location_ids: Iterable[int]) -> None:
+def mark_locations(location_ids: Iterable[int], *, permit_ids: Iterable[int] = ()) -> None:
     """Note all permits of these locations that have not ended as due, in the transaction that changed where they send.
 
-    The last thing of a transaction, since what is marked stays locked until the commit; and over all locations in the order
-    of the permits, as everybody marks and settles, so that none of them waits for another in a circle.
+    `permit_ids` are others that are marked with them. The last thing of a transaction, since what is marked stays locked
+    until the commit; and over all locations in the order of the permits, as everybody marks and settles, so that none of
+    them waits for another in a circle.
     """
     ids = sorted(set(location_ids))
     hold_locations(ids, alone=True)
-    permits = Permit.objects.not_ended(timezone.now()).filter(location__in=ids).order_by("pk")
-    pks = list(permits.values_list("pk", flat=True))
+    permits = Permit.objects.not_ended(timezone.now()).filter(location__in=ids)
+    pks = sorted({*permits.values_list("pk", flat=True), *permit_ids})
     for begin in range(0, len(pks), MARK_ROWS):
         outbox.mark(permit_ids=pks[begin : begin + MARK_ROWS], bulk=True)
+
+
+def refused_at(connection: Connection, remote_ids: Collection[str]) -> list[int]:
+    """Return the permits whose registration was refused and has to do with these zones, wherever their location is by now.
+
+    A zone that is back, or that has changed, may take what it refused: the stop of a session there, too, whose location
+    has moved on.
+    """
+    if not remote_ids:
+        return []
+    rows = Registration.objects.refused().filter(connection=connection)
+    return [
+        permit
+        for permit, observed, intent in rows.values_list("permit_id", "observed", "intent").iterator(2_000)
+        if _names_one([observed, intent], remote_ids)
+    ]
+
+
+def _names_one(document: Any, ids: Collection[str]) -> bool:
+    """Whether a vendor's document (a session, or steps) holds one of these ids, under whatever name."""
+    if isinstance(document, dict | list):
+        parts = document.values() if isinstance(document, dict) else document
+        return any(_names_one(part, ids) for part in parts)
+    return isinstance(document, str) and document in ids
 
 
 def missing_zone_key(zone_id: int) -> str:

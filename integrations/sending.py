@@ -1,16 +1,24 @@
 """Sending one unit of work: up to a batch of registrations of one connection, through all their steps. No database.
 
-Steps of one kind travel together. A request that is refused as a whole is halved until the bad event stands alone (a 400
-does not say which it was); trouble with the remote or the connection ends the unit at once, so that nothing hammers. A
-row's steps go out in their order: the next only after the one before was accepted or has come to nothing.
+Steps of one kind travel together. Where a request is refused as a whole, the events that the refusal names are taken out
+and the others sent again; one that is named by a mere number is asked alone first, since nobody knows what the vendor
+counts from. Where none is named, `integrations.batch_search` finds them. So no event is refused that was not named surely
+or refused alone. Trouble with the remote or the connection ends the unit at once, so that nothing hammers. A row's steps
+go out in their order: the next only after the one before was accepted or has come to nothing.
 
 What a refusal means for the rest of a row: a start or an extension that is refused is dropped, and what should be stopped
 is stopped all the same, since a plate that is no longer wanted must not park for free. A stop that is refused stays in
-the row, to be sent again when somebody changes or retries it; one that finds nothing to stop has reached its goal. A
+the row, to be sent again slowly (`integrations.refusals`); one that finds nothing to stop has reached its goal. A
 change of a session that is gone says that the vendor has nothing: the row is looked at again, and begins it anew.
 
-A fault of our own while a request was under way is no refusal: nobody knows what arrived. Nothing is halved then, and the
-steps stay in the row as its intent, so that they go out again, word for word, when somebody changes or retries it.
+A refusal that is not in the vendor's form (`Intercepted`: a proxy's page) is trouble of the way, unless the way is open for
+others: a firewall may object to one plate. So another event is sent alone. If that one is answered in the same manner, the
+unit ends in trouble after `STRIKES` requests; if the vendor answers it, the search goes on, and an event that is intercepted
+alone is shown as refused and tried again slowly; so is one that is intercepted again after others got through. Its steps
+stay in the row, since nobody knows what arrived.
+
+A fault of our own while a request was under way is no refusal either: nothing is halved then, and the steps stay in the row
+as its intent, so that they go out again, word for word.
 """
 
 import math
@@ -21,10 +29,24 @@ from datetime import datetime
 
 from django.utils.translation import gettext as _
 
+from integrations.batch_search import BatchSearch
 from integrations.claims import Party, Work
-from integrations.errors import DeliveryError, FixConnection, FixRecord, TryLater, Unexpected
+from integrations.errors import (
+    DeliveryError,
+    FixConnection,
+    FixRecord,
+    Intercepted,
+    TooLarge,
+    TryLater,
+    Unexpected,
+)
 from integrations.models.delivery import Priority
 from integrations.vendors import Account, Observed, Sent, Step, Vendor
+
+# After so many intercepted requests in a row it is the way that is in trouble; more once the vendor has answered meanwhile,
+# since a search among a hundred events that holds a single bad one halves it seven times.
+STRIKES = 3
+STRIKES_WITHIN_SEARCH = 10
 
 
 @dataclass(slots=True)
@@ -41,48 +63,115 @@ class Unit:
     trouble: DeliveryError | None = None
     # Until when its leases hold for sure (monotonic seconds). A process that was frozen for longer must not send any more.
     good_until: float = math.inf
+    # Whether the vendor itself has answered a request of this unit; how many in a row something else has answered since,
+    # and the rows whose events were intercepted alone.
+    answered: bool = False
+    strikes: int = 0
+    intercepted: set[int] = field(default_factory=set)
+    # The row that a number in a refusal pointed to, which is asked alone; and whether such numbers have been right so far.
+    hinted: Work | None = None
+    hints_hold: bool = True
 
     def deliver(self) -> None:
         """Send all steps of all rows; results are left on the rows. Never raises a `DeliveryError`."""
         waiting = [work for work in self.works if work.steps]
         while waiting and self.trouble is None:
-            if time.monotonic() > self.good_until:
-                self._let_go(waiting)
-                return
             kind = waiting[0].steps[0]["kind"]
             self._send([work for work in waiting if work.steps[0]["kind"] == kind], kind)
             waiting = [work for work in waiting if work.steps and work.later is None]
         for work in waiting:
             work.later = work.later or self.trouble
 
-    def _let_go(self, waiting: Sequence[Work]) -> None:
-        """Leave what was not sent to whoever has the rows by now; settling is fenced, and keeps them due."""
-        for work in waiting:
-            work.later = TryLater(_("The worker was held up; another one goes on."), code="lease_over")
-
     def _send(self, works: list[Work], kind: str) -> None:
-        if self.trouble is not None:
-            for work in works:
-                work.later = self.trouble
+        """Send the first step of each of these, in as many requests as it takes to learn what becomes of each."""
+        search = BatchSearch(works, suspected=works[0].suspected, most=self.vendor.batch_size)
+        ended: DeliveryError | None = None
+        while ended is None and (group := search.next()):
+            if time.monotonic() > self.good_until:
+                # Whoever has the rows by now goes on; settling is fenced, and keeps them due.
+                ended = TryLater(_("The worker was held up; another one goes on."), code="lease_over")
+            else:
+                self._request(search, group, kind)
+                ended = self.trouble
+        for work in search.left:
+            work.later = work.later or ended
+
+    def _request(self, search: BatchSearch[Work], group: list[Work], kind: str) -> None:
+        """Send one request, and tell the search what came of it."""
+        sent = self.vendor.send(self.account, [work.steps[0] for work in group])
+        push, error = len(self.pushes), sent.error
+        self.pushes.append((kind, len(group), sent))
+        if len(group) > 1 and isinstance(error, TooLarge):
+            search.too_many(len(group))
             return
-        sent = self.vendor.send(self.account, [work.steps[0] for work in works])
-        error = sent.error
-        if len(works) > 1 and error is not None and _is_refusal(error):
-            # Nothing of a refused request was applied; the halves show who it was.
-            self.pushes.append((kind, len(works), sent))
-            middle = len(works) // 2
-            self._send(works[:middle], kind)
-            self._send(works[middle:], kind)
+        if isinstance(error, Intercepted):
+            self._intercepted(search, group, error, push)
+            return
+        if len(group) > 1 and error is not None and _is_refusal(error):
+            self._heard()
+            self._refused(search, group, sent, push)
             return
         if isinstance(error, TryLater | FixConnection):
             self.trouble = error
-        push = len(self.pushes)
-        self.pushes.append((kind, len(works), sent))
-        for work, result in zip(works, sent.results, strict=True):
+        else:
+            self._heard()
+        refused = 0
+        for work, result in zip(group, sent.results, strict=True):
             self._note(work, result, push)
-            if self.probing:
-                # One event alone, that is to be tried later: for others that waits by itself, but here it was the question.
-                self.trouble = self.trouble or work.later
+            refused += result is not None and _is_refusal(result)
+            # Put off one by one they wait one by one, unless the remote asks for time or it was the question of a probe.
+            asked = isinstance(result, TryLater) and result.retry_after is not None
+            if self.trouble is None and work.later is not None and (self.probing or asked):
+                self.trouble = work.later
+        if group[0] is self.hinted:
+            # Believed of the next ones too, as long as it was true: each is asked alone.
+            self.hinted, self.hints_hold = None, refused > 0
+            search.decided(bad=refused)
+            if self.hints_hold:
+                search.together()
+            return
+        search.decided(bad=refused)
+
+    def _heard(self) -> None:
+        self.answered, self.strikes = True, 0
+
+    def _refused(self, search: BatchSearch[Work], group: list[Work], sent: Sent, push: int) -> None:
+        """Take in a refusal of several events: nothing of it was applied."""
+        named = [group[place] for place in sent.named]
+        if named and sent.named_surely:
+            for work in named:
+                self._note(work, sent.error, push)
+            search.named(named)
+            return
+        search.refused()
+        if named and self.hints_hold and search.is_worth_a_hint(before=sent.named[0]):
+            self.hinted = named[0]
+            search.try_alone(named[0])
+
+    def _intercepted(
+        self, search: BatchSearch[Work], group: list[Work], error: Intercepted, push: int
+    ) -> None:
+        """Take in an answer that the vendor did not give: is it about these events, or is the way closed?"""
+        alone = len(group) == 1
+        if alone:
+            work = group[0]
+            self._note(work, error, push)
+            search.decided(bad=1)
+            if self.answered or work.barred:
+                work.later = None
+                set_aside(work, _as_refusal(error))
+            else:
+                self.intercepted.add(work.id)
+            if work.barred and not self.probing:
+                return  # that says nothing new of the way
+        self.strikes += 1
+        most = STRIKES_WITHIN_SEARCH if self.answered else STRIKES
+        if self.probing or error.retry_after is not None or self.strikes >= most:
+            self.trouble = error
+        elif not alone:
+            search.refused()
+        if not self.answered and (rest := search.left):
+            search.try_alone(rest[0])
 
     def _note(self, work: Work, result: DeliveryError | None, push: int) -> None:
         """Take in what became of a row's first step."""
@@ -112,6 +201,7 @@ class Unit:
             return
         work.refusal = work.refusal or result
         if step.get("ends"):
+            work.stop_refused = True
             if work.observed is None or not self._is_of_observed(work, step):
                 work.kept.append({**step, "refused": True})
             return
@@ -132,6 +222,11 @@ def set_aside(work: Work, error: DeliveryError) -> None:
     """
     work.refusal = work.refusal or error
     work.kept, work.steps, work.replay = work.kept + work.steps, [], False
+
+
+def _as_refusal(error: Intercepted) -> Unexpected:
+    """Return what is shown of a row whose event alone is intercepted while others get through."""
+    return Unexpected(error.sentence, code=error.code, status=error.status, trace_id=error.trace_id)
 
 
 def _is_refusal(error: DeliveryError) -> bool:
@@ -166,17 +261,18 @@ def units(
     """Group claimed rows of one connection into units: by the kind of their first step, at most a batch each.
 
     Rows that have failed before travel in ever smaller company, so that one event that breaks a request can't hold up
-    the others for long: 100, 100, 25, 6, 1.
+    the others for long: 100, 100, 25, 6, 1. Rows that were refused before travel apart from those that were not.
     """
-    groups: dict[tuple[str, int], list[Work]] = {}
+    groups: dict[tuple[str, int, bool], list[Work]] = {}
     made: list[Unit] = []
     for work in works:
-        size = 1 if probing else batch_limit(vendor.batch_size, work.attempts)
-        group = groups.setdefault((work.steps[0]["kind"], size), [])
+        size = 1 if probing or work.barred else batch_limit(vendor.batch_size, work.attempts)
+        key = (work.steps[0]["kind"], size, work.suspected)
+        group = groups.setdefault(key, [])
         group.append(work)
         if len(group) == size:
             made.append(Unit(account, vendor, group, now, probing))
-            groups[(work.steps[0]["kind"], size)] = []
+            groups[key] = []
     made += [Unit(account, vendor, group, now, probing) for group in groups.values() if group]
     return made
 

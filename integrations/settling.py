@@ -19,9 +19,10 @@ from django.db.utils import OperationalError
 from django.utils import timezone
 from psycopg.errors import LockNotAvailable
 
-from integrations import bulk
+from integrations import bulk, refusals
 from integrations.claims import Work
 from integrations.clock import database_now, sql_now
+from integrations.desired_state import desired_key
 from integrations.errors import DeliveryError, FixConnection, TryLater
 from integrations.models import Push, PushEvent
 from integrations.sending import Unit
@@ -48,6 +49,8 @@ class Settlement(NamedTuple):
     error: DeliveryError | None
     attempts: int
     accepted: bool
+    refusals: int = 0
+    retry_at: datetime | None = None
 
 
 def settlement(work: Work, *, now: datetime) -> Settlement:
@@ -56,7 +59,7 @@ def settlement(work: Work, *, now: datetime) -> Settlement:
     | what happened | state | intent | next |
     |---|---|---|---|
     | trouble on the way | due | what is left | after a backoff (the breaker's time where it is open) |
-    | refused, from a fresh plan | refused | stops that were refused | when somebody changes or retries it |
+    | refused, from a fresh plan | refused | stops that were refused | slowly (`refusals`) or when somebody changes it |
     | an earlier plan is done, or a belief was wrong | due | stops that were refused | at once: the rest is planned |
     | all accepted, or nothing to do | done | none | – |
     """
@@ -64,11 +67,15 @@ def settlement(work: Work, *, now: datetime) -> Settlement:
     if work.later is not None:
         # Trouble of the whole connection is the breaker's to time; a row's own waits by itself.
         wait = backoff(work.attempts + 1)
-        return Settlement("due", now + wait, left or None, work.later, work.attempts + 1, accepted=False)
+        attempts = work.attempts + 1
+        return Settlement("due", now + wait, left or None, work.later, attempts, False, work.refusals)
     if work.replay or work.again:
-        return Settlement("due", now, work.kept or None, work.refusal, 0, accepted=False)
+        return Settlement("due", now, work.kept or None, work.refusal, 0, False, work.refusals)
     if work.refusal is not None:
-        return Settlement("refused", now, work.kept or None, work.refusal, 0, accepted=False)
+        wait = refusals.wait(work.refusals_since_edit + 1)
+        retry_at = now + wait if refusals.retries(work) else None
+        since_edit = work.refusals_since_edit + 1
+        return Settlement("refused", now, work.kept or None, work.refusal, 0, False, since_edit, retry_at)
     return Settlement("done", now, None, None, 0, accepted=True)
 
 
@@ -88,6 +95,9 @@ _COLUMNS = {
     "error_code": "text",
     "error": "text",
     "remedy": "text",
+    "refusals": "int",
+    "retry_at": "timestamptz",
+    "refused_key": "word",
 }
 # `revision` is given for an accepted row alone.
 _SET = """
@@ -100,6 +110,7 @@ _SET = """
     error_since = CASE WHEN d.error_kind IS NULL THEN NULL ELSE COALESCE(r.error_since, %(now)s) END,
     error_kind = COALESCE(d.error_kind, ''), error_code = COALESCE(d.error_code, ''),
     error = COALESCE(d.error, ''), remedy = COALESCE(d.remedy, ''),
+    refusals = COALESCE(d.refusals, 0), retry_at = d.retry_at, refused_key = COALESCE(d.refused_key, ''),
     lease = NULL, leased_until = NULL
 """
 
@@ -195,6 +206,12 @@ def _columns(work: Work, what: Settlement, vendor: Vendor) -> dict[str, Any]:
     }
     if what.accepted:
         row["revision"] = work.revision
+    if what.refusals:
+        row["refusals"] = what.refusals
+    if what.state == "refused":
+        row["retry_at"] = what.retry_at
+        # Of steps that were decided earlier nobody knows here what they were for; they are tried again in any case.
+        row["refused_key"] = desired_key(work.desired) if work.planned else ""
     if what.error is not None:
         error = what.error
         row |= {

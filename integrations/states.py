@@ -83,7 +83,7 @@ def push_state(
             icon="x",
             reason=fragment(registration.error)
             or _("%(vendor)s refused it") % {"vendor": vendor_label(connection)},
-            remedy=registration.remedy,
+            remedy=f"{registration.remedy} {again_words(registration, permit, now)}".strip(),
             since=registration.error_since or registration.marked_at,
         )
     if over:
@@ -119,6 +119,17 @@ def push_state(
 
 def _waiting(key: str, reason: str, remedy: str, since: datetime | None) -> PushState:
     return PushState(key, _("waiting"), "warning", "clock", reason, remedy, since)
+
+
+def again_words(registration: Registration, permit: Permit, now: datetime) -> str:
+    """Say when a refused registration is tried again by itself; an empty text where it is not. Needs the location."""
+    if registration.retry_at is None:
+        return ""
+    if registration.retry_at <= now:
+        return _("It is tried again now.")
+    return _("It is tried again at %(time)s.") % {
+        "time": say_clock(registration.retry_at, permit.location.tz, now)
+    }
 
 
 def vendor_label(connection: Connection | None) -> str:

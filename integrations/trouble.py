@@ -5,6 +5,9 @@ fail since anything last succeeded is it the vendor's host that is away, and its
 nothing new: so one dead company never stops the others, and three of them do it once at most, until the next probe, however
 long they stay dead. Credentials belong to the whole account, so their refusal stops the host at once.
 
+A request of a single event that something on the way answers in the vendor's place may be about that event (a firewall). It
+opens the breaker only once `sending.STRIKES` different rows in a row were answered so.
+
 When a connection stops for a reason that people must mend, they are told once (`integrations.notices`), and again that it
 is over.
 """
@@ -16,9 +19,9 @@ from django.utils import timezone
 
 from integrations import breakers, notices
 from integrations.breakers import connection_key, host_key
-from integrations.errors import FixConnection
+from integrations.errors import DeliveryError, FixConnection, Intercepted
 from integrations.models import Breaker, Connection
-from integrations.sending import Unit
+from integrations.sending import STRIKES, Unit
 
 HOST_CONNECTIONS = 3
 
@@ -28,20 +31,24 @@ class Watch:
 
     def __init__(self) -> None:
         self._failing: dict[str, set[int]] = defaultdict(set)
+        # Rows whose events were intercepted alone since the vendor itself last answered, by connection.
+        self._intercepted: dict[int, set[int]] = defaultdict(set)
 
     def note(self, unit: Unit, *, now: datetime) -> None:
         """Take in one settled unit."""
         if not unit.pushes:
             return
         pk, vendor = unit.account.connection_id, unit.vendor.slug
-        if unit.trouble is None:
+        error = unit.trouble or self._way_closed(unit)
+        if error is None:
+            if not unit.answered and isinstance(unit.pushes[-1][2].error, Intercepted):
+                return  # nobody knows yet whether that was about the event or about the way
             self._failing[vendor].clear()
             if unit.probing:
                 _close(pk, vendor, now)
             return
         # Both read from this process's clock, which may differ from the database's.
         began = now - (timezone.now() - unit.pushes[-1][2].sent_at)
-        error = unit.trouble
         whole_host = isinstance(error, FixConnection) and error.scope == "host"
         row = None if whole_host else breakers.record_failure(connection_key(pk), error, now=now, began=began)
         if row is not None and row.stopped and row.failures == 1:
@@ -54,6 +61,21 @@ class Watch:
                 _tell_host_stopped(vendor, host)
         if unit.probing:
             breakers.release_probe(pk, vendor)
+
+    def _way_closed(self, unit: Unit) -> DeliveryError | None:
+        """Return the trouble that intercepted events amount to by now, if they do."""
+        pk = unit.account.connection_id
+        if unit.answered:
+            self._intercepted.pop(pk, None)
+            return None
+        if not unit.intercepted:
+            return None
+        rows = self._intercepted[pk]
+        rows.update(unit.intercepted)
+        if len(rows) < STRIKES:
+            return None
+        del self._intercepted[pk]
+        return unit.pushes[-1][2].error
 
     def _is_hosts(self, vendor: str, unit: Unit) -> bool:
         """Whether a failure counts for the host: many failed here, or this was a probe of a host that is away."""

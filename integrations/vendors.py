@@ -25,14 +25,15 @@ Observed = dict[str, Any]
 class Step(TypedDict):
     """One event of a plan; `event` is what is sent, letter for letter.
 
-    `ends` says that the step takes a session away. `refused` marks such a step that the vendor refused: it stays with the
-    row and goes out again when somebody changes or retries it.
+    `ends` says that the step takes a session away, which would end by itself at `until` (RFC 3339). `refused` marks such a
+    step that the vendor refused: it stays with the row and goes out again, slowly, until then.
     """
 
     kind: str
     session: str
     event: dict[str, Any]
     ends: NotRequired[bool]
+    until: NotRequired[str]
     refused: NotRequired[bool]
 
 
@@ -93,7 +94,9 @@ class Sent:
     """What became of one request: a result for each step, in order (None = accepted), and the evidence.
 
     `sent_at` is when it left, by this process's clock (settling turns it into the database's); `waited_s` is how long it had
-    waited for its turn before (`integrations.ratelimit`). `error` is set where the request failed as a whole.
+    waited for its turn before (`integrations.ratelimit`). `error` is set where the request failed as a whole. `named` are
+    the places of the events that a refusal of the whole names; `named_surely` says that it does so by something that can't
+    be misread (a session's id, a JSON pointer; not a number).
     """
 
     results: Sequence[DeliveryError | None]
@@ -103,6 +106,8 @@ class Sent:
     status: int | None = None
     error: DeliveryError | None = None
     waited_s: float = 0.0
+    named: Sequence[int] = ()
+    named_surely: bool = False
     notes: dict[str, Any] = field(default_factory=dict)
 
 

@@ -27,7 +27,7 @@ from kombu.exceptions import KombuError
 
 from integrations import events, notices, operator_claims
 from integrations.errors import DeliveryError
-from integrations.mapping import mark_locations, missing_zone_key
+from integrations.mapping import mark_locations, missing_zone_key, refused_at
 from integrations.models import Connection, Notice, Zone, ZoneRefresh
 from integrations.vendors import get_vendor
 from integrations.zone_diff import Change, Diff, Known, Listing, clean_listing, diff, loses_too_many
@@ -283,7 +283,10 @@ def _finish(refresh: ZoneRefresh, connection: Connection, found: Diff, places: P
             _tell_missing(connection, change, affected)
     if not found.is_quiet:
         events.happened(connection, "zones", summary(refresh), refresh.asked_by)
-    mark_locations(place["id"] for change in (*found.back, *decisive) for place in places.of(change))
+    concerned = [*found.back, *decisive]
+    zones = {change.known.remote_id for change in concerned if change.known is not None}
+    locations = [place["id"] for change in concerned for place in places.of(change)]
+    mark_locations(locations, permit_ids=refused_at(connection, zones))
 
 
 def _is_decisive(change: Change) -> bool:

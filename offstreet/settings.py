@@ -289,6 +289,10 @@ __import__("logging.config").config.dictConfig(LOGGING)
 # Each vendor is one class, found by its dotted path: the only way in which `integrations` knows of a vendor.
 INTEGRATION_VENDORS = {"passport": "passport.vendor.Passport"}
 
+# How soon a refused registration is tried again by itself where its reason may pass; doubled each time, up to the longest.
+REFUSAL_RETRY_FIRST_S = env.float("REFUSAL_RETRY_FIRST_S", default=60)
+REFUSAL_RETRY_MAX_S = env.float("REFUSAL_RETRY_MAX_S", default=3600)
+
 PASSPORT_BASE_URL = env.str(
     "PASSPORT_BASE_URL", default="" if PRODUCTION else "http://127.0.0.1:8001"
 ).rstrip("/")

@@ -26,7 +26,7 @@ import structlog
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from integrations.errors import DeliveryError, FixConnection, TryLater
+from integrations.errors import DeliveryError, FixConnection, Intercepted, TryLater
 from passport.limits import SOCKET_OPTIONS, Deadline, LimitedBackend, whole_time
 from passport.listing import ListParser
 from passport.problems import error_for, read_json, read_problem, unreadable
@@ -331,7 +331,7 @@ class PassportClient:
         answer = self._request(
             "POST", TOKENS_PATH, TOKEN_ANSWER_MAX_BYTES, trace_id, None, orjson.dumps(form), token=None
         )
-        if answer.status in (400, 401, 403):
+        if answer.status in (400, 401, 403) and not answer.is_markup:
             raise FixConnection(
                 _("Passport does not accept our credentials."),
                 scope="host",
@@ -342,7 +342,7 @@ class PassportClient:
             )
         if error := answer_error(answer):
             # Whatever else goes wrong here is no fault of the record that happened to need the token.
-            if isinstance(error, TryLater):
+            if isinstance(error, TryLater) and not isinstance(error, Intercepted):
                 raise error
             raise TryLater(error.sentence, code="token", status=answer.status, trace_id=trace_id)
         token = FetchedToken.read(answer.document, now=timezone.now())
@@ -366,6 +366,7 @@ def answer_error(answer: Answer) -> DeliveryError | None:
         retry_after_header=answer.headers.get("retry-after"),
         now=timezone.now(),
         trace_id=answer.trace_id,
+        is_markup=answer.is_markup,
     )
     if error is None and (answer.is_markup or answer.is_broken_json):
         return unreadable(

@@ -186,7 +186,7 @@ def _step(
         event["rate_name"] = session["rate"]
     step: Step = {"kind": kind, "session": session["session_id"], "event": event}
     if kind == STOPPED:
-        step["ends"] = True
+        step["ends"], step["until"] = True, session["end"]
     return step
 
 

@@ -1,8 +1,18 @@
-"""What an answer of Passport means: from status and body to an error that says what to do next. Pure.
+"""What a status and a body of Passport mean: an error that says what to do next. Pure.
 
 Documented: standard HTTP codes; a failure's body may be RFC 7807 problem details whose `type` begins with
-`io.passportlabs:error:`; it may also be absent, or HTML from a proxy. Ours to decide: never again for 400, 403, 404, 409,
-422; always again for 408, 429 (`Retry-After`, both forms), 5xx and whatever can't be read.
+`io.passportlabs:error:`; it may also be absent, or HTML from a proxy. Ours to decide: always again for 408, 429
+(`Retry-After`, both forms), 5xx and whatever can't be read; and
+
+| what came | error | why |
+|---|---|---|
+| 4xx with a problem of Passport's | `FixRecord` | Passport has looked at the record and refuses it |
+| any other 4xx; 403 with a page | `Intercepted` | Passport names its problems; a proxy, a firewall or a gateway does not |
+| 413, or the problem `too_many_events` | `TooLarge` | it is the request that is refused, not a record |
+| 401, 403, the problem `operator_not_found` | `FixConnection` | nothing of this operator can be sent |
+
+A refusal is for good (`_FOR_GOOD`) only where the same record would be refused whenever it is sent; what Passport says that
+we don't know is tried again slowly.
 """
 
 import re
@@ -14,12 +24,20 @@ from typing import Any, NamedTuple
 import orjson
 from django.utils.translation import gettext as _
 
-from integrations.errors import DeliveryError, FixConnection, FixRecord, TryLater, Unexpected
+from integrations.errors import DeliveryError, FixConnection, FixRecord, Intercepted, TooLarge, TryLater
 
 URN_PREFIX = "io.passportlabs:error:"
+UNREADABLE = "unreadable"
 MAX_DETAIL_CHARS = 300
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
-_RECORD = frozenset({400, 404, 409, 410, 413, 422})
+# Problems that are about the record for good, and why. All others may pass: a zone comes back (`zone_not_found`), the next
+# session has another number (`session_conflict`), a new version of ours is deployed (`malformed_body`, …).
+_FOR_GOOD = {
+    # What the record says is not as Passport wants it. Only a change of the permit helps …
+    "validation_error": "a plate, a state or a time in a form that Passport does not take",
+}
+# … unless it is measured by something that changes at Passport's side: its zones, their spaces, the operator.
+_MAY_CHANGE_THERE = ("zone", "space", "operator", "session")
 # Problems that say that what was to be ended is not there: the goal is reached. Assumed names.
 _GONE = frozenset({"session_not_found", "unknown_session", "session_already_stopped", "session_stopped"})
 _FIELD_NAME = re.compile(r"\b[a-z]+(?:_[a-z]+)+(?=: )")
@@ -30,6 +48,11 @@ class Problem(NamedTuple):
 
     code: str
     detail: str
+
+    @property
+    def is_for_good(self) -> bool:
+        """Whether the same record would be refused whenever it is sent."""
+        return self.code in _FOR_GOOD and not any(word in self.detail.lower() for word in _MAY_CHANGE_THERE)
 
 
 def read_json(body: bytes) -> Any:
@@ -122,19 +145,35 @@ def remedy_for(problem: Problem) -> str:
 
 
 def error_for(
-    status: int, document: Any, *, retry_after_header: str | None, now: datetime, trace_id: str
+    status: int,
+    document: Any,
+    *,
+    retry_after_header: str | None,
+    now: datetime,
+    trace_id: str,
+    is_markup: bool = False,
+    is_part: bool = False,
 ) -> DeliveryError | None:
-    """Return the error that an answer stands for, or None for an acceptance (any 2xx)."""
+    """Return the error that an answer stands for, or None for an acceptance (any 2xx).
+
+    `is_markup` says that a page came with it; `is_part` that it is one result within an answer, so from Passport itself.
+    """
     if 200 <= status < 300:
         return None
     problem = read_problem(document)
     known: dict[str, Any] = {"code": problem.code or f"http_{status}", "status": status, "trace_id": trace_id}
-    if status in _AGAIN or status >= 500 or 300 <= status < 400:
+    wait = retry_after(retry_after_header, now=now)
+    if status in _AGAIN or not 400 <= status < 500:
         if status == 429:
             sentence = _("Passport asks us to slow down.")
         else:
             sentence = _("Passport answered %(status)d.") % {"status": status}
-        return TryLater(sentence, retry_after=retry_after(retry_after_header, now=now), **known)
+        return TryLater(sentence, retry_after=wait, **known)
+    if status == 413 or problem.code == "too_many_events":
+        return TooLarge(_("The request was too large."), retry_after=wait, **known)
+    if not (problem.code or is_part) and (is_markup or status not in (401, 403)):
+        sentence = _("Something between us and Passport answered %(status)d in its place.")
+        return Intercepted(sentence % {"status": status}, retry_after=wait, **known)
     if status == 401:
         # With a token that was fetched just before, so the credentials are good: it is this operator that is barred.
         return FixConnection(
@@ -148,26 +187,21 @@ def error_for(
             remedy=_("Ask your Passport contact to authorise Offstreet for this operator ID."),
             **known,
         )
-    if status in _RECORD:
-        if problem.code == "operator_not_found":
-            return FixConnection(
-                _("Passport does not know this operator ID."),
-                remedy=remedy_for(problem),
-                **known,
-            )
-        return FixRecord(
-            problem.detail or _("Passport refused this registration (%(status)d).") % {"status": status},
+    if problem.code == "operator_not_found":
+        return FixConnection(
+            _("Passport does not know this operator ID."),
             remedy=remedy_for(problem),
-            gone=problem.code in _GONE,
             **known,
         )
-    return Unexpected(
-        problem.detail or _("Passport gave an answer that we don't know (%(status)d).") % {"status": status},
-        remedy=_("Support: look at the trace id with Passport."),
+    return FixRecord(
+        problem.detail or _("Passport refused this registration (%(status)d).") % {"status": status},
+        remedy=remedy_for(problem),
+        gone=problem.code in _GONE,
+        for_good=problem.is_for_good,
         **known,
     )
 
 
 def unreadable(sentence: str, *, status: int | None, trace_id: str) -> TryLater:
     """Return the error for an answer that can't be read."""
-    return TryLater(sentence, code="unreadable", status=status, trace_id=trace_id)
+    return TryLater(sentence, code=UNREADABLE, status=status, trace_id=trace_id)

@@ -10,13 +10,14 @@ from django.db.utils import Error as DatabaseError
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from integrations.errors import DeliveryError, FixConnection, FixRecord, TryLater, Unexpected
+from integrations.errors import DeliveryError, FixRecord, TooLarge, TryLater, Unexpected
 from integrations.ratelimit import waited_s, waiter
 from integrations.vendors import Account, Desired, Observed, RightSeen, Sent, Step, ZoneSeen
 from passport import plan as planning
 from passport import reading
-from passport.client import Answer, Config, PassportClient, answer_error, new_trace_id
-from passport.problems import error_for, unreadable
+from passport.answers import read_answer
+from passport.batch_size import BatchSize
+from passport.client import Config, PassportClient, new_trace_id
 from passport.tokens import DatabaseTokenStore
 
 log = structlog.get_logger(__name__)
@@ -53,11 +54,20 @@ class Passport:
 
     def __init__(self, client: PassportClient | None = None) -> None:
         self._client = client or default_client()
-        self.batch_size: int = settings.PASSPORT_EVENT_BATCH_SIZE
+        self._batch = BatchSize(settings.PASSPORT_EVENT_BATCH_SIZE)
         self._wire: dict[str, Any] = {
             "state_format": settings.PASSPORT_STATE_FORMAT,
             "currency": settings.PASSPORT_CURRENCY,
         }
+
+    @property
+    def batch_size(self) -> int:
+        """How many events may travel together now: as many as are allowed, or fewer after a request that was too large."""
+        return self._batch.now()
+
+    @batch_size.setter
+    def batch_size(self, size: int) -> None:
+        self._batch = BatchSize(size)
 
     # -- decisions (pure) ------------------------------------------------------------------------------------
 
@@ -109,6 +119,7 @@ class Passport:
                 _("This zone goes by space number, and the registration has none."),
                 remedy=_("Enter the space number."),
                 code="space_number_required",
+                for_good=True,
             )
         return None
 
@@ -120,13 +131,17 @@ class Passport:
         status: int | None = None
         error: DeliveryError | None
         results: list[DeliveryError | None]
+        named, named_surely = (), False  # type: tuple[int, ...], bool
         try:
             answer = self._client.post_events(
                 planning.EVENT_TYPE[steps[0]["kind"]], [step["event"] for step in steps], trace_id=trace_id
             )
             trace_id, status = answer.trace_id, answer.status
-            results = event_results(answer, len(steps))
-            error = request_error(answer, results)
+            reading = read_answer(answer, [step["session"] for step in steps], now=timezone.now())
+            results, error = reading.results, reading.error
+            named, named_surely = reading.named, reading.named_surely
+            if isinstance(error, TooLarge):
+                self._batch.was_too_large(len(steps))
         except DeliveryError as raised:
             error, results = raised, [raised] * len(steps)
             trace_id, status = raised.trace_id or trace_id, raised.status
@@ -150,6 +165,8 @@ class Passport:
             status=status,
             error=error,
             waited_s=waited,
+            named=named,
+            named_surely=named_surely,
         )
 
     def fetch_zones(self, operator_id: str) -> list[ZoneSeen]:
@@ -180,52 +197,3 @@ class Passport:
     def check_token(self) -> None:
         """Make sure that the partner application's credentials work; raise `DeliveryError`."""
         self._client.check_token()
-
-
-def event_parts(answer: Answer, count: int) -> list[dict[str, Any]] | None:
-    """Return what a 207 says of each of `count` events, in the order sent (assumed); None if not of every one."""
-    document = answer.document
-    parts = document.get("data") if isinstance(document, dict) else None
-    if answer.status != 207 or not isinstance(parts, list) or len(parts) != count:
-        return None
-    statuses = [part.get("status") if isinstance(part, dict) else None for part in parts]
-    return parts if all(isinstance(s, int) and 200 <= s <= 599 for s in statuses) else None
-
-
-def event_results(answer: Answer, count: int) -> list[DeliveryError | None]:
-    """Return what an answer says of each of `count` events.
-
-    Any 2xx accepts the whole request; 207 carries one result per event (both assumed). A 207 that does not speak of every
-    event leaves the fate of all of them open: they go out again, which changes nothing.
-    """
-    error = answer_error(answer)
-    if error is not None or answer.status != 207:
-        return [error] * count
-    parts = event_parts(answer, count)
-    if parts is None:
-        sentence = _("Passport's answer could not be read.")
-        return [unreadable(sentence, status=207, trace_id=answer.trace_id)] * count
-    now, wait = timezone.now(), answer.headers.get("retry-after")
-    return [
-        error_for(part["status"], part, retry_after_header=wait, now=now, trace_id=answer.trace_id)
-        for part in parts
-    ]
-
-
-def request_error(answer: Answer, results: Sequence[DeliveryError | None]) -> DeliveryError | None:
-    """Return what is wrong with a request as a whole; None where its events were judged one by one.
-
-    A 207 in which several events are all to be tried later, or all barred, says as much as a 503 does: that the remote or
-    the connection is in trouble. Where a single event, or only some, are to be tried later, these wait by themselves.
-    """
-    if event_parts(answer, len(results)) is None:
-        return results[0]
-    trouble = [result for result in results if isinstance(result, TryLater | FixConnection)]
-    if len(trouble) < max(len(results), 2):
-        return None
-    return max(trouble, key=_gravity)
-
-
-def _gravity(error: DeliveryError) -> tuple[bool, timedelta]:
-    wait = error.retry_after if isinstance(error, TryLater) else None
-    return isinstance(error, FixConnection), wait or timedelta(0)

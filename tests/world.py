@@ -16,6 +16,7 @@ from django.test import override_settings
 from django.utils import timezone
 
 import passport.sandbox
+from integrations import refusals
 from integrations.engine import Engine
 from integrations.models import Connection, Registration, Zone
 from integrations.vendors import Vendor, get_vendor
@@ -94,10 +95,12 @@ class World:
                 self.let_time_pass()
 
     def let_time_pass(self) -> None:
-        """End all waiting: backoffs, leases and open breakers."""
+        """End all waiting: backoffs, leases, open breakers, and that of refused rows which are tried again by themselves."""
         from integrations.models import Breaker
 
         past = timezone.now() - timedelta(seconds=1)
+        Registration.objects.filter(retry_at__isnull=False).update(retry_at=past)
+        refusals.retry_due(timezone.now())
         Registration.objects.update(next_attempt_at=past, leased_until=None, lease=None)
         Breaker.objects.filter(open_until__isnull=False).update(open_until=past, probe_until=None)
 

@@ -107,6 +107,11 @@ class Registration(models.Model):
     error = models.TextField(blank=True, default="")
     remedy = models.TextField(blank=True, default="")
     error_since = models.DateTimeField(null=True, blank=True)
+    # Refused rows: how often in a row, when it is tried again by itself (null: not before somebody changes something), and
+    # what was wanted then (integrations.desired_state.desired_key), which shows whether the permit has changed since.
+    refusals = models.PositiveIntegerField(default=0, db_default=0)
+    retry_at = models.DateTimeField(null=True, blank=True)
+    refused_key = models.CharField(max_length=32, blank=True, default="", db_default="")
 
     objects = RegistrationQuerySet.as_manager()
 
@@ -141,6 +146,8 @@ class Registration(models.Model):
             models.Index(
                 fields=["connection", "error_code"], name="registration_refused", condition=Q(state="refused")
             ),
+            # What was refused and is tried again by itself (integrations.refusals).
+            models.Index(fields=["retry_at"], name="registration_retry", condition=Q(state="refused")),
             # Drift, for the overview. Nearly always empty, so that writing results costs no more.
             models.Index(
                 fields=["connection"],

@@ -138,7 +138,7 @@ def test_a_fault_of_our_own_while_the_answer_is_read_begins_no_second_session(
         raise RecursionError
 
     with monkeypatch.context() as patched:
-        patched.setattr("passport.vendor.event_results", stumble)
+        patched.setattr("passport.vendor.read_answer", stumble)
         world.deliver()
     assert len(world.events()) == 1
     assert {world.registration(permit).state for permit in permits} == {Registration.State.REFUSED}

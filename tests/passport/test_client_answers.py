@@ -12,13 +12,21 @@ import respx
 from hypothesis import given
 from hypothesis import strategies as st
 
-from integrations.errors import DeliveryError, FixConnection, FixRecord, TryLater, Unexpected
+from integrations.errors import (
+    DeliveryError,
+    FixConnection,
+    FixRecord,
+    Intercepted,
+    TooLarge,
+    TryLater,
+    Unexpected,
+)
 from integrations.vendors import Account, RightSeen, Sent
 from passport import plan
 from passport.client import EVENTS_PATH, TOKENS_PATH, TRACE_HEADER, ZONES_PATH, Answer, Config, PassportClient
 from passport.sandbox.credentials import SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET
 from passport.tokens import MemoryTokenStore
-from passport.vendor import Passport, event_results
+from passport.vendor import Passport
 from tests.passport.sandbox_transport import SandboxTransport
 from tests.passport.test_problems import ODD_DATES
 from tests.passport.test_reading import json_values
@@ -119,7 +127,14 @@ def sent_error(passport: Passport) -> DeliveryError | None:
         ({"kind": "403"}, FixConnection),
         ({"kind": "401"}, FixConnection),
         ({"kind": "5xx", "status": 422}, FixRecord),
-        ({"kind": "5xx", "status": 418}, Unexpected),
+        ({"kind": "5xx", "status": 418}, FixRecord),
+        ({"kind": "5xx", "status": 413}, TooLarge),
+        ({"kind": "5xx", "status": 400, "body": ""}, Intercepted),
+        ({"kind": "5xx", "status": 400, "body": '{"message": "Bad Request"}'}, Intercepted),
+        *(
+            ({"kind": "html", "status": status}, Intercepted)
+            for status in (400, 403, 404, 405, 409, 410, 422, 451)
+        ),
     ],
     ids=lambda value: "-".join(map(str, value.values())) if isinstance(value, dict) else "",
 )
@@ -199,27 +214,7 @@ def test_each_request_has_a_trace_id_of_its_own(passport: Passport, transport: S
     assert len(ids) == len(set(ids)) == 6
 
 
-# --- One result per event -----------------------------------------------------------------------------------------
-
-
-def answer(status: int, document: Any) -> Answer:
-    return Answer(status, {"content-type": "application/json"}, b"{}", document, "t")
-
-
-def test_a_207_gives_each_event_its_own_result() -> None:
-    parts = [{"status": 202}, {"status": 400, "type": "io.passportlabs:error:invalid_plate"}, {"status": 503}]
-    results = event_results(answer(207, {"data": parts}), 3)
-    assert [type(result) for result in results] == [type(None), FixRecord, TryLater]
-
-
-@pytest.mark.parametrize(
-    "document",
-    [None, [], {}, {"data": None}, {"data": [{"status": 202}]}, {"data": [{"status": "202"}] * 2},
-     {"data": [{"status": 9}] * 2}, {"data": [202, 202]}, {"data": [{"status": 202}] * 3}],
-)  # fmt: skip
-def test_a_207_that_does_not_speak_of_every_event_leaves_all_open(document: Any) -> None:
-    results = event_results(answer(207, document), 2)
-    assert [type(result) for result in results] == [TryLater, TryLater]
+# --- One result per event: see also test_answers.py -----------------------------------------------------------------
 
 
 PART_LATER, PART_BARRED, PART_FINE = {"status": 503}, {"status": 403}, {"status": 202}
@@ -253,13 +248,6 @@ def test_a_207_that_puts_off_a_single_event_is_no_trouble_of_the_others() -> Non
     sent = sent_over(httpx.Response(207, json={"data": [PART_LATER]}), count=1)
     assert sent.error is None
     assert isinstance(sent.results[0], TryLater)
-
-
-@given(st.integers(100, 599), json_values)
-def test_any_answer_to_events_is_read(status: int, document: Any) -> None:
-    results = event_results(answer(status, document), 3)
-    assert len(results) == 3
-    assert all(result is None or isinstance(result, DeliveryError) for result in results)
 
 
 NESTED = st.integers(1, 1100).map(lambda levels: b"[" * levels + b'"\\u0000"' + b"]" * levels)
@@ -352,7 +340,7 @@ def test_no_next_link_whatsoever_raises_anything_but_our_own_errors(link: Any) -
     client = client_on(SandboxTransport())
     document = {"data": [], "next": link, "links": {"next": link}}
     try:
-        path = client._next_page(answer(200, document), document)
+        path = client._next_page(Answer(200, {}, b"{}", document, "t"), document)
     except DeliveryError:
         return
     finally:

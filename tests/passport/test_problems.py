@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from integrations.errors import DeliveryError, FixConnection, FixRecord, TryLater, Unexpected
+from integrations.errors import (
+    INTERCEPTED,
+    DeliveryError,
+    FixConnection,
+    FixRecord,
+    Intercepted,
+    TooLarge,
+    TryLater,
+)
 from passport.problems import Problem, error_for, read_json, read_problem, remedy_for, retry_after
 from tests.passport.test_reading import json_values
 
@@ -28,9 +36,10 @@ def test_any_success_is_an_acceptance(status: int) -> None:
     ("statuses", "kind"),
     [
         ([302, 408, 425, 429, 500, 502, 503, 504, 520, 599], TryLater),
-        ([400, 404, 409, 410, 413, 422], FixRecord),
+        # Passport names its problems.
+        ([400, 402, 404, 405, 409, 410, 418, 422, 451], Intercepted),
+        ([413], TooLarge),
         ([401, 403], FixConnection),
-        ([402, 405, 418, 451], Unexpected),
     ],
 )
 def test_each_status_says_what_to_do_next(statuses: list[int], kind: type[DeliveryError]) -> None:
@@ -38,7 +47,52 @@ def test_each_status_says_what_to_do_next(statuses: list[int], kind: type[Delive
         found = error(status)
         assert type(found) is kind, status
         assert found.sentence
-        assert (found.status, found.trace_id, found.code) == (status, "t", f"http_{status}")
+        assert (found.status, found.trace_id) == (status, "t")
+        assert found.code == (INTERCEPTED if isinstance(found, Intercepted) else f"http_{status}")
+
+
+@pytest.mark.parametrize("status", [400, 402, 404, 405, 409, 410, 418, 422, 451])
+def test_a_problem_of_passports_own_is_a_refusal_whatever_its_status(status: int) -> None:
+    found = error(status, {"type": "io.passportlabs:error:nobody_knows"})
+    assert type(found) is FixRecord
+    assert not found.for_good
+
+
+@pytest.mark.parametrize(
+    "document", [None, {}, [], "Bad Request", {"message": "x"}, {"type": "about:blank", "status": 400}]
+)
+def test_a_refusal_that_is_not_in_passports_form_is_not_passports(document: Any) -> None:
+    assert type(error(400, document)) is Intercepted
+
+
+def test_a_page_with_a_403_is_a_firewalls_and_stops_nobody() -> None:
+    found = error_for(403, None, retry_after_header=None, now=NOW, trace_id="t", is_markup=True)
+    assert type(found) is Intercepted
+
+
+def test_one_result_within_an_answer_comes_from_passport_in_any_form() -> None:
+    found = error_for(400, {"status": 400}, retry_after_header=None, now=NOW, trace_id="t", is_part=True)
+    assert type(found) is FixRecord
+
+
+@pytest.mark.parametrize(
+    ("code", "detail", "for_good"),
+    [
+        ("validation_error", "vehicle.vehicle_state: must be ISO 3166-2", True),
+        ("validation_error", "end_time: must be after start_time", True),
+        ("validation_error", "space_number: is required in zone Z123, which is by space", False),
+        ("zone_not_found", "passport_zone_id: this operator has no zone", False),
+        ("session_conflict", "Session os-K-1-1 was started with other content.", False),
+        ("malformed_body", "", False),
+        ("nobody_knows", "", False),
+    ],
+)
+def test_only_what_is_about_the_record_itself_is_refused_for_good(
+    code: str, detail: str, for_good: bool
+) -> None:
+    found = error(400, {"type": f"io.passportlabs:error:{code}", "detail": detail})
+    assert isinstance(found, FixRecord)
+    assert found.for_good is for_good
 
 
 def test_a_problem_gives_its_code_its_sentence_and_a_remedy() -> None:
