@@ -61,9 +61,7 @@ def compare(stack: Stack, report: Report) -> bool:
     at: Any = now if stack.database is not None else now.replace(tzinfo=None).isoformat(" ")
     rows = stack.query(WANTED if stack.database is not None else WANTED.replace("%s", "?"), [at])
     wanted = Counter(
-        (row["zone"], row["plate"], row["state"], _ms(row["start"]), _ms(row["until"]))
-        for row in rows
-        if row["registration_state"] != "refused"
+        (row["zone"], row["plate"], row["state"], _ms(row["start"]), _ms(row["until"])) for row in rows
     )
     listed: Counter[tuple[str, str, str, str, str]] = Counter()
     for right in stack.sandbox.rights():
@@ -84,7 +82,8 @@ def compare(stack: Stack, report: Report) -> bool:
     report.notes = [f"lost: {key}" for key in list(lost)[:5]] + [f"stale: {key}" for key in list(stale)[:5]]
     report.notes += [f"refused: {row['error']}" for row in refused[:5]]
     unsettled = stack.query(
-        "SELECT count(*) AS n FROM integrations_registration WHERE state = 'due' OR lease IS NOT NULL OR intent IS NOT NULL"
+        "SELECT count(*) AS n FROM integrations_registration"
+        " WHERE state <> 'done' OR lease IS NOT NULL OR intent IS NOT NULL"
     )[0]["n"]
     if unsettled:
         report.notes.append(f"not settled: {unsettled}")
