@@ -326,17 +326,18 @@ def bring_up(manager: Manager, plan: Plan) -> None:
     """Start everything in order and return once all of it answers. Raises `CannotStart`."""
     if plan.own_broker:
         start_broker(manager, plan)
+    sandbox = None
     if plan.sandbox_port is not None:
-        address = f"http://127.0.0.1:{plan.sandbox_port}/sandbox/health"
         state = plan.var_dir / "sandbox.json"
         sandbox = manager.start("sandbox", commands.sandbox_command(port=plan.sandbox_port, state=state))
-        if not manager.wait_ready(sandbox, lambda: processes.answers_http(address)):
-            raise CannotStart("The sandbox did not start; its lines above say why.")
     collect = commands.manage_command("collectstatic", "--noinput", "--verbosity", "0")
     if not static.collect_if_changed(lambda: manager.run("static", collect)):
         raise CannotStart("The static files could not be collected; the lines above say why.")
     # Loading takes the web longer than anything else, and it asks the database nothing until it is asked something.
     web = manager.start("web", commands.web_command())
+    address = f"http://127.0.0.1:{plan.sandbox_port}/sandbox/health"
+    if sandbox is not None and not manager.wait_ready(sandbox, lambda: processes.answers_http(address)):
+        raise CannotStart("The sandbox did not start; its lines above say why.")
     if not manager.run("seed", [sys.executable, "-m", "offstreet.runtime.prepare"]):
         raise CannotStart("The database could not be migrated and filled; the lines above say why.")
     heartbeat = Path(plan.environment["WORKER_HEARTBEAT_FILE"])

@@ -13,7 +13,7 @@ the first; a contract of import-linter holds that.
 module              what it decides
 ==================  ==========================================================================================
 ``problems``        how a refusal is worded (RFC 7807)
-``formats``         what a time, an amount, a plate, a state or an id may look like (``codes``: lists of ISO codes)
+``formats``         what a time, an amount, a plate, a state or an id may look like
 ``call``            what a request carries: its query, form or JSON, and whom it is about
 ``zones``           which operators and zones exist, and which operator has authorised the partner
 ``events``          whether one session event is well formed

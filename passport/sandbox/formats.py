@@ -8,11 +8,19 @@ hyphens and dots aside), and a vehicle of a country with known subdivisions name
 
 import re
 from datetime import UTC, datetime
+from pathlib import Path
 from sys import intern
 from typing import Any
 
-from .codes import COUNTRIES, CURRENCIES, SUBDIVISIONS
+import orjson
+
 from .problems import invalid
+
+# ISO 3166-1 alpha-2, ISO 4217, and the subdivisions of US, CA and MX (ISO 3166-2).
+_CODES = orjson.loads(Path(__file__).with_name("data").joinpath("iso_codes.json").read_bytes())
+COUNTRIES = frozenset(_CODES["countries"].split())
+CURRENCIES = frozenset(_CODES["currencies"].split())
+SUBDIVISIONS = {country: frozenset(codes.split()) for country, codes in _CODES["subdivisions"].items()}
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}").fullmatch
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|\+00:00)", re.ASCII).fullmatch

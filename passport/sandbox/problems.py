@@ -6,28 +6,6 @@ from typing import Any
 
 URN_PREFIX = "io.passportlabs:error:"
 
-_TITLES = {
-    "conflict": "The request conflicts with what is already known",
-    "invalid_audience": "The audience is not known",
-    "invalid_client": "The client could not be authenticated",
-    "malformed_body": "The body could not be read",
-    "method_not_allowed": "The method is not allowed here",
-    "not_found": "There is nothing here",
-    "operator_not_authorized": "The operator has not authorised this partner",
-    "operator_not_found": "The operator is not known",
-    "rate_limited": "Too many requests",
-    "session_already_stopped": "The session has already been stopped",
-    "session_conflict": "The session is known with other content",
-    "session_not_found": "The session is not known",
-    "too_many_events": "Too many events in one request",
-    "unauthorized": "The access token is missing, unknown or expired",
-    "unsupported_event_type": "The event type is not known",
-    "unsupported_event_version": "The event version is not known",
-    "unsupported_grant_type": "The grant type is not supported",
-    "validation_error": "The request is not valid",
-    "zone_not_found": "The zone is not known to this operator",
-}
-
 
 class Problem(Exception):
     """One refusal. Raised inside the sandbox; rendered by :meth:`document`.
@@ -42,15 +20,11 @@ class Problem(Exception):
         self.detail = detail
         self.extra = extra
 
-    @property
-    def title(self) -> str:
-        return _TITLES.get(self.code, self.code.replace("_", " ").capitalize())
-
     def document(self) -> dict[str, Any]:
         """The problem details document, ready to be written as JSON."""
         body: dict[str, Any] = {
             "type": URN_PREFIX + self.code,
-            "title": self.title,
+            "title": self.code.replace("_", " ").capitalize(),
             "status": self.status,
             "detail": self.detail,
         }
