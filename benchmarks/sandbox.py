@@ -82,11 +82,12 @@ def measure(root: Path) -> dict[str, float]:
         figures = {"idle, MB": idle_mb}
         singles = [envelope(f"A{number}", 1) for number in range(3000)]
         batches = [envelope(f"B{number}", 100) for number in range(100)]
-        for name, requests in {
+        kinds: dict[str, list[tuple[str, str, bytes | None]]] = {
             "zones": [("GET", f"{ZONES_PATH}?operator_id={UNIVERSITY}", None)] * 3000,
             "one event": [("POST", EVENTS_PATH, body) for body in singles],
             "100 events": [("POST", EVENTS_PATH, body) for body in batches],
-        }.items():
+        }
+        for name, requests in kinds.items():
             begun, cpu_begun = time.perf_counter(), cpu_s(pid)
             for request in requests:
                 ask(*request)
