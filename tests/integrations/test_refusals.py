@@ -6,6 +6,7 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
+import httpx
 import pytest
 from django.utils import timezone
 from hypothesis import given
@@ -475,3 +476,32 @@ def test_a_retry_by_hand_goes_at_once(world: World) -> None:
     outbox.retry(registration_ids=[world.registration(permit).pk])
     world.deliver()
     assert whole(world) == wanted(world)
+
+
+# --- Told one by one to wait --------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_a_retry_after_on_an_answer_to_single_events_is_obeyed(world: World) -> None:
+    """99 of 100 events are throttled one by one, with a `Retry-After` on the answer as a whole."""
+    inner, seen = world.transport.handle_request, []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        if not request.url.path.endswith("/events"):
+            return inner(request)
+        events = json.loads(request.read())["data"]
+        seen.append(len(events))
+        throttled = {"status": 429, "type": "io.passportlabs:error:too_many_requests"}
+        parts = [{"status": 202}] + [throttled] * (len(events) - 1)
+        return httpx.Response(207, json={"data": parts}, headers={"Retry-After": "120"})
+
+    world.transport.handle_request = handle  # type: ignore[method-assign]
+    for number in range(60):
+        world.permit(f"THR{number}")
+    for _ in range(5):
+        world.engine.drain([world.connection.pk])
+    assert seen == [60]
+    breaker = Breaker.objects.get(key=f"c:{world.connection.pk}")
+    assert breaker.open_until is not None
+    assert breaker.open_until > timezone.now() + timedelta(seconds=100)
+    assert Registration.objects.due().count() == 59
