@@ -1,9 +1,10 @@
 # One image for the web, the workers and the sandbox; docker-compose.yml says which command each runs.
 # It holds no secret and no setting of a site: in production it refuses to start until the environment has them.
 
-ARG PYTHON_VERSION=3.11
+# `make pin-images` writes the digest behind the tag; see SECURITY.md.
+FROM python:3.11-slim AS base
 
-FROM python:${PYTHON_VERSION}-slim AS build
+FROM base AS build
 WORKDIR /app
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH
@@ -21,7 +22,7 @@ COPY static static
 RUN ENVIRONMENT=test VAR_DIR=/tmp python manage.py collectstatic --noinput --verbosity 0 \
  && python -m compileall -q offstreet passport integrations locations
 
-FROM python:${PYTHON_VERSION}-slim
+FROM base
 RUN useradd --system --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin offstreet
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /app /app

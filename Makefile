@@ -82,6 +82,14 @@ screenshots: dev provision ## Take the README's pictures anew from the seed
 lock: ## Compile requirements/*.txt anew from pyproject.toml (UPGRADE=1: with newer versions)
 	@$(INSTALL) lock
 
+.PHONY: sbom
+sbom: dev ## List all that the product is made of (CycloneDX), from the hashed lock, into build/sbom.json
+	@mkdir -p build && $(PY) -m cyclonedx_py requirements --output-reproducible --of JSON -o build/sbom.json requirements/base.txt
+
+.PHONY: pin-images
+pin-images: ## Write the digests of the images into Dockerfile and docker-compose.yml (needs Docker and its registry)
+	@python=$$($(FIND_PYTHON)) && "$$python" -m offstreet.runtime.pin_images
+
 .PHONY: messages
 messages: dev ## Collect the texts to translate and compile what is translated (TO=de; needs gettext)
 	@command -v msgfmt >/dev/null || { echo "gettext is needed: apt-get install gettext" >&2; exit 1; }
