@@ -1,19 +1,19 @@
 """What an answer to events says of each event. Pure.
 
 An event is accepted only where the answer says so. Whatever else came leaves its fate open, and it goes out again word for
-word, which changes nothing at Passport (assumed: repeating an event has no effect).
+word, which changes nothing at Passport (docs/passport-api.md; assumed: P10).
 
 | status | body | what it says |
 |---|---|---|
 | 4xx, 5xx, … | anything | the same of all events (`passport.problems`) |
-| 204, or any other 2xx | none | all are accepted (assumed: any 2xx accepts the whole request) |
+| 204, or any other 2xx | none | all are accepted (assumed: P7) |
 | 2xx but 207 | an object that is neither empty, nor an error, nor a list of results | all are accepted |
 | 2xx but 207 | `{"data": [result, …]}` | as a 207; a result without a status that names its event accepts it |
 | 207 | `{"data": [result, …]}` | each result is about the event that it names, or that stands in its place |
 | 2xx | `{}`, `{"data": []}`, a problem, anything that is no object | open |
 
 A result names its event by `session_id`, at its top or in `additional_details`, `event` or `data`. Results that name none
-count by their place (assumed: in the order sent), but only if there is one for each event and none that names one stands
+count by their place (in the order sent; assumed: P8), but only if there is one for each event and none that names one stands
 elsewhere. An event that no result is about, or more than one, is open.
 """
 

@@ -2,8 +2,8 @@
 
 Each request has limits for connecting, reading and writing, and one for the whole of it (`passport.limits`); each answer
 is capped in size, and must come as it is: a compressed one could grow beyond any cap. Cookies are not kept. A request
-carries one `Passport-Labs-Client-Trace-Id` of its own (observed), which is logged and kept as evidence. On 401 the token is
-dropped, fetched anew once, and the call repeated once (observed).
+carries one `Passport-Labs-Client-Trace-Id` of its own (observed: H3), which is logged and kept as evidence. On 401 the token
+is dropped, fetched anew once, and the call repeated once (observed: T5). Keys are rows of docs/passport-api.md, such as H3.
 
 httpx's pool slows down badly beyond about twenty connections, so there are at most `MAX_CONNECTIONS`; many events travel
 in one request instead.
@@ -150,7 +150,7 @@ class PassportClient:
         self._tokens.get(self._fetch_token)
 
     def post_events(self, event_type: str, events: list[dict[str, Any]], *, trace_id: str) -> Answer:
-        """Send events of one type in one request (documented: `POST /v3/shared/events`, version 3.0.0).
+        """Send events of one type in one request (documented: P1, P2).
 
         Returns the answer whatever its status; raises `DeliveryError` where there is none, or no token.
         """
@@ -160,11 +160,11 @@ class PassportClient:
         )
 
     def list_zones(self, operator_id: str) -> list[Any]:
-        """Return the documents of an operator's zones (observed); raise `DeliveryError`."""
+        """Return the documents of an operator's zones (observed: Z1); raise `DeliveryError`."""
         return self._list(ZONES_PATH, {"operator_id": operator_id})
 
     def list_rights(self, params: Mapping[str, str]) -> list[Any]:
-        """Return the documents of the parking rights that have not ended (observed); raise `DeliveryError`."""
+        """Return the documents of the rights that have not ended (observed: R1; assumed: R3); raise `DeliveryError`."""
         return self._list(RIGHTS_PATH, dict(params))
 
     def read_rights(self, params: Mapping[str, str], take: Callable[[Any], None]) -> None:
@@ -198,7 +198,7 @@ class PassportClient:
     # -- how -------------------------------------------------------------------------------------------------
 
     def _list(self, path: str, params: dict[str, str]) -> list[Any]:
-        """Read a list wrapped as `{"data": […]}` (observed), following `next` links if there are any (assumed)."""
+        """Read a list wrapped as `{"data": […]}` (observed: F3), following `next` links (assumed: F4)."""
         entries: list[Any] = []
         url, query, seen = path, params, set[str]()
         for _page in range(MAX_PAGES):
@@ -256,7 +256,7 @@ class PassportClient:
         body: bytes | None = None,
         parser: ListParser | None = None,
     ) -> Answer:
-        """Call with the token; on 401 drop it, fetch a new one once and repeat once (observed)."""
+        """Call with the token; on 401 drop it, fetch a new one once and repeat once (observed: T5)."""
         token = self._tokens.get(self._fetch_token)
         answer = self._request(method, url, limit_bytes, trace_id, params, body, token.secret, parser=parser)
         if answer.status == 401:
@@ -320,7 +320,7 @@ class PassportClient:
         return Answer(status, answer_headers, content, document, trace_id)
 
     def _fetch_token(self) -> FetchedToken:
-        """Ask for an access token (documented: OAuth 2.0 client credentials); raise `DeliveryError`."""
+        """Ask for an access token (documented: T1, T2); raise `DeliveryError`."""
         form = {
             "grant_type": "client_credentials",
             "client_id": self._config.client_id,

@@ -1,6 +1,6 @@
 """Planning of events: from what Passport has to what it should have. Pure; no clock, no database, no network.
 
-What it decides (contract, "Pushing a registration"):
+What it decides (docs/passport-api.md, P2, P4 and P6):
 
 | Passport has | it should have | events |
 |---|---|---|
@@ -11,11 +11,11 @@ What it decides (contract, "Pushing a registration"):
 | a session | nothing, or an end that is past | stopped |
 | a session that is over by itself | nothing | none |
 
-A session can't change its plate or space (documented); a change of zone or start is taken for the same (assumed).
+A session can't change its plate or space (documented: P6); a change of zone or start is taken for the same (assumed: P6).
 
 Invariants: at most one session of a registration is wanted at a time; a session id is never started twice; the events of
-one session carry a rising `occurred_at`, since Passport applies them in that order (assumed); a right is never taken away
-before its successor was sent.
+one session carry a rising `occurred_at`, since Passport applies them in that order (assumed: P11); a right is never taken
+away before its successor was sent.
 
 An *observed* document is what Passport accepted, in Passport's own formats (`Session`).
 """
@@ -56,7 +56,7 @@ class Session(TypedDict):
 # A claim asks for the same moment thousands of times, and permits of one import mostly share their windows.
 @lru_cache(maxsize=512)
 def timestamp(at: datetime) -> str:
-    """Return RFC 3339 in UTC with milliseconds and `Z` (documented: RFC 3339 with `T`, UTC; events with milliseconds)."""
+    """Return RFC 3339 in UTC with milliseconds and `Z` (documented: F1)."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
@@ -156,7 +156,7 @@ def undo(
 def _step(
     kind: str, session: Observed, account: Account, *, now: datetime, state_format: StateFormat, currency: str
 ) -> Step:
-    """Return one event as the contract's table asks for it (documented)."""
+    """Return one event with the fields that its type asks for (documented: P3; P11, P12)."""
     occurred_at = now
     if kind != STARTED:
         occurred_at = max(now, parse_timestamp(session["occurred_at"]) + _TICK)
@@ -191,16 +191,16 @@ def _step(
 
 
 def _stopped_end(start: str, now: datetime) -> str:
-    """Return the actual end of a session that is stopped now (documented: `stopped` carries the actual end).
+    """Return the actual end of a session that is stopped now (documented: P4).
 
-    Assumed: an end that is not after its start is refused, and a start that is not the session's own as well. A session
+    Assumed (P14): an end that is not after its start is refused, and a start that is not the session's own as well. A session
     that is stopped before it began is therefore ended a millisecond after its start.
     """
     return timestamp(max(now, parse_timestamp(start) + _TICK))
 
 
 def _state(subdivision: str, state_format: StateFormat) -> str:
-    """Return the state as Passport is to read it (ISO 3166-2 observed; which of its two forms is assumed)."""
+    """Return the state as Passport is to read it (observed: ISO 3166-2; which of its two forms is assumed: P5)."""
     return subdivision if state_format == "iso" else subdivision.partition("-")[2]
 
 

@@ -1,8 +1,8 @@
 """What a status and a body of Passport mean: an error that says what to do next. Pure.
 
-Documented: standard HTTP codes; a failure's body may be RFC 7807 problem details whose `type` begins with
-`io.passportlabs:error:`; it may also be absent, or HTML from a proxy. Ours to decide: always again for 408, 429
-(`Retry-After`, both forms), 5xx and whatever can't be read; and
+Documented (docs/passport-api.md, E1 and E2): standard HTTP codes; a failure's body may be RFC 7807 problem details whose
+`type` begins with `io.passportlabs:error:`; it may also be absent, or HTML from a proxy. Ours to decide: always again for
+408, 429 (`Retry-After`, both forms), 5xx and whatever can't be read; and
 
 | what came | error | why |
 |---|---|---|
@@ -38,7 +38,7 @@ _FOR_GOOD = {
 }
 # … unless it is measured by something that changes at Passport's side: its zones, their spaces, the operator.
 _MAY_CHANGE_THERE = ("zone", "space", "operator", "session")
-# Problems that say that what was to be ended is not there: the goal is reached. Assumed names.
+# Problems that say that what was to be ended is not there: the goal is reached. Assumed names (E5).
 _GONE = frozenset({"session_not_found", "unknown_session", "session_already_stopped", "session_stopped"})
 _FIELD_NAME = re.compile(r"\b[a-z]+(?:_[a-z]+)+(?=: )")
 
@@ -105,7 +105,7 @@ def read_problem(document: Any) -> Problem:
 def _for_people(detail: str) -> str:
     """Return a problem's detail with the fields that it names in words: “space_number: …” → “Space number: …”.
 
-    Assumed, since Passport documents no form; where a detail names no field before a colon, it stays as it is.
+    Assumed (E6), since Passport documents no form; where a detail names no field before a colon, it stays as it is.
     """
     told = _FIELD_NAME.sub(lambda name: name.group().replace("_", " "), detail)
     return told if told == detail else told[0].upper() + told[1:]
@@ -130,7 +130,7 @@ def retry_after(value: str | None, *, now: datetime) -> timedelta | None:
 def remedy_for(problem: Problem) -> str:
     """Return what a person can do about a refusal, as far as its code or its detail says what it is about.
 
-    Only `zone_not_found` is documented as a code; so this goes by the word that a code or a detail must somehow hold.
+    Only `zone_not_found` is documented as a code (E4); so this goes by the word that a code or a detail must somehow hold.
     """
     about = f"{problem.code} {problem.detail}".lower()
     remedies = {

@@ -1,7 +1,8 @@
 """Reading what Passport lists: zones and parking rights, strict where identity is at stake and tolerant elsewhere. Pure.
 
-Observed: of a zone only `id`, `number`, `name` and `operator_id` are always there; anything else may be missing, null or
-new. An entry whose identity can't be read makes the whole answer unreadable: half a list must never pass for a list.
+Observed (docs/passport-api.md, Z3): of a zone only `id`, `number`, `name` and `operator_id` are always there; anything
+else may be missing, null or new. An entry whose identity can't be read makes the whole answer unreadable: half a list
+must never pass for a list.
 """
 
 from collections.abc import Sequence

@@ -54,7 +54,7 @@ class FetchedToken:
 
     @classmethod
     def read(cls, document: Any, *, now: datetime) -> "FetchedToken | None":
-        """Read a token answer: `expires_in` (seconds) or `expires_at` (RFC 3339), either or both (documented).
+        """Read a token answer: `expires_in` (seconds) or `expires_at` (RFC 3339), either or both (documented: T3).
 
         Returns None where there is no usable token. Without any life time an hour is assumed; none is longer than `MAX_LIFE`.
         """

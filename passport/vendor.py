@@ -113,7 +113,7 @@ class Passport:
         return planning.undo(account, step, now=now, **self._wire)
 
     def objection(self, desired: Desired) -> DeliveryError | None:
-        """A space zone needs a space number (documented); asking Passport would cost the whole batch its place."""
+        """A space zone needs a space number (documented: Z4); asking Passport would cost the whole batch its place."""
         if desired.needs_space and not desired.space_number:
             return FixRecord(
                 _("This zone goes by space number, and the registration has none."),

@@ -1,13 +1,13 @@
 """A stand-in for Passport's API, for the demo, the tests and the benchmarks.
 
-It behaves as the contract says Passport behaves (token, zones, session events, parking rights), is strict about
+It behaves as Passport does (docs/passport-api.md, T1 to R6: token, zones, session events, parking rights), is strict about
 what it accepts, and can be told to misbehave while it runs. It is one ASGI application
 (:func:`passport.sandbox.app.make_app`, Starlette), served by uvicorn as a process of its own
 (``python -m passport.sandbox``) and driven without a server by the unit tests, so both test the same code.
 
 Nothing below this package imports Django or httpx: the process has to stay small beside the rest of the demo, and
 a remote that shared code with its client would share its mistakes. Imports run from the last line of this table to
-the first; a contract of import-linter holds that.
+the first; import-linter holds that.
 
 ==================  ==========================================================================================
 module              what it decides
@@ -21,7 +21,7 @@ module              what it decides
 ``tokens``          who gets an access token and how long it lasts
 ``faults``          whether a request meets a fault
 ``traffic``         what the client did: counters, the last requests, breaches of good manners
-``options``         where the contract leaves a choice: which one is taken
+``options``         where docs/passport-api.md assumes (P5, P7, P8, R4): which one is taken
 ``responses``       how an answer is sent, also one that breaks the rules of HTTP
 ``spoiling``        what an answer looks like once a fault has had its way with it
 ``intake``          what becomes of a request with events

@@ -1,4 +1,4 @@
-"""Whether one parking session event is well formed: the table of the contract, row by row.
+"""Whether one parking session event is well formed: the fields of docs/passport-api.md, P2 to P5 and P12.
 
 Pure: reads the directory of zones, changes nothing. What the event then does to its session is decided in
 ``sessions``. Documented: which fields each type has, that exactly one zone id is sent, that ``space`` zones need a

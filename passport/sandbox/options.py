@@ -1,6 +1,6 @@
 """Settings of the sandbox that can be changed while it runs.
 
-Each stands for a point on which the contract is silent or allows several answers.
+Each stands for a point that docs/passport-api.md assumes (such as P5, P8 and R4) or allows several answers to.
 """
 
 from collections.abc import Mapping

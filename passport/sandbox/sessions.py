@@ -1,6 +1,6 @@
 """What an event does to its session, and which parking rights enforcement sees.
 
-The rules, all of them assumed in the contract and kept in :func:`judge` alone:
+The rules, all of them assumed (docs/passport-api.md, P6, P10, P11 and P14) and kept in :func:`judge` alone:
 
 * a repeated start with the same content changes nothing; other content under the same ``session_id`` is a conflict;
 * an extension moves the end either way, a stop ends the session, both need a session that exists and agree with it;

@@ -4,7 +4,7 @@ A breach is counted and kept with an example, never answered with an error: Pass
 test wants to. What counts as one:
 
 ``missing_trace_id``, ``repeated_trace_id``
-    the contract asks for one unique id a request.
+    one unique id a request (docs/passport-api.md, H3).
 ``too_many_events``
     a request held more events than are allowed.
 ``retry_after_ignored``

@@ -1,4 +1,4 @@
-"""Recovery, order, isolation and deploys on real processes with real kills (the promises of the README).
+"""Recovery, order, isolation and deploys on real processes with real kills (docs/promises.md).
 
 Waits are generous, since a test machine may be busy; what a promise gives a figure for is measured and compared with it.
 """
