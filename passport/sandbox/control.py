@@ -111,7 +111,8 @@ class Control:
                     raise ValueError("the body must be an object")
                 with simulator.lock:
                     now = simulator.clock(request.state.wire.now())
-                    ask = Ask(request.path_params, dict(request.query_params), document, now)
+                    query = {name: value for name, value in request.query_params.items() if value}
+                    ask = Ask(request.path_params, query, document, now)
                     return Json(answer(ask), status)
             except _Missing as error:
                 return Json({"error": str(error)}, 404)

@@ -7,7 +7,7 @@ for in all three types.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Any
 
@@ -45,6 +45,8 @@ _ALLOWED = {
 }
 _LOCATION_FIELDS = frozenset(("latitude", "longitude", "accuracy"))
 _PAYMENT_FIELDS = frozenset(("gateway_transaction_id", "payment_type"))
+# A session that is stopped before it began may still be given a moment of length.
+_UNBEGUN = timedelta(seconds=1)
 _RARE = frozenset(("account_id", "rate_name", "location_details", "payment"))
 
 
@@ -85,6 +87,8 @@ def parse_event(event: Any, kind: str, directory: Directory, *, state_form: str 
     if kind == STOPPED:
         if end < start:
             raise invalid("end_time", "must not be before start_time")
+        if end > max(occurred_at, start + _UNBEGUN):
+            raise invalid("end_time", "is the actual end, so it can't be after occurred_at")
     elif end <= start:
         raise invalid("end_time", "must be after start_time")
     plate: str | None = None

@@ -129,6 +129,8 @@ class Partner:
             }
         else:
             event["total_session_fees"] = FREE
+        if kind == "stopped":
+            event["end_time"] = stamp(max(self.now, NOON))
         event.update(changes)
         return {name: value for name, value in event.items() if value is not ...}
 
@@ -143,7 +145,6 @@ class Partner:
         return self.send("extended", self.event("extended", **{"session_id": session_id, **changes}))
 
     def stop(self, session_id: str = "s-1", /, **changes: Any) -> Response:
-        changes.setdefault("end_time", stamp(max(self.now, NOON)))
         return self.send("stopped", self.event("stopped", **{"session_id": session_id, **changes}))
 
     def control(self, method: str, path: str, document: Any = None, *, expect: int = 200) -> Any:

@@ -174,6 +174,13 @@ def test_a_stop_may_end_where_the_session_starts_but_not_before(partner: Partner
     assert partner.stop(end_time=stamp(NOON)).status == 202
 
 
+def test_a_stop_says_when_the_session_really_ended(partner: Partner) -> None:
+    partner.start()
+    partner.advance(3600)
+    assert field(partner.stop(end_time=stamp(NOON + timedelta(hours=2)))) == "end_time"
+    assert partner.stop(end_time=stamp(NOON + timedelta(hours=1))).status == 202
+
+
 @pytest.mark.parametrize("value", [None, 7, "", "a b", "x" * 129, "ä", "tab\t"])
 def test_a_session_id_must_be_plain(partner: Partner, value: Any) -> None:
     assert field(partner.start(session_id=value)) == "session_id"
