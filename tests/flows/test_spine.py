@@ -143,7 +143,7 @@ def test_what_passport_lost_is_sent_anew_only_after_it_was_missed_twice(stack: S
     add(stack, "DRIFT1")
     until(stack, ("DRIFT1", "Z123"))
     [session] = stack.sandbox.sessions()
-    stack.sandbox.call("DELETE", f"/sessions/{session['session_id']}")
+    stack.sandbox.call("DELETE", f"sessions/{session['session_id']}")
     # Two comparisons, the second a while after the first; time is moved by hand.
     for _round in range(2):
         stack.shell("""
