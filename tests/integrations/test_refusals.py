@@ -505,3 +505,34 @@ def test_a_retry_after_on_an_answer_to_single_events_is_obeyed(world: World) -> 
     assert breaker.open_until is not None
     assert breaker.open_until > timezone.now() + timedelta(seconds=100)
     assert Registration.objects.due().count() == 59
+
+
+# --- Many that are bad --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_a_hundred_of_which_thirty_are_bad_cost_the_thirty_twice_and_the_others_next_to_nothing(
+    world: World,
+) -> None:
+    zone = next(
+        zone
+        for zone in world.operator["zones"]
+        if zone["session_type"] == "space" and zone["number"] in world.zones
+    )
+    place, bad = world.location("Spaces", zone["number"]), set(range(0, 100, 3)) - {99, 96, 93, 90}
+    for number in range(100):
+        space = "no such space" if number in bad else zone["spaces"][number % len(zone["spaces"])]
+        world.permit(f"P{number:02d}", location=place, space_number=str(space))
+    world.deliver()
+    assert len(bad) == 30
+    # The sandbox names the first bad one by a number: a request that names it, and one of its own.
+    assert len(world.events()) <= 2 * len(bad) + 2
+    assert whole(world) == [right for right in wanted(world) if int(right[0][1:]) not in bad]
+    refused = Registration.objects.refused().values_list("permit__plate", flat=True)
+    assert {int(plate[1:]) for plate in refused} == bad
+    # And they never travel with others again.
+    before = len(world.events())
+    world.permit("LATER")
+    later(HOUR.total_seconds(), world)
+    sizes = [len(request["data"]) for request in world.events()[before:]]
+    assert sorted(sizes) == [1] * 31
