@@ -1,7 +1,8 @@
 """Who may see and do what: one decorator for every page of a company.
 
 A person sees only the companies they belong to; anything else does not exist for them (404). Where they belong but
-their role does not reach, the answer is 403. Support (`is_staff`) sees all companies, with a manager's rights.
+their role does not reach, the answer is 403. Support (`is_staff`) sees all companies, with a manager's rights;
+that they looked is noted in the company's security log.
 """
 
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse
 
+from locations import security_log
 from locations.models import Company, Membership, Role, User
 
 SUPPORT = "support"
@@ -66,6 +68,8 @@ def company_view(
             if not may(role, needed):
                 raise PermissionDenied
             request.company, request.membership_role = company, role
+            if role == SUPPORT:
+                security_log.support_looked(request, "company_read", f"company {company.pk}", company=company)
             return view(request, *args, **kwargs)
 
         guarded.needed_role = needed  # type: ignore[attr-defined]

@@ -21,6 +21,7 @@ from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from locations import security_log
 from locations.admin_base import (
     FOUND_ROWS,
     EvidenceAdmin,
@@ -107,6 +108,7 @@ class UserAdmin(SupportAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
         """For somebody who has lost the device; they set up another one after they have signed in."""
         for person in queryset:
             if Authenticator.objects.filter(user=person).delete()[0]:
+                security_log.record("two_step_removed", actor=actor_of(request), person=person, type="all")
                 self.log_change(request, person, "Second factor removed.")
                 self.message_user(
                     request, _t("Second factor of %(person)s removed.") % {"person": person}, messages.SUCCESS

@@ -20,7 +20,9 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from simple_history.admin import SimpleHistoryAdmin
 
+from locations import security_log
 from locations.models import User
+from locations.pages import read_key
 
 # Nobody pages further than this; a search finds the rest.
 COUNTED_ROWS = 5_000
@@ -59,6 +61,17 @@ class SupportAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_per_page = ROWS_PER_PAGE
     list_max_show_all = 0
 
+    def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Note the look; see `locations.security_log`."""
+        self._note_look(request, "")
+        response: HttpResponse = super().changelist_view(request, *args, **kwargs)
+        return response
+
+    def _note_look(self, request: HttpRequest, object_id: str) -> None:
+        if is_support(request):
+            thing = f"{self.opts.label_lower} {read_key(object_id) or ''}".strip()
+            security_log.support_looked(request, "admin_read", f"admin {thing}", thing=thing)
+
     def has_module_permission(self, request: HttpRequest) -> bool:
         """Support sees all models."""
         return is_support(request)
@@ -79,10 +92,13 @@ class SupportAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Nothing is deleted: what was must stay explainable."""
         return False
 
-    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Show what a service refused although the form let it through (somebody else was quicker)."""
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """Show what a service refused although the form let it through (somebody else was quicker); note the look."""
+        self._note_look(request, object_id or "")
         try:
-            return super().changeform_view(request, *args, **kwargs)
+            return super().changeform_view(request, object_id, *args, **kwargs)
         except ValidationError as error:
             for message in error.messages:
                 self.message_user(request, message, messages.ERROR)

@@ -8,3 +8,9 @@ class LocationsConfig(AppConfig):
 
     name = "locations"
     verbose_name = "Locations and permits"
+
+    def ready(self) -> None:
+        """Connect the security log to the signals that it listens to."""
+        from locations import security_signals
+
+        security_signals.connect()

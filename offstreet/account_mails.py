@@ -15,6 +15,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 
 from integrations import mail_limits
+from locations import security_log
 from locations.models import User
 
 SITE_NAME: Final = "Offstreet"
@@ -62,6 +63,11 @@ class AccountMails(DefaultAccountAdapter):  # type: ignore[misc]
         if template_prefix in TO_ANYBODY and not self._may_get_one(email):
             return
         super().send_mail(template_prefix, email, {**own, "current_site": Site()})
+
+    def send_password_reset_mail(self, user: User, email: str, context: dict[str, Any]) -> None:
+        """Note that a reset was asked for, and mail the link."""
+        security_log.record("password_reset_asked", actor=None, person=user)
+        super().send_password_reset_mail(user, email, context)
 
     def _may_get_one(self, email: str) -> bool:
         """Count a mail to an address that somebody typed; the page says the same whether it goes out or not.

@@ -186,6 +186,7 @@ class Shell:
         plans = [
             NavPlan(_("Companies"), "building", "companies"),
             NavPlan(_("Set-ups"), "stairs", "setups"),
+            NavPlan(_("Security log"), "history", "security_log_all"),
             NavPlan(_("Admin"), "database", "admin:index"),
         ]
         return [

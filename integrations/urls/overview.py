@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from integrations.views import activity, mapping, members, notifications, overview, zones
+from integrations.views import activity, mapping, members, notifications, overview, security, zones
 
 urlpatterns = [
     path("", overview.overview, name="overview"),
@@ -22,6 +22,8 @@ urlpatterns = [
     path("activity/refused/", activity.refused, name="refused"),
     path("activity/retry/", activity.retry, name="retry"),
     path("activity/people/", activity.people, name="activity_people"),
+    path("activity/security/", security.security_log, name="security_log"),
+    path("activity/security.csv", security.security_log_csv, name="security_log_csv"),
     path("settings/", members.members, name="settings"),
     path("settings/invite/", members.invite, name="invite"),
     path("settings/invitations/<int:pk>/withdraw/", members.invitation_withdraw, name="invitation_withdraw"),

@@ -2,6 +2,7 @@
 
 A deed is written in the transaction of what it tells of and never changed afterwards. It keeps a kind and what it takes
 to say it (`thing`, `params`), never a sentence, so it is told in the reader's language; no plate and no secret is in it.
+The database itself refuses to change or delete one (`locations.append_only`).
 """
 
 from typing import Any
@@ -37,9 +38,21 @@ class Deed(models.Model):
     company = models.ForeignKey(
         Company, on_delete=models.PROTECT, related_name="deeds", null=True, blank=True, db_index=False
     )
+    # People who did something are never deleted, only made inactive: emptying these would change what was written.
     actor = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
+    # Whose account it was done to, where it was done to one. Its index begins the one below.
+    person = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,
+    )
+    # The network address of who did it, as sign-in counts it; none for scripts and workers.
+    address = models.GenericIPAddressField(_("network address"), null=True, blank=True)
     at = models.DateTimeField(_("at"))
     kind = models.CharField(_("kind"), max_length=40)
     thing = models.CharField(_("what it was done to"), max_length=200, blank=True, default="")
@@ -50,8 +63,13 @@ class Deed(models.Model):
     class Meta:
         ordering = ["-at", "-id"]
         constraints = [models.CheckConstraint(condition=~Q(kind=""), name="deed_has_a_kind")]
-        # What people did in a company, newest first.
-        indexes = [models.Index(fields=["company", "-at", "-id"], name="deed_of_company")]
+        indexes = [
+            # What people did in a company, newest first.
+            models.Index(fields=["company", "-at", "-id"], name="deed_of_company"),
+            # What happened to somebody's account, and all of it.
+            models.Index(fields=["person", "-at", "-id"], name="deed_of_person"),
+            models.Index(fields=["-at", "-id"], name="deed_newest"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.thing}".strip()

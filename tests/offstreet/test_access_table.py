@@ -82,6 +82,8 @@ COMPANY: dict[str, Access] = {
     "refused": Access(get=VIEWER),
     "retry": Access(post=OPERATOR, data={"reason": "x"}),
     "activity_people": Access(get=VIEWER),
+    "security_log": Access(get=MANAGER),
+    "security_log_csv": Access(get=MANAGER),
     # Settings
     "settings": Access(get=VIEWER),
     "settings_company": Access(get=VIEWER, post=MANAGER),
@@ -124,6 +126,8 @@ OTHERS: dict[str, Access] = {
     "companies": Access(get=SUPPORT),
     "company_add": Access(get=SUPPORT, post=SUPPORT),
     "setups": Access(get=SUPPORT),
+    "security_log_all": Access(get=SUPPORT),
+    "security_log_all_csv": Access(get=SUPPORT),
     "support_notice_dismiss": Access(post=SUPPORT),
     "support_notifications": Access(get=SUPPORT, post=SUPPORT),
     "healthz": Access(get=ANYBODY),

@@ -1,0 +1,406 @@
+"""The security log: what happened to accounts, roles and companies, with who and from where, told to those it concerns."""
+
+import csv
+import io
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import structlog
+import time_machine
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, hotp_value, yield_hotp_counters_from_time
+from django.core.cache import cache
+from django.core.management import call_command
+from django.db.models import ProtectedError
+from django.test import Client
+from django.urls import reverse
+
+from integrations import security_reads
+from integrations.deed_words import WORDS as DEED_WORDS
+from integrations.security_words import GROUPS, WORDS
+from locations import deeds, security_log
+from locations.invitations import accept_invitation, change_role, invite_person, remove_member
+from locations.models import Company, Deed, Role, User
+from locations.security_log import describe_stranger, record
+from tests.factories import PASSWORD, MembershipFactory, UserFactory
+from tests.pages import World, signed_in, text_of
+
+pytestmark = pytest.mark.django_db
+STRONG = "quite-a-long-passphrase-7"
+CLIENT = "203.0.113.9"
+
+
+@pytest.fixture(autouse=True)
+def fresh_counts() -> Iterator[None]:
+    cache.clear()
+    yield
+    cache.clear()
+
+
+@pytest.fixture
+def world() -> World:
+    return World.build(name="University", slug="university")
+
+
+@pytest.fixture
+def person() -> User:
+    made: User = UserFactory(email="olivia@university.example")
+    EmailAddress.objects.create(user=made, email=made.email, verified=True, primary=True)
+    Deed.objects.all()._raw_delete("default")  # type: ignore[attr-defined]
+    return made
+
+
+def browser() -> Client:
+    """A browser at an address of its own."""
+    return Client(REMOTE_ADDR=CLIENT)
+
+
+def sign_in(person: User, password: str = PASSWORD) -> Client:
+    """Return a browser in which somebody has signed in on the page."""
+    client = browser()
+    client.post(reverse("account_login"), {"login": person.email, "password": password})
+    return client
+
+
+def logged(*kinds: str) -> list[tuple[str, int | None, int | None, str | None, dict[str, Any]]]:
+    """What the log has of these kinds (or all), oldest first: kind, actor, whose account, address, what else."""
+    rows = Deed.objects.order_by("pk")
+    found = rows.filter(kind__in=kinds) if kinds else rows.filter(kind__in=WORDS)
+    return [(row.kind, row.actor_id, row.person_id, row.address, row.params) for row in found]
+
+
+# --- Sign-in ----------------------------------------------------------------------------------------------------------
+
+
+def test_signing_in_and_out(person: User) -> None:
+    sign_in(person).post(reverse("account_logout"))
+    assert logged() == [
+        ("signed_in", person.pk, person.pk, CLIENT, {"methods": ["password"]}),
+        ("signed_out", person.pk, person.pk, CLIENT, {}),
+    ]
+
+
+def test_a_wrong_password_names_the_account_and_nobody_as_the_one_who_tried(person: User) -> None:
+    sign_in(person, "wrong-secret-word")
+    assert logged() == [("sign_in_failed", None, person.pk, CLIENT, {})]
+    assert "wrong-secret-word" not in str(list(Deed.objects.values()))
+
+
+def test_an_unknown_address_is_kept_masked_and_its_tries_are_seen_together() -> None:
+    for typed in ("Stranger@elsewhere.example", "stranger@elsewhere.example", "other@elsewhere.example"):
+        browser().post(reverse("account_login"), {"login": typed, "password": "wrong-secret-word"})
+    params = [row[4] for row in logged("sign_in_failed")]
+    assert [one["typed"] for one in params] == ["s•••@elsewhere.example"] * 2 + ["o•••@elsewhere.example"]
+    assert params[0] == params[1] != params[2]
+    assert "stranger" not in str(list(Deed.objects.values())).casefold()
+
+
+def test_a_password_typed_into_the_wrong_field_leaves_no_trace(settings: Any) -> None:
+    assert describe_stranger("hunter2 is my password") == {"typed": ""}
+    first = describe_stranger("a@b.example")
+    settings.SECRET_KEY = "another" * 10
+    assert describe_stranger("a@b.example")["fingerprint"] != first["fingerprint"]
+
+
+def test_the_address_is_what_our_own_proxy_wrote_down_and_not_what_a_visitor_claims(
+    person: User, settings: Any
+) -> None:
+    Client(REMOTE_ADDR=CLIENT, HTTP_X_FORWARDED_FOR="198.51.100.1").post(
+        reverse("account_login"), {"login": person.email, "password": "wrong"}
+    )
+    settings.ALLAUTH_TRUSTED_PROXY_COUNT = 1
+    Client(REMOTE_ADDR="10.0.0.1", HTTP_X_FORWARDED_FOR="6.6.6.6, 198.51.100.7").post(
+        reverse("account_login"), {"login": person.email, "password": "wrong"}
+    )
+    assert [row[3] for row in logged("sign_in_failed")] == [CLIENT, "198.51.100.7"]
+
+
+@pytest.mark.parametrize("said", ["not an address", "999.1.1.1", "<b>x</b>"])
+def test_a_forwarded_address_that_is_none_refuses_no_sign_in(person: User, settings: Any, said: str) -> None:
+    settings.ALLAUTH_TRUSTED_PROXY_COUNT = 1
+    record("signed_in", actor=person)
+    assert deeds.note(company=None, kind="x", actor=person).address is None
+
+
+# --- Second factors ---------------------------------------------------------------------------------------------------
+
+
+def code_of(secret: str) -> str:
+    """The code that an authenticator shows now."""
+    return format_hotp_value(hotp_value(secret, next(iter(yield_hotp_counters_from_time()))))
+
+
+def test_a_second_factor_added_used_failed_and_removed(
+    person: User, django_capture_on_commit_callbacks: Any
+) -> None:
+    def send(client: Client, name: str, **data: str) -> None:
+        cache.clear()
+        # allauth tells of a factor once it is committed.
+        with django_capture_on_commit_callbacks(execute=True):
+            client.post(reverse(name), data)
+
+    client = sign_in(person)
+    send(client, "account_reauthenticate", password=PASSWORD)
+    secret = client.get(reverse("mfa_activate_totp")).context["form"].secret
+    send(client, "mfa_activate_totp", code=code_of(secret))
+    send(client, "account_logout")
+    again = sign_in(person)
+    send(again, "mfa_authenticate", code="000000")
+    cache.clear()
+    send(again, "mfa_authenticate", code=code_of(secret))
+    send(again, "mfa_reauthenticate", code=code_of(secret))
+    send(again, "mfa_generate_recovery_codes")
+    send(again, "mfa_deactivate_totp")
+    kinds = [row[0] for row in logged()]
+    assert kinds[:1] == ["signed_in"]
+    assert sorted(kinds[1:3]) == ["recovery_codes_made", "two_step_added"]
+    assert kinds[3:7] == ["signed_out", "two_step_failed", "two_step_used", "signed_in"]
+    assert kinds.count("recovery_codes_made") == 2
+    assert kinds[-1] == "two_step_removed"
+    assert {row[2] for row in logged()} == {person.pk}
+    assert {row[3] for row in logged()} == {CLIENT}
+    assert secret not in str(list(Deed.objects.values()))
+    assert logged("two_step_failed")[0][1] is None
+    assert logged("signed_in")[1][4]["methods"] == ["password", "totp"]
+
+
+def test_a_second_factor_that_support_takes_away(person: User) -> None:
+    TOTP.activate(person, "ABCDEFGHIJKLMNOP")
+    RecoveryCodes.activate(person)
+    root = UserFactory(is_staff=True, is_superuser=True)
+    client = signed_in(root)
+    client.post(
+        reverse("admin:locations_user_changelist"),
+        {"action": "remove_second_factor", "_selected_action": [person.pk]},
+    )
+    assert not Authenticator.objects.exists()
+    assert [row[1:3] for row in logged("two_step_removed")] == [(root.pk, person.pk)]
+
+
+# --- Accounts ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_password_changed_by_its_owner_and_by_a_mailed_link(person: User, mailoutbox: list[Any]) -> None:
+    client = sign_in(person)
+    client.post(
+        reverse("account_change_password"),
+        {"oldpassword": PASSWORD, "password1": STRONG, "password2": STRONG},
+    )
+    browser().post(reverse("account_reset_password"), {"email": person.email})
+    path = next(word for word in mailoutbox[-1].body.split() if "/password/reset/key/" in word)
+    other = browser()
+    form = other.get(path.removeprefix("http://127.0.0.1:8000"), follow=True)
+    other.post(form.request["PATH_INFO"], {"password1": STRONG + "x", "password2": STRONG + "x"})
+    assert [(row[1], row[2], row[4]) for row in logged("password_changed")] == [
+        (person.pk, person.pk, {"how": "own"}),
+        (None, person.pk, {"how": "mailed_link"}),
+    ]
+    assert len(logged("password_reset_asked")) == 1
+    assert STRONG not in str(list(Deed.objects.values()))
+
+
+def test_a_command_that_sets_a_password_is_told_and_a_hash_made_anew_is_not(
+    person: User, settings: Any
+) -> None:
+    settings.PASSWORD_HASHERS = [
+        "django.contrib.auth.hashers.PBKDF2PasswordHasher", "django.contrib.auth.hashers.MD5PasswordHasher",
+    ]  # fmt: skip
+    before = person.password
+    sign_in(person)
+    person.refresh_from_db()
+    assert person.password != before
+    assert logged("password_changed") == []
+    person.set_password(STRONG)
+    person.save()
+    assert logged("password_changed") == [("password_changed", None, person.pk, None, {"how": "command"})]
+
+
+def test_an_address_and_rights_that_support_changes(person: User) -> None:
+    root = UserFactory(is_staff=True, is_superuser=True)
+    person.email, person.is_staff = "new@university.example", True
+    person.save()
+    User.objects.get(pk=person.pk).save()
+    assert [(row[0], row[4]) for row in logged("address_changed", "rights_changed")] == [
+        ("address_changed", {"was": "olivia@university.example"}),
+        ("rights_changed", {"rights": {"is_staff": True}}),
+    ]
+    made = logged("account_made")
+    assert made[-1][2:] == (root.pk, None, {"rights": ["is_active", "is_staff", "is_superuser"]})
+
+
+# --- Roles ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_membership_from_its_invitation_to_its_end(world: World, person: User) -> None:
+    manager = UserFactory(is_staff=True)
+    invited = invite_person(company=world.company, email=person.email, role=Role.VIEWER, actor=manager)
+    member = accept_invitation(invitation=invited, user=person)
+    change_role(membership=member, role=Role.MANAGER, actor=manager)
+    change_role(membership=member, role=Role.MANAGER, actor=manager)
+    remove_member(membership=member, actor=manager)
+    assert [
+        (row[0], row[1], row[2], row[4]) for row in logged("member_added", "role_changed", "member_removed")
+    ] == [
+        ("member_added", manager.pk, person.pk, {"role": "viewer"}),
+        ("role_changed", manager.pk, person.pk, {"role": "manager", "was": "viewer"}),
+        ("member_removed", manager.pk, person.pk, {"role": "manager"}),
+    ]
+    assert set(Deed.objects.filter(kind="role_changed").values_list("company", flat=True)) == {
+        world.company.pk
+    }
+
+
+# --- Support's looks --------------------------------------------------------------------------------------------------
+
+
+def test_support_looking_at_a_company_is_one_line_an_hour_and_a_member_leaves_none(world: World) -> None:
+    other = World.build(name="Other", slug="other")
+    support = UserFactory(is_staff=True)
+    client, second = signed_in(support), signed_in(support)
+    with time_machine.travel("2026-03-04T10:10:00Z", tick=False) as clock:
+        for _ in range(3):
+            client.get(world.url("overview"))
+            client.get(world.url("permits"))
+        client.get(other.url("overview"))
+        client.get(world.url("overview"))
+        assert len(logged("company_read")) == 2
+        second.get(world.url("overview"))
+        assert len(logged("company_read")) == 3
+        clock.shift(timedelta(hours=1))
+        client.get(world.url("overview"))
+    rows = Deed.objects.filter(kind="company_read").order_by("pk")
+    assert [(row.actor, row.company) for row in rows] == [
+        (support, world.company), (support, other.company), (support, world.company), (support, world.company),
+    ]  # fmt: skip
+    world.manager.get(world.url("overview"))
+    assert rows.count() == 4
+
+
+def test_support_looking_into_the_admin_leaves_a_line(world: World) -> None:
+    client = signed_in(UserFactory(is_staff=True, is_superuser=True))
+    for _ in range(2):
+        client.get(reverse("admin:locations_company_changelist"))
+        client.get(reverse("admin:locations_company_change", args=[world.company.pk]))
+        client.get("/admin/locations/company/%00x/change/")
+    things = list(Deed.objects.filter(kind="admin_read").order_by("pk").values_list("thing", flat=True))
+    assert things == ["locations.company", f"locations.company {world.company.pk}"]
+
+
+# --- Who sees what ----------------------------------------------------------------------------------------------------
+
+
+def test_managers_see_their_company_and_what_its_members_did_since_they_joined(
+    world: World, person: User
+) -> None:
+    other = World.build(name="Other", slug="other")
+    record("signed_in", actor=person, person=person, methods=["before-joining"])
+    MembershipFactory(user=person, company=world.company, role=Role.VIEWER)
+    record("signed_in", actor=person, person=person, methods=["since-joining"])
+    stranger = UserFactory(email="stranger@elsewhere.example")
+    record("sign_in_failed", actor=None, person=stranger)
+    record("company_read", actor=stranger, company=other.company)
+    page = text_of(world.manager.get(world.url("security_log")))
+    assert "since-joining" in page
+    assert "became a member" in page
+    assert "before-joining" not in page
+    assert "stranger@elsewhere.example" not in page
+    assert world.operator.get(world.url("security_log")).status_code == 403
+    assert "Security log" in text_of(world.manager.get(world.url("activity_people")))
+    assert "Security log" not in text_of(world.operator.get(world.url("activity_people")))
+    everything = text_of(signed_in(UserFactory(is_staff=True)).get(reverse("security_log_all")))
+    assert "before-joining" in everything
+    assert "stranger@elsewhere.example" in everything
+    assert world.manager.get(reverse("security_log_all")).status_code == 404
+
+
+def test_the_list_is_paged_and_narrowed_without_losing_or_repeating_a_row(world: World, person: User) -> None:
+    MembershipFactory(user=person, company=world.company)
+    for number in range(130):
+        record("signed_in", actor=person, person=person, methods=[f"m{number}"])
+        record("company_read", actor=person, company=world.company)
+    seen, key = [], None
+    while True:
+        events, key = security_reads.list_events(world.company, group="sign_in", key=key)
+        seen += [event.details for event in events]
+        if key is None:
+            break
+    assert seen == [f"m{number}" for number in reversed(range(130))]
+    page = world.manager.get(world.url("security_log") + "?kind=support")
+    assert "support looked at the company" in text_of(page)
+    assert "m129" not in text_of(page)
+    assert "before=" in text_of(page)
+
+
+def test_the_csv_holds_every_row_once_and_no_formula(
+    world: World, person: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(security_reads, "_BATCH_ROWS", 7)
+    Company.objects.filter(pk=world.company.pk).update(name="=HYPERLINK(A1)")
+    MembershipFactory(user=person, company=world.company)
+    for _ in range(20):
+        record("signed_in", actor=person, person=person)
+        record("company_read", actor=person, company=world.company)
+    manager = world.manager
+    answer = manager.get(world.url("security_log_csv"))
+    assert answer["Content-Type"].startswith("text/csv")
+    assert "no-store" in answer["Cache-Control"]
+    text = b"".join(answer.streaming_content).decode()  # type: ignore[attr-defined]
+    head, *lines = list(csv.reader(io.StringIO(text)))
+    assert tuple(head) == security_reads.CSV_HEADER
+    ids = [int(line[-1]) for line in lines]
+    shown = {row.pk for part in security_reads._parts(world.company, list(WORDS)) for row in part}
+    assert ids == sorted(shown)
+    assert len(ids) >= 40
+    assert not any(cell.startswith(("=", "+", "-", "@")) for line in lines for cell in line)
+    assert signed_in(UserFactory(is_staff=True)).get(reverse("security_log_all_csv")).status_code == 200
+
+
+def test_the_command_writes_a_companys_days(world: World, person: User) -> None:
+    MembershipFactory(user=person, company=world.company)
+    with time_machine.travel("2030-03-04T10:10:00Z", tick=False):
+        record("signed_in", actor=person, person=person)
+    out = io.StringIO()
+    days = ("--since", "2030-03-04", "--until", "2030-03-05")
+    call_command("audit_log", "export", "--company", "university", *days, stdout=out)
+    assert [line.split(",")[1] for line in out.getvalue().splitlines()[1:]] == ["signed_in"]
+
+
+# --- The log as a log -------------------------------------------------------------------------------------------------
+
+
+def test_each_event_is_one_structured_line_once_it_is_committed(
+    person: User, django_capture_on_commit_callbacks: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = structlog.testing.CapturingLogger()
+    monkeypatch.setattr(security_log, "log", written)
+    with django_capture_on_commit_callbacks(execute=True):
+        sign_in(person)
+        assert written.calls == []
+    (line,) = written.calls
+    assert (line.method_name, line.args) == ("info", ("security_event",))
+    assert line.kwargs == {
+        "kind": "signed_in", "row": Deed.objects.get().pk, "user": person.pk, "account": person.pk, "company": None,
+        "client": CLIENT, "methods": ["password"],
+    }  # fmt: skip
+
+
+def test_every_kind_that_is_recorded_has_words_and_the_two_lists_share_none(
+    world: World, person: User
+) -> None:
+    assert {words.group for words in WORDS.values()} == set(GROUPS)
+    assert not WORDS.keys() & DEED_WORDS.keys()
+    for kind in WORDS:
+        record(kind, actor=person, person=person, company=world.company)
+    page = text_of(world.manager.get(world.url("security_log")))
+    for kind, words in WORDS.items():
+        assert str(words.sentence) in page, kind
+
+
+def test_who_has_done_something_is_not_deleted(person: User) -> None:
+    record("signed_in", actor=person, person=person)
+    with pytest.raises(ProtectedError):
+        person.delete()
