@@ -20,6 +20,7 @@ Nothing here talks to a vendor or a broker; the wake-up is a hint, given after t
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import orjson
 from django.db import connection as db
@@ -115,7 +116,7 @@ def retry(*, registration_ids: Iterable[int], actor: User | None = None) -> int:
         for company in Company.objects.filter(pk__in=by_company):
             some = by_company[company.pk]
             # One is named by its permit; many by their number.
-            which = {"permit": some[0]} if len(some) == 1 else {}
+            which: dict[str, Any] = {"permit": some[0]} if len(some) == 1 else {}
             deeds.note(company=company, kind="retried", actor=actor, count=len(some), **which)
     return len(permits)
 

@@ -38,7 +38,8 @@ def _signed_in(*, request: HttpRequest, user: User, **_: Any) -> None:
 def _sign_in_failed(*, credentials: dict[str, Any], **_: Any) -> None:
     typed = str(credentials.get("email") or credentials.get("username") or "")
     person = User.objects.filter(email__iexact=typed).first() if typed else None
-    record("sign_in_failed", actor=None, person=person, **({} if person else describe_stranger(typed)))
+    left: dict[str, Any] = {} if person else dict(describe_stranger(typed))
+    record("sign_in_failed", actor=None, person=person, **left)
 
 
 def _signed_out(*, user: User | None, **_: Any) -> None:
@@ -94,13 +95,14 @@ def _saved(*, instance: User, created: bool, **_: Any) -> None:
     before: dict[str, Any] = getattr(instance, "_before_save", None) or {}
     changed = {name for name, was in before.items() if was != getattr(instance, name)}
     # A password that is merely hashed anew after a sign-in has not been set (`AbstractBaseUser.check_password`).
-    if "password" in changed and (instance._password is not None or not instance.has_usable_password()):
+    was_typed = getattr(instance, "_password", None) is not None
+    if "password" in changed and (was_typed or not instance.has_usable_password()):
         record("password_changed", actor=actor, person=instance, how=_how(actor, instance))
     if "email" in changed:
         record("address_changed", actor=actor, person=instance, thing=instance.email, was=before["email"])
-    rights = {name: getattr(instance, name) for name in _RIGHTS if name in changed}
-    if rights:
-        record("rights_changed", actor=actor, person=instance, thing=instance.email, rights=rights)
+    given = {name: getattr(instance, name) for name in _RIGHTS if name in changed}
+    if given:
+        record("rights_changed", actor=actor, person=instance, thing=instance.email, rights=given)
 
 
 def _how(actor: User | None, person: User) -> str:

@@ -14,7 +14,7 @@ from allauth.usersessions.models import UserSession
 from django.test import Client
 from django.utils import timezone
 
-from integrations import connections, links, mail_choices, mapping, notices, testing
+from integrations import connections, links, mail_choices, mapping, notices, operator_claims, testing
 from integrations.models import (
     Connection,
     Contact,
@@ -111,6 +111,9 @@ def _seeded(ids: dict[str, int]) -> None:
 
 def _odd(company: Company, manager: User, ids: dict[str, int], tokens: dict[str, str]) -> None:
     connection = connections.connect(company=company, operator_id=ODD_OPERATOR_ID, actor=manager)
+    connection = operator_claims.confirm(
+        connection=connection, operator_id=ODD_OPERATOR_ID, how="By telephone"
+    )
     _listed(connection, ("10", "20", "20a", "30", "A very long number of a zone 0001"))
     places = {
         number: save_location(
@@ -318,6 +321,9 @@ def _steps(manager: User, support: User, ids: dict[str, int]) -> None:
     )
     paused = connections.set_operator_id(
         connection=made["paused"], operator_id="00000000-0000-4000-8000-0000000000bb", actor=support
+    )
+    paused = operator_claims.confirm(
+        connection=paused, operator_id=paused.operator_id, how="By telephone", actor=support
     )
     connections.go_live(connection=paused, reason="The pages want a live one.")
     connections.pause(connection=paused, reason="The garage is rebuilt.", actor=manager)

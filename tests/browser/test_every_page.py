@@ -237,6 +237,9 @@ STATES: tuple[State, ...] = (
     State("refused, the reason is used up", "refused", CAMPUS, query="reason=nothing-like-it", shows="any more"),
     State("what people did", "activity_people", CAMPUS),
     State("what people did, nothing", "activity_people", BARE),
+    State("security log", "security_log", CAMPUS, shows="became a member"),
+    State("security log, one group", "security_log", CAMPUS, query="kind=failed"),
+    State("security log of all companies", "security_log_all", who="support", shows="account made"),
     # Settings
     State("members", "settings", ODDITY),
     State("remove a member", "member_remove", (ODD, "member")),
@@ -332,7 +335,7 @@ ACTIONS = frozenset({
     "setup_test", "setup_live", "setup_pause", "setup_resume", "status_link_make", "status_link_renew",
     "status_link_revoke", "test_plate_answer", "test_plate_ask", "test_plate_withdraw", "notice_dismiss",
     "support_notice_dismiss",
-    "healthz", "styleguide_part", "styleguide_zones",
+    "healthz", "security_log_csv", "security_log_all_csv", "styleguide_part", "styleguide_zones",
 })  # fmt: skip
 # Pages of a second factor that is on: `tests/browser/test_account_pages.py` goes through them. The others lead elsewhere
 # until there is something to do there (a password that was never set, a code that was never sent).

@@ -50,7 +50,7 @@ def world() -> World:
 def person() -> User:
     made: User = UserFactory(email="olivia@university.example")
     EmailAddress.objects.create(user=made, email=made.email, verified=True, primary=True)
-    Deed.objects.all()._raw_delete("default")  # type: ignore[attr-defined]
+    Deed.objects.all()._raw_delete("default")
     return made
 
 
@@ -131,7 +131,7 @@ def test_a_forwarded_address_that_is_none_refuses_no_sign_in(person: User, setti
 
 def code_of(secret: str) -> str:
     """The code that an authenticator shows now."""
-    return format_hotp_value(hotp_value(secret, next(iter(yield_hotp_counters_from_time()))))
+    return str(format_hotp_value(hotp_value(secret, next(iter(yield_hotp_counters_from_time())))))
 
 
 def test_a_second_factor_added_used_failed_and_removed(
