@@ -133,8 +133,9 @@ def test_a_test_plate_that_would_mail_too_much_is_not_registered(world: World) -
     location = world.location("Lot", world.zone("1"))
     for _ in range(20):
         mail_limits.charge(asked_by=None, company=None, to=[STRANGER], kind="test_plate")
+    client = world.operator
     before = rows()
-    answer = world.operator.post(
+    answer = client.post(
         world.url("setup_test", world.connection.pk),
         {"location": location.pk, "plate": "TEST123", "subdivision": "US-NC", "ask": STRANGER},
     )
@@ -156,8 +157,9 @@ def test_beginning_a_connection_with_a_mail_too_many_begins_none(db: None, sent:
     for _ in range(60):
         mail_limits.charge(asked_by=None, company=world.company, to=["a@u.example"], kind=str(_))
         mail_limits.charge(asked_by=None, company=world.company, to=["b@u.example"], kind=str(_))
+    client = world.operator
     before = rows()
-    answer = world.operator.post(world.url("setup_begin_request"), sent, follow=True)
+    answer = client.post(world.url("setup_begin_request"), sent, follow=True)
     assert "has sent as many mails as one company may for now" in text_of(answer)
     assert rows() == before
 
