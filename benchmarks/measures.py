@@ -24,7 +24,7 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-def _quiet(stage: Stage) -> None:
+def quiet(stage: Stage) -> None:
     """Wait until what warmed the savers up is delivered, and the first round of sweeps and chores is over."""
     stage.wait_until_none(ours.WAITING, timeout_s=60)
     time.sleep(1.5)
@@ -65,7 +65,7 @@ def end_to_end(stage: Stage, *, rows: int, usual_rows: int, pool: str) -> list[R
         with ours.workers(stage) if way == "ours" else usual.workers(stage, pool) as pids:
             cpu = machine.cpu_s(pids)
             with savers.savers(stage, way=way, count=count // 4, processes=4) as saving:
-                _quiet(stage)
+                quiet(stage)
                 stage.begin()
                 began = time.monotonic()
                 saving.go()
@@ -101,7 +101,7 @@ def light_load(stage: Stage, *, seconds: float, per_second: float, pool: str) ->
         with ours.workers(stage) if way == "ours" else usual.workers(stage, pool):
             count = int(seconds * per_second)
             with savers.savers(stage, way=way, count=count, per_second=per_second) as saving:
-                _quiet(stage)
+                quiet(stage)
                 stage.begin(record=True)
                 saving.go()
                 committed = saving.results()[0]["committed"]

@@ -6,7 +6,8 @@ it can: no checking, no sessions (the sandbox does that). One process, one threa
     POST /v3/shared/access-tokens    a token for a day
     POST /v3/shared/events           202 after the latency
     GET  anything below /v3, /v4     an empty list
-    POST /bench/begin                {"latency_ms": 50, "record": true}: forget everything, begin to count
+    POST /bench/begin                {"latency_ms": 50, "record": true, "dead": [operator ids]}: forget everything, begin to
+                                     count; events of the dead are never answered
     GET  /bench/state                {"events", "requests", "first_at", "last_at", "cpu_s"}; times in Unix seconds
     GET  /bench/arrivals             {plate: Unix seconds of its first arrival}, where `record` was asked for
 """
@@ -20,6 +21,7 @@ from typing import Any
 
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 _PLATE = re.compile(rb'"vehicle_plate": ?"([^"]+)"')
+_OPERATOR = re.compile(rb'"operator_id": ?"([^"]+)"')
 _ACCEPTED = b"HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 
 
@@ -27,11 +29,12 @@ class State:
     """What was counted since the last `begin`."""
 
     def __init__(self) -> None:
-        self.begin(latency_s=0.0, record=False)
+        self.begin(latency_s=0.0, record=False, dead=[])
 
-    def begin(self, *, latency_s: float, record: bool) -> None:
+    def begin(self, *, latency_s: float, record: bool, dead: list[str]) -> None:
         self.latency_s = latency_s
         self.record = record
+        self.dead = {operator_id.encode() for operator_id in dead}
         self.events = self.requests = 0
         self.first_at = self.last_at = 0.0
         self.arrivals: dict[str, float] = {}
@@ -76,6 +79,8 @@ class Remote(asyncio.Protocol):
     def answer(self, method: str, path: str, body: bytes) -> None:
         state = self.state
         if path.startswith("/v3/shared/events"):
+            if state.dead and (found := _OPERATOR.search(body)) and found[1] in state.dead:
+                return
             state.take(body)
             if state.latency_s:
                 asyncio.get_running_loop().call_later(state.latency_s, self.write, _ACCEPTED)
@@ -85,7 +90,11 @@ class Remote(asyncio.Protocol):
             self.write_json({"access_token": "bench", "token_type": "Bearer", "expires_in": 86400})
         elif path == "/bench/begin":
             asked = json.loads(body or b"{}")
-            state.begin(latency_s=asked.get("latency_ms", 0) / 1000, record=bool(asked.get("record")))
+            state.begin(
+                latency_s=asked.get("latency_ms", 0) / 1000,
+                record=bool(asked.get("record")),
+                dead=asked.get("dead", []),
+            )
             self.write_json({})
         elif path == "/bench/state":
             names = ("events", "requests", "first_at", "last_at")

@@ -15,11 +15,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from benchmarks import demo, machine, measures, report
+from benchmarks import demo, isolation, machine, measures, report
 from benchmarks.stage import Stage, running_stage
 from offstreet.runtime.commands import ROOT
 
-PARTS = ("throughput", "light", "save", "end_to_end", "growth", "memory", "demo")
+PARTS = ("throughput", "light", "save", "end_to_end", "isolation", "growth", "memory", "demo")
 USUAL_POOL = "threads 50"
 
 
@@ -38,6 +38,9 @@ class Sizes:
     light_s: float = 40.0
     light_per_second: float = 20.0
     saves: int = 400
+    isolation_s: float = 40.0
+    isolation_companies: int = 100
+    isolation_rows: int = 3_000
     growth_rows: int = 20_000
     growth_many: int = 1_000_000
     growth_repeat: int = 5
@@ -57,6 +60,7 @@ QUICK = Sizes(
     usual_end_to_end_rows=400,
     light_s=10.0,
     saves=100,
+    isolation_s=15.0,
     growth_rows=5_000,
     growth_many=50_000,
     growth_repeat=1,
@@ -87,6 +91,14 @@ def measure(stage: Stage, part: str, sizes: Sizes) -> list[report.Row]:
         case "end_to_end":
             return measures.end_to_end(
                 stage, rows=sizes.end_to_end_rows, usual_rows=sizes.usual_end_to_end_rows, pool=USUAL_POOL
+            )
+        case "isolation":
+            return isolation.isolation(
+                stage,
+                companies=sizes.isolation_companies,
+                seconds=sizes.isolation_s,
+                per_second=sizes.light_per_second,
+                rows=sizes.isolation_rows,
             )
         case "growth":
             return measures.growth(

@@ -40,7 +40,7 @@ class Savers:
 
 @contextlib.contextmanager
 def savers(
-    stage: Stage, *, way: str, count: int, processes: int = 1, per_second: float = 0
+    stage: Stage, *, way: str, count: int, processes: int = 1, per_second: float = 0, spread: bool = False
 ) -> Iterator[Savers]:
     """Start processes that save `count` permits each, and wait until they are ready."""
     env = usual.environment(stage) if way == "usual" else stage.env
@@ -49,6 +49,7 @@ def savers(
             [
                 *(sys.executable, "-m", "benchmarks.saving", "--way", way, "--count", str(count)),
                 *("--prefix", f"S{number}", "--per-second", str(per_second)),
+                *(["--spread"] if spread else []),
             ],
             env=env,
             cwd=commands.ROOT,

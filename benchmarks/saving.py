@@ -60,6 +60,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, required=True)
     parser.add_argument("--prefix", default="S")
     parser.add_argument("--per-second", type=float, default=0)
+    parser.add_argument("--spread", action="store_true", help="over all locations in turn")
     options = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "offstreet.settings")
     django.setup()
@@ -70,12 +71,13 @@ def main() -> None:
     from locations.services import PermitDraft, register_permit
 
     live = ZoneMapping.objects.filter(zone__connection__status="live").exclude(zone__session_type="space")
-    location = live.select_related("location").order_by("pk")[0].location
+    mapped = live.select_related("location").order_by("location")
+    locations = [mapping.location for mapping in (mapped if options.spread else mapped[:1])]
     now = timezone.now()
     start, end = now - timedelta(hours=1), now + timedelta(days=30)
     ways = ["none", "ours", "usual"] if options.way == "compare" else [options.way]
     listen(ways[0])
-    register_permit(draft=PermitDraft(location, f"{options.prefix}WARM", "US-NC", start, end))
+    register_permit(draft=PermitDraft(locations[0], f"{options.prefix}WARM", "US-NC", start, end))
     print("ready", flush=True)
     if not sys.stdin.readline():
         return  # whoever started this has gone
@@ -90,6 +92,7 @@ def main() -> None:
             time.sleep(max(0.0, began + number / options.per_second - time.monotonic()))
         plate = f"{options.prefix}{number:06d}"
         before = time.perf_counter()
+        location = locations[number % len(locations)]
         register_permit(draft=PermitDraft(location, plate, "US-NC", start, end))
         took_ms[way].append((time.perf_counter() - before) * 1000)
         committed[plate] = time.time()

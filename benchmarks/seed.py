@@ -112,6 +112,7 @@ def main() -> None:
     parser.add_argument("--companies", type=int, default=1)
     parser.add_argument("--permits", type=int, default=0)
     parser.add_argument("--delivered", type=int, default=0)
+    parser.add_argument("--delivered-over", type=int, help="of how many companies; all unless given")
     parser.add_argument("--live", action="store_true")
     parser.add_argument("--no-marks", action="store_true", help="permits that nothing is to be sent for")
     options = parser.parse_args()
@@ -125,7 +126,8 @@ def main() -> None:
     make_companies(options.companies, live=options.live)
     with connection.cursor() as cursor:
         if options.delivered:
-            values = {"prefix": "D", "rows": options.delivered, "companies": options.companies}
+            over = options.delivered_over or options.companies
+            values = {"prefix": "D", "rows": options.delivered, "companies": over}
             cursor.execute(PERMITS, values)
             for statement in (DELIVERED, PUSHES, EVENTS):
                 cursor.execute(statement)

@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,9 +100,9 @@ class Stage:
 
     # -- remote ------------------------------------------------------------------------------------------------
 
-    def begin(self, *, latency_ms: int = 0, record: bool = False) -> None:
-        """Let the remote forget everything and take this latency."""
-        self._call("begin", {"latency_ms": latency_ms, "record": record})
+    def begin(self, *, latency_ms: int = 0, record: bool = False, dead: Sequence[str] = ()) -> None:
+        """Let the remote forget everything, take this latency, and answer nothing of the dead (operator ids)."""
+        self._call("begin", {"latency_ms": latency_ms, "record": record, "dead": list(dead)})
 
     def state(self) -> dict[str, float]:
         """Return what the remote has counted."""

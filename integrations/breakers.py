@@ -88,18 +88,27 @@ class State:
     recovered_at: datetime | None
 
 
-def gates(breakers: Mapping[int, Sequence[State]], *, now: datetime) -> dict[int, Gate]:
-    """Return the gate of each connection, given with its breakers; take the word for a probe where one is due."""
+def gates(
+    breakers: Mapping[int, Sequence[State]], *, now: datetime, most_probes: int | None = None
+) -> dict[int, Gate]:
+    """Return the gate of each connection, given with its breakers; take the word for a probe where one is due.
+
+    At most `most_probes` get the word (None: all); the others find their gates closed until the next time.
+    """
     pairs = list(breakers.items())
-    # In no order: a connection that is dead for itself must not get the word for the host time and again.
+    # In no order but this: those first that have not failed themselves, since one that is dead for itself must not get the
+    # word for the host time and again.
     random.shuffle(pairs)
+    pairs.sort(key=lambda pair: any(row.failures for row in pair[1] if row.key == connection_key(pair[0])))
+    left = len(pairs) if most_probes is None else most_probes
     found = {}
     for pk, mine in pairs:
         open_ones = [row for row in mine if row.open_until is not None]
         recovered = max((row.recovered_at for row in mine if row.recovered_at), default=None)
         if not open_ones:
             found[pk] = Gate(True, recovered_at=recovered, troubled=any(row.failures for row in mine))
-        elif _take_probes(open_ones, now):
+        elif left > 0 and _take_probes(open_ones, now):
+            left -= 1
             found[pk] = Gate(True, probing=True, recovered_at=recovered, troubled=True)
         else:
             found[pk] = Gate(False)

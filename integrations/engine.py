@@ -13,7 +13,8 @@ Up to one round is lined up beyond what the senders hold, so that they need not 
 goes to the front of it.
 
 Fairness: each connection may have at most a share of the senders under way, never all of them, and takes at most
-`CLAIM_ROWS` rows at a time; so one with a dead remote or with a hundred thousand rows leaves the others their senders.
+`CLAIM_ROWS` rows at a time; requests that hang give way to the others (`integrations.places`). So one with a hundred
+thousand rows leaves the others their senders, and so do any number with a dead remote.
 No transaction is open while anything is sent. Several engines (workers) share the rows through leases and the trouble
 through breakers; they know nothing of each other.
 """
@@ -23,7 +24,6 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import datetime
 from queue import Empty, SimpleQueue
 
@@ -37,6 +37,7 @@ from django.utils.translation import gettext as _
 from integrations import breakers, claims, ratelimit, settling, trouble
 from integrations.claims import Ask, Party, Work
 from integrations.errors import DeliveryError, Unexpected
+from integrations.places import Flight, Places
 from integrations.sending import Unit, given_up, may_go, set_aside, units
 from integrations.vendors import get_vendor
 
@@ -48,34 +49,19 @@ CLAIM_ROWS = 1_000
 # The first claim of a connection takes no more than this, each full one twice as many as the one before: senders, and the
 # other workers (which hear of a full claim), begin after hundredths of a second instead of waiting for a thousand rows.
 FIRST_CLAIM_ROWS = 400
+# And so long as most of what it gets needs nothing sent: that is settled right here, and the others wait for it.
+IDLE_CLAIM_ROWS = 200
 CONNECTIONS_PER_CLAIM = 64
 RENEW_EVERY_S = 3.0
 IDLE_S = 1.0
 DATABASE_PAUSE_S = 0.5
-# How soon results are written again that somebody's lock kept from it.
-LATE_AGAIN_S = 0.5
+# How soon results are written again that somebody's lock kept from it; of one connection each time, so that a waiting for
+# locks (`settling.LOCK_WAIT_MS`) takes up little of everybody's time, however many changes are under way.
+LATE_AGAIN_S = 0.25
+# While something waits for a sender, it is looked this often whether a request has become slow and given way.
+CROWDED_S = 0.1
 # Nothing is sent in the last moments of a lease: whoever was frozen that long may have lost the rows to another worker.
 LEASE_MARGIN_S = 1.0
-# A request that takes longer than this is slow: such a connection gets few senders, so that it can't hold them all.
-SLOW_S = 1.0
-SLOW_SENDERS = 2
-# Senders that no single connection gets: nobody knows that a remote is dead before its first requests have timed out.
-SPARE_SENDERS = 2
-
-
-@dataclass(slots=True)
-class _Flight:
-    """One unit under way. What its sender waits for its turns (a limit of requests) is no slowness of the remote."""
-
-    unit: Unit
-    began: float
-    sender: int | None = None
-    waited_before_s: float = 0.0
-
-    def took_s(self, now: float) -> float:
-        """Return for how long the remote has been at it, while the unit is under way."""
-        waited_s = 0.0 if self.sender is None else ratelimit.waited_s(self.sender) - self.waited_before_s
-        return now - self.began - waited_s
 
 
 class Engine:
@@ -85,22 +71,21 @@ class Engine:
         self, *, senders: int = SENDERS, pass_on: Callable[[Iterable[int]], None] = lambda _ids: None
     ) -> None:
         """`pass_on` hints other workers that these connections have more than was claimed."""
-        self._senders = senders
         self._pass_on = pass_on
-        self._pool = ThreadPoolExecutor(max_workers=senders, thread_name_prefix="sender")
-        self._inbox: SimpleQueue[_Flight | list[int]] = SimpleQueue()
+        self._places = Places(senders)
+        threads = self._places.ordinary + self._places.spare
+        self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="sender")
+        self._inbox: SimpleQueue[Flight | list[int]] = SimpleQueue()
         self._awake: dict[int, None] = {}
         # Connections that may have more that is due than could be claimed: looked at when something of theirs lands.
         self._more: set[int] = set()
         # How many rows the next claim of a connection may take, where its last one came back full.
         self._pace: dict[int, int] = {}
-        self._flights: dict[int, _Flight] = {}
         self._ready: dict[int, list[Unit]] = {}
-        self._busy: Counter[int] = Counter()
-        self._slow: set[int] = set()
         self._renewed = time.monotonic()
-        # Finished units that could not be settled yet, each with the time at which to try again.
-        self._late: list[tuple[float, list[Unit]]] = []
+        # Units that somebody's lock kept from being settled, by connection, and when the next is tried again.
+        self._late: dict[int, list[Unit]] = {}
+        self._late_at = 0.0
         self._trouble = trouble.Watch()
 
     # -- from outside ----------------------------------------------------------------------------------------
@@ -128,7 +113,7 @@ class Engine:
         """Deliver until nothing more can be claimed of these connections now; return the number of rows looked at."""
         self.wake(connection_ids)
         rows = 0
-        while self._flights or self._ready or self._awake or self._late or not self._inbox.empty():
+        while self._places.flights or self._ready or self._awake or self._late or not self._inbox.empty():
             rows += self._turn(IDLE_S)
         return rows
 
@@ -142,6 +127,7 @@ class Engine:
         """Take in what has happened, settle, claim, send; return the number of rows claimed."""
         can_claim = bool(self._awake) and self._free() > 0
         wait_s = min(idle_s, LATE_AGAIN_S) if self._late else idle_s
+        wait_s = min(wait_s, CROWDED_S) if self._awake or self._ready else wait_s
         finished, heard = self._receive(0 if can_claim else wait_s)
         # At once, so that senders wait for the remote alone; but nothing more where one was just told to wait.
         if not any(flight.unit.trouble for flight in finished):
@@ -152,44 +138,45 @@ class Engine:
         self._renew()
         rows = self._claim() if self._awake and self._free() > 0 else 0
         self._dispatch()
-        if not heard and not self._flights and not self._awake and not self._late:
+        if not heard and not self._places.flights and not self._awake and not self._late:
             close_old_connections()
         return rows
 
-    def _receive(self, wait_s: float) -> tuple[list[_Flight], bool]:
+    def _receive(self, wait_s: float) -> tuple[list[Flight], bool]:
         """Take in what has arrived, waiting for the first; return what has finished, and whether anything came."""
-        finished: list[_Flight] = []
+        finished: list[Flight] = []
         heard = False
         try:
             item = self._inbox.get(timeout=wait_s) if wait_s else self._inbox.get_nowait()
             while True:
                 heard = True
-                if isinstance(item, _Flight):
+                if isinstance(item, Flight):
                     finished.append(item)
-                    self._land(item)
+                    self._places.land(item)
                 else:
                     self._awake.update(dict.fromkeys(item))
                 item = self._inbox.get_nowait()
         except Empty:
             return finished, heard
 
-    def _land(self, flight: _Flight) -> None:
-        self._flights.pop(id(flight), None)
-        pk = flight.unit.account.connection_id
-        self._busy[pk] -= 1
-        if self._busy[pk] <= 0:
-            del self._busy[pk]
-        took_s = time.monotonic() - flight.began - sum(sent.waited_s for _, _, sent in flight.unit.pushes)
-        (self._slow.add if took_s > SLOW_S else self._slow.discard)(pk)
-
-    def _settle(self, finished: list[Unit]) -> None:
+    def _settle(self, units: list[Unit]) -> None:
+        """Settle units that are back, that need nothing sent, or that are given back; whatever is held up becomes late."""
+        now_or_later = defaultdict(list)
+        for unit in units:
+            now_or_later[unit.account.connection_id in self._late].append(unit)
+        # They join what is late of their connection, so that its locks are waited for once and not with each of them.
+        for unit in now_or_later[True]:
+            self._late[unit.account.connection_id].append(unit)
+        if not now_or_later[False]:
+            return
+        units = now_or_later[False]
         try:
-            settled = settling.settle(finished)
+            settled = settling.settle(units)
         except (settling.Blocked, DataError, IntegrityError) as error:
-            self._settle_apart(finished, error)
+            self._settle_apart(units, error)
             return
         self._awake.update(dict.fromkeys(settled.due_again))
-        for unit in finished:
+        for unit in units:
             pk = unit.account.connection_id
             self._trouble.note(unit, now=settled.at)
             if unit.trouble is not None:
@@ -200,31 +187,33 @@ class Engine:
             elif pk in self._more or unit.probing:
                 self._awake.setdefault(pk)
 
-    def _settle_apart(self, finished: list[Unit], error: Exception) -> None:
+    def _settle_apart(self, units: list[Unit], error: Exception) -> None:
         """Settle what could not be settled together: by connection, then one by one, so that the cause stands alone."""
         by_connection = defaultdict(list)
-        for unit in finished:
+        for unit in units:
             by_connection[unit.account.connection_id].append(unit)
         if len(by_connection) > 1:
             for units_of_one in by_connection.values():
                 self._settle(units_of_one)
         elif isinstance(error, settling.Blocked):
-            self._late.append((time.monotonic() + LATE_AGAIN_S, finished))
-        elif len(finished) > 1:
-            for unit in finished:
+            self._late |= by_connection
+        elif len(units) > 1:
+            for unit in units:
                 self._settle([unit])
-        else:
+        elif units[0].pushes:
             name = type(error).__name__
             log.error("a result could not be written", connection_id=next(iter(by_connection)), error=name)
-            settling.settle([given_up(finished[0], name)])
+            self._settle([given_up(units[0], name)])
+        else:
+            raise error
 
     def _settle_late(self) -> None:
-        """Try again with what a lock had kept from being settled."""
+        """Try again with what locks had kept from being settled: one connection each time, in turn."""
         now = time.monotonic()
-        due = [units for at, units in self._late if at <= now]
-        self._late = [(at, units) for at, units in self._late if at > now]
-        for finished in due:
-            self._settle(finished)
+        if self._late and now >= self._late_at:
+            self._late_at = now + LATE_AGAIN_S
+            pk = next(iter(self._late))
+            self._settle(self._late.pop(pk))
 
     def _give_back(self, connection_id: int, error: DeliveryError) -> None:
         """Settle what was claimed of a connection in trouble and not sent: it stays due."""
@@ -233,20 +222,18 @@ class Engine:
             for work in unit.works:
                 work.later = error
         if unsent:
-            settling.settle(unsent)
+            self._settle(unsent)
 
     def _renew(self) -> None:
         """Lengthen the leases of what is under way or lined up, when some of it has taken long."""
         now = time.monotonic()
-        for flight in self._flights.values():
-            if flight.took_s(now) > SLOW_S:
-                self._slow.add(flight.unit.account.connection_id)
+        self._places.look(now)
         if now - self._renewed < RENEW_EVERY_S:
             return
         self._renewed = now
-        held = [flight.unit for flight in self._flights.values() if now - flight.began > RENEW_EVERY_S]
+        held = [flight.unit for flight in self._places.flights if now - flight.began > RENEW_EVERY_S]
         held += [unit for waiting in self._ready.values() for unit in waiting]
-        held += [unit for _at, late in self._late for unit in late]
+        held += [unit for late in self._late.values() for unit in late]
         # Not what has lost its leases meanwhile (this process was frozen): another worker has it.
         held = [unit for unit in held if now <= unit.good_until]
         if held:
@@ -257,19 +244,20 @@ class Engine:
     # -- claiming and sending --------------------------------------------------------------------------------
 
     def _free(self) -> int:
-        """Senders that no connection has a claim on: what is lined up counts only as far as its share reaches."""
-        held = self._busy.keys() | self._ready.keys()
-        return self._senders - sum(min(self._load(pk), self._share(pk)) for pk in held)
+        """Places that no connection has a claim on: what is lined up counts only as far as its share reaches."""
+        claimed = sum(
+            min(len(units), max(0, self._share(pk) - self._places.busy[pk]))
+            for pk, units in self._ready.items()
+            if not self._places.is_slow(pk)
+        )
+        return self._places.free() - claimed
 
     def _load(self, connection_id: int) -> int:
-        return self._busy[connection_id] + len(self._ready.get(connection_id, ()))
+        return self._places.busy[connection_id] + len(self._ready.get(connection_id, ()))
 
     def _share(self, connection_id: int) -> int:
-        """How many senders a connection may hold: a slow one few, the others what an even share allows, with slack."""
-        if connection_id in self._slow:
-            return SLOW_SENDERS
-        others = len(self._busy.keys() | self._ready.keys() | self._awake.keys() - {connection_id})
-        return max(2, self._senders - max(min(others, self._senders // 2), SPARE_SENDERS))
+        others = self._places.busy.keys() | self._ready.keys() | self._awake.keys() - {connection_id}
+        return self._places.share(connection_id, others)
 
     def _claim(self) -> int:
         good_until = time.monotonic() + claims.LEASE.total_seconds() - LEASE_MARGIN_S
@@ -280,6 +268,7 @@ class Engine:
         asks = self._asks(wanted, {pk: connections[pk] for pk in wanted if pk in connections}, now)
         works = claims.claim(asks, now=now) if asks else []
         got = Counter(work.connection_id for work in works)
+        idle = Counter(work.connection_id for work in works if not work.steps)
         asked = {ask.account.connection_id: ask for ask in asks}
         full = []
         for pk in wanted:
@@ -295,7 +284,8 @@ class Engine:
             elif got[pk] >= ask.quota:
                 # Looked at again after the others, and by other workers as well.
                 self._awake[pk] = None
-                self._pace[pk] = min(2 * ask.quota, CLAIM_ROWS)
+                mostly_idle = 2 * idle[pk] > got[pk]
+                self._pace[pk] = IDLE_CLAIM_ROWS if mostly_idle else min(2 * ask.quota, CLAIM_ROWS)
                 full.append(pk)
         if full:
             self._pass_on(full)
@@ -315,7 +305,12 @@ class Engine:
                 claims.release([work for unit in stopped for work in unit.works])
 
     def _asks(self, connection_ids: list[int], connections: dict[int, Party], now: datetime) -> list[Ask]:
-        gates = breakers.gates({pk: party.breakers for pk, party in connections.items()}, now=now)
+        lined_up = [unit for units in self._ready.values() for unit in units]
+        gates = breakers.gates(
+            {pk: party.breakers for pk, party in connections.items()},
+            now=now,
+            most_probes=self._places.probes_left(lined_up),
+        )
         asks = []
         for pk in connection_ids:
             party = connections.get(pk)
@@ -329,7 +324,8 @@ class Engine:
                     breakers.release_probe(pk, party.vendor)
                 continue
             each = max(vendor.batch_size, CLAIM_ROWS // len(connection_ids))
-            pace = self._pace.get(pk, FIRST_CLAIM_ROWS)
+            # While somebody holds rows of its, a few at a time: the urgent come first, and the rest can't be settled yet.
+            pace = vendor.batch_size if pk in self._late else self._pace.get(pk, FIRST_CLAIM_ROWS)
             quota = 1 if gates[pk].probing else min(each, pace, room * vendor.batch_size)
             asks.append(Ask(party.account, vendor, quota, gates[pk], tests_only=not party.is_live))
         return asks
@@ -341,10 +337,9 @@ class Engine:
             nothing = defaultdict(list)
             for work in idle:
                 nothing[work.connection_id].append(work)
-            settled = settling.settle(
+            self._settle(
                 [Unit(asked[pk].account, asked[pk].vendor, mine, now) for pk, mine in nothing.items()]
             )
-            self._awake.update(dict.fromkeys(settled.due_again))
         busy = defaultdict(list)
         for work in works:
             if work.steps:
@@ -365,27 +360,19 @@ class Engine:
 
     def _dispatch(self) -> None:
         """Hand lined-up units to the senders, one of each connection in turn."""
-        while self._ready and len(self._flights) < self._senders:
-            started = 0
+        started = True
+        while started:
+            started = False
             for pk in list(self._ready):
-                if self._busy[pk] >= self._share(pk) or len(self._flights) >= self._senders:
-                    continue
                 waiting = self._ready[pk]
-                self._start(waiting.pop(0))
-                started += 1
+                if self._places.busy[pk] >= self._share(pk) or not self._places.has_room(waiting[0]):
+                    continue
+                self._pool.submit(self._deliver, self._places.start(waiting.pop(0)))
+                started = True
                 if not waiting:
                     del self._ready[pk]
-            if not started:
-                return
 
-    def _start(self, unit: Unit) -> None:
-        began = time.monotonic()
-        flight = _Flight(unit, began)
-        self._flights[id(flight)] = flight
-        self._busy[unit.account.connection_id] += 1
-        self._pool.submit(self._deliver, flight)
-
-    def _deliver(self, flight: _Flight) -> None:
+    def _deliver(self, flight: Flight) -> None:
         """Run in a sender thread."""
         unit = flight.unit
         flight.waited_before_s = ratelimit.waited_s()
@@ -417,7 +404,7 @@ class Engine:
             self._release()
         except DatabaseError:
             log.exception("leases could not be given back; they run out")
-        while (self._flights or self._late) and time.monotonic() < give_up_at:
+        while (self._places.flights or self._late) and time.monotonic() < give_up_at:
             finished, _heard = self._receive(0.2)
             try:
                 if finished:

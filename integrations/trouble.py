@@ -2,8 +2,9 @@
 
 One connection's failures open its own breaker. Only when at least `HOST_CONNECTIONS` different connections have *begun* to
 fail since anything last succeeded is it the vendor's host that is away, and its breaker opens. Those that go on failing say
-nothing new: so one dead company never stops the others, and three of them do it once at most, until the next probe, however
-long they stay dead. Credentials belong to the whole account, so their refusal stops the host at once.
+nothing new. And a failure says nothing of the host where somebody else was answered after its request had left, or a moment
+ago (`HOST_QUIET`): so companies that die, one or half of them, do not stop the others that are answered meanwhile.
+Credentials belong to the whole account, so their refusal stops the host at once.
 
 A request of a single event that something on the way answers in the vendor's place may be about that event (a firewall). It
 opens the breaker only once `sending.STRIKES` different rows in a row were answered so.
@@ -13,7 +14,7 @@ is over.
 """
 
 from collections import defaultdict
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.utils import timezone
 
@@ -24,6 +25,7 @@ from integrations.models import Breaker, Connection
 from integrations.sending import STRIKES, Unit
 
 HOST_CONNECTIONS = 3
+HOST_QUIET = timedelta(seconds=1)
 
 
 class Watch:
@@ -33,6 +35,7 @@ class Watch:
         self._failing: dict[str, set[int]] = defaultdict(set)
         # Rows whose events were intercepted alone since the vendor itself last answered, by connection.
         self._intercepted: dict[int, set[int]] = defaultdict(set)
+        self._answered_at: dict[str, datetime] = {}
 
     def note(self, unit: Unit, *, now: datetime) -> None:
         """Take in one settled unit."""
@@ -44,6 +47,7 @@ class Watch:
             if not unit.answered and isinstance(unit.pushes[-1][2].error, Intercepted):
                 return  # nobody knows yet whether that was about the event or about the way
             self._failing[vendor].clear()
+            self._answered_at[vendor] = now
             if unit.probing:
                 _close(pk, vendor, now)
             return
@@ -55,7 +59,8 @@ class Watch:
             _tell_stopped(pk, row)
         if row is not None and row.failures == 1 and not row.stopped:
             self._failing[vendor].add(pk)
-        if whole_host or (not isinstance(error, FixConnection) and self._is_hosts(vendor, unit)):
+        is_hosts = not isinstance(error, FixConnection) and self._is_hosts(vendor, unit, began, now)
+        if whole_host or is_hosts:
             host = breakers.record_failure(host_key(vendor), error, now=now, began=began)
             if host is not None and host.stopped and host.failures == 1:
                 _tell_host_stopped(vendor, host)
@@ -77,11 +82,23 @@ class Watch:
         del self._intercepted[pk]
         return unit.pushes[-1][2].error
 
-    def _is_hosts(self, vendor: str, unit: Unit) -> bool:
-        """Whether a failure counts for the host: many failed here, or this was a probe of a host that is away."""
-        if len(self._failing[vendor]) >= HOST_CONNECTIONS:
+    def _is_hosts(self, vendor: str, unit: Unit, began: datetime, now: datetime) -> bool:
+        """Whether a failure counts for the host: many failed and nobody was answered, or a host that is away was probed."""
+        if host_looks_away(
+            len(self._failing[vendor]), began=began, answered_at=self._answered_at.get(vendor), now=now
+        ):
             return True
         return unit.probing and breakers.is_open(host_key(vendor))
+
+
+def host_looks_away(failing: int, *, began: datetime, answered_at: datetime | None, now: datetime) -> bool:
+    """Whether a failure of a request that left at `began` speaks of the whole host. Pure.
+
+    `failing` connections have begun to fail since somebody was last answered, at `answered_at` (None: not yet).
+    """
+    if failing < HOST_CONNECTIONS:
+        return False
+    return answered_at is None or (began > answered_at and now - answered_at >= HOST_QUIET)
 
 
 def _close(pk: int, vendor: str, now: datetime) -> None:

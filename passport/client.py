@@ -5,8 +5,8 @@ is capped in size, and must come as it is: a compressed one could grow beyond an
 carries one `Passport-Labs-Client-Trace-Id` of its own (observed: H3), which is logged and kept as evidence. On 401 the token
 is dropped, fetched anew once, and the call repeated once (observed: T5). Keys are rows of docs/passport-api.md, such as H3.
 
-httpx's pool slows down badly beyond about twenty connections, so there are at most `MAX_CONNECTIONS`; many events travel
-in one request instead.
+httpx's pool slows down badly beyond about twenty connections that are in use, so that many are kept at most; many events
+travel in one request instead.
 
 `Refused(answer)` never escapes as httpx's exception: `request` returns an `Answer` or raises `TryLater`.
 """
@@ -34,7 +34,10 @@ from passport.tokens import FetchedToken, TokenStore
 
 log = structlog.get_logger(__name__)
 
-MAX_CONNECTIONS = 18
+# A worker's senders keep to half as many as long as their requests are answered; the other half is for those that hang
+# (`integrations.places`), and a few more for its chores.
+MAX_CONNECTIONS = 40
+KEPT_CONNECTIONS = 18
 KEPT_FOR_S = 30
 EVENT_ANSWER_MAX_BYTES = 2_000_000
 LIST_ANSWER_MAX_BYTES = 50_000_000
@@ -97,7 +100,7 @@ def limited_transport() -> httpx.BaseTransport:
     """Return httpx's own transport with few connections and a limit on the whole of each request."""
     limits = httpx.Limits(
         max_connections=MAX_CONNECTIONS,
-        max_keepalive_connections=MAX_CONNECTIONS,
+        max_keepalive_connections=KEPT_CONNECTIONS,
         keepalive_expiry=KEPT_FOR_S,
     )
     transport = httpx.HTTPTransport(limits=limits, retries=0, socket_options=SOCKET_OPTIONS)

@@ -35,7 +35,9 @@ STOPPED = FixConnection("Not authorised.", remedy="Ask.", code="http_403")
 HOST = host_key("passport")
 
 
-def gates(connections: Iterable[tuple[int, str]], *, now: datetime) -> dict[int, Gate]:
+def gates(
+    connections: Iterable[tuple[int, str]], *, now: datetime, most_probes: int | None = None
+) -> dict[int, Gate]:
     """Ask for the gates of connections, given as (id, vendor), with their breakers as they stand."""
     rows = {row.key: row for row in Breaker.objects.all()}
 
@@ -43,7 +45,9 @@ def gates(connections: Iterable[tuple[int, str]], *, now: datetime) -> dict[int,
         mine = [rows[key] for key in (connection_key(pk), host_key(vendor)) if key in rows]
         return [State(row.key, row.failures, row.open_until, row.recovered_at) for row in mine]
 
-    return breakers.gates({pk: states(pk, vendor) for pk, vendor in connections}, now=now)
+    return breakers.gates(
+        {pk: states(pk, vendor) for pk, vendor in connections}, now=now, most_probes=most_probes
+    )
 
 
 def seconds(number: float) -> timedelta:
@@ -123,6 +127,28 @@ def test_a_host_that_is_away_gets_one_probe_for_all_connections() -> None:
     record_failure(HOST, AWAY, now=NOW, began=NOW)
     found = gates([(number, "passport") for number in range(1, 100)], now=NOW + seconds(1))
     assert [gate.may_send for gate in found.values()].count(True) == 1
+
+
+@pytest.mark.django_db
+def test_the_hosts_word_goes_to_a_connection_that_has_not_failed_itself() -> None:
+    record_failure(HOST, AWAY, now=NOW, began=NOW)
+    for number in range(1, 10):
+        Breaker.objects.create(key=connection_key(number), failures=1, open_until=NOW)
+    found = gates([(number, "passport") for number in range(1, 11)], now=NOW + seconds(1))
+    assert [number for number, gate in found.items() if gate.probing] == [10]
+
+
+@pytest.mark.django_db
+def test_only_some_of_many_that_have_failed_are_tried_at_once() -> None:
+    for number in range(1, 10):
+        record_failure(connection_key(number), AWAY, now=NOW, began=NOW)
+    pairs = [(number, "passport") for number in range(1, 11)]
+    found = gates(pairs, now=NOW + seconds(1), most_probes=4)
+    assert [gate.probing for gate in found.values()].count(True) == 4
+    assert found[10].may_send
+    assert not found[10].probing
+    # Whoever was left out has kept the word for the next time.
+    assert [gate.probing for gate in gates(pairs, now=NOW + seconds(1)).values()].count(True) == 5
 
 
 @pytest.mark.django_db

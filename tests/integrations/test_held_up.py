@@ -172,6 +172,54 @@ def test_companies_that_stay_dead_hold_up_the_others_once_at_most(world: World) 
     assert Breaker.objects.get(key=connection_key(dead[0].pk)).failures > 3
 
 
+@pytest.mark.parametrize(
+    ("failing", "began_s", "answered_s", "is_away"),
+    [
+        (3, -6, None, True),
+        (2, -6, None, False),
+        (3, -6, -7, True),
+        # Somebody was answered while these requests waited for an answer: it is not the host.
+        (40, -6, -3, False),
+        # All fail within a moment, as a few companies may that die together; if it is the host, the next failure says so.
+        (3, -0.1, -0.5, False),
+        (3, -0.1, -1.5, True),
+    ],
+)
+def test_a_failure_speaks_of_the_host_only_where_nobody_was_answered_meanwhile(
+    failing: int, began_s: float, answered_s: float | None, is_away: bool
+) -> None:
+    now = timezone.now()
+    answered_at = None if answered_s is None else now + timedelta(seconds=answered_s)
+    began = now + timedelta(seconds=began_s)
+    assert trouble.host_looks_away(failing, began=began, answered_at=answered_at, now=now) is is_away
+
+
+@pytest.mark.django_db
+def test_half_of_the_companies_dying_at_once_do_not_stop_the_other_half(world: World) -> None:
+    now, watch, away = timezone.now(), trouble.Watch(), TryLater("No answer.")
+    watch.note(answered(world, None, sent_at=now - timedelta(seconds=2)), now=now - timedelta(seconds=2))
+    for connection in [ConnectionFactory(live=True) for _ in range(20)]:
+        unit = answered(world, away, sent_at=now - timedelta(seconds=6))
+        unit.account = Account(connection.pk, connection.operator_id, connection.key)
+        watch.note(unit, now=now)
+    assert Breaker.objects.filter(key__startswith="c:", open_until__isnull=False).count() == 20
+    assert not Breaker.objects.filter(key=host_key("passport")).exists()
+
+
+@pytest.mark.django_db
+def test_a_host_that_goes_away_right_after_an_answer_is_found_by_the_next_failure(world: World) -> None:
+    now, watch, away = timezone.now(), trouble.Watch(), TryLater("No answer.")
+    watch.note(answered(world, None, sent_at=now), now=now)
+    dead = [ConnectionFactory(live=True) for _ in range(trouble.HOST_CONNECTIONS)]
+    for after in (timedelta(seconds=0.2), timedelta(seconds=2)):
+        for connection in dead:
+            unit = answered(world, away, sent_at=timezone.now(), probing=after > trouble.HOST_QUIET)
+            unit.account = Account(connection.pk, connection.operator_id, connection.key)
+            Breaker.objects.filter(key=connection_key(connection.pk)).update(probe_until=now + after)
+            watch.note(unit, now=now + after)
+    assert Breaker.objects.get(key=host_key("passport")).open_until is not None
+
+
 @pytest.mark.django_db
 def test_a_remote_that_does_not_answer_for_long_is_looked_for_again_just_as_soon() -> None:
     now = timezone.now()

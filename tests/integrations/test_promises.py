@@ -289,7 +289,7 @@ def test_an_import_never_takes_all_senders_even_while_nothing_else_waits(world: 
     with mock.patch.object(vendor, "send", side_effect=lambda *args: (gate.wait(10), real(*args))[1]):
         for _ in range(5):
             engine._turn(0.01)
-        under_way = len(engine._flights)
+        under_way = len(engine._places.flights)
         gate.set()
         engine.drain([world.connection.pk])
     assert 0 < under_way <= 2  # of four senders
@@ -316,7 +316,7 @@ def test_what_is_lined_up_is_given_back_when_its_connection_is_stopped_elsewhere
             now = timezone.now()
             error = TryLater("Slow down.", retry_after=timedelta(minutes=1))
             breakers.record_failure(f"c:{connection.pk}", error, now=now, began=now)
-        under_way = len(engine._flights)
+        under_way = len(engine._places.flights)
         engine.wake([connection.pk])
         engine._turn(0.01)
         assert not engine._ready
@@ -358,8 +358,8 @@ def test_a_worker_that_ends_leaves_nothing_leased(world: World) -> None:
     real = vendor.send
     with mock.patch.object(vendor, "send", side_effect=lambda *args: (gate.wait(10), real(*args))[1]):
         engine._turn(0.01)
-        assert engine._flights
-        assert engine._ready or len(engine._flights) == 2
+        assert engine._places.flights
+        assert engine._ready or len(engine._places.flights) == 2
         gate.set()
         stop.set()
         engine.run(stop)
@@ -435,7 +435,7 @@ def test_a_probe_that_finds_no_room_gives_the_word_back(world: World) -> None:
         key=f"c:{world.connection.pk}", failures=1, open_until=timezone.now() - timedelta(seconds=1)
     )
     engine = world.engine
-    engine._busy[world.connection.pk] = 99
+    engine._places.busy[world.connection.pk] = 99
     engine._awake[world.connection.pk] = None
     engine._claim()
     assert Breaker.objects.get().probe_until is None
