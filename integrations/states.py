@@ -126,8 +126,8 @@ def again_words(registration: Registration, permit: Permit, now: datetime) -> st
     if registration.retry_at is None:
         return ""
     if registration.retry_at <= now:
-        return _("It is tried again now.")
-    return _("It is tried again at %(time)s.") % {
+        return _("It is being retried.")
+    return _("It will be retried automatically at %(time)s.") % {
         "time": say_clock(registration.retry_at, permit.location.tz, now)
     }
 

@@ -186,7 +186,7 @@ def test_what_stays_refused_is_asked_for_ever_more_rarely_and_says_when(world: W
     row = world.registration(permit)
     said = states.push_state(permit, row, None, world.connection, timezone.now())
     assert said.key == "refused"
-    assert "It is tried again at" in said.remedy
+    assert "It will be retried automatically at" in said.remedy
 
 
 @pytest.mark.django_db
