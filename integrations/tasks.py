@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 from celery import shared_task
+from kombu.exceptions import KombuError
 
 from integrations import worker
 
@@ -25,7 +26,8 @@ def wake_at_once(task: Any, app: Any, consumer: Any) -> Callable[..., None]:
         try:
             (connection_ids,) = message.payload[0]
             worker.engine().wake([int(pk) for pk in connection_ids])
-        except (TypeError, ValueError, LookupError) as error:
+        # kombu's is raised for a body that is not JSON, or says that it is something else (a pickle).
+        except (TypeError, ValueError, LookupError, KombuError) as error:
             log.warning("a hint could not be read; the sweeper will find it", error=type(error).__name__)
         ack(log, consumer.connection_errors)
 

@@ -8,7 +8,6 @@ through the services.
 """
 
 from collections.abc import Iterable
-from functools import cached_property
 from itertools import islice
 from typing import Any, ClassVar
 
@@ -18,6 +17,7 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.functional import cached_property
 from simple_history.admin import SimpleHistoryAdmin
 
 from locations import security_log

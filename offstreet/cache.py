@@ -2,8 +2,12 @@
 
 What is kept here is only ever a shortcut or a count (sign-in throttling); so a page must not fail, nor hang, because Redis
 does. After a failure Redis is left alone for `REST_S`, so that a frozen one costs one time-out and not one for each call.
+
+Values are JSON. Django's own serializer unpickles whatever lies under a key, so whoever could write to Redis could run
+code here; what is no JSON is a miss, and logged. A value must therefore survive JSON: a tuple comes back as a list.
 """
 
+import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -19,13 +23,33 @@ log = structlog.get_logger(__name__)
 REST_S = 5.0
 
 
+class UnreadableValue(Exception):
+    """What lies under a key was not written by this cache."""
+
+
+class JSONSerializer:
+    """Serialize cached values as JSON (the `SERIALIZER` option of Django's Redis cache)."""
+
+    def dumps(self, value: Any) -> bytes:
+        """Return `value` as JSON; raise `TypeError` for what JSON can't say."""
+        return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
+
+    def loads(self, data: bytes) -> Any:
+        """Return the value that `data` stands for; raise `UnreadableValue` for anything but JSON."""
+        try:
+            return json.loads(data.decode())
+        except (ValueError, RecursionError) as error:
+            raise UnreadableValue(type(error).__name__) from error
+
+
 class ForgivingRedisCache(BaseCache):
     """Redis, or this process's memory for as long as Redis does not answer."""
 
     def __init__(self, server: str, params: dict[str, Any]) -> None:
         super().__init__(params)
         # Both take their own options out of what they are given.
-        self._redis = RedisCache(server, {**params, "OPTIONS": dict(params.get("OPTIONS", {}))})
+        options = {**params.get("OPTIONS", {}), "serializer": JSONSerializer}
+        self._redis = RedisCache(server, {**params, "OPTIONS": options})
         self._memory = LocMemCache("forgiving", {"KEY_PREFIX": self.key_prefix, "VERSION": self.version})
         self._rest_until = 0.0
 
@@ -46,8 +70,12 @@ class ForgivingRedisCache(BaseCache):
         return bool(self._call("add", *args, **kwargs))
 
     def get(self, *args: Any, **kwargs: Any) -> Any:
-        """See `BaseCache.get`."""
-        return self._call("get", *args, **kwargs)
+        """See `BaseCache.get`; what can't be read is not there."""
+        try:
+            return self._call("get", *args, **kwargs)
+        except UnreadableValue as error:
+            log.warning("a cached value could not be read and is ignored", error=str(error))
+            return kwargs.get("default", args[1] if len(args) > 1 else None)
 
     def set(self, *args: Any, **kwargs: Any) -> None:
         """See `BaseCache.set`."""

@@ -7,6 +7,7 @@ start at all. The message names the setting and the reason; several faults are t
 import base64
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -36,6 +37,17 @@ def is_encryption_key(text: str) -> bool:
         return False
 
 
+def needs_password(redis_url: str) -> bool:
+    """Tell whether a Redis is reached over a network and without a password; a socket is kept by its file's rights."""
+    try:
+        parts = urlsplit(redis_url)
+    except ValueError:
+        return True
+    # Both ways in which redis-py takes one.
+    has_password = bool(parts.password or parse_qs(parts.query).get("password"))
+    return parts.scheme != "unix" and not has_password
+
+
 def production_faults(settings: Mapping[str, Any]) -> list[str]:
     """Return one sentence per setting that is unfit for production; an empty list means that it may start."""
     faults = []
@@ -63,6 +75,12 @@ def production_faults(settings: Mapping[str, Any]) -> list[str]:
     elif not all(is_encryption_key(key) for key in settings["FIELD_ENCRYPTION_KEYS"]):
         faults.append(
             "FIELD_ENCRYPTION_KEYS holds something that is no key; .env.example says how to make one."
+        )
+    if needs_password(settings["REDIS_URL"]) and not settings["REDIS_NETWORK_IS_TRUSTED"]:
+        faults.append(
+            "REDIS_URL holds no password: whoever reaches that Redis could send tasks to the workers and lift the limits "
+            "on sign-in. Use redis://:password@host:6379/0, or set REDIS_NETWORK_IS_TRUSTED=True where nobody else can "
+            "reach it."
         )
     if not settings["PASSPORT_BASE_URL"].startswith("https://"):
         faults.append("PASSPORT_BASE_URL must be an https:// address: plates and secrets travel on it.")

@@ -144,6 +144,8 @@ if not REDIS_URL:
     from offstreet.runtime.broker import embedded_url
 
     REDIS_URL = embedded_url(VAR_DIR)
+# Production asks for a password in REDIS_URL unless nobody else can reach that Redis (`offstreet.guards`).
+REDIS_NETWORK_IS_TRUSTED = env.bool("REDIS_NETWORK_IS_TRUSTED", default=False)
 # Redis answers in well under a millisecond; when it hangs, a web request must not hang with it.
 REDIS_SOCKET_TIMEOUT_S = 0.3
 # A consumer sits out a broker that stalls for a moment (a sync to a slow disk) instead of reconnecting.
@@ -160,6 +162,9 @@ CACHES: dict[str, dict[str, Any]] = {
     }
 }
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://")
+# Redis is no place to take code from: JSON alone is read, whatever a message says that it is (see `offstreet.cache`).
+CELERY_ACCEPT_CONTENT = CELERY_RESULT_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_SERIALIZER = CELERY_RESULT_SERIALIZER = CELERY_EVENT_SERIALIZER = "json"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_TRANSPORT_OPTIONS = {
@@ -222,6 +227,7 @@ MFA_TOTP_ISSUER = "Offstreet"
 MFA_ALLOW_UNVERIFIED_EMAIL = True
 MFA_REQUIRED_FOR_SUPPORT = env.bool("MFA_REQUIRED_FOR_SUPPORT", default=False)
 USERSESSIONS_TRACK_ACTIVITY = False
+SESSION_SERIALIZER = "django.contrib.sessions.serializers.JSONSerializer"
 SESSION_COOKIE_AGE = 14 * 24 * 3600
 
 # --- Web --------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ PRODUCTION_ENVIRONMENT = {
     "EMAIL_URL": "smtp+tls://offstreet:not-a-real-one@mail.example:587",
     "FIELD_ENCRYPTION_KEYS": "4vJ0m3m8cZcQm0dZVYxk5a4o0k3n1Ww2c5v2q7b8N6s=",
     "DATABASE_URL": "postgres://offstreet:not-a-real-one@database.example:5432/offstreet",
-    "REDIS_URL": "redis://broker.example:6379/0",
+    "REDIS_URL": "redis://:not-a-real-one@broker.example:6379/0",
     "PASSPORT_BASE_URL": "https://api.us.passportinc.com",
     "PASSPORT_CLIENT_ID": "offstreet-production",
     "PASSPORT_CLIENT_SECRET": "not-a-real-one-either",

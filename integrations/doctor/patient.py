@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 
 from django.urls import NoReverseMatch, reverse
+from django.utils.functional import cached_property
 
 from integrations.errors import DeliveryError, TryLater
 from integrations.models import Breaker, Connection, TestPlate, ZoneMapping, ZoneRefresh

@@ -23,7 +23,7 @@ HEALTH = [sys.executable, "-m", "offstreet.runtime.healthcheck"]
 
 def test_a_deployment_comes_up_from_an_empty_database_with_nothing_done_by_hand(tmp_path: Path) -> None:
     port = processes.free_port()
-    broker = make_redis(tmp_path, embedded=False)
+    broker = make_redis(tmp_path, embedded=False, password="letters-and-digits-1")
     with postgres_server() as database:
         env = {
             "PATH": "/usr/bin:/bin",

@@ -8,6 +8,7 @@ from unittest import mock
 
 import pytest
 from celery.backends.base import DisabledBackend
+from kombu.message import Message
 
 from integrations import tasks, wake
 from offstreet import settings as product
@@ -51,6 +52,37 @@ def test_no_task_is_retried_by_celery(task: Any) -> None:
 def test_there_is_no_result_backend() -> None:
     assert app.conf.result_backend is None
     assert isinstance(app.backend, DisabledBackend)
+
+
+def test_nothing_but_json_is_read_from_the_broker() -> None:
+    assert set(app.conf.accept_content) == set(app.conf.result_accept_content) == {"json"}
+    for option in ("task_serializer", "result_serializer", "event_serializer"):
+        assert app.conf[option] == "json", option
+
+
+@pytest.mark.parametrize(
+    ("content_type", "encoding", "body"),
+    [
+        ("application/x-python-serialize", "binary", b"cos\nmkdir\n(S'/nowhere/at/all'\ntR."),
+        ("application/json", "utf-8", b"{"),
+        ("application/json", "utf-8", b"\xff"),
+        ("application/json", "utf-8", b"5"),
+        ("application/json", "utf-8", b'[[["x"]], {}, {}]'),
+    ],
+)
+def test_a_hint_that_somebody_planted_is_acknowledged_and_does_nothing(
+    content_type: str, encoding: str, body: bytes
+) -> None:
+    message = Message(
+        body=body, content_type=content_type, content_encoding=encoding, accept={"application/json"}
+    )
+    acknowledged = mock.Mock()
+    take = tasks.wake_at_once(None, None, mock.Mock())
+    with mock.patch.object(tasks.worker, "engine") as engine, mock.patch("os.mkdir") as payload:
+        take(message, body, acknowledged, mock.Mock(), [])
+    acknowledged.assert_called_once()
+    engine.return_value.wake.assert_not_called()
+    payload.assert_not_called()
 
 
 def test_nothing_is_sent_for_a_later_time() -> None:

@@ -25,7 +25,7 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text()
 OURS = ("migrate", "web", "worker", "sandbox")
 SECRETS = (
     "SECRET_KEY", "FIELD_ENCRYPTION_KEYS", "PASSPORT_CLIENT_ID", "PASSPORT_CLIENT_SECRET", "POSTGRES_PASSWORD",
-    "FIRST_SUPPORT_PASSWORD",
+    "REDIS_PASSWORD", "FIRST_SUPPORT_PASSWORD",
 )  # fmt: skip
 SUBSTITUTION = re.compile(r"\$\{([A-Z_]+)(:\?|:-)?([^}]*)\}")
 
@@ -118,6 +118,28 @@ def test_web_and_database_are_not_open_to_the_world() -> None:
     assert "ports" not in SERVICES["redis"]
 
 
+def test_the_broker_asks_for_the_password_that_our_containers_bring() -> None:
+    redis = SERVICES["redis"]
+    substitution = SUBSTITUTION.fullmatch(redis["environment"]["REDISCLI_AUTH"])
+    assert substitution is not None
+    assert substitution[1] == "REDIS_PASSWORD"
+    assert '--requirepass "$$REDISCLI_AUTH"' in redis["command"][-1]
+    # redis-cli ends with 0 even where it was refused, so the check reads what it says.
+    assert "grep -q PONG" in redis["healthcheck"]["test"][-1]
+    for name in ("migrate", "web", "worker"):
+        url = SUBSTITUTION.sub(r"<\1>", SERVICES[name]["environment"]["REDIS_URL"])
+        assert url == "redis://:<REDIS_PASSWORD>@redis:6379/0"
+
+
+def test_database_and_broker_are_on_a_network_of_their_own() -> None:
+    assert COMPOSE["networks"] == {"data": {"internal": True}}
+    networks = {name: set(service.get("networks", ["default"])) for name, service in SERVICES.items()}
+    assert networks["postgres"] == networks["redis"] == {"data"}
+    assert networks["sandbox"] == {"default"}
+    for name in ("migrate", "web", "worker"):
+        assert networks[name] == {"default", "data"}, name
+
+
 def test_the_commands_exist() -> None:
     for line in (
         SERVICES["migrate"]["command"][2],
@@ -170,6 +192,7 @@ def test_compose_itself_accepts_the_file(tmp_path: Path) -> None:
     given = {
         **PRODUCTION_ENVIRONMENT,
         "POSTGRES_PASSWORD": "x",
+        "REDIS_PASSWORD": "x",
         "FIRST_SUPPORT_EMAIL": "a@offstreet.example",
         "FIRST_SUPPORT_PASSWORD": "x",
     }

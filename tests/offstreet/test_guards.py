@@ -20,6 +20,8 @@ GOOD = {
     "SITE_URL": PRODUCTION_ENVIRONMENT["SITE_URL"],
     "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
     "FIELD_ENCRYPTION_KEYS": [PRODUCTION_ENVIRONMENT["FIELD_ENCRYPTION_KEYS"]],
+    "REDIS_URL": PRODUCTION_ENVIRONMENT["REDIS_URL"],
+    "REDIS_NETWORK_IS_TRUSTED": False,
     "PASSPORT_BASE_URL": PRODUCTION_ENVIRONMENT["PASSPORT_BASE_URL"],
     "PASSPORT_CLIENT_ID": PRODUCTION_ENVIRONMENT["PASSPORT_CLIENT_ID"],
     "PASSPORT_CLIENT_SECRET": PRODUCTION_ENVIRONMENT["PASSPORT_CLIENT_SECRET"],
@@ -53,6 +55,10 @@ def test_nothing_is_wrong_with_a_good_configuration() -> None:
         ("EMAIL_BACKEND", CONSOLE_MAILS, "EMAIL_URL is missing"),
         ("FIELD_ENCRYPTION_KEYS", [], "FIELD_ENCRYPTION_KEYS is empty"),
         ("FIELD_ENCRYPTION_KEYS", ["not a key"], "FIELD_ENCRYPTION_KEYS holds something that is no key"),
+        ("REDIS_URL", "redis://broker.example:6379/0", "REDIS_URL holds no password"),
+        ("REDIS_URL", "rediss://user@broker.example:6379/0", "REDIS_URL holds no password"),
+        ("REDIS_URL", "redis://:@broker.example:6379/0", "REDIS_URL holds no password"),
+        ("REDIS_URL", "redis://[broker", "REDIS_URL holds no password"),
         ("PASSPORT_BASE_URL", "http://127.0.0.1:8001", "PASSPORT_BASE_URL must be an https:// address"),
         ("PASSPORT_CLIENT_ID", "", "PASSPORT_CLIENT_ID is empty"),
         ("PASSPORT_CLIENT_ID", SANDBOX_CLIENT_ID, "PASSPORT_CLIENT_ID is the sandbox's"),
@@ -63,6 +69,23 @@ def test_each_unfit_setting_is_named_with_its_reason(setting: str, value: object
     faults = production_faults({**GOOD, setting: value})
     assert len(faults) == 1
     assert reason in faults[0]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:secret@broker.example/0",
+        "rediss://broker.example/0?password=secret",
+        "unix:///run/redis.sock",
+    ],
+)
+def test_a_redis_with_a_password_or_on_a_socket_is_fit_for_production(url: str) -> None:
+    assert production_faults({**GOOD, "REDIS_URL": url}) == []
+
+
+def test_a_redis_without_a_password_is_taken_where_its_network_is_said_to_be_trusted() -> None:
+    open_redis = {**GOOD, "REDIS_URL": "redis://broker.example:6379/0"}
+    assert production_faults({**open_redis, "REDIS_NETWORK_IS_TRUSTED": True}) == []
 
 
 def test_a_misspelt_environment_does_not_run_as_development() -> None:

@@ -23,6 +23,7 @@ OUTSIDE_SETTINGS = {
     "FIRST_SUPPORT_EMAIL": "offstreet/management/commands/first_support_user.py",
     "FIRST_SUPPORT_PASSWORD": "offstreet/management/commands/first_support_user.py",
     "POSTGRES_PASSWORD": "docker-compose.yml",
+    "REDIS_PASSWORD": "docker-compose.yml",
     "WEB_PORT": "docker-compose.yml",
 }
 
