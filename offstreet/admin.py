@@ -14,8 +14,20 @@ from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 from django.contrib import admin
+from django.http import Http404, HttpRequest, HttpResponseBase
 from django.views.generic import RedirectView
+
+_autocomplete = admin.site.autocomplete_view
+
+
+def autocomplete(request: HttpRequest) -> HttpResponseBase:
+    """Suggest rows as Django does; without the parameters that say of what, which is a `KeyError` there, there is nothing."""
+    if not {"app_label", "model_name", "field_name"} <= request.GET.keys():
+        raise Http404
+    return _autocomplete(request)
+
 
 admin.site.unregister([EmailAddress, Authenticator, UserSession])
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 admin.site.password_change = RedirectView.as_view(pattern_name="account_change_password")  # type: ignore[method-assign,assignment]
+admin.site.autocomplete_view = autocomplete  # type: ignore[method-assign,assignment]

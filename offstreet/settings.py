@@ -62,11 +62,15 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    # Before the first that looks at the address: WhiteNoise asks the file system.
+    "offstreet.readable.ReadableRequests",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     # Pages weigh a fifth of it; Django pads each answer by a random length, so that no secret can be guessed from sizes.
     "django.middleware.gzip.GZipMiddleware",
-    "csp.middleware.CSPMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    # Around everything that uses the database.
+    "offstreet.errors.NoteWrites",
+    "offstreet.sessions.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -111,11 +115,12 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
     if not PRODUCTION:
         VAR_DIR.mkdir(parents=True, exist_ok=True)
     # WAL lets readers and the one writer work side by side; IMMEDIATE takes the write lock when a transaction begins,
-    # so that two writers queue for at most `timeout` seconds and never fail half-way with "database is locked".
+    # so that two writers queue for at most `timeout` seconds and never fail half-way with "database is locked". It is less
+    # than the 15 s that a page waits for an answer: who waits is told, and it is tried again (`offstreet.errors`).
     _database["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
-        "timeout": 20,
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=20000;",
+        "timeout": 12,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=12000;",
     }
     _database["CONN_MAX_AGE"] = None
 else:

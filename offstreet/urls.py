@@ -10,6 +10,9 @@ from offstreet.home import home
 from offstreet.invitations import invitation
 from offstreet.styleguide import styleguide, styleguide_part, styleguide_zones
 
+handler400 = "offstreet.errors.bad_request"
+handler500 = "offstreet.errors.server_error"
+
 company_pages = [
     path("", include("locations.urls")),
     path("", include("integrations.urls.overview")),

@@ -187,16 +187,48 @@
     }
   });
 
-  // A page that cannot reach the server says so once, and again only after it has been reached.
+  // A page that cannot reach the server says so once, and again only after it has been reached. Nobody here knows whether a form
+  // that got no answer was saved, so nothing is said about it but that.
   let unreachable = false;
-  const failed = (text) => { if (!unreachable) { showToast(text, "danger"); } unreachable = true; };
-  document.addEventListener("htmx:sendError", () => failed(say("sayUnreachable")));
-  document.addEventListener("htmx:timeout", () => failed(say("sayUnreachable")));
+  const saidOnce = (text) => { if (!unreachable) { showToast(text, "danger"); } unreachable = true; };
+  const isRead = (detail) => detail?.requestConfig?.verb === "get";
+  const unanswered = (event) => {
+    if (isRead(event.detail)) { saidOnce(say("sayUnreachable")); } else { showToast(say("sayUnanswered"), "danger"); }
+  };
+  document.addEventListener("htmx:sendError", unanswered);
+  document.addEventListener("htmx:timeout", unanswered);
+  // 503: the database is busy. What only reads, and what is known to have written nothing, is asked again by itself, with what
+  // stands in the form by then; a poll comes again anyway.
+  const MAX_RETRIES = 20;
+  const retries = new WeakMap();
+  const askAgain = ({ elt, target, pathInfo, requestConfig, xhr }) => {
+    const tried = retries.get(elt) || 0;
+    if (xhr.status !== 503 || tried >= MAX_RETRIES || !(requestConfig.verb === "get" || xhr.getResponseHeader("X-Nothing-Written"))) { return false; }
+    if (isPoll({ elt, requestConfig })) { return true; }
+    retries.set(elt, tried + 1);
+    const cause = requestConfig.triggeringEvent;
+    const button = cause?.submitter;
+    const pause = 1000 * (Number(xhr.getResponseHeader("Retry-After")) || 5) * (0.8 + 0.4 * Math.random());
+    window.setTimeout(() => {
+      if (!elt.isConnected) { return; }
+      const values = button?.name ? { [button.name]: button.value } : {};
+      window.htmx.ajax(requestConfig.verb, pathInfo.requestPath, { source: elt, target, event: cause, values });
+    }, pause);
+    return true;
+  };
   document.addEventListener("htmx:responseError", (event) => {
-    const status = event.detail?.xhr?.status;
-    if (status === 403 || status === 401) { showToast(say("sayRefused"), "danger"); } else { failed(say("sayFailed")); }
+    const { detail } = event;
+    const status = detail?.xhr?.status;
+    if (askAgain(detail)) { saidOnce(say("sayBusy")); }
+    else if (status === 403 || status === 401) { showToast(say("sayRefused"), "danger"); }
+    else if (isRead(detail)) { saidOnce(say("sayNotLoaded")); }
+    else { showToast(say("sayFailed"), "danger"); }
   });
-  document.addEventListener("htmx:afterOnLoad", () => { unreachable = false; });
+  document.addEventListener("htmx:afterOnLoad", ({ detail }) => {
+    if (!detail?.successful) { return; }
+    unreachable = false;
+    if (detail.elt) { retries.delete(detail.elt); }
+  });
 
   const start = () => {
     markTheme();

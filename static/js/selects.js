@@ -72,7 +72,7 @@
         fetch(address, { headers: { Accept: "application/json" }, credentials: "same-origin" })
           .then((answer) => (answer.ok ? answer.json() : Promise.reject(new Error(String(answer.status)))))
           .then((body) => { this.clearOptions((option) => option.value === "" || this.items.includes(String(option.value))); done(body.results); })
-          .catch(() => { done(); window.showToast?.(document.body.dataset.sayFailed || "", "danger"); });
+          .catch(() => { done(); window.showToast?.(document.body.dataset.sayNotLoaded || "", "danger"); });
       };
     }
     const box = new window.TomSelect(select, settings);
