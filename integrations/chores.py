@@ -8,16 +8,19 @@ from django.db.models import Exists, OuterRef, Q
 from integrations import (
     audit,
     breakers,
+    check_runs,
+    doctor,
     evidence_keeping,
     following_tests,
     hours,
     mails,
     refusals,
+    rights,
     scheduler,
     zones,
 )
 from integrations.errors import DeliveryError, FixConnection, TryLater
-from integrations.models import Breaker, Chore, Connection, ZoneRefresh
+from integrations.models import Breaker, CheckRun, Chore, Connection, ZoneRefresh
 from integrations.onboarding import following
 from integrations.vendors import get_vendor
 
@@ -43,7 +46,15 @@ def register_all() -> None:
     scheduler.register("refresh zones", 60, refresh_oldest_zones)
     scheduler.register(refusals.CHORE, 5, refusals.retry_due)
     scheduler.register("send mails", 2, mails.send_due)
+    scheduler.register("tidy check runs", 30, check_runs.tidy)
     scheduler.register(evidence_keeping.KEEPING_CHORE, 3600, evidence_keeping.thin)
+    register_checks()
+
+
+def register_checks() -> None:
+    """Say how each kind of look-up is done."""
+    check_runs.register(CheckRun.Kind.DIAGNOSTICS, doctor.run_checks)
+    check_runs.register(CheckRun.Kind.RIGHTS, rights.run_check)
 
 
 def connections_for_refresh(now: datetime) -> list[Connection]:

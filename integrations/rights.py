@@ -1,20 +1,22 @@
 """Asking the vendor what enforcement sees of one permit, now.
 
-`compare` is pure and says whether what is listed is what was accepted. `look_up` asks (never inside a transaction: the
-vendor may take seconds) and notes what was seen. While the engine holds the connection back after failures nobody asks:
-the answer is known, and each question would hold a web thread until its time is up.
+`compare` is pure and says whether what is listed is what was accepted. `look_up` asks (never inside a transaction, and only
+in a worker: the vendor may take seconds) and notes what was seen. While the engine holds the connection back after failures
+nobody asks: the answer is known at once (`known_answer`).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
 from integrations.errors import DeliveryError
-from integrations.models import Breaker, Registration, Zone
-from integrations.queries import Delivery
+from integrations.models import Breaker, CheckRun, Registration, Zone
+from integrations.queries import Delivery, delivery_of
 from integrations.states import vendor_label
 from integrations.vendors import RightSeen, get_vendor
 
@@ -84,13 +86,9 @@ def compare(delivery: Delivery, rights: Sequence[RightSeen], zones: dict[str, st
     return Held(now, "warning" if wanted else "neutral", sentence, lines)
 
 
-def look_up(delivery: Delivery) -> Held:
-    """Ask the vendor for the plate's rights and note on the registration when they were seen.
-
-    Takes up to the client's time-out; must not run inside a transaction. Trouble is part of the answer, never raised.
-    """
-    now = timezone.now()
-    connection, permit = delivery.connection, delivery.permit
+def known_answer(delivery: Delivery) -> Held | None:
+    """Return the answer where it is known without asking: there is nobody to ask, or the connection is held back."""
+    connection = delivery.connection
     if connection is None or not connection.operator_id:
         trouble = _("There is no account to ask yet.")
         return Held(
@@ -103,6 +101,19 @@ def look_up(delivery: Delivery) -> Held:
         )
     if delivery.breaker is not None:
         return _not_asked(delivery.breaker, vendor_label(connection))
+    return None
+
+
+def look_up(delivery: Delivery) -> Held:
+    """Ask the vendor for the plate's rights and note on the registration when they were seen.
+
+    Takes up to the client's time-out; must not run inside a transaction. Trouble is part of the answer, never raised.
+    """
+    if (known := known_answer(delivery)) is not None:
+        return known
+    now = timezone.now()
+    connection, permit = delivery.connection, delivery.permit
+    assert connection is not None
     vendor = get_vendor(connection.vendor)
     try:
         rights = vendor.fetch_rights(connection.operator_id, plate=permit.plate)
@@ -142,3 +153,65 @@ def asked_too_often() -> Held:
     """Say that somebody asks more often than it can have changed."""
     trouble = _("You have asked several times within a minute.")
     return Held(None, "info", trouble, trouble=trouble, remedy=_("Wait a minute, then check again."))
+
+
+def not_looked_up(sentence: str) -> Held:
+    """Say that the look-up itself failed, and why."""
+    return Held(None, "warning", sentence, trouble=sentence, remedy=_("Check again in a minute."))
+
+
+# --- As a look-up that a worker makes ---------------------------------------------------------------------------------
+
+
+def run_check(run: CheckRun) -> dict[str, Any]:
+    """Look up the permit of a `CheckRun`; return the answer as a document that `from_document` reads."""
+    assert run.permit is not None
+    return to_document(look_up(delivery_of(run.permit, timezone.now())))
+
+
+def to_document(held: Held) -> dict[str, Any]:
+    """Return an answer as JSON takes it, without the vendor's whole documents."""
+    lines = [
+        {"zone": line.zone, "ours": line.ours, "right": {**asdict(line.right), "raw": {}}}
+        for line in held.rights
+    ]
+    return {
+        "asked_at": held.asked_at,
+        "tone": held.tone,
+        "sentence": held.sentence,
+        "trouble": held.trouble,
+        "remedy": held.remedy,
+        "rights": lines,
+    }
+
+
+def from_document(document: dict[str, Any]) -> Held:
+    """Return the answer that a finished `CheckRun` keeps."""
+    if "failed" in document:
+        return not_looked_up(document["failed"])
+    lines = [
+        RightLine(
+            RightSeen(
+                **{
+                    **line["right"],
+                    "start": _moment(line["right"]["start"]),
+                    "end": _moment(line["right"]["end"]),
+                }
+            ),
+            line["zone"],
+            line["ours"],
+        )
+        for line in document["rights"]
+    ]
+    return Held(
+        _moment(document["asked_at"]),
+        document["tone"],
+        document["sentence"],
+        lines,
+        document["trouble"],
+        document["remedy"],
+    )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return parse_datetime(text) if text else None

@@ -3,7 +3,8 @@
 Two things happen here. The *sweep* looks each second for connections that have something due, and wakes this worker's own
 engine: it needs no broker, and makes up for every hint that was lost. *Chores* are periodic duties; whichever worker moves a
 chore's `next_at` forward in the database does it this time, so each is done once however many workers there are. A
-worker that dies over a chore costs one round of it.
+worker that dies over a chore costs one round of it. What people ask to be looked up (`integrations.check_runs`) is taken
+here, too, and done by threads of its own: a vendor that hangs must not keep the chores waiting.
 """
 
 import os
@@ -20,9 +21,10 @@ from django.db import close_old_connections, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.utils import Error as DatabaseError
 
+from integrations import check_runs
 from integrations.clock import database_now
 from integrations.engine import Engine
-from integrations.models import Breaker, Chore, Connection, Registration, WorkerBeat
+from integrations.models import Breaker, CheckRun, Chore, Connection, Registration, WorkerBeat
 from integrations.models.delivery import Priority
 from integrations.settling import BACKOFF_MAX
 
@@ -31,6 +33,8 @@ log = structlog.get_logger(__name__)
 SWEEP_EVERY_S = 1.0
 BEAT_EVERY_S = 5.0
 CHORE_THREADS = 2
+# Look-ups that one worker makes at the same time.
+CHECK_THREADS = 3
 # A worker that was not heard of for this long is forgotten.
 FORGET_WORKERS_AFTER = timedelta(hours=1)
 
@@ -127,6 +131,8 @@ class Scheduler:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._pool = ThreadPoolExecutor(max_workers=CHORE_THREADS, thread_name_prefix="chore")
+        self._check_pool = ThreadPoolExecutor(max_workers=CHECK_THREADS, thread_name_prefix="check")
+        self._free_checks = threading.Semaphore(CHECK_THREADS)
         self._running: set[str] = set()
         self._lock = threading.Lock()
         self._beaten_at: datetime | None = None
@@ -146,6 +152,7 @@ class Scheduler:
                 close_old_connections()
             stop.wait(SWEEP_EVERY_S * random.uniform(0.8, 1.2))
         self._pool.shutdown(wait=False, cancel_futures=True)
+        self._check_pool.shutdown(wait=False, cancel_futures=True)
 
     def tick(self) -> None:
         """Do one round."""
@@ -154,6 +161,7 @@ class Scheduler:
         if found:
             self._engine.wake(found)
         self._beat(now)
+        self._take_checks(now)
         next_at = dict(Chore.objects.values_list("name", "next_at"))
         for duty in duties():
             with self._lock:
@@ -171,6 +179,23 @@ class Scheduler:
         finally:
             with self._lock:
                 self._running.discard(duty.name)
+
+    def _take_checks(self, now: datetime) -> None:
+        """Hand out the look-ups that wait, as many as threads are free; the others wait for the next round, or worker."""
+        while self._free_checks.acquire(blocking=False):
+            run = check_runs.claim(now)
+            if run is None:
+                self._free_checks.release()
+                return
+            self._check_pool.submit(self._check, run)
+
+    def _check(self, run: CheckRun) -> None:
+        try:
+            check_runs.perform(run)
+        except DatabaseError as error:
+            log.warning("what was looked up could not be kept", check=run.pk, error=type(error).__name__)
+        finally:
+            self._free_checks.release()
 
     def _beat(self, now: datetime) -> None:
         if self._beaten_at is not None and (now - self._beaten_at).total_seconds() < BEAT_EVERY_S:

@@ -46,6 +46,6 @@ def refresh_zones(refresh_id: int) -> None:
     from integrations import zones
     from integrations.models import ZoneRefresh
 
-    refresh = ZoneRefresh.objects.select_related("connection").get(pk=refresh_id)
+    refresh = ZoneRefresh.objects.select_related("connection", "releases").get(pk=refresh_id)
     if refresh.outcome == ZoneRefresh.Outcome.RUNNING:
         zones.run_refresh(refresh=refresh)

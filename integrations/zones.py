@@ -67,28 +67,38 @@ def ask_refresh(
 
     Where no worker can be told, the refresh says so and has failed. Not to be called inside a transaction.
     """
+    refresh, is_ours = begin_refresh(connection=connection, trigger=trigger, asked_by=asked_by)
+    return _hand_over(refresh) if is_ours else refresh
+
+
+def _hand_over(refresh: ZoneRefresh) -> ZoneRefresh:
+    """Let a worker run a refresh that was begun; where none can be told, it has failed."""
     from integrations import tasks
 
-    refresh, is_ours = begin_refresh(connection=connection, trigger=trigger, asked_by=asked_by)
-    if is_ours:
-        try:
-            tasks.refresh_zones.delay(refresh.pk)
-        except (CeleryError, KombuError, OSError) as error:
-            log.warning(
-                "no worker could be told to pull zones", connection=connection.pk, error=type(error).__name__
-            )
-            sentence = _("The workers could not be told to refresh.")
-            remedy = _(
-                "Nothing was changed; try again. If it goes on, tell support: the broker does not answer."
-            )
-            return _fail(refresh, sentence, remedy, kind="unexpected", code="broker")
+    try:
+        tasks.refresh_zones.delay(refresh.pk)
+    except (CeleryError, KombuError, OSError) as error:
+        log.warning(
+            "no worker could be told to pull zones",
+            connection=refresh.connection_id,
+            error=type(error).__name__,
+        )
+        sentence = _("The workers could not be told to refresh.")
+        remedy = _("Nothing was changed; try again. If it goes on, tell support: the broker does not answer.")
+        return _fail(refresh, sentence, remedy, kind="unexpected", code="broker")
     return refresh
 
 
 def begin_refresh(
-    *, connection: Connection, trigger: str = "daily", asked_by: User | None = None
+    *,
+    connection: Connection,
+    trigger: str = "daily",
+    asked_by: User | None = None,
+    releases: ZoneRefresh | None = None,
 ) -> tuple[ZoneRefresh, bool]:
     """Return a running refresh of the connection and whether it is ours to run (`run_refresh`).
+
+    `releases` is the held refresh whose missing zones may go by this one.
 
     Raises `ValidationError` where the connection has no operator id or has ended, and where nobody has confirmed yet that
     the operator id is the company's (`integrations.operator_claims`).
@@ -114,7 +124,7 @@ def begin_refresh(
         if under_way := running.filter(started_at__gte=limit).first():
             return under_way, False
         refresh = ZoneRefresh.objects.create(
-            connection=connection, started_at=now, trigger=trigger, asked_by=asked_by
+            connection=connection, started_at=now, trigger=trigger, asked_by=asked_by, releases=releases
         )
         if asked_by is not None:
             kind = "refresh_released" if trigger == "released" else "refresh_asked"
@@ -122,9 +132,10 @@ def begin_refresh(
     return refresh, True
 
 
-def run_refresh(*, refresh: ZoneRefresh, allowed: Collection[str] = ()) -> ZoneRefresh:
-    """Do the pull that `begin_refresh` has begun; `allowed` are remote ids that may go missing, however many."""
-    connection = refresh.connection
+def run_refresh(*, refresh: ZoneRefresh) -> ZoneRefresh:
+    """Do the pull that `begin_refresh` has begun. What it releases may go missing, however many zones that are."""
+    connection, held = refresh.connection, refresh.releases
+    allowed = frozenset(held.found.get("gone_ids", [])) if held is not None else frozenset()
     try:
         vendor = get_vendor(connection.vendor)
         listing = clean_listing(vendor.fetch_zones(connection.operator_id), connection.operator_id)
@@ -170,15 +181,20 @@ def release_refresh(*, refresh: ZoneRefresh, actor: User | None = None) -> ZoneR
     Returns the new refresh (or the one that is under way); `refresh` stays held unless the new one is done. Raises
     `ValidationError` where `refresh` is not held.
     """
+    fresh, is_ours = _begin_release(refresh, actor)
+    return run_refresh(refresh=fresh) if is_ours else fresh
+
+
+def ask_release(*, refresh: ZoneRefresh, actor: User | None = None) -> ZoneRefresh:
+    """Begin what `release_refresh` does and hand it to the workers; return at once, as `ask_refresh` does."""
+    fresh, is_ours = _begin_release(refresh, actor)
+    return _hand_over(fresh) if is_ours else fresh
+
+
+def _begin_release(refresh: ZoneRefresh, actor: User | None) -> tuple[ZoneRefresh, bool]:
     if refresh.outcome != ZoneRefresh.Outcome.HELD:
         raise ValidationError(_("This refresh does not wait for anybody."), code="not_held")
-    fresh, is_ours = begin_refresh(connection=refresh.connection, trigger="released", asked_by=actor)
-    if not is_ours:
-        return fresh
-    fresh = run_refresh(refresh=fresh, allowed=frozenset(refresh.found.get("gone_ids", [])))
-    if fresh.outcome == ZoneRefresh.Outcome.DONE:
-        ZoneRefresh.objects.filter(pk=refresh.pk).update(released_by=actor)
-    return fresh
+    return begin_refresh(connection=refresh.connection, trigger="released", asked_by=actor, releases=refresh)
 
 
 def discard_refresh(*, refresh: ZoneRefresh, actor: User | None = None) -> ZoneRefresh:
@@ -261,6 +277,8 @@ def _finish(refresh: ZoneRefresh, connection: Connection, found: Diff, places: P
     """Write down that the table is in line, and set going and tell what follows from it."""
     refresh.outcome = ZoneRefresh.Outcome.DONE
     replaced = connection.refreshes.filter(outcome=ZoneRefresh.Outcome.HELD)
+    if refresh.releases_id is not None:
+        replaced.filter(pk=refresh.releases_id).update(released_by=refresh.asked_by)
     replaced.update(outcome=ZoneRefresh.Outcome.FAILED, error=_("Replaced by a newer pull."))
     notices.resolve(_held_key(connection))
     if refresh.zones_listed:

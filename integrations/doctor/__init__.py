@@ -4,11 +4,15 @@ Each check is a small function that looks at one thing of the `Patient` and says
 order that fits the symptom: those that explain it most often first. A check that fails itself is a finding too and never
 hides the others.
 
-The checks ask Passport (token, zones), the broker and the database; none of them changes anything.
+The checks ask Passport (token, zones), the broker and the database; none of them changes anything. Since Passport may take
+its time, a page has them made by a worker (`run_checks`, see `integrations.check_runs`). Where no worker takes them up, the
+page makes those that don't need Passport itself: that none is running is what it then has to say.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
 
 import structlog
 from django.utils import timezone
@@ -18,7 +22,7 @@ from django.utils.translation import gettext_lazy
 from integrations.doctor import delivery_checks as delivery
 from integrations.doctor import setup_checks as setup
 from integrations.doctor.patient import DANGER, NEUTRAL, SUCCESS, WARNING, Check, Patient
-from integrations.models import Connection, TestPlate
+from integrations.models import CheckRun, Connection, TestPlate
 from locations.models import Company
 
 log = structlog.get_logger(__name__)
@@ -88,10 +92,20 @@ def order_of(symptom: str) -> list[str]:
 
 
 def examine(
-    *, company: Company, connection: Connection | None, symptom: str = "", test: TestPlate | None = None
+    *,
+    company: Company,
+    connection: Connection | None,
+    symptom: str = "",
+    test: TestPlate | None = None,
+    asks_vendor: bool = True,
 ) -> list[Check]:
-    """Run all checks and return their findings in the order for the symptom. Call it outside of a transaction."""
-    patient = Patient(company=company, connection=connection, now=timezone.now(), test=test)
+    """Run all checks and return their findings in the order for the symptom. Call it outside of a transaction.
+
+    Takes up to the client's time-outs, or none where the vendor is not to be asked.
+    """
+    patient = Patient(
+        company=company, connection=connection, now=timezone.now(), test=test, asks_vendor=asks_vendor
+    )
     return [_run(key, patient) for key in order_of(symptom)]
 
 
@@ -101,10 +115,27 @@ def worst(checks: Sequence[Check]) -> str:
     return next((tone for tone in (DANGER, WARNING) if tone in tones), SUCCESS)
 
 
-def as_text(company: Company, connection: Connection | None, checks: Sequence[Check]) -> str:
-    """Return the findings as plain text for a ticket."""
+def run_checks(run: CheckRun) -> dict[str, Any]:
+    """Make the checks that a `CheckRun` asks for; return them as a document that `from_document` reads."""
+    test = run.test
+    findings = examine(company=run.company, connection=run.connection, symptom=run.symptom, test=test)
+    return {"checks": [{name: str(text) for name, text in asdict(check).items()} for check in findings]}
+
+
+def from_document(document: dict[str, Any]) -> list[Check]:
+    """Return the findings that a finished `CheckRun` keeps."""
+    if "failed" in document:
+        finding, next_step = document["failed"], _("Run the checks again.")
+        return [Check("run", _("The checks"), WARNING, finding, next_step=next_step)]
+    return [Check(**check) for check in document["checks"]]
+
+
+def as_text(
+    company: Company, connection: Connection | None, checks: Sequence[Check], at: datetime | None = None
+) -> str:
+    """Return the findings as plain text for a ticket; `at` is when they were made, by default now."""
     marks = {SUCCESS: "OK  ", NEUTRAL: "--  ", WARNING: "WARN", DANGER: "BAD "}
-    now = timezone.now()
+    now = at or timezone.now()
     name = str(connection) if connection else _("no connection")
     lines = [
         _("Doctor: %(company)s, %(name)s, %(at)s UTC")

@@ -32,8 +32,15 @@ class Patient:
     """One connection (or a company without one) at one moment."""
 
     def __init__(
-        self, *, company: Company, connection: Connection | None, now: datetime, test: TestPlate | None = None
+        self,
+        *,
+        company: Company,
+        connection: Connection | None,
+        now: datetime,
+        test: TestPlate | None = None,
+        asks_vendor: bool = True,
     ) -> None:
+        self.asks_vendor = asks_vendor
         self.company = company
         self.connection = connection
         self.now = now
@@ -53,7 +60,9 @@ class Patient:
 
     @cached_property
     def token_error(self) -> DeliveryError | None:
-        """What the vendor says to our credentials; None where they work."""
+        """What the vendor says to our credentials; None where they work, or where it is not asked."""
+        if not self.asks_vendor:
+            return None
         vendor = get_vendor(self.connection.vendor if self.connection else "passport")
         try:
             vendor.check_token()
@@ -63,11 +72,11 @@ class Patient:
 
     @cached_property
     def listing(self) -> list[ZoneSeen] | DeliveryError | None:
-        """The zones that the vendor lists now, or why it does not; None where there is no operator ID to ask for.
+        """The zones that the vendor lists now, or why it does not; None where there is nobody to ask, or none to ask for.
 
         A vendor that could not even be reached for a token is not waited for a second time.
         """
-        if self.connection is None or not self.connection.operator_id:
+        if not self.asks_vendor or self.connection is None or not self.connection.operator_id:
             return None
         if isinstance(self.token_error, TryLater):
             return self.token_error

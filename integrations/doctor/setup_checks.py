@@ -49,6 +49,8 @@ def operator_id(patient: Patient) -> Check:
 def token(patient: Patient) -> Check:
     """Does Passport accept Offstreet's own credentials?"""
     title, error = _("Access to Passport"), patient.token_error
+    if not patient.asks_vendor:
+        return Check("token", title, NEUTRAL, _not_asked())
     if error is None:
         return Check("token", title, SUCCESS, _("Passport accepts Offstreet's credentials."))
     if isinstance(error, TryLater):
@@ -73,6 +75,8 @@ def token(patient: Patient) -> Check:
 def authorised(patient: Patient) -> Check:
     """Does Passport list this operator's zones to us?"""
     title, listing = _("Operator authorised"), patient.listing
+    if not patient.asks_vendor:
+        return Check("authorised", title, NEUTRAL, _not_asked())
     if listing is None:
         return Check("authorised", title, NEUTRAL, _("Not asked: there is no operator ID yet."))
     if not isinstance(listing, DeliveryError):
@@ -113,6 +117,10 @@ def authorised(patient: Patient) -> Check:
         _("Compare it with the account manager's mail, sign for sign."),
         patient.setup_path,
     )
+
+
+def _not_asked() -> str:
+    return _("Passport was not asked: no worker has taken up the checks.")
 
 
 def zones(patient: Patient) -> Check:

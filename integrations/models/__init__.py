@@ -5,12 +5,13 @@ from integrations.models.delivery import Breaker, Push, PushEvent, RateBucket, R
 from integrations.models.hours import PushHour
 from integrations.models.onboarding import StatusLink, TestPlate, Ticket, TicketEntry
 from integrations.models.people import SUPPORT_TOPICS, Mail, MailChoice, Notice, Topic
-from integrations.models.running import Chore, WorkerBeat
+from integrations.models.running import CheckRun, Chore, WorkerBeat
 from integrations.models.zones import Zone, ZoneMapping, ZoneRefresh
 
 __all__ = [
     "SUPPORT_TOPICS",
     "Breaker",
+    "CheckRun",
     "Chore",
     "Connection",
     "Contact",

@@ -117,6 +117,8 @@ class ZoneRefresh(models.Model):
     found = models.JSONField(default=dict)
     error = models.TextField(blank=True, default="")
     remedy = models.TextField(blank=True, default="")
+    # The held refresh whose missing zones support lets go by this one.
+    releases = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     released_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )

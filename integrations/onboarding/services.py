@@ -15,7 +15,16 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from integrations import connections, contacts, events, mail_limits, mails, notices, operator_claims
+from integrations import (
+    connections,
+    contacts,
+    events,
+    mail_limits,
+    mails,
+    notices,
+    operator_claims,
+    vendor_calls,
+)
 from integrations.errors import DeliveryError, FixConnection, FixRecord
 from integrations.models import Connection, Contact, Mail, Notice, Ticket, Topic
 from integrations.models.connections import integration_name
@@ -220,7 +229,8 @@ def contact_found(*, connection: Connection, name: str, email: str, actor: User)
 def try_operator_id(vendor: str, operator_id: str) -> Trial:
     """Ask Passport about an operator ID; never inside a transaction. See `Trial`."""
     try:
-        zones = get_vendor(vendor).fetch_zones(operator_id)
+        with vendor_calls.slot():
+            zones = get_vendor(vendor).fetch_zones(operator_id)
     except FixConnection as error:
         if error.scope == "host":
             return Trial(

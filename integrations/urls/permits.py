@@ -16,5 +16,6 @@ urlpatterns = [
     path("permits/<int:pk>/cancel/", cancelling.permit_cancel, name="permit_cancel"),
     path("permits/<int:pk>/reinstate/", cancelling.permit_reinstate, name="permit_reinstate"),
     path("permits/<int:pk>/check/", permits.permit_check, name="permit_check"),
+    path("permits/<int:pk>/held/", permits.permit_held, name="permit_held"),
     path("valid/", validity.validity, name="validity"),
 ]

@@ -18,7 +18,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from integrations import connections, links, operator_claims, testing
+from integrations import connections, links, operator_claims, testing, vendor_calls
 from integrations.forms.onboarding import (
     ConfirmForm,
     ContactForm,
@@ -128,6 +128,8 @@ def enter_operator_id(request: CompanyRequest, pk: int | None = None) -> HttpRes
     """Check the operator ID, try it against Passport, and say what Passport says."""
     connection = _connection(request.company, pk) if pk else None
     form = OperatorIdForm(request.POST)
+    if form.is_valid() and not vendor_calls.within_limit(request.user):
+        form.add_error("operator_id", _("You have tried several times within a minute; wait a minute."))
     if not form.is_valid():
         return _page(request, connection, {"operator_id": form}, status=422)
 
@@ -177,7 +179,9 @@ def confirm_operator(request: CompanyRequest, pk: int) -> HttpResponse:
 def recheck(request: CompanyRequest, pk: int) -> HttpResponse:
     """Try the operator ID that is kept again."""
     connection = _connection(request.company, pk)
-    if connection.operator_id:
+    if connection.operator_id and not vendor_calls.within_limit(request.user):
+        messages.warning(request, _("You have tried several times within a minute; wait a minute."))
+    elif connection.operator_id:
         _say_trial(request, services.recheck_operator_id(connection=connection, actor=request.user))
     return redirect(services.setup_path(connection))
 

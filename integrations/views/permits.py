@@ -13,11 +13,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
-from integrations import limit
+from integrations import check_runs
 from integrations.evidence import gather, timeline
 from integrations.forms.permit_filter import PermitFilterForm
 from integrations.forms.permits import PermitForm
 from integrations.headline import headline
+from integrations.models import CheckRun
 from integrations.queries import (
     PAGE_ROWS,
     Delivery,
@@ -27,7 +28,7 @@ from integrations.queries import (
     list_permits,
     permit_types,
 )
-from integrations.rights import Held, asked_too_often, look_up
+from integrations.rights import Held, asked_too_often, from_document, known_answer, not_looked_up
 from integrations.views.cancelling import undoable
 from locations.access import CompanyRequest, company_view, may
 from locations.models import Location, Permit, Role
@@ -132,10 +133,14 @@ def permit_states(request: CompanyRequest) -> HttpResponse:
 @require_safe
 def permit_page(request: CompanyRequest, pk: int) -> HttpResponse:
     """Show a permit with its proof of delivery."""
-    return _permit_page(request, delivery_of(_permit(request, pk), timezone.now()))
+    permit = _permit(request, pk)
+    held, check = _looked_up(request, permit)
+    return _permit_page(request, delivery_of(permit, timezone.now()), held, check)
 
 
-def _permit_page(request: CompanyRequest, delivery: Delivery, held: Held | None = None) -> HttpResponse:
+def _permit_page(
+    request: CompanyRequest, delivery: Delivery, held: Held | None = None, check: CheckRun | None = None
+) -> HttpResponse:
     now, permit = timezone.now(), delivery.permit
     evidence = gather(permit)
     return render_page(
@@ -149,6 +154,7 @@ def _permit_page(request: CompanyRequest, delivery: Delivery, held: Held | None 
             "headline": headline(delivery, evidence, now),
             "timeline": timeline(permit, evidence),
             "held": held,
+            "check": check,
             "phase": phase(permit, now),
             "region": region_label(permit.subdivision),
             "may_write": _may_write(request),
@@ -170,16 +176,50 @@ def phase(permit: Permit, now: datetime) -> str:
 @company_view(Role.VIEWER)
 @require_POST
 def permit_check(request: CompanyRequest, pk: int) -> HttpResponse:
-    """Ask what the vendor holds now, and show it: as a fragment to htmx, else on the whole page.
+    """Ask what the vendor holds now; a worker does, and what is shown looks each second whether it has.
 
-    An answer may hold this thread for seconds, so nobody asks more than a few times a minute.
+    As a fragment to htmx, else the way to the permit's page, which shows the same.
     """
     delivery = delivery_of(_permit(request, pk), timezone.now())
-    within = limit.take(limit.A_FEW_A_MINUTE, "check rights", str(request.user.pk))
-    held = look_up(delivery) if within else asked_too_often()
+    check: CheckRun | None = None
+    held = known_answer(delivery)
+    if held is None:
+        if check_runs.within_limits(CheckRun.Kind.RIGHTS, company=request.company, user=request.user):
+            check = check_runs.ask(
+                CheckRun.Kind.RIGHTS, company=request.company, user=request.user, permit=delivery.permit
+            )
+        else:
+            held = asked_too_often()
     if request.headers.get("HX-Request"):
-        return render(request, "integrations/permit_held.html", {"held": held, "permit": delivery.permit})
+        context = {"held": held, "check": check, "permit": delivery.permit}
+        return render(request, "integrations/permit_held.html", context)
+    if check is not None:
+        return redirect(f"{reverse('permit', args=[request.company.slug, pk])}?check={check.pk}#held")
     return _permit_page(request, delivery, held)
+
+
+@company_view(Role.VIEWER)
+@require_safe
+def permit_held(request: CompanyRequest, pk: int) -> HttpResponse:
+    """Show what the vendor holds, as far as a look-up has come (`check` is its number); the part of a permit's page."""
+    permit = _permit(request, pk)
+    held, check = _looked_up(request, permit)
+    return render(request, "integrations/permit_held.html", {"held": held, "check": check, "permit": permit})
+
+
+def _looked_up(request: CompanyRequest, permit: Permit) -> tuple[Held | None, CheckRun | None]:
+    """Return what the look-up that the address names has found, or the look-up itself while it is under way."""
+    number = read_key(request.GET.get("check"))
+    if number is None:
+        return None, None
+    check = CheckRun.objects.filter(pk=number, permit=permit, kind=CheckRun.Kind.RIGHTS).first()
+    if check is None:
+        return None, None
+    if check.finished_at is not None:
+        return from_document(check.result), None
+    if check.leased_until is None and check.requested_at < timezone.now() - check_runs.TAKEN_UP_WITHIN:
+        return not_looked_up(_("No worker has taken up the question yet.")), None
+    return None, check
 
 
 # --- Add and change --------------------------------------------------------------------------------------------------

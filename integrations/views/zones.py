@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 from integrations import limit, zone_reads
 from integrations.mapping_board import open_connections
 from integrations.models import Zone, ZoneRefresh
-from integrations.zones import ask_refresh, discard_refresh, release_refresh, summary
+from integrations.zones import ask_refresh, ask_release, discard_refresh, summary
 from locations.access import SUPPORT, CompanyRequest, company_view, may
 from locations.models import Role
 from locations.pages import STOP_POLLING, company_clock, read_key, render_page
@@ -78,11 +78,12 @@ def zone_page(request: CompanyRequest, pk: int) -> HttpResponse:
 @company_view(Role.OPERATOR)
 @require_POST
 def refresh(request: CompanyRequest) -> HttpResponse:
-    """Begin a refresh of each connection and show how it goes; operators once a minute, support at any time."""
+    """Begin a refresh of each connection and show how it goes; a company once a minute, support a few times."""
     company = request.company
-    who = ("zones_refresh", str(company.pk))
     is_support = request.membership_role == SUPPORT
-    if not is_support and not limit.take(limit.ONCE_A_MINUTE, *who):
+    rate = limit.A_FEW_A_MINUTE if is_support else limit.ONCE_A_MINUTE
+    who = ("zones_refresh", f"user {request.user.pk}" if is_support else str(company.pk))
+    if not limit.take(rate, *who):
         messages.warning(
             request, _("The zones were refreshed less than a minute ago; try again in a minute.")
         )
@@ -94,7 +95,7 @@ def refresh(request: CompanyRequest) -> HttpResponse:
         except ValidationError as error:
             messages.error(request, f"{connection}: {' '.join(error.messages)}")
     if not begun:
-        limit.forget(limit.ONCE_A_MINUTE, *who)
+        limit.forget(rate, *who)
         return redirect("zones", company.slug)
     if len(begun) == 1:
         return redirect("zone_refresh", company.slug, begun[0].pk)
@@ -151,7 +152,7 @@ def refresh_decide(request: CompanyRequest, pk: int) -> HttpResponse:
     held = get_object_or_404(zone_reads.refreshes_of(request.company), pk=pk)
     try:
         if request.POST.get("word") == "release":
-            done = release_refresh(refresh=held, actor=request.user)
+            done = ask_release(refresh=held, actor=request.user)
         else:
             done = discard_refresh(refresh=held, actor=request.user)
             messages.success(request, _("The pull was discarded; the zones stay as they were."))

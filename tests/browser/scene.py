@@ -14,8 +14,9 @@ from allauth.usersessions.models import UserSession
 from django.test import Client
 from django.utils import timezone
 
-from integrations import connections, links, mail_choices, mapping, notices, operator_claims, testing
+from integrations import connections, doctor, links, mail_choices, mapping, notices, operator_claims, testing
 from integrations.models import (
+    CheckRun,
     Connection,
     Contact,
     Notice,
@@ -66,6 +67,7 @@ def build() -> None:
     _odd(odd, manager, ids, tokens)
     _steps(manager, support, ids)
     _invitations(odd, manager, ids, tokens)
+    _checked(ids)
     for who, email in SESSIONS.items():
         client, user = Client(), User.objects.get(email=email)
         client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
@@ -104,6 +106,21 @@ def _seeded(ids: dict[str, int]) -> None:
     ids["push refused"] = connection.pushes.exclude(outcome=Push.Outcome.ACCEPTED).latest("pk").pk
     for slug, name in (("lakeshore-city", "testing"), ("harbor-properties", "set up")):
         ids[f"connection {name}"] = Company.objects.get(slug=slug).connections.get().pk
+
+
+def _checked(ids: dict[str, int]) -> None:
+    """Make the doctor's checks of three companies, as a worker would for a page."""
+    now = timezone.now()
+    for slug in (SEEDED, ODD, EMPTY):
+        company = Company.objects.get(slug=slug)
+        connection = connections.current_connections(company).first()
+        run = CheckRun(
+            company=company, connection=connection, kind=CheckRun.Kind.DIAGNOSTICS, requested_at=now
+        )
+        run.result = doctor.run_checks(run)
+        run.finished_at = timezone.now()
+        run.save()
+        ids[f"check {slug}"] = run.pk
 
 
 # --- The company with everything odd -----------------------------------------------------------------------------

@@ -53,6 +53,10 @@ class State:
     shows: str = ""
     raw: bool = False
 
+    def query_with(self, ids: dict[str, int]) -> str:
+        """Return the query as it stands in the address; `{check university}` in it stands for an id of the scene."""
+        return f"?{self.query.format_map(ids)}" if self.query else ""
+
 
 # --- What to do on a page first -------------------------------------------------------------------------------------
 
@@ -277,9 +281,10 @@ STATES: tuple[State, ...] = (
             "waiting", "accepted", "asked", "elsewhere", "link ended", "answered yes", "answered no", "taken back",
         )
     ),
-    State("doctor", "doctor", CAMPUS, query="run=1"),
-    State("doctor with findings", "doctor", ODDITY, query="run=1&symptom=plate"),
-    State("doctor of an empty company", "doctor", BARE, query="run=1"),
+    State("doctor", "doctor", CAMPUS, query="check={check university}"),
+    State("doctor with findings", "doctor", ODDITY, query="check={check odd-places}&symptom=plate"),
+    State("doctor of an empty company", "doctor", BARE, query="check={check empty-lots}"),
+    State("doctor, asked too often", "doctor", CAMPUS, query="limited=1"),
     # People without a log-in
     State("confirm a test plate", "test_answer", ("link asked",), who=""),
     State("confirm: no answer chosen", "test_answer", ("link asked",), who="", act=send_nothing, status=422),
@@ -329,8 +334,8 @@ STATES: tuple[State, ...] = (
 # Addresses that are no pages: what is sent to them is tried in the stories and in the access table.
 ACTIONS = frozenset({
     "locations_map", "suggestions_accept", "zone_options", "zones_refresh", "zone_refresh_decide", "permit_hints",
-    "permit_states", "permits_reinstate", "permit_reinstate", "permit_check", "retry", "invite", "invitation_withdraw",
-    "member_change", "contact_remove", "setup_begin_request", "setup_begin_operator_id",
+    "permit_states", "permits_reinstate", "permit_reinstate", "permit_check", "permit_held", "retry", "invite",
+    "invitation_withdraw",    "member_change", "contact_remove", "setup_begin_request", "setup_begin_operator_id",
     "setup_request", "setup_contact", "setup_operator_id", "setup_confirm_operator", "setup_recheck", "setup_set_up",
     "setup_test", "setup_live", "setup_pause", "setup_resume", "status_link_make", "status_link_renew",
     "status_link_revoke", "test_plate_answer", "test_plate_ask", "test_plate_withdraw", "notice_dismiss",
@@ -396,7 +401,7 @@ def test_every_page_keeps_to_the_rules(
 ) -> None:
     watched = stage.person(state.who, *looks[0])
     try:
-        look(watched, state, stage.url(state.name, *state.args) + (f"?{state.query}" if state.query else ""))
+        look(watched, state, stage.url(state.name, *state.args) + state.query_with(stage.ids))
         for scheme, width in looks:
             watched.show(scheme, width)
             watched.shot(f"page-{state.title}-{scheme}-{width}")

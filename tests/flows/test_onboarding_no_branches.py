@@ -64,6 +64,13 @@ class Person:
             timeout_s=30,
         )
 
+    def findings(self, test: int) -> str:
+        """Ask for the doctor's checks of a test plate, and return the page once a worker has made them."""
+        path = f"/c/{self.slug}/setup/doctor/"
+        asked = self.stack.post(self.client, path, symptom="plate", test=str(test))
+        query = asked.url.query.decode()
+        return self.until("Findings", f"setup/doctor/?{query}")
+
     def test(self) -> dict[str, Any]:
         sql = "SELECT * FROM integrations_testplate WHERE connection_id = ? ORDER BY id DESC"
         return self.stack.query(sql, [self.connection])[0]
@@ -265,8 +272,8 @@ def test_a_wrong_zone_mapped_is_a_no_that_leads_to_the_doctor_and_a_new_test(kim
     doctor = kim.press(
         f"setup/tests/{first}/answer/", answer="no", note="I stand in zone Z123, nothing there"
     )
-    assert "The checks are running" in doctor
-    findings = kim.get(f"setup/doctor/?symptom=plate&test={first}&run=1")
+    assert "Run the checks" in doctor
+    findings = kim.findings(first)
     assert "I stand in zone Z123, nothing there" in findings
     assert "the device looked elsewhere" in findings
     assert not live(kim)
@@ -297,9 +304,7 @@ def test_a_plate_that_is_never_listed_is_not_taken_for_seen(kim: Person) -> None
     past = (datetime.now(UTC) - timedelta(minutes=2)).strftime("%Y-%m-%d %H:%M:%S.%f")
     kim.stack.query("UPDATE integrations_testplate SET accepted_at = ? WHERE id = ?", [past, test])
     kim.until("Passport has accepted the test plate and still does not show it.", f"setup/tests/{test}/")
-    assert "does not list it in the parking rights" in kim.get(
-        f"setup/doctor/?symptom=plate&test={test}&run=1"
-    )
+    assert "does not list it in the parking rights" in kim.findings(test)
     assert kim.test()["seen_at"] is None
 
 

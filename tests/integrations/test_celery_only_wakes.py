@@ -73,12 +73,11 @@ def test_nothing_but_json_is_read_from_the_broker() -> None:
 def test_a_hint_that_somebody_planted_is_acknowledged_and_does_nothing(
     content_type: str, encoding: str, body: bytes
 ) -> None:
-    message = Message(
-        body=body, content_type=content_type, content_encoding=encoding, accept={"application/json"}
-    )
+    kind = {"content_type": content_type, "content_encoding": encoding, "accept": {"application/json"}}
+    message = Message(body=body, **kind)  # type: ignore[no-untyped-call]
     acknowledged = mock.Mock()
     take = tasks.wake_at_once(None, None, mock.Mock())
-    with mock.patch.object(tasks.worker, "engine") as engine, mock.patch("os.mkdir") as payload:
+    with mock.patch("integrations.tasks.worker.engine") as engine, mock.patch("os.mkdir") as payload:
         take(message, body, acknowledged, mock.Mock(), [])
     acknowledged.assert_called_once()
     engine.return_value.wake.assert_not_called()

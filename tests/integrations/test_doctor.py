@@ -13,6 +13,7 @@ from integrations.doctor.patient import Check
 from integrations.errors import FixConnection, TryLater
 from integrations.models import (
     Breaker,
+    CheckRun,
     Chore,
     Connection,
     Registration,
@@ -21,10 +22,12 @@ from integrations.models import (
     Zone,
     ZoneMapping,
 )
+from integrations.vendors import get_vendor
 from locations.models import Location
+from tests.checks import make_check_runs
 from tests.factories import LocationFactory, PermitFactory
 from tests.fakes import FakeVendor, zone_seen
-from tests.pages import World
+from tests.pages import World, text_of
 
 pytestmark = pytest.mark.django_db
 
@@ -290,10 +293,50 @@ class TestThePage:
         first = world.viewer.get(url).content.decode()
         assert "Zones not appearing" in first
         assert "Test plate does not appear" in first
-        assert "hx-trigger" in first
+        assert 'hx-trigger="load, submit"' in first
 
-        text = world.viewer.get(url, {"run": "1", "symptom": "zones"}).content.decode()
-        assert "Everything that could be checked is in order." in text
+        asked = world.viewer.post(url, {"symptom": "zones"})
+        waiting = world.viewer.get(asked["Location"])
+        assert "The checks are running" in text_of(waiting)
+        assert 'hx-trigger="every 1s"' in waiting.content.decode()
+        assert make_check_runs() == 1
+        made = world.viewer.get(asked["Location"])
+        assert "Everything that could be checked is in order." in text_of(made)
+        assert 'hx-trigger="every 1s"' not in made.content.decode()
+        assert made.content.decode().index("check-operator_id") < made.content.decode().index("check-status")
+
+    def test_the_page_itself_never_asks_the_vendor(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        vendor = get_vendor("passport")
+        for name in ("check_token", "fetch_zones", "fetch_rights"):
+            monkeypatch.setattr(vendor, name, lambda *_args, **_rest: pytest.fail("Passport was asked"))
+        asked = world.viewer.post(world.url("doctor"))
+        assert world.viewer.get(asked["Location"]).status_code == 200
+        # Nor does it where no worker has taken the checks up: it makes the others.
+        CheckRun.objects.update(requested_at=timezone.now() - timedelta(seconds=11))
+        WorkerBeat.objects.all().delete()
+        page = text_of(world.viewer.get(asked["Location"]))
+        assert "None is running" in page
+        assert "Passport was not asked: no worker has taken up the checks." in page
+
+    def test_the_checks_are_asked_for_a_few_times_a_minute(self, world: World) -> None:
+        for _ in range(6):
+            assert "check=" in world.viewer.post(world.url("doctor"))["Location"]
+            make_check_runs()
+        limited = world.viewer.post(world.url("doctor"))["Location"]
+        assert "check=" not in limited
+        assert "You have asked several times within a minute." in text_of(world.viewer.get(limited))
+        assert make_check_runs() == 0
+
+    def test_another_companys_run_shows_nothing(self, world: World) -> None:
+        other = World.build()
+        theirs = other.viewer.post(other.url("doctor"))["Location"]
+        make_check_runs()
+        page = text_of(world.viewer.get(f"{world.url('doctor')}?{theirs.partition('?')[2]}"))
+        assert "Everything that could be checked" not in page
+        mine = CheckRun.objects.get().pk
+        assert "Findings" not in text_of(world.viewer.get(world.url("doctor"), {"check": mine}))
 
     def test_an_unknown_symptom_or_another_companys_test_is_no_way_in(
         self, world: World, vendor: FakeVendor

@@ -438,13 +438,36 @@ def test_only_support_decides_on_a_held_refresh(world: World, vendor: FakeVendor
     assert zone.missing_since is None
 
 
-def test_support_lets_the_zones_of_a_held_refresh_go(world: World, vendor: FakeVendor) -> None:
+def test_support_lets_the_zones_of_a_held_refresh_go(
+    world: World, vendor: FakeVendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[int] = []
+    monkeypatch.setattr(tasks.refresh_zones, "delay", given.append)
     zone = world.zone("LotB", remote_id="a")
     vendor.zones = []
     held = zones.refresh_zones(connection=world.connection)
-    world.support.post(world.url("zone_refresh_decide", held.pk), {"word": "release"})
+    asked = len(vendor.asked_for)
+    answer = world.support.post(world.url("zone_refresh_decide", held.pk), {"word": "release"})
+    # A worker asks Passport, while the page of the new pull is looked at.
+    assert len(vendor.asked_for) == asked
+    (fresh,) = given
+    assert answer["Location"] == world.url("zone_refresh", fresh)
+    tasks.refresh_zones(fresh)
     zone.refresh_from_db()
+    held.refresh_from_db()
     assert zone.missing_since is not None
+    assert held.released_by is not None
+
+
+def test_support_too_refreshes_only_a_few_times_a_minute(
+    world: World, vendor: FakeVendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[int] = []
+    monkeypatch.setattr(tasks.refresh_zones, "delay", given.append)
+    for _ in range(8):
+        world.support.post(world.url("zones_refresh"))
+        ZoneRefresh.objects.update(outcome=ZoneRefresh.Outcome.DONE)
+    assert len(given) == 6
 
 
 def test_the_history_names_who_asked(world: World, vendor: FakeVendor) -> None:

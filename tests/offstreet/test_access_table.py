@@ -75,6 +75,7 @@ COMPANY: dict[str, Access] = {
     "permit_cancel": Access(get=OPERATOR, post=OPERATOR, pk="permit"),
     "permit_reinstate": Access(post=OPERATOR, pk="permit"),
     "permit_check": Access(post=VIEWER, pk="permit"),
+    "permit_held": Access(get=VIEWER, pk="permit"),
     "validity": Access(get=VIEWER, post=VIEWER),
     # Activity
     "activity": Access(get=VIEWER),
@@ -117,7 +118,7 @@ COMPANY: dict[str, Access] = {
     "test_plate_answer": Access(post=OPERATOR, pk="test_plate"),
     "test_plate_ask": Access(post=OPERATOR, pk="test_plate"),
     "test_plate_withdraw": Access(post=OPERATOR, pk="test_plate"),
-    "doctor": Access(get=VIEWER),
+    "doctor": Access(get=VIEWER, post=VIEWER),
     "notice_dismiss": Access(post=OPERATOR, pk="notice"),
 }
 # Outside of any company. The tokens of the last three are what lets in.

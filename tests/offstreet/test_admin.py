@@ -60,7 +60,8 @@ def test_every_model_of_ours_can_be_looked_at() -> None:
     missing = [
         model for model in models if model not in admin.site._registry and "Historical" not in model.__name__
     ]
-    assert [model.__name__ for model in missing] == ["TicketEntry"]  # beneath its ticket
+    # Beneath its ticket; and what pages wait for, which is forgotten after an hour.
+    assert {model.__name__ for model in missing} == {"TicketEntry", "CheckRun"}
 
 
 @pytest.mark.parametrize("model", OURS, ids=lambda model: model.__name__)
@@ -209,7 +210,7 @@ def test_large_tables_are_looked_up_and_never_sorted_or_counted_by_a_column(
     assert "-pk" in ordered
     assert admin.site._registry[model].search_help_text
     assert admin.site._registry[model].show_facets is admin.ShowFacets.NEVER
-    for text in ("nothing-like-it", "123456789012345678901234567890", "o'Neill %_", "\0"):
+    for text in ("nothing-like-it", "123456789012345678901234567890", "o'Neill %_", "\ufffd"):
         assert client.get(url(model, "changelist"), {"q": text}).status_code == 200
 
 

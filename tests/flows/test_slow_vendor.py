@@ -1,0 +1,50 @@
+"""Passport hangs, and people go on pressing buttons that ask it: the site answers everybody else as ever."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from statistics import median
+
+from tests.servers import Stack, eventually
+
+PASSWORD = "a-long-enough-password"
+PEOPLE = f"""
+from allauth.account.models import EmailAddress
+from locations.models import Company, Location, Membership, User
+company = Company.objects.create(name="University", slug="university", offstreet_id="OS-1")
+Location.objects.create(company=company, name="Garage")
+for at in range(8):
+    user = User.objects.create_user(f"v{{at}}@u.example", "{PASSWORD}")
+    EmailAddress.objects.get_or_create(user=user, email=user.email, defaults=dict(primary=True, verified=True))
+    Membership.objects.create(company=company, user=user, role="operator")
+"""
+
+
+def test_people_who_ask_a_vendor_that_hangs_stop_no_page_and_not_the_health_check(stack: Stack) -> None:
+    stack.shell(PEOPLE)
+    clients = [stack.sign_in(f"v{at}@u.example", PASSWORD) for at in range(8)]
+    page = "/c/university/permits/"
+
+    def took(path: str) -> float:
+        begun = time.monotonic()
+        assert clients[0].get(path).status_code == 200
+        return time.monotonic() - begun
+
+    calm = {path: median(took(path) for _ in range(5)) for path in ("/healthz", page)}
+    assert stack.sandbox is not None
+    stack.sandbox.freeze()
+    with ThreadPoolExecutor(24) as pool:
+        for turn in range(3):
+            for at, client in enumerate(clients):
+                operator = f"{at:08d}-{turn:04d}-4333-8444-555555555555"
+                pool.submit(stack.post, client, "/c/university/setup/doctor/")
+                pool.submit(stack.post, client, "/c/university/setup/operator-id/", operator_id=operator)
+                pool.submit(stack.post, client, "/c/university/zones/refresh/")
+        time.sleep(1)
+        hung = {path: median(took(path) for _ in range(5)) for path in calm}
+    # A vendor that hangs is waited for until a time-out of eight seconds. Nobody else waits anything like it.
+    assert all(hung[path] < calm[path] + 2 for path in calm), (calm, hung)
+    runs = "SELECT COUNT(*) AS n FROM integrations_checkrun WHERE finished_at IS NOT NULL"
+    eventually(lambda: stack.query(runs)[0]["n"] > 0, timeout_s=60, what="the doctor's checks to be made")
+    stack.sandbox.thaw()
+    for client in clients:
+        client.close()
