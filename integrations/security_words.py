@@ -106,6 +106,9 @@ WORDS: Final[Mapping[str, EventWords]] = {
     "signed_in": EventWords("sign_in", gettext_lazy("signed in"), "success", _methods),
     "signed_out": EventWords("sign_in", gettext_lazy("signed out")),
     "sign_in_failed": EventWords("failed", gettext_lazy("sign-in failed"), "danger", _typed),
+    "sign_in_blocked": EventWords(
+        "failed", gettext_lazy("sign-in refused: too many tries"), "danger", _typed
+    ),
     "two_step_added": EventWords("two_step", gettext_lazy("second factor added"), "success", _type),
     "two_step_removed": EventWords("two_step", gettext_lazy("second factor removed"), "warning", _type),
     "two_step_used": EventWords("two_step", gettext_lazy("second factor used"), "", _type),

@@ -70,6 +70,13 @@ def describe_stranger(typed: str) -> dict[str, str]:
     return {"typed": f"{local[0]}•••@{domain}", "fingerprint": digest[:_FINGERPRINT_CHARS]}
 
 
+def sign_in_refused(kind: str, typed: str, request: HttpRequest | None) -> Deed:
+    """Note that somebody was not let in who typed `typed` as an address; see the module's text."""
+    person = User.objects.filter(email__iexact=typed.strip()).first() if typed.strip() else None
+    left: dict[str, Any] = {} if person else dict(describe_stranger(typed))
+    return record(kind, actor=None, person=person, request=request, **left)
+
+
 def support_looked(
     request: HttpRequest, kind: str, key: str, *, company: Company | None = None, thing: object = ""
 ) -> None:

@@ -14,7 +14,7 @@ from simple_history.signals import post_create_historical_record
 
 from locations.client_address import current_request
 from locations.models import Membership, User
-from locations.security_log import describe_stranger, record
+from locations.security_log import record, sign_in_refused
 
 _RIGHTS: Final = ("is_active", "is_staff", "is_superuser")
 _WATCHED: Final = ("password", "email", *_RIGHTS)
@@ -35,11 +35,9 @@ def _signed_in(*, request: HttpRequest, user: User, **_: Any) -> None:
     record("signed_in", actor=user, person=user, request=request, methods=methods)
 
 
-def _sign_in_failed(*, credentials: dict[str, Any], **_: Any) -> None:
+def _sign_in_failed(*, credentials: dict[str, Any], request: HttpRequest | None = None, **_: Any) -> None:
     typed = str(credentials.get("email") or credentials.get("username") or "")
-    person = User.objects.filter(email__iexact=typed).first() if typed else None
-    left: dict[str, Any] = {} if person else dict(describe_stranger(typed))
-    record("sign_in_failed", actor=None, person=person, **left)
+    sign_in_refused("sign_in_failed", typed, request)
 
 
 def _signed_out(*, user: User | None, **_: Any) -> None:

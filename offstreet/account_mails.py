@@ -9,7 +9,6 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import structlog
-from allauth.account.adapter import DefaultAccountAdapter
 from allauth.core import context as allauth_context
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -17,6 +16,7 @@ from django.core.exceptions import ValidationError
 from integrations import mail_limits
 from locations import security_log
 from locations.models import User
+from offstreet.account_log import AccountLog
 
 SITE_NAME: Final = "Offstreet"
 # Mails that go to whatever address was typed. The others tell a person of a change of their own account, and always go.
@@ -47,7 +47,7 @@ class Site:
         return str(settings.SITE_URL)
 
 
-class AccountMails(DefaultAccountAdapter):  # type: ignore[misc]
+class AccountMails(AccountLog):
     """The part of the account adapter that writes mails."""
 
     def format_email_subject(self, subject: str) -> str:

@@ -90,6 +90,15 @@ def test_a_wrong_password_names_the_account_and_nobody_as_the_one_who_tried(pers
     assert "wrong-secret-word" not in str(list(Deed.objects.values()))
 
 
+def test_guessing_that_is_turned_down_leaves_one_row_a_minute(person: User) -> None:
+    with time_machine.travel("2030-03-04T10:10:00Z", tick=False):
+        for _ in range(9):
+            sign_in(person, "wrong-secret-word")
+    assert [row[:4] for row in logged()] == [("sign_in_failed", None, person.pk, CLIENT)] * 5 + [
+        ("sign_in_blocked", None, person.pk, CLIENT)
+    ]
+
+
 def test_an_unknown_address_is_kept_masked_and_its_tries_are_seen_together() -> None:
     for typed in ("Stranger@elsewhere.example", "stranger@elsewhere.example", "other@elsewhere.example"):
         browser().post(reverse("account_login"), {"login": typed, "password": "wrong-secret-word"})
