@@ -219,7 +219,7 @@ def test_a_new_company_goes_from_nothing_to_live_by_the_pages_alone(
     sign_in(night.page, stack)
     for name, path in (
         ("setup", "setup/"), ("test", "setup/tests/1/"), ("another", "setup/another/"),
-        ("doctor", "setup/doctor/?run=1"),
+        ("doctor", "setup/doctor/"),
     ):  # fmt: skip
         night.go(f"{stack.web_url}/c/university/{path}")
         looked_at(night, f"dark-phone-{name}")

@@ -1,0 +1,77 @@
+"""The database is locked or away: people are told so in words, nothing is lost, and what was not saved can be sent again."""
+
+import contextlib
+import re
+import sqlite3
+from collections.abc import Iterator
+from html import unescape
+
+import httpx
+import pytest
+
+from tests.servers import POSTGRES, SQLITE, Stack, eventually, running_stack
+
+PASSWORD = "a-long-enough-password"
+PEOPLE = f"""
+from allauth.account.models import EmailAddress
+from locations.models import Company, Membership, User
+company = Company.objects.create(name="University", slug="university", offstreet_id="OS-1")
+user = User.objects.create_user("kim@u.example", "{PASSWORD}")
+EmailAddress.objects.get_or_create(user=user, email=user.email, defaults=dict(primary=True, verified=True))
+Membership.objects.create(company=company, user=user, role="manager")
+"""
+ADD, NAME = "/c/university/locations/add/", "North & “Campus”"
+
+
+@contextlib.contextmanager
+def signed_in(stack: Stack) -> Iterator[httpx.Client]:
+    stack.shell(PEOPLE)
+    with contextlib.closing(stack.sign_in("kim@u.example", PASSWORD)) as client:
+        yield client
+
+
+def fields_of(page: str) -> dict[str, str]:
+    """Return what a page's form would send: hidden fields, chosen options and texts."""
+    hidden = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', page)
+    return {name: unescape(value) for name, value in hidden}
+
+
+@pytest.mark.parametrize("htmx", [False, True])
+def test_a_form_sent_while_sqlite_is_locked_is_kept_and_saved_when_it_is_sent_again(htmx: bool) -> None:
+    with running_stack(SQLITE, workers=0, sandbox=False) as stack, signed_in(stack) as client:
+        typed = {"name": NAME, "external_id": "", "timezone": "America/New_York", "active": "on"}
+        with contextlib.closing(sqlite3.connect(stack.home / "db.sqlite3", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            token = {"csrfmiddlewaretoken": client.cookies.get("csrftoken", "")}
+            headers = {"Referer": stack.web_url, **({"HX-Request": "true"} if htmx else {})}
+            answer = client.post(ADD, data={**typed, **token}, headers=headers)
+            # Whoever only reads is served meanwhile, and so is the health check.
+            assert client.get("/c/university/locations/").status_code == 200
+            assert client.get("/healthz").status_code == 200
+            other.execute("ROLLBACK")
+        assert answer.status_code == 503
+        assert answer.headers["Retry-After"]
+        assert answer.headers["X-Nothing-Written"] == "true"
+        assert "Nothing was changed." in answer.text
+        count = "SELECT COUNT(*) AS n FROM locations_location WHERE name = ?"
+        assert stack.query(count, [NAME])[0]["n"] == 0
+        if htmx:
+            return  # the page still has the form, and sends it again (tests/browser)
+        again = fields_of(answer.text)
+        assert {name: again[name] for name in typed} == typed
+        assert client.post(ADD, data=again, headers=headers).status_code == 200
+        assert stack.query(count, [NAME])[0]["n"] == 1
+
+
+def test_while_postgresql_is_away_pages_say_so_and_come_back_with_it() -> None:
+    with running_stack(POSTGRES, workers=0, sandbox=False) as stack, signed_in(stack) as client:
+        assert stack.database is not None
+        stack.database.stop()
+        answer = client.get("/c/university/locations/")
+        assert (answer.status_code, bool(answer.headers["Retry-After"])) == (503, True)
+        assert "The database is busy or does not answer. Nothing was changed." in answer.text
+        assert client.get("/healthz").status_code == 503
+        stack.database.start()
+        eventually(
+            lambda: client.get("/c/university/locations/").status_code == 200, what="the page to come back"
+        )
