@@ -243,14 +243,15 @@ def _move_here(connection: Connection, actor: User | None) -> Connection:
 
 def _tell_support(connection: Connection, text: str, actor: User | None) -> None:
     path, key = _path(connection), _support_key(connection)
-    if actor is not None:
-        # Support's own address is not charged: one company could otherwise keep the others' mails from it.
-        mail_limits.charge(asked_by=actor, company=connection.company, to=(), kind="operator_claim")
     notices.tell(None, "operator_claim", Notice.Level.WARNING, text, path, key)
+    if actor is None:
+        return  # A script: who runs it is support, and confirms in the same breath.
+    # Support's own address is not charged: one company could otherwise keep the others' mails from it.
+    mail_limits.charge(asked_by=actor, company=connection.company, to=(), kind="operator_claim")
     mails.queue(
         kind="operator_claim",
         to=mails.people_of(None, Topic.STEPS),
-        context={"text": text, "entered_by": actor.email if actor else "", "path": path},
+        context={"text": text, "entered_by": actor.email, "path": path},
         company=connection.company,
         dedupe_key=f"{key}:{connection.operator_id_held or connection.operator_id}",
         asked_by=None,
