@@ -13,6 +13,7 @@ from django.template.loader import render_to_string
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from offstreet.templatetags.htmx import page_mark
 from offstreet.templatetags.ui import icon
 
 register = template.Library()
@@ -66,7 +67,8 @@ def sort_header(
     href = query_with(request.GET, drop=PAGE_KEYS, sort=following)
     swap = (
         format_html(
-            ' hx-get="{}" hx-target="#{}" hx-select="#{}" hx-swap="outerHTML" hx-push-url="true"',
+            ' {} hx-get="{}" hx-target="#{}" hx-select="#{}" hx-swap="outerHTML" hx-push-url="true"',
+            page_mark(context),
             href,
             target,
             target,
@@ -76,7 +78,7 @@ def sort_header(
     )
     return format_html(
         '<th scope="col"{}{}><a class="os-sort" href="{}"{}>{}{}</a></th>',
-        SafeString(' class="os-num"') if numeric else "",
+        format_html(' class="{}"', "os-num") if numeric else "",
         format_html(' aria-sort="{}"', order) if order else "",
         href,
         swap,
@@ -106,6 +108,7 @@ def filter_bar(
             "kept": kept,
             "narrowed": narrowed,
             "path": request.path,
+            "request": request,
         },
     )
 
@@ -126,16 +129,29 @@ def paging(context: template.Context, page: Any, target: str = "", noun: str = "
             "target": target,
             "previous": query_with(request.GET, page=number - 1) if page.has_previous() else "",
             "following": query_with(request.GET, page=number + 1) if page.has_next() else "",
+            "request": request,
         },
     )
 
 
-@register.simple_tag
+@register.simple_tag(takes_context=True)
 def pager(
-    previous: str = "", following: str = "", summary: str = "", target: str = "", label: str = ""
+    context: template.Context,
+    previous: str = "",
+    following: str = "",
+    summary: str = "",
+    target: str = "",
+    label: str = "",
 ) -> SafeString:
     """Render paging for lists too long to count: ready addresses (`?after=…`) and a summary in words."""
     return render_to_string(
         "components/paging.html",
-        {"previous": previous, "following": following, "summary": summary, "target": target, "label": label},
+        {
+            "previous": previous,
+            "following": following,
+            "summary": summary,
+            "target": target,
+            "label": label,
+            "request": context["request"],
+        },
     )

@@ -17,9 +17,11 @@ from django.conf import settings
 from django.template.loader import render_to_string
 from django.templatetags.static import static
 from django.utils.html import format_html
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+
+from offstreet.markup import trimmed
 
 register = template.Library()
 
@@ -110,7 +112,7 @@ def _labelled(name: str, size: str, label: str, spin: bool) -> SafeString:
 @lru_cache(maxsize=512)
 def _decoration(name: str, size: str, spin: bool) -> SafeString:
     """A list of fifty rows has a hundred and fifty of these, and few that differ."""
-    return _drawn(name, size, SafeString('aria-hidden="true"'), spin)
+    return _drawn(name, size, format_html('aria-hidden="{}"', "true"), spin)
 
 
 def _drawn(name: str, size: str, hint: SafeString, spin: bool) -> SafeString:
@@ -120,9 +122,9 @@ def _drawn(name: str, size: str, hint: SafeString, spin: bool) -> SafeString:
     )
 
 
-def _stripped(content: str) -> SafeString:
+def _stripped(content: SafeString) -> SafeString:
     """Return a block's rendered content without the space around it, so that an empty block counts as none."""
-    return mark_safe(content.strip())  # noqa: S308 - the template engine has rendered and escaped it
+    return trimmed(content)
 
 
 def _component(name: str, **context: Any) -> SafeString:
@@ -155,7 +157,7 @@ def state(key: str, word: str = "") -> SafeString:
 
 @register.simple_block_tag
 def page_header(
-    content: str, title: str, subtitle: str = "", back_url: str = "", back: str = ""
+    content: SafeString, title: str, subtitle: str = "", back_url: str = "", back: str = ""
 ) -> SafeString:
     """Render the page's heading; the content holds the actions (buttons), at most one of them primary."""
     return _component(
@@ -170,7 +172,7 @@ def page_header(
 
 @register.simple_block_tag
 def answer(
-    content: str,
+    content: SafeString,
     tone: str,
     sentence: str,
     detail: str = "",
@@ -199,7 +201,7 @@ def answer(
 
 @register.simple_block_tag
 def card(
-    content: str,
+    content: SafeString,
     title: str = "",
     hint: str = "",
     id: str = "",
@@ -220,14 +222,14 @@ def stat(label: str, value: Any, note: Any = "", href: str = "", tone: str = "")
 
 
 @register.simple_block_tag
-def empty_state(content: str, title: str, text: str = "", icon: str = "info-circle") -> SafeString:
+def empty_state(content: SafeString, title: str, text: str = "", icon: str = "info-circle") -> SafeString:
     """Render what stands in place of an empty list: what would be here, and in the content what to do first."""
     return _component("empty_state", title=title, text=text, icon=icon, actions=_stripped(content))
 
 
 @register.simple_block_tag
 def timeline_item(
-    content: str, title: str, tone: str = "neutral", icon: str = "", when: Any = ""
+    content: SafeString, title: str, tone: str = "neutral", icon: str = "", when: Any = ""
 ) -> SafeString:
     """Render one thing that happened; wrap them in `<ol class="os-timeline">`. `when` is a time tag's result."""
     return _component(
@@ -268,19 +270,19 @@ def stepper(steps: Iterable[Mapping[str, Any]]) -> SafeString:
 
 
 @register.simple_block_tag
-def definition(content: str, term: str) -> SafeString:
+def definition(content: SafeString, term: str) -> SafeString:
     """Render one row of a definition list; wrap them in `<dl class="os-dl">`."""
     return format_html('<div class="os-dl__row"><dt>{}</dt><dd>{}</dd></div>', term, content)
 
 
 @register.simple_block_tag
-def dialog(content: str, id: str, title: str, foot: str = "") -> SafeString:
+def dialog(content: SafeString, id: str, title: str, foot: str = "") -> SafeString:
     """Render a native dialog, opened by a link with `data-dialog="<id>"`; without JavaScript that goes to its href."""
     return _component("dialog", id=id, title=title, foot=foot, body=content)
 
 
 @register.simple_block_tag
-def toast(content: str, tone: str = "success", text: str = "", seconds: int = 0) -> SafeString:
+def toast(content: SafeString, tone: str = "success", text: str = "", seconds: int = 0) -> SafeString:
     """Render one toast; the content may hold an action such as “Undo”. It stays until closed, or `seconds` seconds."""
     return _component(
         "toast",
@@ -341,7 +343,7 @@ def copy_button(text: str, label: str = "") -> SafeString:
 
 
 @register.simple_block_tag
-def help_panel(content: str, title: Any = "", open: bool = False) -> SafeString:
+def help_panel(content: SafeString, title: Any = "", open: bool = False) -> SafeString:
     """Render the page's help: the guide's steps and tips as they apply here, folded until asked for."""
     return _component("help_panel", title=title or _("Help"), open=open, body=content)
 
@@ -389,6 +391,6 @@ def browser(user_agent: str) -> str:
 
 
 @register.simple_block_tag
-def html(content: str) -> SafeString:
+def html(content: SafeString) -> SafeString:
     """Keep a piece of the template for a component's argument: `{% html as foot %}…{% endhtml %}`."""
     return _stripped(content)

@@ -123,6 +123,8 @@
   });
 
   // --- htmx ------------------------------------------------------------------------------------------------------
+  // What this page asks for comes marked as part of it; without the mark htmx leaves it alone (offstreet/templatetags/htmx.py).
+  document.addEventListener("htmx:configRequest", (event) => { event.detail.headers["X-Page-Mark"] = window.htmx.config.pageMark; });
   // A swap into #dialog-content opens the shared dialog; an answer with HX-Trigger "closeDialog" closes it.
   document.addEventListener("htmx:afterSwap", (event) => {
     if (event.target instanceof Element && event.target.id === "dialog-content") {
