@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from offstreet.guards import DEVELOPMENT_SECRET_KEY, known_environment, refuse_unsafe_production
 from offstreet.logs import logging_config
+from offstreet.runtime import private
 from passport.sandbox.credentials import SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -112,7 +113,11 @@ DATABASES: dict[str, dict[str, Any]] = {
 }
 _database = DATABASES["default"]
 if _database["ENGINE"] == "django.db.backends.sqlite3":
-    if not PRODUCTION:
+    if ENVIRONMENT == "development":
+        private.directory(VAR_DIR)
+        if Path(_database["NAME"]).parent == VAR_DIR:
+            private.file(Path(_database["NAME"]))
+    elif not PRODUCTION:
         VAR_DIR.mkdir(parents=True, exist_ok=True)
     # WAL lets readers and the one writer work side by side; IMMEDIATE takes the write lock when a transaction begins,
     # so that two writers queue for at most `timeout` seconds and never fail half-way with "database is locked". It is less

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from offstreet.runtime import broker, commands, envfile, processes, static
+from offstreet.runtime import broker, commands, envfile, private, processes, static
 from offstreet.runtime.commands import ROOT
 
 DEFAULT_PORT = 8000
@@ -126,6 +126,7 @@ class Child:
 
     name: str
     command: Sequence[str]
+    umask: int = private.UMASK
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     failures: int = 0
@@ -174,9 +175,9 @@ class Manager:
         self._launch(child)
         return child
 
-    def run(self, name: str, command: Sequence[str]) -> bool:
+    def run(self, name: str, command: Sequence[str], *, umask: int = private.UMASK) -> bool:
         """Run a command to its end, showing its output; return whether it succeeded."""
-        child = Child(name=name, command=command)
+        child = Child(name=name, command=command, umask=umask)
         self._launch(child)
         process = child.process
         assert process is not None
@@ -251,7 +252,9 @@ class Manager:
         reader, writer = os.pipe()
         try:
             with os.fdopen(writer, "wb") as output:
-                child.process = processes.spawn(child.command, env=self.environment, cwd=ROOT, output=output)
+                child.process = processes.spawn(
+                    child.command, env=self.environment, cwd=ROOT, output=output, umask=child.umask
+                )
         except OSError:
             os.close(reader)
             raise
@@ -278,8 +281,7 @@ class Manager:
 @contextlib.contextmanager
 def only_one(var_dir: Path) -> Iterator[None]:
     """Hold the state directory's lock while the block runs. Raises `CannotStart` if another demo has it."""
-    var_dir.mkdir(parents=True, exist_ok=True)
-    with (var_dir / "demo.lock").open("a+") as handle:
+    with private.file(private.directory(var_dir) / "demo.lock").open("a+") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -305,7 +307,7 @@ def start_broker(manager: Manager, plan: Plan) -> None:
     data_dir = plan.var_dir / "broker"
     socket_path = broker.embedded_socket(plan.var_dir)
     for attempt in (1, 2):
-        data_dir.mkdir(parents=True, exist_ok=True)
+        private.directory(data_dir)
         socket_path.unlink(missing_ok=True)
         child = manager.start(
             "broker", broker.server_command(binary, data_dir=data_dir, socket_path=socket_path)
@@ -331,7 +333,8 @@ def bring_up(manager: Manager, plan: Plan) -> None:
         state = plan.var_dir / "sandbox.json"
         sandbox = manager.start("sandbox", commands.sandbox_command(port=plan.sandbox_port, state=state))
     collect = commands.manage_command("collectstatic", "--noinput", "--verbosity", "0")
-    if not static.collect_if_changed(lambda: manager.run("static", collect)):
+    # Not in `var/`, and nothing in them is secret.
+    if not static.collect_if_changed(lambda: manager.run("static", collect, umask=processes.OWN_UMASK)):
         raise CannotStart("The static files could not be collected; the lines above say why.")
     # Loading takes the web longer than anything else, and it asks the database nothing until it is asked something.
     web = manager.start("web", commands.web_command())

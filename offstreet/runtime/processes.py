@@ -26,6 +26,8 @@ from typing import IO, Any
 PR_SET_PDEATHSIG = 1
 DEFAULT_STOP_S = 10.0
 POLL_S = 0.05
+# What `subprocess` takes for “as this process has it”.
+OWN_UMASK = -1
 
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
@@ -49,10 +51,12 @@ def spawn(
     cwd: Path | str | None = None,
     output: int | IO[bytes] | None = None,
     user: str | None = None,
+    umask: int = OWN_UMASK,
 ) -> subprocess.Popen[bytes]:
     """Start `command` in a session of its own, its output and errors going to `output`, and return it.
 
-    `user` runs it as another account, which only root may ask for. Raises `OSError` if it can't be started.
+    `user` runs it as another account, which only root may ask for; `umask` takes rights from the files that it makes.
+    Raises `OSError` if it can't be started.
     """
     parent = os.getpid()
     bound = threading.current_thread() is threading.main_thread()
@@ -65,6 +69,7 @@ def spawn(
         stdout=output,
         stderr=None if output is None else subprocess.STDOUT,
         start_new_session=True,
+        umask=umask,
         preexec_fn=(lambda: die_with_parent(parent)) if bound else None,
         **account,
     )

@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
+from offstreet.runtime import private
 from offstreet.runtime.commands import ROOT
 
 SOURCES = ("static", "offstreet/static", "locations/static", "integrations/static", "passport/static")
@@ -29,8 +30,7 @@ def collect_if_changed(collect: Callable[[], bool], *, root: Path = ROOT) -> boo
     Two processes that ask at once collect one after the other, and the second finds nothing to do.
     """
     stamp = root / "var" / "static.stamp"
-    stamp.parent.mkdir(parents=True, exist_ok=True)
-    with stamp.open("a+") as handle:
+    with private.file(private.directory(stamp.parent) / stamp.name).open("a+") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         handle.seek(0)
         wanted = signature(root)

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -40,6 +41,16 @@ def memory_kb(pid: int) -> int:
     """What a process takes of the memory, shared pages counted by their share."""
     match = re.search(r"^Pss:\s+(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
     return int(match.group(1)) if match else 0
+
+
+def open_to_others(directory: Path) -> list[str]:
+    """What in a directory, itself included, another account may read, write or connect to."""
+    return [
+        f"{stat.filemode(found.lstat().st_mode)} {found}"
+        for found in (directory, *directory.rglob("*"))
+        # The test's own file.
+        if found.name != "demo.log" and found.lstat().st_mode & 0o077
+    ]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -86,6 +97,8 @@ def test_the_demo_comes_up_restarts_what_dies_and_leaves_nothing_behind(var_dir:
             )  # fmt: skip
             assert refused.returncode == 1
             assert sentence in refused.stderr
+
+        assert open_to_others(var_dir) == []
 
         everything = tree(manager.pid)
         total_kb = sum(memory_kb(pid) for pid in everything)
