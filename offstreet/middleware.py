@@ -1,4 +1,4 @@
-"""What surrounds every request: an id for the logs, the way to sign-in and back, and support's two-step sign-in."""
+"""What surrounds every request: an id for logs, what browsers keep, the way to sign-in and back, support's second step."""
 
 import uuid
 from collections.abc import Callable
@@ -39,6 +39,29 @@ class RequestContextMiddleware:
         finally:
             structlog.contextvars.clear_contextvars()
         response["X-Request-Id"] = request_id
+        return response
+
+
+class NothingStaysBehind:
+    """No answer is kept by a browser or a proxy, and signing out clears what a browser holds of this site.
+
+    Pages show plates, and the next person at a shared computer must not get them by “Back”. `no-store` keeps an answer out of
+    the disk cache and, in most browsers, out of the back/forward cache; `Clear-Site-Data` empties both once the session's
+    cookie is deleted; `static/js/back.js` reloads a page that a browser restores all the same. Static files are answered
+    before this (WhiteNoise) and stay as cacheable as their hashed names allow.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if "no-store" not in response.get("Cache-Control", ""):
+            response["Cache-Control"] = "no-store"
+        session = response.cookies.get(settings.SESSION_COOKIE_NAME)
+        if session is not None and session["max-age"] == 0:
+            # Not "storage": it holds nothing but the choice between light and dark.
+            response["Clear-Site-Data"] = '"cache"'
         return response
 
 

@@ -67,6 +67,7 @@ MIDDLEWARE = [
     # Before the first that looks at the address: WhiteNoise asks the file system.
     "offstreet.readable.ReadableRequests",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "offstreet.middleware.NothingStaysBehind",
     # Pages weigh a fifth of it; Django pads each answer by a random length, so that no secret can be guessed from sizes.
     "django.middleware.gzip.GZipMiddleware",
     # Around everything that uses the database.

@@ -110,3 +110,34 @@ def test_a_form_without_its_token_gets_a_page_in_our_look(world: World) -> None:
     page = text_of(answer)
     assert "This page was open for too long" in page
     assert "os-plain" in page
+
+
+def test_no_page_is_kept_whoever_it_is_for(world: World) -> None:
+    """Also errors, parts, JSON, the admin and redirects: what shows a plate today is not marked as such."""
+    permit = PermitFactory(location=world.location("Lot"))
+    answers = [
+        *(
+            world.operator.get(world.url(name))
+            for name in ("overview", "permits", "zone_options", "permits_cancel")
+        ),
+        world.operator.get(world.url("permit", permit.pk), headers=HTMX),
+        world.operator.get("/nowhere/"),
+        world.support.get(reverse("admin:locations_permit_changelist")),
+        Client().get(world.url("permits")),
+        Client().get(reverse("account_login")),
+    ]
+    assert {answer.status_code for answer in answers} == {200, 302, 404, 405}
+    assert [
+        answer.request["PATH_INFO"] for answer in answers if "no-store" not in answer["Cache-Control"]
+    ] == []
+    # What is no secret stays quick.
+    static = Client().get("/static/css/app.css")
+    assert "public" in static["Cache-Control"]
+    static.close()
+
+
+def test_signing_out_empties_what_the_browser_holds_and_nothing_else_does(world: World) -> None:
+    assert "Clear-Site-Data" not in world.operator.get(world.url("permits"))
+    answer = world.operator.post(reverse("account_logout"))
+    assert answer["Clear-Site-Data"] == '"cache"'
+    assert "Clear-Site-Data" not in Client().get(reverse("account_login"))
