@@ -13,16 +13,17 @@ from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.contrib.admin.options import IncorrectLookupParameters
-from django.contrib.admin.views.main import ChangeList
+from django.contrib.admin.views.main import SEARCH_VAR, ChangeList
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
 from django.db import DataError
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.utils.functional import cached_property
+from django.utils.translation import gettext as _
 from simple_history.admin import SimpleHistoryAdmin
 
-from locations import security_log
+from locations import searches, security_log
 from locations.models import User
 from locations.pages import read_key
 
@@ -52,6 +53,15 @@ def actor_of(request: HttpRequest) -> User:
     """Return the person who made the request, for the services."""
     assert isinstance(request.user, User)
     return request.user
+
+
+class SearchedList(ChangeList):
+    """A list whose address holds a search id (`locations.searches`) in place of what was typed."""
+
+    def get_queryset(self, request: HttpRequest, *args: Any, **kwargs: Any) -> QuerySet[Any]:
+        """Search for what the id stands for, and show that in the box; links keep the id."""
+        self.query = searches.from_id(self.params.get(SEARCH_VAR, ""), actor_of(request))
+        return super().get_queryset(request, *args, **kwargs)
 
 
 class SupportAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -106,6 +116,31 @@ class SupportAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         found: Model | None = super().get_object(request, object_id, from_field or None)
         return found
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        """See `SearchedList`."""
+        return SearchedList
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Take a search by POST (`templates/admin/search_form.html`) and lead to its list."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        typed, user = request.GET.get(SEARCH_VAR, ""), actor_of(request)
+        if request.method == "POST" and "_search" in request.POST:
+            sent = request.POST.copy()
+            del sent["_search"]
+            return HttpResponseRedirect(searches.address(request.path, sent, user))
+        if typed and not searches.is_id(typed):
+            return HttpResponseRedirect(searches.address(request.path, request.GET, user))
+        try:
+            return super().changelist_view(request, extra_context)
+        except searches.SearchEnded:
+            self.message_user(request, _("This search has ended. Search once more."), messages.INFO)
+            rest = QueryDict(mutable=True)
+            rest.update({key: value for key, value in request.GET.items() if key != SEARCH_VAR})
+            return HttpResponseRedirect(searches.address(request.path, rest, user))
+
     def changeform_view(
         self, request: HttpRequest, object_id: str | None = None, *args: Any, **kwargs: Any
     ) -> HttpResponse:
@@ -131,7 +166,7 @@ class EvidenceAdmin(SupportAdmin):
         return False
 
 
-class NewestFirst(ChangeList):
+class NewestFirst(SearchedList):
     """A list in its own order alone, whatever the address asks for."""
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:

@@ -2,10 +2,11 @@
 
 from django.urls import path
 
-from integrations.views import cancelling, permits, validity
+from integrations.views import cancelling, permit_search, permits, validity
 
 urlpatterns = [
     path("permits/", permits.permit_list, name="permits"),
+    path("permits/search/", permit_search.permits_search, name="permits_search"),
     path("permits/add/", permits.permit_add, name="permit_add"),
     path("permits/hints/", permits.permit_hints, name="permit_hints"),
     path("permits/states/", permits.permit_states, name="permit_states"),

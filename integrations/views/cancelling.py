@@ -17,8 +17,9 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from integrations import cancelling
-from integrations.forms.permit_filter import PermitFilterForm
-from integrations.queries import PermitFilters, permit_types
+from integrations.queries import PermitFilters
+from integrations.views.permit_search import read_filters, without_search
+from locations import searches
 from locations.access import CompanyRequest, company_view, may
 from locations.models import Permit, Role
 from locations.pages import read_key
@@ -146,7 +147,11 @@ def permits_reinstate(request: CompanyRequest) -> HttpResponse:
 def permits_cancel(request: CompanyRequest) -> HttpResponse:
     """Cancel the chosen permits, or all that the filters in the address match: first a look, then, confirmed, at once."""
     now, company = timezone.now(), request.company
-    filters = _filters(request) if "matching" in request.POST else None
+    try:
+        filters = read_filters(request).filters() if "matching" in request.POST else None
+    except searches.SearchEnded:
+        # Never all permits in place of those that were searched for.
+        return without_search(request)
     if filters is not None and not cancelling.narrows(filters):
         messages.warning(request, _("Narrow the list first: by a location, for example."))
         return _list_again(request)
@@ -180,11 +185,6 @@ def permits_cancel(request: CompanyRequest) -> HttpResponse:
         "now": now,
     }
     return render(request, "integrations/permits_cancel.html", context)
-
-
-def _filters(request: CompanyRequest) -> PermitFilters:
-    company = request.company
-    return PermitFilterForm(request.GET, company=company, types=permit_types(company)).filters()
 
 
 def _list_url(request: CompanyRequest) -> str:

@@ -15,7 +15,6 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from integrations import check_runs
 from integrations.evidence import gather, timeline
-from integrations.forms.permit_filter import PermitFilterForm
 from integrations.forms.permits import PermitForm
 from integrations.headline import headline
 from integrations.models import CheckRun
@@ -30,6 +29,8 @@ from integrations.queries import (
 )
 from integrations.rights import Held, asked_too_often, from_document, known_answer, not_looked_up
 from integrations.views.cancelling import undoable
+from integrations.views.permit_search import read_filters, without_search
+from locations import searches
 from locations.access import CompanyRequest, company_view, may
 from locations.models import Location, Permit, Role
 from locations.pages import STOP_POLLING, read_key, render_page
@@ -63,9 +64,15 @@ def _ids(texts: Sequence[str]) -> list[int]:
 @company_view(Role.VIEWER)
 @require_safe
 def permit_list(request: CompanyRequest) -> HttpResponse:
-    """Show a page of permits, newest first; filters and place are kept in the address."""
-    now = timezone.now()
-    form = PermitFilterForm(request.GET, company=request.company, types=permit_types(request.company))
+    """Show a page of permits, newest first; filters and place are kept in the address, a search as its id."""
+    now, typed = timezone.now(), request.GET.get("q", "")
+    if typed and not searches.is_id(typed):
+        # Typed into the address by hand, or a bookmark from before there were search ids.
+        return redirect(searches.address(request.path, request.GET, request.user))
+    try:
+        form = read_filters(request)
+    except searches.SearchEnded:
+        return without_search(request)
     filters = form.filters()
     page = list_permits(
         request.company,

@@ -1,8 +1,8 @@
 """Lists: sort headers, filter bars and paging that keep their whole state in the address.
 
 What it decides: the query string is the list's state, so that a filtered list can be bookmarked, mailed and reloaded;
-htmx only saves the reload. `sort=plate` is ascending, `sort=-plate` descending; a change of sort or filter
-drops the page.
+htmx only saves the reload. A search for a plate is the exception: it stands there as a search id that ends
+(`locations.searches`). `sort=plate` is ascending, `sort=-plate` descending; a change of sort or filter drops the page.
 """
 
 from typing import Any
@@ -89,9 +89,17 @@ def sort_header(
 
 @register.simple_block_tag(takes_context=True)
 def filter_bar(
-    context: template.Context, content: str, target: str = "", label: str = "", keep: str = "sort"
+    context: template.Context,
+    content: SafeString,
+    target: str = "",
+    label: str = "",
+    keep: str = "sort",
+    send: str = "",
 ) -> SafeString:
     """Render a list's filters as a GET form; the content holds the fields.
+
+    With `send` (an address) the form is sent there by POST, for a search that must not stand in an address; it answers
+    with a redirect to the list (`locations.searches`).
 
     With `target` (an element's id) htmx replaces that part while typing; without JavaScript there is a button. `keep`
     names the query keys, separated by spaces, that stay although they are no field here.
@@ -109,6 +117,8 @@ def filter_bar(
             "narrowed": narrowed,
             "path": request.path,
             "request": request,
+            "send": send,
+            "csrf_token": context.get("csrf_token"),
         },
     )
 

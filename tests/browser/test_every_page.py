@@ -339,7 +339,7 @@ ACTIONS = frozenset({
     "setup_request", "setup_contact", "setup_operator_id", "setup_confirm_operator", "setup_recheck", "setup_set_up",
     "setup_test", "setup_live", "setup_pause", "setup_resume", "status_link_make", "status_link_renew",
     "status_link_revoke", "test_plate_answer", "test_plate_ask", "test_plate_withdraw", "notice_dismiss",
-    "support_notice_dismiss",
+    "support_notice_dismiss", "permits_search",
     "healthz", "security_log_csv", "security_log_all_csv", "styleguide_part", "styleguide_zones",
 })  # fmt: skip
 # Pages of a second factor that is on: `tests/browser/test_account_pages.py` goes through them. The others lead elsewhere

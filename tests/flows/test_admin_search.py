@@ -60,7 +60,7 @@ said = {}
 for name, (path, text) in looks.items():
     query = {"q": text} if text else None
     with CaptureQueriesContext(connection) as queries:
-        answer = client.get(f"/admin/{path}", query)
+        answer = client.get(f"/admin/{path}", query, follow=True)
     whole = set()
     for one in queries.captured_queries:
         if not one["sql"].startswith("SELECT"):

@@ -65,6 +65,7 @@ COMPANY: dict[str, Access] = {
     "zone_refresh_decide": Access(post=SUPPORT, pk="refresh"),
     # Permits
     "permits": Access(get=VIEWER),
+    "permits_search": Access(post=VIEWER),
     "permit_add": Access(get=OPERATOR, post=OPERATOR),
     "permit_hints": Access(post=OPERATOR),
     "permit_states": Access(get=VIEWER),

@@ -98,7 +98,7 @@ def test_opening_what_only_forms_are_sent_to_shows_a_way_on(world: World) -> Non
 
 
 def test_other_methods_and_parts_get_the_bare_answer(world: World) -> None:
-    assert world.operator.post(world.url("permits")).content == b""
+    assert world.operator.post(world.url("activity")).content == b""
     assert world.operator.get(world.url("invite"), headers=HTMX).status_code == 403
     assert world.manager.get(world.url("invite"), headers=HTMX).content == b""
 
