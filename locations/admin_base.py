@@ -18,7 +18,7 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
 from django.db import DataError
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from simple_history.admin import SimpleHistoryAdmin
@@ -73,12 +73,6 @@ class SupportAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_per_page = ROWS_PER_PAGE
     list_max_show_all = 0
 
-    def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Note the look; see `locations.security_log`."""
-        self._note_look(request, "")
-        response: HttpResponse = super().changelist_view(request, *args, **kwargs)
-        return response
-
     def _note_look(self, request: HttpRequest, object_id: str) -> None:
         if is_support(request):
             thing = f"{self.opts.label_lower} {read_key(object_id) or ''}".strip()
@@ -123,7 +117,7 @@ class SupportAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Take a search by POST (`templates/admin/search_form.html`) and lead to its list."""
+        """Take a search by POST (`templates/admin/search_form.html`) and lead to its list; note the look at one."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         typed, user = request.GET.get(SEARCH_VAR, ""), actor_of(request)
@@ -133,12 +127,14 @@ class SupportAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             return HttpResponseRedirect(searches.address(request.path, sent, user))
         if typed and not searches.is_id(typed):
             return HttpResponseRedirect(searches.address(request.path, request.GET, user))
+        self._note_look(request, "")
         try:
-            return super().changelist_view(request, extra_context)
+            response: HttpResponse = super().changelist_view(request, extra_context)
+            return response
         except searches.SearchEnded:
             self.message_user(request, _("This search has ended. Search once more."), messages.INFO)
-            rest = QueryDict(mutable=True)
-            rest.update({key: value for key, value in request.GET.items() if key != SEARCH_VAR})
+            rest = request.GET.copy()
+            del rest[SEARCH_VAR]
             return HttpResponseRedirect(searches.address(request.path, rest, user))
 
     def changeform_view(

@@ -60,12 +60,16 @@ _CONFIG: dict[str, Any] = {
 _FOREIGN = ",".join(f"[{prefix}hx-{name}]" for name in ATTRIBUTES for prefix in ("", "data-"))
 
 
+def _new_mark() -> str:
+    return secrets.token_hex(16)
+
+
 def mark_of(request: HttpRequest) -> str:
     """Return the page's mark (32 hexadecimal digits): that of the page which asked for a part, else a new one."""
     mark: str | None = getattr(request, "_page_mark", None)
     if mark is None:
         given = request.headers.get(HEADER, "")
-        mark = given if _MARK.fullmatch(given) else secrets.token_hex(16)
+        mark = given if _MARK.fullmatch(given) else _new_mark()
         request._page_mark = mark  # type: ignore[attr-defined]
     return mark
 
@@ -78,8 +82,9 @@ def page_mark(context: template.Context) -> SafeString:
 
 @register.simple_tag(takes_context=True)
 def htmx_config(context: template.Context) -> SafeString:
-    """Render htmx's configuration for the page's head."""
-    mark = mark_of(context["request"])
+    """Render htmx's configuration for the page's head. An error page that knows of no request has no element that asks."""
+    request = context.get("request")
+    mark = mark_of(request) if request is not None else _new_mark()
     disabled = f'[hx-disable],[data-hx-disable],:is({_FOREIGN}):not([data-page-mark="{mark}"])'
     config = {**_CONFIG, "disableSelector": disabled, "pageMark": mark}
     return format_html('<meta name="htmx-config" content="{}">', json.dumps(config))

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from django.urls import reverse
 
-from locations.models import Permit
+from locations.models import Permit, User
 from locations.searches import from_id, to_id
 from tests.factories import PermitFactory, UserFactory
 from tests.pages import HTMX, World, text_of
@@ -99,7 +99,9 @@ def test_supports_searches_stay_out_of_the_address_too(world: World, model: str)
     assert shown.context["cl"].query == "ABC1234"
     assert query["q"][0] in shown.context["cl"].get_query_string({"p": 2}).replace("%7E", "~")
     assert "q=ABC1234" not in shown.content.decode()
-    assert from_id(query["q"][0], shown.wsgi_request.user) == "ABC1234"
+    person = shown.wsgi_request.user
+    assert isinstance(person, User)
+    assert from_id(query["q"][0], person) == "ABC1234"
     assert "ABC1234" not in world.support.get(listed, {"q": "ABC1234"})["Location"]
     ended = world.support.get(listed, {"q": "~" + "A" * 60}, follow=True)
     assert ended.redirect_chain == [(listed, 302)]
