@@ -2,17 +2,22 @@
 
 A person sees only the companies they belong to; anything else does not exist for them (404). Where they belong but
 their role does not reach, the answer is 403. Support (`is_staff`) sees all companies, with a manager's rights;
-that they looked is noted in the company's security log.
+that they looked is noted in the company's security log. A company may ask everybody for two-step sign-in: who has none
+is led to its set-up.
 """
 
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 
+from allauth.mfa.utils import is_mfa_enabled
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.translation import gettext as _
 
 from locations import security_log
 from locations.models import Company, Membership, Role, User
@@ -67,6 +72,10 @@ def company_view(
                 raise Http404
             if not may(role, needed):
                 raise PermissionDenied
+            if company.two_step_required and not is_mfa_enabled(request.user):
+                said = _("%(company)s asks for two-step sign-in. Set it up to go on.")
+                messages.warning(request, said % {"company": company.name})
+                return redirect("mfa_index")
             request.company, request.membership_role = company, role
             if role == SUPPORT:
                 security_log.support_looked(request, "company_read", f"company {company.pk}", company=company)

@@ -1,4 +1,4 @@
-"""Admin pages of companies, people, locations and permits, for support. See `locations.admin_base`.
+"""Admin pages of companies, locations and permits, for support; people have theirs in `locations.admin_people`.
 
 Permits, companies and locations are saved through `locations.services` here as everywhere, so a permit that support
 changes is noted for delivery, and its history says who did it.
@@ -7,12 +7,8 @@ changes is noted for delivery, and its history says who did it.
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from allauth.mfa.models import Authenticator
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.forms import AdminUserCreationForm
-from django.contrib.auth.forms import UserChangeForm as DjangoUserChangeForm
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.db.models import Model, Q, QuerySet
@@ -21,16 +17,15 @@ from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from locations import security_log
+from locations import admin_people  # noqa: F401  (registers its pages)
 from locations.admin_base import (
     FOUND_ROWS,
     EvidenceAdmin,
     HistoryAdmin,
     LookedUpAdmin,
-    SupportAdmin,
     actor_of,
 )
-from locations.models import Company, Deed, Invitation, Location, Membership, Permit, User
+from locations.models import Company, Deed, Location, Permit
 from locations.pages import read_key
 from locations.regions import SUBDIVISIONS, region_label
 from locations.services import (
@@ -45,92 +40,6 @@ from locations.services import (
 
 # Rights are given by roles in companies and by `is_staff`, never by groups.
 admin.site.unregister(Group)
-
-
-# --- People -------------------------------------------------------------------------------------------------------
-
-
-class UserCreationForm(AdminUserCreationForm):  # type: ignore[type-arg]
-    """A new person, by e-mail address."""
-
-    class Meta:
-        model = User
-        fields = ("email",)
-        field_classes: dict[str, type[forms.Field]] = {}
-
-
-class UserChangeForm(DjangoUserChangeForm):  # type: ignore[type-arg]
-    """A person."""
-
-    class Meta:
-        model = User
-        fields = "__all__"
-        field_classes: dict[str, type[forms.Field]] = {}
-
-
-class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
-    """A person's companies."""
-
-    model = Membership
-    extra = 0
-    autocomplete_fields = ["company"]
-
-    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """As for the person."""
-        return True
-
-    has_add_permission = has_change_permission = has_delete_permission = has_view_permission
-
-
-@admin.register(User)
-class UserAdmin(SupportAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
-    """People. Only a superuser makes others support; nobody but a superuser touches a superuser."""
-
-    form = UserChangeForm
-    add_form = UserCreationForm
-    ordering = ("email",)
-    list_display = ("email", "first_name", "last_name", "is_active", "is_staff", "last_login")
-    list_filter = ("is_active", "is_staff", "is_superuser")
-    search_fields = ("email", "first_name", "last_name")
-    filter_horizontal = ()
-    fieldsets = (
-        (None, {"fields": ("email", "password", "first_name", "last_name")}),
-        (_("Rights"), {"fields": ("is_active", "is_staff", "is_superuser")}),
-        (_("Dates"), {"fields": ("last_login", "date_joined")}),
-    )
-    add_fieldsets = ((None, {"fields": ("email", "usable_password", "password1", "password2")}),)
-    readonly_fields = ("last_login", "date_joined")
-    inlines = (MembershipInline,)
-    actions = ("remove_second_factor",)
-
-    @admin.action(description=_("Remove the second factor of the selected people"), permissions=["superuser"])
-    def remove_second_factor(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        """For somebody who has lost the device; they set up another one after they have signed in."""
-        for person in queryset:
-            if Authenticator.objects.filter(user=person).delete()[0]:
-                security_log.record("two_step_removed", actor=actor_of(request), person=person, type="all")
-                self.log_change(request, person, "Second factor removed.")
-                self.message_user(
-                    request, _t("Second factor of %(person)s removed.") % {"person": person}, messages.SUCCESS
-                )
-
-    def has_superuser_permission(self, request: HttpRequest) -> bool:
-        """Who may take a second factor away can become anybody whose password is known."""
-        return _is_superuser(request)
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """See the class's text."""
-        above = isinstance(obj, User) and obj.is_superuser and not _is_superuser(request)
-        return super().has_change_permission(request, obj) and not above
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
-        """See the class's text."""
-        own = tuple(super().get_readonly_fields(request, obj))
-        return own if _is_superuser(request) else (*own, "is_staff", "is_superuser")
-
-
-def _is_superuser(request: HttpRequest) -> bool:
-    return isinstance(request.user, User) and request.user.is_superuser
 
 
 COMPANY_HELP = _("A part of a company's name or address.")
@@ -161,29 +70,6 @@ class CompanyAdmin(HistoryAdmin):
     def save_model(self, request: HttpRequest, obj: Company, form: Any, change: bool) -> None:
         """Save through the service."""
         save_company(company=obj, actor=actor_of(request))
-
-
-@admin.register(Membership)
-class MembershipAdmin(HistoryAdmin):
-    """Who may do what in which company."""
-
-    list_display = ("user", "company", "role", "created_at")
-    list_filter = ("role",)
-    list_select_related = ("user", "company")
-    search_fields = ("user__email", "company__name", "company__slug")
-    autocomplete_fields = ("user", "company")
-
-
-@admin.register(Invitation)
-class InvitationAdmin(EvidenceAdmin):
-    """Invitations: made in the dashboard, since only their mail holds the secret."""
-
-    list_display = ("email", "company", "role", "created_at", "expires_at", "accepted_at", "withdrawn_at")
-    list_select_related = ("company",)
-    search_fields = ("email", "company__name")
-    fields = (
-        "email", "company", "role", "invited_by", "created_at", "expires_at", "accepted_at", "withdrawn_at",
-    )  # fmt: skip
 
 
 @admin.register(Deed)

@@ -11,14 +11,16 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Any, ClassVar
 
+from allauth.account.decorators import reauthentication_required
 from django.contrib import admin, messages
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import SEARCH_VAR, ChangeList
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
-from django.db import DataError
+from django.db import DataError, IntegrityError
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.decorators import method_decorator
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from simple_history.admin import SimpleHistoryAdmin
@@ -140,14 +142,36 @@ class SupportAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def changeform_view(
         self, request: HttpRequest, object_id: str | None = None, *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        """Show what a service refused although the form let it through (somebody else was quicker); note the look."""
+        """Show what a service or the database refused although the form let it through; note the look."""
         self._note_look(request, object_id or "")
         try:
             return super().changeform_view(request, object_id, *args, **kwargs)
         except ValidationError as error:
-            for message in error.messages:
-                self.message_user(request, message, messages.ERROR)
-            return HttpResponseRedirect(request.get_full_path())
+            said = error.messages
+        except IntegrityError:
+            # Django saves a form and all beneath it in one transaction.
+            said = [
+                _(
+                    "Somebody else saved the same at the same moment. Nothing was changed; look, and try again."
+                )
+            ]
+        for message in said:
+            self.message_user(request, message, messages.ERROR)
+        return HttpResponseRedirect(request.get_full_path())
+
+
+class SensitiveAdmin(SupportAdmin):
+    """Pages that say who somebody is and what they may do: what they save asks for the password, or a second step, anew."""
+
+    @method_decorator(reauthentication_required(allow_get=True))
+    def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Actions are sent to the list."""
+        return super().changelist_view(request, *args, **kwargs)
+
+    @method_decorator(reauthentication_required(allow_get=True))
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """See the class's text."""
+        return super().changeform_view(request, *args, **kwargs)
 
 
 class EvidenceAdmin(SupportAdmin):

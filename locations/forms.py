@@ -2,11 +2,13 @@
 
 from typing import Any
 
+from allauth.mfa.utils import is_mfa_enabled
 from django import forms
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
+from locations.addresses import clean_address
 from locations.models import Company, Location, Role, User
 from locations.models.companies import known_timezones
 from locations.names import validate_name
@@ -79,10 +81,27 @@ class CompanyForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = Company
-        fields = ["name"]
+        fields = ["name", "two_step_required"]
+        labels = {"two_step_required": _("Everybody signs in with two steps")}
         help_texts = {
-            "name": _("As people know it. The name of an existing integration does not change with it.")
+            "name": _("As people know it. The name of an existing integration does not change with it."),
+            "two_step_required": _(
+                "Members without a second step are led to set one up before they see a page."
+            ),
         }
+
+    def __init__(self, *args: Any, actor: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.actor = actor
+
+    def clean_two_step_required(self) -> bool:
+        """Refuse to ask of others what the person does not have yet, so that nobody shuts out the whole company."""
+        wanted: bool = self.cleaned_data["two_step_required"]
+        if wanted and not self.instance.two_step_required and not is_mfa_enabled(self.actor):
+            raise ValidationError(
+                _("First set up your own second step, under “Two-step sign-in”."), code="own_first"
+            )
+        return wanted
 
 
 class NewCompanyForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -105,6 +124,10 @@ class InvitationForm(forms.Form):
 
     email = forms.EmailField(label=_("E-mail address"), max_length=254)
     role = forms.ChoiceField(label=_("Role"), choices=Role.choices, initial=Role.OPERATOR)
+
+    def clean_email(self) -> str:
+        """See `clean_address`."""
+        return clean_address(self.cleaned_data["email"])
 
 
 class RoleForm(forms.Form):

@@ -2,7 +2,8 @@
 
 An invitation's link carries a signed token; the row keeps only its hash, and the token is made again when the mail leaves,
 so neither the database nor a mail that waits holds a link that works. It can be used once, until it expires, and a new
-invitation to the same address makes the earlier one worthless.
+invitation to the same address makes the earlier one worthless. Who joins has verified that address (`locations.addresses`):
+by this very link, where they are new here, or else before.
 
 Invariant: a company keeps at least one manager, so that somebody there can still invite; only support may take the last.
 """
@@ -12,11 +13,12 @@ from datetime import timedelta
 
 from django.core.exceptions import ValidationError
 from django.core.signing import BadSignature, Signer
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from locations import deeds
+from locations.addresses import awaits_its_owner, clean_address, has_verified_address, verify_address
 from locations.models import Company, Invitation, Membership, Role, User
 
 LIFETIME = timedelta(days=7)
@@ -58,10 +60,10 @@ def invite_person(*, company: Company, email: str, role: str, actor: User) -> In
 
     The caller mails the link in the same transaction.
     """
-    email = User.objects.normalize_email(email.strip())
+    email = clean_address(email)
     with transaction.atomic():
         Company.objects.select_for_update(no_key=True).get(pk=company.pk)
-        if company.memberships.filter(user__email__iexact=email).exists():
+        if company.memberships.filter(user__email=email).exists():
             raise ValidationError({"email": [_("This person is a member already; change the role below.")]})
         now = timezone.now()
         earlier = Invitation.objects.filter(
@@ -91,45 +93,83 @@ def withdraw_invitation(*, invitation: Invitation, actor: User) -> bool:
     return True
 
 
+def may_set_password(email: str) -> bool:
+    """Whether who opens an invitation to this address chooses a password: nobody has an account there that is in use."""
+    person = User.objects.filter(email=User.objects.normalize_email(email)).first()
+    return person is None or awaits_its_owner(person)
+
+
 def accept_invitation(*, invitation: Invitation, user: User) -> Membership:
-    """Make the person a member; raise `ValidationError` where the link is used up or meant for another address."""
+    """Make the person a member; raise `ValidationError` where the link is used up or the address is not verified theirs."""
     with transaction.atomic():
-        fresh = (
-            Invitation.objects.select_for_update(of=("self",), no_key=True)
-            .select_related("company")
-            .get(pk=invitation.pk)
-        )
-        if not fresh.is_open(timezone.now()):
-            raise ValidationError(_("This invitation was used, withdrawn, or has ended."), code="closed")
-        if fresh.email.casefold() != user.email.casefold():
+        fresh = _held_open(invitation)
+        if User.objects.normalize_email(fresh.email) != user.email:
             raise ValidationError(_("This invitation is for another e-mail address."), code="other_address")
-        membership = Membership.objects.filter(company=fresh.company, user=user).first()
-        if membership is None:
-            membership = Membership(company=fresh.company, user=user, role=fresh.role)
-            membership._history_user = fresh.invited_by  # type: ignore[attr-defined]
-            membership.save()
-        fresh.accepted_at = timezone.now()
-        fresh.save(update_fields=["accepted_at"])
-    return membership
+        if not has_verified_address(user):
+            raise ValidationError(
+                _(
+                    "First confirm your own address: the page “E-mail address” of your account mails you a link."
+                ),
+                code="unverified",
+            )
+        return _join(fresh, user)
 
 
 def accept_as_new_person(
     *, invitation: Invitation, password: str, first_name: str, last_name: str
 ) -> Membership:
-    """Make an account for the invited address and the person a member; raise `ValidationError` (see `accept_invitation`)."""
+    """Make an account for the invited address and the person a member; raise `ValidationError` (see `accept_invitation`).
+
+    The link came by mail to the address, so it is verified with it. An account that support has made for the address and
+    that nobody has used yet becomes this person's.
+    """
     with transaction.atomic():
-        if User.objects.filter(email__iexact=invitation.email).exists():
-            raise ValidationError(
-                _("There is an account for this address; sign in first."), code="has_account"
-            )
-        user = User.objects.create_user(
-            invitation.email, password, first_name=first_name.strip(), last_name=last_name.strip()
-        )
-        return accept_invitation(invitation=invitation, user=user)
+        fresh = _held_open(invitation)
+        email = clean_address(fresh.email)
+        user = User.objects.select_for_update(no_key=True).filter(email=email).first() or User(email=email)
+        if user.pk and not awaits_its_owner(user):
+            raise _has_account()
+        user.first_name, user.last_name = first_name.strip(), last_name.strip()
+        user.set_password(password)
+        try:
+            with transaction.atomic():
+                user.save()
+        except IntegrityError as error:
+            # Another invitation to the same address was accepted at the same moment.
+            raise _has_account() from error
+        verify_address(user)
+        return _join(fresh, user)
+
+
+def _has_account() -> ValidationError:
+    return ValidationError(_("There is an account for this address; sign in first."), code="has_account")
+
+
+def _held_open(invitation: Invitation) -> Invitation:
+    """Lock an invitation, so that of two who accept it one comes second; raise `ValidationError` where it is used up."""
+    rows = Invitation.objects.select_for_update(of=("self",), no_key=True).select_related("company")
+    fresh = rows.get(pk=invitation.pk)
+    if not fresh.is_open(timezone.now()):
+        raise ValidationError(_("This invitation was used, withdrawn, or has ended."), code="closed")
+    return fresh
+
+
+def _join(invitation: Invitation, user: User) -> Membership:
+    """Use up a locked invitation; a role that the person has in the company already stays."""
+    invitation.accepted_at = timezone.now()
+    invitation.save(update_fields=["accepted_at"])
+    membership = Membership(company=invitation.company, user=user, role=invitation.role)
+    membership._history_user = invitation.invited_by  # type: ignore[attr-defined]
+    try:
+        with transaction.atomic():
+            membership.save()
+    except IntegrityError:
+        return Membership.objects.get(company=invitation.company, user=user)
+    return membership
 
 
 def change_role(*, membership: Membership, role: str, actor: User) -> Membership:
-    """Give a member another role; raise `ValidationError` where the last manager would be lost."""
+    """Give a member another role; raise `ValidationError` where the last manager would be lost, or the member is gone."""
     with transaction.atomic():
         fresh = _locked(membership)
         if fresh.role == role:
@@ -143,7 +183,7 @@ def change_role(*, membership: Membership, role: str, actor: User) -> Membership
 
 
 def remove_member(*, membership: Membership, actor: User) -> None:
-    """End a membership; raise `ValidationError` where the last manager would be lost."""
+    """End a membership; raise `ValidationError` where the last manager would be lost, or the member is gone."""
     with transaction.atomic():
         fresh = _locked(membership)
         if Role(fresh.role) is Role.MANAGER:
@@ -155,7 +195,10 @@ def remove_member(*, membership: Membership, actor: User) -> None:
 def _locked(membership: Membership) -> Membership:
     # The company's row is the lock: two managers who remove one another are one after the other.
     Company.objects.select_for_update(no_key=True).get(pk=membership.company_id)
-    return Membership.objects.select_related("user", "company").get(pk=membership.pk)
+    fresh = Membership.objects.select_related("user", "company").filter(pk=membership.pk).first()
+    if fresh is None:
+        raise ValidationError(_("This person is no longer a member."), code="gone")
+    return fresh
 
 
 def _keep_a_manager(membership: Membership, actor: User) -> None:

@@ -270,18 +270,26 @@ def reinstate_permit(*, permit: Permit, actor: User | None = None) -> Permit:
 
 def save_company(*, company: Company, actor: User | None = None) -> Company:
     """Save a company after its checks; raise `ValidationError`."""
-    company.full_clean()
-    company._history_user = actor  # type: ignore[attr-defined]
-    company.save()
+    _save_checked(company, actor)
     return company
 
 
 def save_location(*, location: Location, actor: User | None = None) -> Location:
     """Save a location after its checks; raise `ValidationError`."""
-    location.full_clean()
-    location._history_user = actor  # type: ignore[attr-defined]
-    location.save()
+    _save_checked(location, actor)
     return location
+
+
+def _save_checked(row: Company | Location, actor: User | None) -> None:
+    row.full_clean()
+    row._history_user = actor  # type: ignore[union-attr]
+    try:
+        with transaction.atomic():
+            row.save()
+    except IntegrityError:
+        # Somebody took the name between the check and the save: the check says so now, beside the field.
+        row.full_clean()
+        raise
 
 
 def hold_locations(location_ids: Iterable[int], *, alone: bool = False) -> None:

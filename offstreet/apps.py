@@ -15,3 +15,11 @@ class OffstreetConfig(AppConfig):
 
     name = "offstreet"
     verbose_name = "Offstreet"
+
+    def ready(self) -> None:
+        """Keep what a person signs in with encrypted by the newest key."""
+        from allauth.mfa.signals import authenticator_used
+
+        from offstreet.second_factors import renew_when_used
+
+        authenticator_used.connect(renew_when_used, dispatch_uid="second factors")

@@ -81,6 +81,10 @@ class ForgivingRedisCache(BaseCache):
         """See `BaseCache.set`."""
         self._call("set", *args, **kwargs)
 
+    def incr(self, *args: Any, **kwargs: Any) -> int:
+        """Count in one step, and leave the time-out as it is; see `BaseCache.incr`."""
+        return int(self._call("incr", *args, **kwargs))
+
     def touch(self, *args: Any, **kwargs: Any) -> bool:
         """See `BaseCache.touch`."""
         return bool(self._call("touch", *args, **kwargs))

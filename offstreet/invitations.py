@@ -1,6 +1,5 @@
 """The page behind an invitation's link. Opening it changes nothing (mail scanners open links); accepting is a button."""
 
-from allauth.account.models import EmailAddress
 from django.contrib import messages
 from django.contrib.auth import login
 from django.core.exceptions import ValidationError
@@ -11,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 
 from locations.forms import AcceptForm
-from locations.invitations import accept_as_new_person, accept_invitation, find
+from locations.invitations import accept_as_new_person, accept_invitation, find, may_set_password
 from locations.models import Invitation, Membership, User
 
 GONE, NOT_FOUND, UNPROCESSABLE = 410, 404, 422
@@ -26,7 +25,7 @@ def invitation(request: HttpRequest, token: str) -> HttpResponse:
     if not found.is_open(timezone.now()):
         return _page(request, found, status=GONE)
     user = request.user if isinstance(request.user, User) else None
-    has_account = User.objects.filter(email__iexact=found.email).exists()
+    has_account = not may_set_password(found.email)
     is_new = user is None and not has_account
     form = AcceptForm(request.POST or None, email=found.email) if is_new else None
     wrong = ""
@@ -39,7 +38,7 @@ def invitation(request: HttpRequest, token: str) -> HttpResponse:
         except ValidationError as error:
             wrong = " ".join(error.messages)
     status = UNPROCESSABLE if wrong or (form is not None and form.errors) else None
-    is_other = user is not None and user.email.casefold() != found.email.casefold()
+    is_other = user is not None and user.email != User.objects.normalize_email(found.email)
     return _page(
         request,
         found,
@@ -58,10 +57,6 @@ def _join_as_new(request: HttpRequest, found: Invitation, form: AcceptForm) -> M
         password=form.cleaned_data["password"],
         first_name=form.cleaned_data["first_name"],
         last_name=form.cleaned_data["last_name"],
-    )
-    # The link came by mail to this address, so it is verified.
-    EmailAddress.objects.get_or_create(
-        user=member.user, email=member.user.email, defaults={"verified": True, "primary": True}
     )
     login(request, member.user, backend="django.contrib.auth.backends.ModelBackend")
     return member

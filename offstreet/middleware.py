@@ -21,7 +21,8 @@ WHO_ARE_YOU = (
     "account_reauthenticate",
     "mfa_reauthenticate",
     "mfa_authenticate",
-    "mfa_activate_totp",
+    "mfa_reauthenticate_webauthn",
+    "mfa_index",
 )
 
 
@@ -140,4 +141,4 @@ class SupportNeedsTwoSteps:
         ):
             return self.get_response(request)
         messages.warning(request, _("Support needs two-step sign-in. Set it up to go on."))
-        return redirect("mfa_activate_totp")
+        return redirect("mfa_index")

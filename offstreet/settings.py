@@ -227,16 +227,36 @@ ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_ADAPTER = "offstreet.accounts.AccountAdapter"
-ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_FORMS = {
+    "add_email": "offstreet.account_forms.ChangeAddressForm",
+    "reset_password": "offstreet.account_forms.ResetPasswordForm",
+    "reset_password_from_key": "offstreet.account_forms.NewPasswordForm",
+}
+# One address for each account, which counts once a mailed link has verified it; see `locations.addresses`.
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_CHANGE_EMAIL = True
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+# The owner of an account learns by mail of every change of how it is signed in to.
+ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = False
 ACCOUNT_SESSION_REMEMBER = True
 # What mails an address that somebody typed; a mailbox must not be filled by asking again and again.
 ACCOUNT_RATE_LIMITS = {"reset_password": "20/m/ip,5/h/key", "manage_email": "5/m/user,20/h/user"}
-MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_ADAPTER = "offstreet.second_factors.MfaAdapter"
+MFA_FORMS = {
+    "add_webauthn": "offstreet.passkey_forms.AddPasskeyForm",
+    "edit_webauthn": "offstreet.passkey_forms.RenamePasskeyForm",
+}
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_TOTP_ISSUER = "Offstreet"
-# Whoever has an account was invited to that address by a manager or by support; nobody signs up alone.
+# A passkey is a second step and never the only one: whoever held an account before its owner got it back would otherwise
+# keep a way in that no new password closes.
+MFA_PASSKEY_LOGIN_ENABLED = False
+# Browsers take http://localhost for safe; allauth has to be told so.
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not PRODUCTION
+# A change of address that waits to be confirmed keeps nobody from a second step: who is signed in has a verified one.
 MFA_ALLOW_UNVERIFIED_EMAIL = True
-MFA_REQUIRED_FOR_SUPPORT = env.bool("MFA_REQUIRED_FOR_SUPPORT", default=False)
+MFA_REQUIRED_FOR_SUPPORT = env.bool("MFA_REQUIRED_FOR_SUPPORT", default=PRODUCTION)
 USERSESSIONS_TRACK_ACTIVITY = False
 SESSION_SERIALIZER = "django.contrib.sessions.serializers.JSONSerializer"
 SESSION_COOKIE_AGE = 14 * 24 * 3600

@@ -15,6 +15,7 @@ from factory.django import DjangoModelFactory
 
 from integrations.models import Connection, Zone, ZoneMapping
 from integrations.models.connections import integration_name
+from locations.addresses import verify_address
 from locations.models import Company, Location, Membership, Permit, Role, User
 from locations.services import PermitDraft, register_permit
 
@@ -22,7 +23,7 @@ PASSWORD = "demo-passport"
 
 
 class UserFactory(DjangoModelFactory[User]):
-    """A person with the password `PASSWORD`; `support=True` makes them support."""
+    """A person with the password `PASSWORD` and a verified address; `support=True` makes them support."""
 
     class Meta:
         model = User
@@ -33,6 +34,12 @@ class UserFactory(DjangoModelFactory[User]):
 
     email = factory.Sequence(lambda number: f"person{number}@example.org")
     password = factory.LazyFunction(lambda: make_password(PASSWORD))
+
+    @factory.post_generation
+    def verified(self: User, create: bool, wanted: bool | None, **_rest: Any) -> None:
+        """Verify the address, unless the test says `verified=False`."""
+        if create and wanted is not False:
+            verify_address(self)
 
 
 class CompanyFactory(DjangoModelFactory[Company]):

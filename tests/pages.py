@@ -14,6 +14,7 @@ from django.utils.functional import cached_property
 from integrations.models import Connection, Zone
 from locations.models import Company, Location, Role, User
 from tests.factories import (
+    PASSWORD,
     CompanyFactory,
     ConnectionFactory,
     LocationFactory,
@@ -33,6 +34,11 @@ def signed_in(user: User) -> Client:
     client = Client()
     client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
     return client
+
+
+def reauthenticate(client: Client, password: str = PASSWORD) -> None:
+    """Give the password once more, as a page asks for that changes who may do what."""
+    client.post(reverse("account_reauthenticate"), {"password": password})
 
 
 @dataclass

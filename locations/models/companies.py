@@ -39,6 +39,7 @@ class Company(models.Model):
     name = models.CharField(_("name"), max_length=120, validators=[validate_name])
     slug = models.CharField(max_length=60, unique=True, validators=[RegexValidator(SLUG_PATTERN)])
     offstreet_id = models.CharField(_("Offstreet company id"), max_length=60, unique=True)
+    two_step_required = models.BooleanField(_("two-step sign-in required"), default=False, db_default=False)
     created_at = models.DateTimeField(auto_now_add=True)
     history = HistoricalRecords()
 

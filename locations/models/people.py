@@ -11,7 +11,16 @@ from locations.names import validate_name
 
 
 class EmailUserManager(UserManager["User"]):
-    """Creates users by e-mail address."""
+    """Creates and finds users by e-mail address, in any case."""
+
+    @classmethod
+    def normalize_email(cls, email: str | None) -> str:
+        """Return an address as it is kept: in lower case."""
+        return (email or "").strip().lower()
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        """Find a person by address; raise `User.DoesNotExist`."""
+        return self.get(email=self.normalize_email(username))
 
     def create_user(  # type: ignore[override]
         self, email: str, password: str | None = None, **extra: Any
@@ -47,6 +56,11 @@ class User(AbstractUser):
             # Kim@example.org and kim@example.org are one mailbox, so they are one person.
             models.UniqueConstraint(Lower("email"), name="user_email_unique_in_any_case"),
         ]
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Keep the address in lower case, as allauth and all look-ups expect it."""
+        self.email = User.objects.normalize_email(self.email)
+        super().save(*args, **kwargs)
 
     @property
     def is_support(self) -> bool:

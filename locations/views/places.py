@@ -78,7 +78,8 @@ def _edit(request: CompanyRequest, location: Location) -> HttpResponse:
 def company_details(request: CompanyRequest) -> HttpResponse:
     """A company's details; a manager may change its name."""
     may_change = may(request.membership_role, Role.MANAGER)
-    form = CompanyForm(request.POST or None, instance=Company.objects.get(pk=request.company.pk))
+    own = Company.objects.get(pk=request.company.pk)
+    form = CompanyForm(request.POST or None, instance=own, actor=request.user)
     if request.method == "POST":
         if not may_change:
             raise PermissionDenied
@@ -91,7 +92,8 @@ def company_details(request: CompanyRequest) -> HttpResponse:
                 messages.success(request, _("The company's details were saved."))
                 return redirect("settings_company", request.company.slug)
     if not may_change:
-        form.fields["name"].disabled = True
+        for one in form.fields.values():
+            one.disabled = True
     context = {"company": request.company, "form": form, "may_change": may_change, "tab": "company"}
     return render_page(
         request, "locations/company.html", context, status=UNPROCESSABLE if form.errors else None

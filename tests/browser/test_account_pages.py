@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value, yield_hotp_counters_from_time
 from playwright.sync_api import expect
 
@@ -128,6 +129,102 @@ def test_two_step_sign_in_is_turned_on_and_then_asked_for(
     page.wait_for_url(lambda url: "/accounts/2fa/authenticate" not in url)
     watched.go(f"{live_server.url}/accounts/2fa/")
     expect(page.get_by_text("9 of 10 codes are unused.")).to_be_visible()
+
+
+def add_virtual_authenticator(watched: Watched) -> None:
+    """Give the page a built-in authenticator whose owner always agrees."""
+    devtools = watched.page.context.new_cdp_session(watched.page)
+    devtools.send("WebAuthn.enable")
+    options = {
+        "protocol": "ctap2",
+        "transport": "internal",
+        "hasResidentKey": True,
+        "hasUserVerification": True,
+        "isUserVerified": True,
+        "automaticPresenceSimulation": True,
+    }
+    devtools.send("WebAuthn.addVirtualAuthenticator", {"options": options})
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 390)])
+def test_a_passkey_is_added_and_is_the_second_step_from_then_on(
+    open_page: Open, live_server: Any, person: User, scheme: str, width: int
+) -> None:
+    watched = open_page(scheme=scheme, width=width)
+    page = watched.page
+
+    def look(name: str) -> None:
+        watched.check()
+        watched.check_axe("main")
+        watched.shot(f"passkey-{name}-{scheme}-{width}", full=False)
+
+    def sign_in_by_password() -> None:
+        watched.go(f"{live_server.url}/accounts/login/")
+        page.get_by_label("E-mail address").fill(person.email)
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_url(lambda url: "/accounts/login" not in url)
+
+    add_virtual_authenticator(watched)
+    sign_in_by_password()
+    watched.errors.clear()
+    watched.go(f"{live_server.url}/accounts/2fa/")
+    look("off")
+    page.get_by_role("link", name="Add a passkey").click()
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Confirm").click()
+    page.get_by_label("Name").fill("My <phone>")
+    look("add")
+    page.get_by_role("button", name="Add the passkey").click()
+    expect(page.get_by_role("list", name="Unused codes").get_by_role("listitem")).to_have_count(10)
+    watched.go(f"{live_server.url}/accounts/2fa/")
+    expect(page.get_by_text("You have 1 passkey.")).to_be_visible()
+    look("on")
+
+    page.context.clear_cookies()
+    sign_in_by_password()
+    expect(page.get_by_role("heading", name="Second step")).to_be_visible()
+    look("asked")
+    page.get_by_role("button", name="Show the passkey").click()
+    page.wait_for_url(lambda url: "/accounts/2fa/authenticate" not in url)
+
+    # It shows as well that it is still the same person, where that is asked.
+    watched.go(f"{live_server.url}/accounts/2fa/webauthn/")
+    expect(page.get_by_text("My <phone>", exact=True)).to_be_visible()
+    look("list")
+    page.get_by_role("link", name="Rename My <phone>").click()
+    expect(page.get_by_role("heading", name="Is it still you?")).to_be_visible()
+    page.get_by_role("link", name="Use a passkey").click()
+    look("reauthenticate")
+    page.get_by_role("button", name="Show the passkey").click()
+    page.get_by_label("Name").fill("Telephone")
+    look("rename")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("link", name="Remove Telephone").click()
+    look("remove")
+    page.get_by_role("button", name="Remove").click()
+    expect(page.get_by_text("There is none yet.")).to_be_visible()
+    assert not Authenticator.objects.exists()
+
+
+def test_a_passkey_that_is_not_made_is_told_on_the_page(
+    open_page: Open, live_server: Any, sign_in: SignIn, person: User
+) -> None:
+    watched = open_page()
+    page = watched.page
+    sign_in(watched, live_server.url, person)
+    watched.go(f"{live_server.url}/accounts/2fa/webauthn/add/")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Confirm").click()
+    expect(page.get_by_role("alert")).to_be_hidden()
+    page.evaluate(
+        "() => { navigator.credentials.create = () => Promise.reject(new DOMException('no', 'NotAllowedError')); }"
+    )
+    page.get_by_role("button", name="Add the passkey").click()
+    expect(page.get_by_role("alert")).to_contain_text("Nothing came of it")
+    watched.check()
+    watched.check_axe()
+    watched.shot("passkey-not-made", full=False)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -23,12 +23,15 @@ COMPANY = f"""
 from datetime import timedelta
 from django.utils import timezone
 from integrations.models import Contact
+from locations.addresses import verify_address
 from locations.models import Company, Location, Membership, User
 from locations.services import PermitDraft, register_permit
 company = Company.objects.create(name="University", slug="university", offstreet_id="OS-1")
 kim = User.objects.create_user("kim@u.example", "{PASSWORD}", first_name="Kim", last_name="Manager")
 Membership.objects.create(company=company, user=kim, role="manager")
-User.objects.create_superuser("support@offstreet.example", "{PASSWORD}")
+support = User.objects.create_superuser("support@offstreet.example", "{PASSWORD}")
+verify_address(kim)
+verify_address(support)
 Contact.objects.create(company=company, kind="enforcement", name="Robin", email="robin@u.example")
 garage = Location.objects.create(company=company, name="North Campus Garage")
 Location.objects.create(company=company, name="Visitor lane")

@@ -26,9 +26,11 @@ UNKNOWN = "99999999-9999-4999-8999-999999999999"
 PASSWORD = "demo-passport"
 COMPANY = f"""
 from integrations.models import Contact
+from locations.addresses import verify_address
 from locations.models import Company, Location, Membership, User
 company = Company.objects.create(name="{{name}}", slug="{{slug}}", offstreet_id="OS-{{slug}}")
 kim = User.objects.filter(email="kim@u.example").first() or User.objects.create_user("kim@u.example", "{PASSWORD}")
+verify_address(kim)
 Membership.objects.create(company=company, user=kim, role="manager")
 Contact.objects.create(company=company, kind="enforcement", email="robin@u.example")
 Location.objects.create(company=company, name="North Campus Garage")

@@ -292,10 +292,10 @@ def test_names_of_locations_may_differ_in_case_alone(world: World) -> None:
 
 def test_support_is_led_to_two_step_sign_in_where_it_is_required(world: World, settings: Any) -> None:
     settings.MFA_REQUIRED_FOR_SUPPORT = True
-    assert world.support.get(world.url("overview"))["Location"] == reverse("mfa_activate_totp")
-    assert world.support.get("/admin/")["Location"] == reverse("mfa_activate_totp")
+    assert world.support.get(world.url("overview"))["Location"] == reverse("mfa_index")
+    assert world.support.get("/admin/")["Location"] == reverse("mfa_index")
     htmx = world.support.get(world.url("overview"), headers={"HX-Request": "true"})
-    assert (htmx.status_code, htmx["HX-Redirect"]) == (204, reverse("mfa_activate_totp"))
+    assert (htmx.status_code, htmx["HX-Redirect"]) == (204, reverse("mfa_index"))
     assert world.support.get(reverse("account_logout")).status_code == 200
     assert world.operator.get(world.url("overview")).status_code == 200
 

@@ -149,7 +149,8 @@ SIGN_IN = frozenset({
 OWN_ACCOUNT = frozenset({
     "account_reauthenticate", "account_email", "account_change_password", "account_set_password", "mfa_index",
     "mfa_reauthenticate", "mfa_activate_totp", "mfa_deactivate_totp", "mfa_view_recovery_codes",
-    "mfa_generate_recovery_codes", "mfa_download_recovery_codes", "usersessions_list",
+    "mfa_generate_recovery_codes", "mfa_download_recovery_codes", "usersessions_list", "mfa_list_webauthn",
+    "mfa_add_webauthn", "mfa_edit_webauthn", "mfa_remove_webauthn", "mfa_reauthenticate_webauthn",
     # The second half of a sign-in: without the first there is nothing to go on with.
     "mfa_authenticate", "account_confirm_login_code",
 })  # fmt: skip

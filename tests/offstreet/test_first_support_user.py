@@ -21,7 +21,10 @@ def test_it_makes_a_support_user_who_can_sign_in(capsys: pytest.CaptureFixture[s
     assert user.is_support
     assert user.is_superuser
     assert user.check_password(PASSWORD)
-    assert capsys.readouterr().out == "Made the support user Support@offstreet.example.\n"
+    assert capsys.readouterr().out == (
+        "Made the support user support@offstreet.example; "
+        "the first sign-in mails a link that verifies the address.\n"
+    )
 
 
 def test_run_again_it_keeps_the_password_that_was_chosen_since(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -120,3 +120,14 @@ def test_production_does_not_read_what_a_demo_wrote(tmp_path: Path) -> None:
     done = start(tmp_path, "shell", "--no-imports", "-c", code)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "False django.db.backends.postgresql"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [({}, "True"), ({"MFA_REQUIRED_FOR_SUPPORT": "False"}, "False")]
+)
+def test_production_asks_support_for_two_steps_unless_told_otherwise(
+    tmp_path: Path, given: dict[str, str], expected: str
+) -> None:
+    code = "from django.conf import settings as s; print(s.MFA_REQUIRED_FOR_SUPPORT)"
+    done = start(tmp_path, "shell", "--no-imports", "-c", code, **given)
+    assert done.stdout.strip() == expected, done.stderr

@@ -17,6 +17,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from locations.models import User
+from offstreet.accounts import pause_s
 from tests.factories import PASSWORD, UserFactory
 from tests.pages import signed_in, text_of
 
@@ -71,6 +72,70 @@ def test_guessing_at_one_account_keeps_nobody_else_out(person: User) -> None:
     client = Client()
     try_password(person.email, PASSWORD, client)
     assert is_in(client)
+
+
+def test_who_guesses_is_locked_out_and_the_owner_elsewhere_is_not(person: User, settings: Any) -> None:
+    settings.ALLAUTH_TRUSTED_PROXY_COUNT = 1
+    for _ in range(TRIES_AT_ONE):
+        try_password(person.email, via="203.0.113.9")
+    assert not sign_in_is_open(person, "203.0.113.9")
+    assert sign_in_is_open(person, "198.51.100.7")
+    # An owner who mistypes as often as anybody may is slowed down by nobody else.
+    for _ in range(TRIES_AT_ONE - 1):
+        try_password(person.email, via="198.51.100.7")
+    assert sign_in_is_open(person, "198.51.100.7")
+
+
+def test_guessing_from_many_addresses_slows_each_of_them_down_and_closes_the_account_to_nobody(
+    person: User, settings: Any
+) -> None:
+    settings.ALLAUTH_TRUSTED_PROXY_COUNT = 1
+    for number in range(60):
+        try_password(person.email, via=f"203.0.113.{number}")
+    # A second try from there has to wait, though few were made; the first one from anywhere is heard.
+    assert not sign_in_is_open(person, "203.0.113.59")
+    assert sign_in_is_open(person, "198.51.100.7")
+    try_password(person.email, via="198.51.100.8")
+    assert not sign_in_is_open(person, "198.51.100.8")
+    with time_machine.travel(timezone.now() + timedelta(seconds=pause_s(61) + 1)):
+        assert sign_in_is_open(person, "198.51.100.8")
+
+
+def test_a_new_password_by_a_mailed_link_ends_the_pauses(person: User, settings: Any) -> None:
+    settings.ALLAUTH_TRUSTED_PROXY_COUNT = 1
+    for number in range(60):
+        try_password(person.email, via=f"203.0.113.{number}")
+    try_password(person.email, via="198.51.100.7")
+    link = ask_for_link(person.email)
+    client = Client()
+    client.post(client.get(link)["Location"], {"password1": STRONG, "password2": STRONG})
+    fresh = Client()
+    try_password(person.email, STRONG, fresh, "198.51.100.7")
+    assert is_in(fresh)
+
+
+def test_whole_networks_of_the_newer_kind_count_as_one_address(person: User, settings: Any) -> None:
+    settings.ALLAUTH_TRUSTED_PROXY_COUNT = 1
+    for number in range(TRIES_AT_ONE):
+        try_password(person.email, via=f"2001:db8:1:2::{number}")
+    assert not sign_in_is_open(person, "2001:db8:1:2::99")
+    assert sign_in_is_open(person, "2001:db8:1:3::1")
+
+
+@pytest.mark.parametrize(
+    ("failures", "seconds"), [(0, 0), (14, 0), (15, 30), (25, 130), (102, 900), (10_000, 900)]
+)
+def test_the_pause_grows_with_the_failures_of_the_last_hour(failures: int, seconds: int) -> None:
+    assert pause_s(failures) == seconds
+
+
+def test_failures_of_more_than_an_hour_ago_are_forgotten(person: User, settings: Any) -> None:
+    settings.ALLAUTH_TRUSTED_PROXY_COUNT = 1
+    for number in range(60):
+        try_password(person.email, via=f"203.0.113.{number}")
+    with time_machine.travel(timezone.now() + timedelta(hours=1, seconds=1)):
+        try_password(person.email, via="203.0.113.1")
+        assert sign_in_is_open(person, "203.0.113.1")
 
 
 def test_a_flood_of_tries_gets_a_page_that_says_when_to_go_on() -> None:
@@ -149,7 +214,7 @@ def test_where_support_needs_two_steps_the_admin_leads_there_too(settings: Any) 
     assert Client().get("/admin/login/")["Location"].startswith(LOGIN)
     client = signed_in(UserFactory(support=True))
     for path in ("/admin/", "/admin/login/", "/admin/password_change/"):
-        assert client.get(path)["Location"] == reverse("mfa_activate_totp")
+        assert client.get(path)["Location"] == reverse("mfa_index")
 
 
 def test_a_password_is_changed_where_tries_are_counted() -> None:

@@ -1,0 +1,206 @@
+"""Secrets of the second step at rest, passkeys beside the app, and who has to have a second step."""
+
+import io
+from typing import Any
+
+import pytest
+from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.internal.auth import (
+    TOTP,
+    format_hotp_value,
+    generate_totp_secret,
+    hotp_value,
+    yield_hotp_counters_from_time,
+)
+from cryptography.fernet import Fernet, InvalidToken
+from django.core.cache import cache
+from django.core.management import call_command
+from django.test import Client
+from django.urls import reverse
+
+from locations.models import Company, Membership, User
+from offstreet.second_factors import MfaAdapter
+from tests.factories import PASSWORD, UserFactory
+from tests.pages import HTMX, World, reauthenticate, signed_in, text_of
+
+pytestmark = pytest.mark.django_db
+OLD, NEW = (Fernet.generate_key().decode() for _ in range(2))
+
+
+@pytest.fixture(autouse=True)
+def fresh_counts() -> None:
+    """Codes that were used, and tries, are counted from nothing."""
+    cache.clear()
+
+
+def code_of(secret: str) -> str:
+    """The code that an authenticator app shows now."""
+    return str(format_hotp_value(hotp_value(secret, next(yield_hotp_counters_from_time()))))
+
+
+def turn_on(person: User) -> tuple[str, list[str]]:
+    """Give a person an app and recovery codes; return the secret and the codes."""
+    secret = generate_totp_secret()
+    TOTP.activate(person, secret)
+    return secret, RecoveryCodes.activate(person).get_unused_codes()
+
+
+def sign_in(person: User, code: str) -> bool:
+    """Sign in with the password and a code; return whether it worked."""
+    client = Client()
+    client.post(reverse("account_login"), {"login": person.email, "password": PASSWORD})
+    client.post(reverse("mfa_authenticate"), {"code": code})
+    return "_auth_user_id" in client.session
+
+
+def kept() -> str:
+    """All that the database keeps of second steps, as one text."""
+    return str(list(Authenticator.objects.values_list("data", flat=True)))
+
+
+# --- Secrets at rest --------------------------------------------------------------------------------------------------
+
+
+def test_neither_the_apps_secret_nor_a_recovery_code_stands_in_the_database() -> None:
+    person = UserFactory()
+    client = signed_in(person)
+    reauthenticate(client)
+    page = client.get(reverse("mfa_activate_totp"))
+    secret = page.context["form"].secret
+    client.post(reverse("mfa_activate_totp"), {"code": code_of(secret)})
+    codes = RecoveryCodes(Authenticator.objects.get(type="recovery_codes")).get_unused_codes()
+    assert len(codes) == 10
+    assert secret not in kept()
+    assert not any(code in kept() for code in codes)
+    assert Authenticator.objects.get(type="totp").data["secret"].startswith("gAAAAA")
+    cache.clear()
+    assert sign_in(person, code_of(secret))
+    assert sign_in(person, codes[0])
+    assert not sign_in(person, codes[0])
+
+
+def test_what_was_kept_in_plain_text_works_and_is_encrypted_when_it_is_used() -> None:
+    person, secret, seed = UserFactory(), generate_totp_secret(), RecoveryCodes.generate_seed()
+    app = Authenticator.objects.create(user=person, type="totp", data={"secret": secret})
+    codes = Authenticator.objects.create(
+        user=person, type="recovery_codes", data={"seed": seed, "used_mask": 0}
+    )
+    first, second = RecoveryCodes(codes).generate_codes()[:2]
+    assert sign_in(person, code_of(secret))
+    app.refresh_from_db()
+    assert MfaAdapter().decrypt(app.data["secret"]) == secret
+    assert secret not in kept()
+    assert sign_in(person, first)
+    codes.refresh_from_db()
+    assert seed not in kept()
+    # What was used up before it was encrypted is used up still.
+    assert (MfaAdapter().decrypt(codes.data["seed"]), codes.data["used_mask"]) == (seed, 1)
+    assert not sign_in(person, first)
+    assert sign_in(person, second)
+
+
+def test_a_key_is_replaced_without_anybody_being_locked_out(settings: Any) -> None:
+    settings.FIELD_ENCRYPTION_KEYS = [OLD]
+    person, plain = UserFactory(), UserFactory()
+    secret, codes = turn_on(person)
+    Authenticator.objects.create(
+        user=plain,
+        type="recovery_codes",
+        data={"migrated_codes": ["11112222", MfaAdapter().encrypt("33334444")]},
+    )
+    Authenticator.objects.create(user=plain, type="totp", data={"secret": generate_totp_secret()})
+    settings.FIELD_ENCRYPTION_KEYS = [NEW, OLD]
+    assert sign_in(person, codes[0])
+    out = io.StringIO()
+    call_command("encrypt_second_factors", stdout=out)
+    # One of the four was encrypted anew when it was used just now.
+    assert out.getvalue() == "3 of 4 second steps were encrypted anew.\n"
+    call_command("encrypt_second_factors", stdout=out)
+    assert out.getvalue().endswith("0 of 4 second steps were encrypted anew.\n")
+
+    settings.FIELD_ENCRYPTION_KEYS = [NEW]
+    assert sign_in(person, code_of(secret))
+    assert sign_in(person, codes[1])
+    assert sign_in(plain, "33334444")
+    assert sign_in(plain, "11112222")
+
+
+def test_a_secret_under_a_key_that_is_gone_opens_nothing(settings: Any) -> None:
+    settings.FIELD_ENCRYPTION_KEYS = [OLD]
+    kept_text = MfaAdapter().encrypt("secret")
+    settings.FIELD_ENCRYPTION_KEYS = [NEW]
+    with pytest.raises(InvalidToken):
+        MfaAdapter().decrypt(kept_text)
+
+
+# --- Who has to have one ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def strict() -> World:
+    """A company that asks everybody for two steps."""
+    world = World.build(name="University", slug="university")
+    Company.objects.filter(pk=world.company.pk).update(two_step_required=True)
+    return world
+
+
+def test_a_company_may_ask_everybody_for_two_steps(strict: World) -> None:
+    for client in (strict.viewer, strict.manager, strict.support):
+        answer = client.get(strict.url("overview"), follow=True)
+        assert answer.redirect_chain == [(reverse("mfa_index"), 302)]
+        assert "University asks for two-step sign-in" in text_of(answer)
+        assert client.post(strict.url("settings_company"), {"name": "X"})["Location"] == reverse("mfa_index")
+        part = client.get(strict.url("overview"), headers=HTMX)
+        assert (part.status_code, part["HX-Redirect"]) == (204, reverse("mfa_index"))
+    assert Company.objects.get().name == "University"
+    for member in Membership.objects.select_related("user"):
+        turn_on(member.user)
+    assert strict.viewer.get(strict.url("overview")).status_code == 200
+    # Who is no member learns nothing of it.
+    assert signed_in(UserFactory()).get(strict.url("overview")).status_code == 404
+
+
+def test_other_companies_are_as_open_as_before(strict: World) -> None:
+    other = World.build()
+    assert other.viewer.get(other.url("overview")).status_code == 200
+
+
+def test_a_manager_asks_for_it_once_they_have_it_and_others_may_not() -> None:
+    world = World.build(name="University", slug="university")
+    wanted = {"name": "University", "two_step_required": "on"}
+    page = world.url("settings_company")
+    assert world.operator.post(page, wanted).status_code == 403
+    answer = world.manager.post(page, wanted)
+    assert answer.status_code == 422
+    assert "First set up your own second step" in text_of(answer)
+    turn_on(User.objects.get(memberships__role="manager"))
+    assert world.manager.post(page, wanted).status_code == 302
+    assert Company.objects.get().two_step_required
+    assert Company.history.first().two_step_required
+    assert world.manager.post(page, {"name": "University"}).status_code == 302
+    assert not Company.objects.get().two_step_required
+
+
+# --- Passkeys ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_passkey_is_made_only_after_showing_anew_who_one_is_and_never_signs_in_alone() -> None:
+    client = signed_in(UserFactory())
+    assert client.get(reverse("mfa_add_webauthn"))["Location"].startswith(reverse("account_reauthenticate"))
+    reauthenticate(client)
+    page = client.get(reverse("mfa_add_webauthn"))
+    options = page.context["js_data"]["creation_options"]["publicKey"]
+    assert (options["rp"]["name"], options["rp"]["id"]) == ("Offstreet", "testserver")
+    assert client.get("/accounts/2fa/webauthn/login/").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "sent", ["", "{}", "[]", "1", "nonsense", '{"id": "x", "rawId": "x", "response": {}}']
+)
+def test_what_is_no_passkey_is_refused_on_the_page(sent: str) -> None:
+    client = signed_in(UserFactory())
+    reauthenticate(client)
+    answer = client.post(reverse("mfa_add_webauthn"), {"name": "Key", "credential": sent})
+    assert answer.status_code == 200
+    assert not Authenticator.objects.exists()
