@@ -146,7 +146,9 @@ class UserAdmin(SensitiveAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
             values = {"person": person, "reason": type(error).__name__}
             self.message_user(request, said % values, messages.ERROR)
         else:
-            security_log.record("password_reset_asked", actor=actor_of(request), person=person, request=request)
+            security_log.record(
+                "password_reset_asked", actor=actor_of(request), person=person, request=request
+            )
             said = _t("A link to choose a password was mailed to %(person)s.")
             self.message_user(request, said % {"person": person}, messages.SUCCESS)
 

@@ -62,8 +62,8 @@ class AccountMails(AccountLog):
         }
         if template_prefix in TO_ANYBODY and not self._may_get_one(email):
             return
-        ours = {"current_site": Site(), "support_email": settings.SUPPORT_EMAIL}
-        super().send_mail(template_prefix, email, {**own, **ours})
+        ours = {"email": email, "current_site": Site(), "support_email": settings.SUPPORT_EMAIL}
+        self.render_mail(template_prefix, email, {**own, **ours}).send()
 
     def send_password_reset_mail(self, user: User, email: str, context: dict[str, Any]) -> None:
         """Note that a reset was asked for, and mail the link."""

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import structlog
 import time_machine
-from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, hotp_value, yield_hotp_counters_from_time
@@ -27,7 +26,7 @@ from locations.invitations import accept_invitation, change_role, invite_person,
 from locations.models import Company, Deed, Role, User
 from locations.security_log import describe_stranger, record
 from tests.factories import PASSWORD, MembershipFactory, UserFactory
-from tests.pages import World, signed_in, text_of
+from tests.pages import World, reauthenticate, signed_in, text_of
 
 pytestmark = pytest.mark.django_db
 STRONG = "quite-a-long-passphrase-7"
@@ -49,7 +48,6 @@ def world() -> World:
 @pytest.fixture
 def person() -> User:
     made: User = UserFactory(email="olivia@university.example")
-    EmailAddress.objects.create(user=made, email=made.email, verified=True, primary=True)
     Deed.objects.all()._raw_delete("default")
     return made
 
@@ -182,6 +180,7 @@ def test_a_second_factor_that_support_takes_away(person: User) -> None:
     RecoveryCodes.activate(person)
     root = UserFactory(is_staff=True, is_superuser=True)
     client = signed_in(root)
+    reauthenticate(client)
     client.post(
         reverse("admin:locations_user_changelist"),
         {"action": "remove_second_factor", "_selected_action": [person.pk]},
