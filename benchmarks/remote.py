@@ -22,7 +22,7 @@ from typing import Any
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 _PLATE = re.compile(rb'"vehicle_plate": ?"([^"]+)"')
 _OPERATOR = re.compile(rb'"operator_id": ?"([^"]+)"')
-_ACCEPTED = b"HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+_ACCEPTED = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"
 
 
 class State:
