@@ -14,9 +14,9 @@ def main() -> None:
     from django.db import transaction
     from django.db.models import F
 
-    from integrations import outbox
+    from integrations.delivery import outbox
+    from integrations.delivery.wakeup import flush
     from integrations.models import Connection
-    from integrations.wake import flush
     from locations.models import Permit
 
     # Held still while it marks, so that each round begins with all rows waiting.

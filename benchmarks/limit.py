@@ -91,8 +91,8 @@ def run(database_url: str, remote_url: str, *, threads: int = THREADS) -> int:
         while rows := database.execute(CLAIM, [CLAIM_ROWS]).fetchall():
             list(pool.map(send, [rows[begin : begin + BATCH] for begin in range(0, len(rows), BATCH)]))
             ids = [row[0] for row in rows]
-            observed = [orjson.dumps(event(row, now)).decode() for row in rows]
-            database.execute(SETTLE, [datetime.now(UTC), ids, observed, [row[4] for row in rows]])
+            remote_state = [orjson.dumps(event(row, now)).decode() for row in rows]
+            database.execute(SETTLE, [datetime.now(UTC), ids, remote_state, [row[4] for row in rows]])
             database.commit()
             rows_done += len(rows)
     return rows_done

@@ -20,7 +20,7 @@ def main() -> None:
     django.setup()
     from django.db import transaction
 
-    from integrations.mapping import mark_locations
+    from integrations.zones.mapping import mark_locations
     from locations.models import Location
 
     location = Location.objects.order_by("pk")[0]

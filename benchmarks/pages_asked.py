@@ -159,8 +159,8 @@ def pages_of_support() -> Iterator[Ask]:
         ("home", ""),
     ):
         yield Ask(f"{name}{query[:14]}", reverse(name) + query)
-    event = PushEvent.objects.select_related("registration", "push").latest("pk")
-    permit = Permit.objects.get(pk=event.registration.permit_id)
+    event = PushEvent.objects.select_related("permit_sync", "push").latest("pk")
+    permit = Permit.objects.get(pk=event.permit_sync.permit_id)
     for model, query in (
         ("locations_permit", ""),
         ("locations_permit", f"?q={permit.plate[:4]}"),
@@ -175,7 +175,7 @@ def pages_of_support() -> Iterator[Ask]:
         ("integrations_push", f"?q={event.push.trace_id}"),
         ("integrations_push", "?outcome__exact=refused"),
         ("integrations_pushevent", ""),
-        ("integrations_pushevent", f"?q={event.registration.permit_id}"),
+        ("integrations_pushevent", f"?q={event.permit_sync.permit_id}"),
         ("integrations_pushevent", f"?q={event.push.trace_id}"),
         ("integrations_zonerefresh", "?outcome__exact=held"),
         ("integrations_pushhour", "?q=company-77"),
@@ -192,6 +192,6 @@ def pages_of_support() -> Iterator[Ask]:
         said = f"admin {model.partition('_')[2]}{query[:18]}"
         # The admin is Django's own, for a few people at desks: its weight is not budgeted.
         yield Ask(said, reverse(f"admin:{model}_changelist") + query, weighs=False)
-    for model, pk in (("locations_permit", permit.pk), ("integrations_registration", event.registration_id)):
+    for model, pk in (("locations_permit", permit.pk), ("integrations_registration", event.permit_sync_id)):
         url = reverse(f"admin:{model}_change", args=[pk])
         yield Ask(f"admin one {model.partition('_')[2]}", url, weighs=False)

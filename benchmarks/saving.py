@@ -28,14 +28,14 @@ def listen_usually(sender: Any, *, permit_ids: Sequence[int], bulk: bool, **_: A
     from django.utils import timezone
 
     from benchmarks.usual_app import push
-    from integrations.models import Registration, Zone
+    from integrations.models import PermitSync, Zone
 
     now = timezone.now()
     connection_id = Zone.objects.values_list("connection_id", flat=True).first()
     assert connection_id is not None
     for pk in permit_ids:
-        Registration.objects.create(
-            permit_id=pk, connection_id=connection_id, marked_at=now, next_attempt_at=now
+        PermitSync.objects.create(
+            permit_id=pk, connection_id=connection_id, due_since=now, next_attempt_at=now
         )
         transaction.on_commit(partial(push.delay, pk))
 
@@ -66,8 +66,8 @@ def main() -> None:
     django.setup()
     from django.utils import timezone
 
+    from integrations.delivery.wakeup import flush
     from integrations.models import ZoneMapping
-    from integrations.wake import flush
     from locations.services import PermitDraft, register_permit
 
     live = ZoneMapping.objects.filter(zone__connection__status="live").exclude(zone__session_type="space")

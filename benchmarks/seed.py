@@ -2,9 +2,9 @@
 
 `python -m benchmarks.seed --companies 1 --permits 10000 --delivered 0` makes live connections, each with one mapped
 location; `--delivered` registrations that were accepted long ago, with their evidence, spread over the companies; and
-`--permits` that are saved and wait. Those are marked by `integrations.outbox`, as a save does it; permits and delivered
-rows are made by `generate_series`, since a million saves would take an hour. Connections are *paused* unless `--live` is
-given, so that workers that are up hold still until the measurement begins.
+`--permits` that are saved and wait. Those are marked by `integrations.delivery.outbox`, as a save does it; permits and
+delivered rows are made by `generate_series`, since a million saves would take an hour. Connections are *paused* unless
+`--live` is given, so that workers that are up hold still until the measurement begins.
 """
 
 import argparse
@@ -120,7 +120,7 @@ def main() -> None:
     django.setup()
     from django.db import connection, transaction
 
-    from integrations import outbox
+    from integrations.delivery import outbox
     from integrations.models import Connection
 
     make_companies(options.companies, live=options.live)

@@ -39,7 +39,7 @@ client = httpx.Client(
 @app.task(name="usual.push")
 def push(permit_id: int) -> None:
     """Send one permit and note that it was accepted."""
-    from integrations.models import Registration
+    from integrations.models import PermitSync
     from locations.models import Permit
 
     permit = Permit.objects.select_related("location__zone_mapping__zone").get(pk=permit_id)
@@ -48,7 +48,7 @@ def push(permit_id: int) -> None:
     row = (permit.pk, zone.connection_id, permit.plate, permit.start, permit.end, permit.type, zone.remote_id)
     body = {"type": "parking_session_started", "version": "3.0.0", "data": [event(row, timestamp(now))]}
     client.post("/v3/shared/events", content=orjson.dumps(body)).raise_for_status()
-    Registration.objects.filter(permit_id=permit_id).update(state="done", accepted_at=timezone.now())
+    PermitSync.objects.filter(permit_id=permit_id).update(state="done", accepted_at=timezone.now())
 
 
 @worker_ready.connect

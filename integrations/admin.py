@@ -16,29 +16,31 @@ from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from integrations import contacts, notices, outbox, zones
+from integrations.delivery import outbox
 from integrations.models import (
     Breaker,
-    Chore,
     Connection,
     Contact,
     Mail,
     MailChoice,
     Notice,
+    PeriodicTask,
+    PermitSync,
     Push,
     PushEvent,
     PushHour,
     RateBucket,
-    Registration,
     StatusLink,
     TestPlate,
     Ticket,
     TicketEntry,
-    WorkerBeat,
+    WorkerHeartbeat,
     Zone,
     ZoneMapping,
     ZoneRefresh,
 )
+from integrations.notifications import contacts, notices
+from integrations.zones import refresh as zone_refresh
 from locations.admin import COMPANY_HELP, find_companies, find_permits, newest_of
 from locations.admin_base import (
     FOUND_ROWS,
@@ -76,7 +78,7 @@ class ConnectionAdmin(EvidenceHistoryAdmin):
         begun = 0
         for connection in queryset:
             try:
-                refresh = zones.ask_refresh(connection=connection, asked_by=actor_of(request))
+                refresh = zone_refresh.ask_refresh(connection=connection, asked_by=actor_of(request))
             except ValidationError as error:
                 self.message_user(request, f"{connection}: {error.messages[0]}", messages.ERROR)
                 continue
@@ -150,12 +152,12 @@ class ZoneRefreshAdmin(LookedUpAdmin, EvidenceAdmin):
 # --- Deliveries ---------------------------------------------------------------------------------------------------
 
 
-@admin.register(Registration)
-class RegistrationAdmin(LookedUpAdmin, EvidenceAdmin):
+@admin.register(PermitSync)
+class PermitSyncAdmin(LookedUpAdmin, EvidenceAdmin):
     """What the vendor has of each permit, and what is being brought there."""
 
     list_display = (
-        "id", "permit_id", "connection", "state", "priority", "marked_at", "attempts", "accepted_at", "error_code",
+        "id", "permit_id", "connection", "state", "priority", "due_since", "attempts", "accepted_at", "error_code",
     )  # fmt: skip
     list_filter = ("state",)
     list_select_related = ("connection",)
@@ -164,13 +166,13 @@ class RegistrationAdmin(LookedUpAdmin, EvidenceAdmin):
 
     def look_up(self, text: str) -> Iterable[int]:
         """Find registrations by their permits."""
-        return newest_of(Registration.objects.filter(permit__in=list(find_permits(text))[:FOUND_ROWS]))
+        return newest_of(PermitSync.objects.filter(permit__in=list(find_permits(text))[:FOUND_ROWS]))
 
     @admin.action(description=_("Try the selected refused registrations again"))
-    def retry(self, request: HttpRequest, queryset: QuerySet[Registration]) -> None:
+    def retry(self, request: HttpRequest, queryset: QuerySet[PermitSync]) -> None:
         """Unpark what is refused."""
         ids = list(queryset.values_list("pk", flat=True))
-        count = outbox.retry(registration_ids=ids, actor=actor_of(request))
+        count = outbox.retry(permit_sync_ids=ids, actor=actor_of(request))
         words = ngettext("%(count)d is tried again.", "%(count)d are tried again.", count)
         self.message_user(request, words % {"count": count}, messages.SUCCESS)
 
@@ -207,15 +209,15 @@ class PushAdmin(LookedUpAdmin, EvidenceAdmin):
 class PushEventAdmin(LookedUpAdmin, EvidenceAdmin):
     """What each request meant for one registration."""
 
-    list_display = ("id", "registration_id", "push", "kind", "session_id", "result", "error_code")
+    list_display = ("id", "permit_sync_id", "push", "kind", "session_id", "result", "error_code")
     list_select_related = ("push",)
     search_help_text = _("A permit's id, a whole session id, or the whole trace id of a push.")
 
     def look_up(self, text: str) -> Iterable[int]:
         """Find events by permit, session or push. A session's id is no key here, but the permit's is a part of it."""
         named = {pk for part in text.split("-") if (pk := read_key(part)) is not None}
-        registrations = list(Registration.objects.filter(permit__in=named).values_list("pk", flat=True))
-        events = PushEvent.objects.filter(registration__in=registrations)
+        permit_syncs = list(PermitSync.objects.filter(permit__in=named).values_list("pk", flat=True))
+        events = PushEvent.objects.filter(permit_sync__in=permit_syncs)
         yield from newest_of(events if read_key(text) is not None else events.filter(session_id=text))
         pushes = list(newest_of(Push.objects.filter(trace_id=text)))
         yield from newest_of(PushEvent.objects.filter(push__in=pushes))
@@ -357,15 +359,15 @@ class NoticeAdmin(LookedUpAdmin, EvidenceAdmin):
 # --- Running ------------------------------------------------------------------------------------------------------
 
 
-@admin.register(Chore)
-class ChoreAdmin(EvidenceAdmin):
+@admin.register(PeriodicTask)
+class PeriodicTaskAdmin(EvidenceAdmin):
     """Periodic duties."""
 
     list_display = ("name", "next_at", "last_began_at", "last_ended_at", "last_error")
 
 
-@admin.register(WorkerBeat)
-class WorkerBeatAdmin(EvidenceAdmin):
+@admin.register(WorkerHeartbeat)
+class WorkerHeartbeatAdmin(EvidenceAdmin):
     """Workers and when they were last alive."""
 
     list_display = ("name", "started_at", "seen_at")

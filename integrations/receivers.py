@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
+from integrations.delivery import outbox
 from locations.signals import permits_changed
 
 
 def on_permits_changed(sender: Any, *, permit_ids: Sequence[int], bulk: bool, **_: Any) -> None:
     """Note the registrations of these permits as due, in the transaction that saved them."""
-    from integrations import outbox
-
     outbox.mark(permit_ids=permit_ids, bulk=bulk)
 
 

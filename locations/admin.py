@@ -25,7 +25,7 @@ from locations.admin_base import (
     LookedUpAdmin,
     actor_of,
 )
-from locations.models import Company, Deed, Location, Permit
+from locations.models import AuditEvent, Company, Location, Permit
 from locations.pages import read_key
 from locations.regions import SUBDIVISIONS, region_label
 from locations.services import (
@@ -72,8 +72,8 @@ class CompanyAdmin(HistoryAdmin):
         save_company(company=obj, actor=actor_of(request))
 
 
-@admin.register(Deed)
-class DeedAdmin(LookedUpAdmin, EvidenceAdmin):
+@admin.register(AuditEvent)
+class AuditEventAdmin(LookedUpAdmin, EvidenceAdmin):
     """What people did that no history of rows tells."""
 
     list_display = ("at", "company", "actor", "kind", "thing")
@@ -82,7 +82,7 @@ class DeedAdmin(LookedUpAdmin, EvidenceAdmin):
 
     def look_up(self, text: str) -> Iterable[int]:
         """Find the deeds of companies, newest first."""
-        return newest_of(Deed.objects.filter(company__in=find_companies(text)))
+        return newest_of(AuditEvent.objects.filter(company__in=find_companies(text)))
 
 
 @admin.register(Location)

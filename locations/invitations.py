@@ -17,7 +17,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from locations import deeds
+from locations import audit_log
 from locations.addresses import awaits_its_owner, clean_address, has_verified_address, verify_address
 from locations.models import Company, Invitation, Membership, Role, User
 
@@ -77,7 +77,7 @@ def invite_person(*, company: Company, email: str, role: str, actor: User) -> In
         )  # fmt: skip
         invitation.secret_hash = fingerprint(token_of(invitation.pk))
         invitation.save(update_fields=["secret_hash"])
-        deeds.note(company=company, kind="invited", actor=actor, thing=email, role=role)
+        audit_log.record(company=company, kind="invited", actor=actor, thing=email, role=role)
     return invitation
 
 
@@ -87,7 +87,7 @@ def withdraw_invitation(*, invitation: Invitation, actor: User) -> bool:
     with transaction.atomic():
         if not open_ones.update(withdrawn_at=timezone.now()):
             return False
-        deeds.note(
+        audit_log.record(
             company=invitation.company, kind="invitation_withdrawn", actor=actor, thing=invitation.email
         )
     return True

@@ -1,9 +1,9 @@
 """The security log: sign-in, second factors, passwords, addresses, rights, roles, and support's looks at a company.
 
-Each event is a row of the audit log (`locations.deeds`) and, once that is committed, one structured log line. Django's,
+Each event is a row of the audit log (`locations.audit_log`) and, once that is committed, one structured log line. Django's,
 allauth's and simple-history's signals bring them, whatever page, command or script was used; what passes no signal (a bulk
 update, SQL) is not seen. A new kind of event (such as the keys of an API, which there is none of yet) needs a call of
-`record` and words in `integrations.security_words`; nothing else knows the kinds.
+`record` and words in `integrations.audit_log.security_labels`; nothing else knows the kinds.
 
 What somebody typed who could not sign in is not kept: where it is the address of an account, the row refers to that; an
 address that nobody has is masked, with a keyed fingerprint by which repeated tries on it are seen together; anything else
@@ -21,8 +21,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from locations import deeds
-from locations.models import Company, Deed, User
+from locations import audit_log
+from locations.models import AuditEvent, Company, User
 
 log = structlog.get_logger("offstreet.security")
 _SESSION_KEY: Final = "looked_at"
@@ -38,9 +38,9 @@ def record(
     thing: object = "",
     request: HttpRequest | None = None,
     **params: Any,
-) -> Deed:
+) -> AuditEvent:
     """Write an event down and log it. `params` go into the log line as well: no secret, and no address of a stranger."""
-    row = deeds.note(
+    row = audit_log.record(
         company=company, kind=kind, actor=actor, person=person, thing=thing, request=request, **params
     )
     say = partial(
@@ -70,7 +70,7 @@ def describe_stranger(typed: str) -> dict[str, str]:
     return {"typed": f"{local[0]}•••@{domain}", "fingerprint": digest[:_FINGERPRINT_CHARS]}
 
 
-def sign_in_refused(kind: str, typed: str, request: HttpRequest | None) -> Deed:
+def sign_in_refused(kind: str, typed: str, request: HttpRequest | None) -> AuditEvent:
     """Note that somebody was not let in who typed `typed` as an address; see the module's text."""
     person = User.objects.filter(email__iexact=typed.strip()).first() if typed.strip() else None
     left: dict[str, Any] = {} if person else dict(describe_stranger(typed))

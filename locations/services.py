@@ -22,7 +22,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from simple_history.utils import bulk_create_with_history
 
-from locations.mass import change_all
+from locations.bulk_update import bulk_update_permits
 from locations.models import Company, Location, Permit, User
 from locations.plates import clean_plate
 from locations.regions import check_region
@@ -248,7 +248,7 @@ def _change_many(
             # Locked in one order, so that two who change the same ones wait for each other.
             held = dict(some.select_for_update(no_key=True).order_by("pk").values_list("pk", "location_id"))
             if held:
-                change_all(list(held), now=now, actor=actor, **columns)
+                bulk_update_permits(list(held), now=now, actor=actor, **columns)
                 done += held
                 places |= set(held.values())
         _tell(done, places, bulk=len(ids) > 1)
@@ -292,7 +292,7 @@ def _save_checked(row: Company | Location, actor: User | None) -> None:
         raise
 
 
-def hold_locations(location_ids: Iterable[int], *, alone: bool = False) -> None:
+def lock_locations(location_ids: Iterable[int], *, alone: bool = False) -> None:
     """Make saves of these locations' permits and changes of where they send to wait for one another until the commit.
 
     Whoever saves shares the locations with all others who save; whoever moves them to another zone has them `alone`.
@@ -336,6 +336,6 @@ def _explained(error: IntegrityError) -> ValidationError:
 
 
 def _tell(permit_ids: Sequence[int], location_ids: Iterable[int], *, bulk: bool) -> None:
-    hold_locations(location_ids)
+    lock_locations(location_ids)
     for begin in range(0, len(permit_ids), BATCH_ROWS):
         permits_changed.send(Permit, permit_ids=permit_ids[begin : begin + BATCH_ROWS], bulk=bulk)

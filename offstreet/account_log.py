@@ -8,7 +8,8 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from limits import RateLimitItem, RateLimitItemPerMinute
 
-from integrations import limit, mail_limits
+from integrations import throttle
+from integrations.notifications import mail_limits
 from locations import security_log
 from locations.client_address import client_address
 
@@ -25,7 +26,7 @@ class AccountLog(DefaultAccountAdapter):  # type: ignore[misc]
             user: AbstractBaseUser | None = super().authenticate(request, **credentials)
         except ValidationError:
             typed = str(credentials.get("email") or credentials.get("username") or "")
-            if limit.take(
+            if throttle.take(
                 _SAID, "sign-in blocked", mail_limits.mailbox(typed), client_address(request) or ""
             ):
                 security_log.sign_in_refused("sign_in_blocked", typed, request)

@@ -13,7 +13,7 @@ from allauth.core import context as allauth_context
 from django.conf import settings
 from django.core.exceptions import ValidationError
 
-from integrations import mail_limits
+from integrations.notifications import mail_limits
 from locations import security_log
 from locations.models import User
 from offstreet.account_log import AccountLog

@@ -67,5 +67,5 @@ class Application(Celery):  # type: ignore[misc]
 
 app = Application("offstreet")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks()
+app.autodiscover_tasks(["integrations.worker"])
 app.steps["consumer"].add(Heartbeat)

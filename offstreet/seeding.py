@@ -16,12 +16,14 @@ import orjson
 from django.db import transaction
 from django.utils import timezone
 
-from integrations import connections, mapping, operator_claims, zones
-from integrations.errors import TryLater
 from integrations.models import Connection, Contact, Zone, ZoneRefresh
+from integrations.onboarding import connections
 from integrations.onboarding.services import set_up
-from integrations.vendors import ZoneSeen, get_vendor
-from integrations.zone_diff import clean_listing
+from integrations.vendors.errors import TryLater
+from integrations.vendors.protocol import ZoneSeen, get_vendor
+from integrations.zones import mapping, operator_claims
+from integrations.zones import refresh as zone_refresh
+from integrations.zones.diff import clean_listing
 from locations.addresses import verify_address
 from locations.models import Company, Location, Membership, Permit, Role, User
 from locations.services import PermitDraft, cancel_permits, register_permits, save_company, save_location
@@ -230,8 +232,8 @@ def _zones(connection: Connection, shipped: list[dict[str, object]]) -> ZoneRefr
         listed = get_vendor(connection.vendor).fetch_zones(connection.operator_id)
     except TryLater:
         listed = reading.zones(shipped, operator_id=connection.operator_id)
-    refresh, _ = zones.begin_refresh(connection=connection, trigger="seed")
-    return zones.apply_listing(refresh=refresh, listing=clean_listing(listed, connection.operator_id))
+    refresh, _ = zone_refresh.begin_refresh(connection=connection, trigger="seed")
+    return zone_refresh.apply_listing(refresh=refresh, listing=clean_listing(listed, connection.operator_id))
 
 
 def _map(connection: Connection, story: Story, places: dict[str, Location], operator: User) -> None:

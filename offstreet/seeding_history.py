@@ -3,7 +3,7 @@
 A company that went live a minute ago has empty charts, and nobody would learn what they say. So the hours before the seed
 are filled as a live campus would have filled them: busy on weekday mornings, quiet at night, a refusal now and then, one
 afternoon on which the vendor was slow. Only the counts by the hour are made up; there are no pushes behind them, and what
-is pushed from the seed on is counted as everywhere (`integrations.hours`).
+is pushed from the seed on is counted as everywhere (`integrations.dashboard.hourly_stats`).
 """
 
 import random
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from integrations.hours import BOUNDS_MS, CLASSES, floor_hour
+from integrations.dashboard.hourly_stats import BOUNDS_MS, CLASSES, floor_hour
 from integrations.models import Connection, PushHour
 
 DAYS = 30

@@ -1,9 +1,9 @@
 """The address plan. Each app keeps its own; this file only joins them."""
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import URLPattern, URLResolver, include, path
 
-from integrations.views.companies import companies
+from integrations.urls import company_urls
 from locations.views.places import company_add
 from offstreet.health import healthz
 from offstreet.home import home
@@ -13,20 +13,17 @@ from offstreet.styleguide import styleguide, styleguide_part, styleguide_zones
 handler400 = "offstreet.errors.bad_request"
 handler500 = "offstreet.errors.server_error"
 
-company_pages = [
+company_pages: list[URLPattern | URLResolver] = [
     path("", include("locations.urls")),
-    path("", include("integrations.urls.overview")),
-    path("", include("integrations.urls.permits")),
-    path("", include("integrations.urls.onboarding")),
+    *company_urls,
 ]
 
 urlpatterns = [
     path("", home, name="home"),
-    path("companies/", companies, name="companies"),
     path("companies/add/", company_add, name="company_add"),
     path("invitations/<str:token>/", invitation, name="invitation"),
     path("c/<slug:company_slug>/", include(company_pages)),
-    path("", include("integrations.urls.public")),
+    path("", include("integrations.urls")),
     path("healthz", healthz, name="healthz"),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),

@@ -8,8 +8,8 @@ from django.urls import get_resolver
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "offstreet.settings")
 application = get_wsgi_application()
 
-from integrations.memory import keep_what_is_loaded  # noqa: E402 - needs the settings
+from integrations.worker.gc_tuning import freeze  # noqa: E402 - needs the settings
 
 # The addresses lead to all views and forms: loaded here, the first visitor does not wait for them.
 _ = get_resolver().url_patterns
-keep_what_is_loaded()
+freeze()

@@ -26,7 +26,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from integrations.errors import DeliveryError, FixConnection, TryLater
+from integrations.vendors.errors import DeliveryError, FixConnection, TryLater
 from passport.client import Answer, answer_error
 from passport.problems import UNREADABLE, URN_PREFIX, error_for, unreadable
 
@@ -44,7 +44,7 @@ _MAX_VALUES = 1_000
 class Reading:
     """What an answer says: a result for each event (None: accepted), and what is wrong with the request as a whole.
 
-    `named` are the places of the events that a refusal of the whole names; see `integrations.vendors.Sent`.
+    `named` are the places of the events that a refusal of the whole names; see `integrations.vendors.protocol.Sent`.
     """
 
     results: list[DeliveryError | None]

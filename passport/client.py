@@ -26,7 +26,7 @@ import structlog
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from integrations.errors import DeliveryError, FixConnection, Intercepted, TryLater
+from integrations.vendors.errors import DeliveryError, FixConnection, Intercepted, TryLater
 from passport.limits import SOCKET_OPTIONS, Deadline, LimitedBackend, whole_time
 from passport.listing import ListParser
 from passport.problems import error_for, read_json, read_problem, unreadable
@@ -35,7 +35,7 @@ from passport.tokens import FetchedToken, TokenStore
 log = structlog.get_logger(__name__)
 
 # A worker's senders keep to half as many as long as their requests are answered; the other half is for those that hang
-# (`integrations.places`), and a few more for its chores.
+# (`integrations.delivery.fair_share`), and a few more for its chores.
 MAX_CONNECTIONS = 40
 KEPT_CONNECTIONS = 18
 KEPT_FOR_S = 30

@@ -24,7 +24,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Literal, TypedDict
 
-from integrations.vendors import Account, Desired, Observed, Step
+from integrations.vendors.protocol import Account, Desired, RemoteState, Step
 
 STARTED = "started"
 EXTENDED = "extended"
@@ -89,7 +89,7 @@ _IDENTITY = ("zone_id", "plate", "country", "subdivision", "start", "space")
 
 def plan(
     account: Account,
-    observed: Observed | None,
+    remote_state: RemoteState | None,
     desired: Desired | None,
     *,
     now: datetime,
@@ -101,24 +101,26 @@ def plan(
     wanted = None
     if desired is not None and desired.end > now:
         wanted = session_of(desired, session_id=session_id, now=now)
-    if observed is not None and parse_timestamp(observed["end"]) <= now:
-        observed = None  # it is over by itself; there is nothing to end, and nothing that could be extended
+    if remote_state is not None and parse_timestamp(remote_state["end"]) <= now:
+        remote_state = (
+            None  # it is over by itself; there is nothing to end, and nothing that could be extended
+        )
 
-    def step(kind: str, session: Observed) -> Step:
+    def step(kind: str, session: RemoteState) -> Step:
         return _step(kind, session, account, now=now, state_format=state_format, currency=currency)
 
     if wanted is None:
-        return [] if observed is None else [step(STOPPED, observed)]
-    if observed is None:
+        return [] if remote_state is None else [step(STOPPED, remote_state)]
+    if remote_state is None:
         return [step(STARTED, dict(wanted))]
-    if any(observed[name] != wanted[name] for name in _IDENTITY):  # type: ignore[literal-required]
-        return [step(STARTED, dict(wanted)), step(STOPPED, observed)]
-    if observed["end"] != wanted["end"]:
-        return [step(EXTENDED, {**observed, "end": wanted["end"]})]
+    if any(remote_state[name] != wanted[name] for name in _IDENTITY):  # type: ignore[literal-required]
+        return [step(STARTED, dict(wanted)), step(STOPPED, remote_state)]
+    if remote_state["end"] != wanted["end"]:
+        return [step(EXTENDED, {**remote_state, "end": wanted["end"]})]
     return []
 
 
-def apply(observed: Observed | None, step: Step) -> Observed | None:
+def apply(remote_state: RemoteState | None, step: Step) -> RemoteState | None:
     """Return what Passport has after it accepted `step`."""
     event = step["event"]
     if step["kind"] == STARTED:
@@ -135,11 +137,11 @@ def apply(observed: Observed | None, step: Step) -> Observed | None:
             "rate": event.get("rate_name", ""),
             "occurred_at": event["occurred_at"],
         }
-    if observed is None or observed["session_id"] != step["session"]:
-        return observed
+    if remote_state is None or remote_state["session_id"] != step["session"]:
+        return remote_state
     if step["kind"] == STOPPED:
         return None
-    return {**observed, "end": event["end_time"], "occurred_at": event["occurred_at"]}
+    return {**remote_state, "end": event["end_time"], "occurred_at": event["occurred_at"]}
 
 
 def undo(
@@ -154,7 +156,13 @@ def undo(
 
 
 def _step(
-    kind: str, session: Observed, account: Account, *, now: datetime, state_format: StateFormat, currency: str
+    kind: str,
+    session: RemoteState,
+    account: Account,
+    *,
+    now: datetime,
+    state_format: StateFormat,
+    currency: str,
 ) -> Step:
     """Return one event with the fields that its type asks for (documented: P3; P11, P12)."""
     occurred_at = now

@@ -24,7 +24,14 @@ from typing import Any, NamedTuple
 import orjson
 from django.utils.translation import gettext as _
 
-from integrations.errors import DeliveryError, FixConnection, FixRecord, Intercepted, TooLarge, TryLater
+from integrations.vendors.errors import (
+    DeliveryError,
+    FixConnection,
+    FixRecord,
+    Intercepted,
+    TooLarge,
+    TryLater,
+)
 
 URN_PREFIX = "io.passportlabs:error:"
 UNREADABLE = "unreadable"

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from integrations.vendors import RightSeen, ZoneSeen
+from integrations.vendors.protocol import RightSeen, ZoneSeen
 from passport.problems import unreadable
 
 

@@ -27,8 +27,8 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from integrations.clock import database_now
-from integrations.errors import DeliveryError, TryLater
+from integrations.delivery.database_clock import database_now
+from integrations.vendors.errors import DeliveryError, TryLater
 from passport.crypto import decrypt, encrypt
 from passport.models import AccessToken
 

@@ -10,9 +10,9 @@ from django.db.utils import Error as DatabaseError
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from integrations.errors import DeliveryError, FixRecord, TooLarge, TryLater, Unexpected
-from integrations.ratelimit import waited_s, waiter
-from integrations.vendors import Account, Desired, Observed, RightSeen, Sent, Step, ZoneSeen
+from integrations.delivery.rate_limit import waited_s, waiter
+from integrations.vendors.errors import DeliveryError, FixRecord, TooLarge, TryLater, Unexpected
+from integrations.vendors.protocol import Account, Desired, RemoteState, RightSeen, Sent, Step, ZoneSeen
 from passport import plan as planning
 from passport import reading
 from passport.answers import read_answer
@@ -47,7 +47,7 @@ def default_client() -> PassportClient:
 
 
 class Passport:
-    """The vendor; implements `integrations.vendors.Vendor`."""
+    """The vendor; implements `integrations.vendors.protocol.Vendor`."""
 
     slug = "passport"
     label = "Passport"
@@ -74,24 +74,24 @@ class Passport:
     def plan(
         self,
         account: Account,
-        observed: Observed | None,
+        remote_state: RemoteState | None,
         desired: Desired | None,
         *,
         now: datetime,
         session_id: str,
     ) -> list[Step]:
         """See `passport.plan.plan`."""
-        return planning.plan(account, observed, desired, now=now, session_id=session_id, **self._wire)
+        return planning.plan(account, remote_state, desired, now=now, session_id=session_id, **self._wire)
 
-    def apply(self, observed: Observed | None, step: Step) -> Observed | None:
+    def apply(self, remote_state: RemoteState | None, step: Step) -> RemoteState | None:
         """See `passport.plan.apply`."""
-        return planning.apply(observed, step)
+        return planning.apply(remote_state, step)
 
-    def until(self, observed: Observed | None) -> datetime | None:
+    def until(self, remote_state: RemoteState | None) -> datetime | None:
         """Return the end of what Passport has."""
-        return None if observed is None else planning.parse_timestamp(observed["end"])
+        return None if remote_state is None else planning.parse_timestamp(remote_state["end"])
 
-    def observe(self, right: RightSeen) -> Observed | None:
+    def observe(self, right: RightSeen) -> RemoteState | None:
         """Return the session behind a parking right; None without a reference or a window."""
         if not right.reference or right.start is None or right.end is None:
             return None
@@ -112,7 +112,7 @@ class Passport:
         """See `passport.plan.undo`."""
         return planning.undo(account, step, now=now, **self._wire)
 
-    def objection(self, desired: Desired) -> DeliveryError | None:
+    def preflight_error(self, desired: Desired) -> DeliveryError | None:
         """A space zone needs a space number (documented: Z4); asking Passport would cost the whole batch its place."""
         if desired.needs_space and not desired.space_number:
             return FixRecord(

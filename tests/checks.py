@@ -1,12 +1,13 @@
 """What workers do for pages, done at once: tests of pages have no worker."""
 
-from integrations import check_runs, chores
-from integrations.clock import database_now
+from integrations.delivery.database_clock import database_now
+from integrations.reconciliation import check_runs
+from integrations.worker import periodic_tasks
 
 
 def make_check_runs() -> int:
     """Make all look-ups that wait, as a worker would; return how many there were."""
-    chores.register_checks()
+    periodic_tasks.register_checks()
     made = 0
     while (run := check_runs.claim(database_now())) is not None:
         check_runs.perform(run)

@@ -13,7 +13,7 @@ import pytest
 from django.test import Client
 from hypothesis import HealthCheck, settings
 
-from integrations import limit
+from integrations import throttle
 from locations import append_only
 from tests import servers
 
@@ -73,7 +73,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
 @pytest.fixture(autouse=True)
 def no_counts() -> Iterator[None]:
     """Let no limit count what another test did: the ids of people begin anew with each."""
-    counters = (limit._shared, limit._alone)
+    counters = (throttle._shared, throttle._alone)
     for one in counters:
         one.cache_clear()
     yield

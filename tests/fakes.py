@@ -12,9 +12,9 @@ from typing import Any
 from django.test import override_settings
 from django.utils import timezone
 
-from integrations import vendors
-from integrations.errors import DeliveryError
-from integrations.vendors import Account, Desired, Observed, RightSeen, Sent, Step, ZoneSeen
+from integrations.vendors import protocol
+from integrations.vendors.errors import DeliveryError
+from integrations.vendors.protocol import Account, Desired, RemoteState, RightSeen, Sent, Step, ZoneSeen
 
 
 def zone_seen(
@@ -27,7 +27,9 @@ def zone_seen(
 
 
 class FakeVendor:
-    """Implements `integrations.vendors.Vendor`; one session per registration, replaced as a whole when it changes."""
+    """Implements `integrations.vendors.protocol.Vendor`; one session per registration, replaced as a whole when it
+    changes.
+    """
 
     slug = "passport"
     label = "Passport"
@@ -47,7 +49,7 @@ class FakeVendor:
     def plan(
         self,
         account: Account,
-        observed: Observed | None,
+        remote_state: RemoteState | None,
         desired: Desired | None,
         *,
         now: datetime,
@@ -55,28 +57,30 @@ class FakeVendor:
     ) -> list[Step]:
         """Stop what is no longer wanted, start what is."""
         wanted = _document(desired) if desired is not None else None
-        if observed is not None and wanted == {name: observed[name] for name in wanted or observed}:
+        if remote_state is not None and wanted == {
+            name: remote_state[name] for name in wanted or remote_state
+        }:
             return []
         steps = []
-        if observed is not None:
-            steps.append(_stop(observed["session_id"]))
+        if remote_state is not None:
+            steps.append(_stop(remote_state["session_id"]))
         if wanted is not None:
             steps.append(Step(kind="started", session=session_id, event={**wanted, "session_id": session_id}))
         return steps
 
-    def apply(self, observed: Observed | None, step: Step) -> Observed | None:
+    def apply(self, remote_state: RemoteState | None, step: Step) -> RemoteState | None:
         """The session that was started, or none."""
         return dict(step["event"]) if step["kind"] == "started" else None
 
-    def until(self, observed: Observed | None) -> datetime | None:
+    def until(self, remote_state: RemoteState | None) -> datetime | None:
         """The session's end."""
-        return datetime.fromisoformat(observed["end"]) if observed else None
+        return datetime.fromisoformat(remote_state["end"]) if remote_state else None
 
     def undo(self, account: Account, step: Step, *, now: datetime) -> Step | None:
         """Stop what was started."""
         return _stop(step["session"]) if step["kind"] == "started" else None
 
-    def objection(self, desired: Desired) -> DeliveryError | None:
+    def preflight_error(self, desired: Desired) -> DeliveryError | None:
         """This vendor objects to nothing beforehand."""
         return None
 
@@ -171,10 +175,10 @@ def fake_vendor() -> Iterator[FakeVendor]:
     """Put a `FakeVendor` in the place of the vendor `passport` while the block lasts."""
     global _installed
     _installed = FakeVendor()
-    vendors.get_vendor.cache_clear()
+    protocol.get_vendor.cache_clear()
     with override_settings(INTEGRATION_VENDORS={"passport": "tests.fakes.installed"}):
         try:
             yield _installed
         finally:
             _installed = None
-            vendors.get_vendor.cache_clear()
+            protocol.get_vendor.cache_clear()

@@ -16,10 +16,10 @@ from django.test import override_settings
 from django.utils import timezone
 
 import passport.sandbox
-from integrations import refusals
-from integrations.engine import Engine
-from integrations.models import Connection, Registration, Zone
-from integrations.vendors import Vendor, get_vendor
+from integrations.delivery import refusals
+from integrations.delivery.engine import Engine
+from integrations.models import Connection, PermitSync, Zone
+from integrations.vendors.protocol import Vendor, get_vendor
 from locations.models import Company, Location, Permit
 from passport.client import Config, PassportClient
 from passport.sandbox.credentials import SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET
@@ -99,13 +99,13 @@ class World:
         from integrations.models import Breaker
 
         past = timezone.now() - timedelta(seconds=1)
-        Registration.objects.filter(retry_at__isnull=False).update(retry_at=past)
+        PermitSync.objects.filter(retry_at__isnull=False).update(retry_at=past)
         refusals.retry_due(timezone.now())
-        Registration.objects.update(next_attempt_at=past, leased_until=None, lease=None)
+        PermitSync.objects.update(next_attempt_at=past, leased_until=None, lease=None)
         Breaker.objects.filter(open_until__isnull=False).update(open_until=past, probe_until=None)
 
-    def registration(self, permit: Permit) -> Registration:
-        return Registration.objects.get(permit=permit, connection=self.connection)
+    def permit_sync(self, permit: Permit) -> PermitSync:
+        return PermitSync.objects.get(permit=permit, connection=self.connection)
 
     def fault(self, kind: str, **rest: Any) -> None:
         self.transport.simulator.faults.add({"kind": kind, **rest})

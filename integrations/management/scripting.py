@@ -17,11 +17,11 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 from django.utils.translation import gettext as _
 
-from integrations import wake
-from integrations.connections import current_connections
-from integrations.errors import DeliveryError
-from integrations.mapping import nearest
+from integrations.delivery import wakeup
 from integrations.models import Connection, Zone
+from integrations.onboarding.connections import current_connections
+from integrations.vendors.errors import DeliveryError
+from integrations.zones.mapping import nearest
 from locations.models import Company, Location
 
 Say = Callable[[str], object]
@@ -41,7 +41,7 @@ class ScriptCommand(BaseCommand):
             # Whoever reads our output has seen enough (`… | head`); what was to be done is done.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         finally:
-            wake.flush()
+            wakeup.flush()
 
     def script(self, options: dict[str, Any]) -> None:
         """Do the command's work."""

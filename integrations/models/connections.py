@@ -6,8 +6,8 @@ Trouble with the vendor is no status of its own: it is kept on the breaker (`int
 and closes by itself, while a status changes only by somebody's decision.
 
 Invariants: an operator id belongs to one connection that has not ended; a live or paused connection has an operator id,
-and one that is confirmed (`integrations.operator_claims`); `key` is random and never changes, since it makes session ids
-unique for ever.
+and one that is confirmed (`integrations.zones.operator_claims`); `key` is random and never changes, since it makes
+session ids unique for ever.
 """
 
 import re
@@ -75,8 +75,8 @@ class Connection(models.Model):
     operator_id_at = models.DateTimeField(null=True, blank=True)
     operator_id_checked_at = models.DateTimeField(null=True, blank=True)
     operator_id_finding = models.CharField(max_length=20, blank=True, default="")
-    # Whose operator ID it is (integrations.operator_claims): who entered it, and who confirmed it and how they know. Held
-    # is one that another company has; nobody is asked about it until support has decided.
+    # Whose operator ID it is (integrations.zones.operator_claims): who entered it, and who confirmed it and how they
+    # know. Held is one that another company has; nobody is asked about it until support has decided.
     operator_id_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )

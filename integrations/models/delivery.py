@@ -25,23 +25,25 @@ from locations.models import Permit
 NOT_LISTED = "not_listed"
 
 
-class RegistrationQuerySet(models.QuerySet["Registration"]):
+class PermitSyncQuerySet(models.QuerySet["PermitSync"]):
     """Reads on registrations."""
 
     def due(self) -> Self:
         """Those that wait to be brought in line."""
-        return self.filter(state=Registration.State.DUE)
+        return self.filter(state=PermitSync.State.DUE)
 
     def refused(self) -> Self:
         """Those that the vendor refused."""
-        return self.filter(state=Registration.State.REFUSED)
+        return self.filter(state=PermitSync.State.REFUSED)
 
     def drifting(self) -> Self:
         """Those that the vendor accepted and does not show."""
-        return self.filter(state=Registration.State.DONE).exclude(error_code="")
+        return self.filter(state=PermitSync.State.DONE).exclude(error_code="")
 
     def hold(self) -> list[int]:
-        """Lock these rows until the commit, in the one order in which all do (`integrations.outbox`); return their ids."""
+        """Lock these rows until the commit, in the one order in which all do (`integrations.delivery.outbox`); return
+        their ids.
+        """
         rows = self.order_by("permit_id", "connection_id").select_for_update(of=("self",), no_key=True)
         return list(rows.values_list("pk", flat=True))
 
@@ -65,7 +67,7 @@ class Priority(models.IntegerChoices):
     MASS_SOON = 4, _("many: begins later")
 
 
-class Registration(models.Model):
+class PermitSync(models.Model):
     """The state of one permit on one connection; see the module's text."""
 
     class State(models.TextChoices):
@@ -76,27 +78,27 @@ class Registration(models.Model):
         REFUSED = "refused", _("refused")
 
     # Found by the unique constraint, which begins with it: one index less to write at each claim and each result.
-    permit = models.ForeignKey(Permit, on_delete=models.PROTECT, related_name="registrations", db_index=False)
+    permit = models.ForeignKey(Permit, on_delete=models.PROTECT, related_name="permit_syncs", db_index=False)
     connection = models.ForeignKey(
-        Connection, on_delete=models.PROTECT, related_name="registrations", db_index=False
+        Connection, on_delete=models.PROTECT, related_name="permit_syncs", db_index=False
     )
     state = models.CharField(max_length=8, choices=State.choices, default=State.DUE)
     priority = models.SmallIntegerField(choices=Priority.choices, default=Priority.NOW)
-    generation = models.PositiveIntegerField(default=1)
-    marked_at = models.DateTimeField()
+    version = models.PositiveIntegerField(db_column="generation", default=1)
+    due_since = models.DateTimeField(db_column="marked_at")
     next_attempt_at = models.DateTimeField()
     tried_at = models.DateTimeField(null=True, blank=True)
     attempts = models.PositiveIntegerField(default=0)
     lease = models.CharField(max_length=32, null=True, blank=True)
     leased_until = models.DateTimeField(null=True, blank=True)
     # Number of sessions ever begun for this row: the last part of a session's id.
-    sessions = models.PositiveIntegerField(default=0)
+    session_count = models.PositiveIntegerField(db_column="sessions", default=0)
     # What the vendor has, in the vendor's own words (passport.plan.Session), or null.
-    observed = models.JSONField(null=True, blank=True)
-    # Steps that have been decided and may have been sent (integrations.vendors.Step), or null.
-    intent = models.JSONField(null=True, blank=True)
+    remote_state = models.JSONField(db_column="observed", null=True, blank=True)
+    # Steps that have been decided and may have been sent (integrations.vendors.protocol.Step), or null.
+    pending_steps = models.JSONField(db_column="intent", null=True, blank=True)
     # The end of what the vendor has; null where it has nothing. Serves reconciliation without opening the document.
-    observed_until = models.DateTimeField(null=True, blank=True)
+    remote_until = models.DateTimeField(db_column="observed_until", null=True, blank=True)
     accepted_at = models.DateTimeField(null=True, blank=True)
     accepted_revision = models.PositiveIntegerField(default=0)
     # When enforcement was first seen to show the present acceptance; before `accepted_at` it tells of an earlier one.
@@ -108,14 +110,16 @@ class Registration(models.Model):
     remedy = models.TextField(blank=True, default="")
     error_since = models.DateTimeField(null=True, blank=True)
     # Refused rows: how often in a row, when it is tried again by itself (null: not before somebody changes something), and
-    # what was wanted then (integrations.desired_state.desired_key), which shows whether the permit has changed since.
+    # what was wanted then (integrations.delivery.desired_state.desired_key), which shows whether the permit has changed
+    # since.
     refusals = models.PositiveIntegerField(default=0, db_default=0)
     retry_at = models.DateTimeField(null=True, blank=True)
     refused_key = models.CharField(max_length=32, blank=True, default="", db_default="")
 
-    objects = RegistrationQuerySet.as_manager()
+    objects = PermitSyncQuerySet.as_manager()
 
     class Meta:
+        db_table = "integrations_registration"
         constraints = [
             models.UniqueConstraint(
                 fields=["permit", "connection"], name="one_registration_per_permit_and_connection"
@@ -124,8 +128,8 @@ class Registration(models.Model):
                 condition=Q(state__in=["due", "done", "refused"]), name="registration_state_is_known"
             ),
             models.CheckConstraint(
-                condition=Q(observed=None, observed_until=None)
-                | Q(observed__isnull=False, observed_until__isnull=False),
+                condition=Q(remote_state=None, remote_until=None)
+                | Q(remote_state__isnull=False, remote_until__isnull=False),
                 name="registration_observed_has_an_end",
             ),
             models.CheckConstraint(
@@ -138,7 +142,7 @@ class Registration(models.Model):
             # The claim and the sweep. It holds only what is due, so that a million delivered rows cost nothing; the
             # lease is kept out of it, since each claim would otherwise rewrite the index.
             models.Index(
-                fields=["connection", "priority", "marked_at"],
+                fields=["connection", "priority", "due_since"],
                 name="registration_due",
                 condition=Q(state="due"),
             ),
@@ -146,7 +150,7 @@ class Registration(models.Model):
             models.Index(
                 fields=["connection", "error_code"], name="registration_refused", condition=Q(state="refused")
             ),
-            # What was refused and is tried again by itself (integrations.refusals).
+            # What was refused and is tried again by itself (integrations.delivery.refusals).
             models.Index(fields=["retry_at"], name="registration_retry", condition=Q(state="refused")),
             # Drift, for the overview. Nearly always empty, so that writing results costs no more.
             models.Index(
@@ -156,9 +160,9 @@ class Registration(models.Model):
             ),
             # Reconciliation: what the vendor should list now.
             models.Index(
-                fields=["connection", "observed_until"],
+                fields=["connection", "remote_until"],
                 name="registration_observed",
-                condition=Q(observed_until__isnull=False),
+                condition=Q(remote_until__isnull=False),
             ),
         ]
 
@@ -232,15 +236,20 @@ class PushEvent(models.Model):
         REFUSED = "refused", _("refused")
         LATER = "later", _("not reached")
 
-    registration = models.ForeignKey(
-        Registration, on_delete=models.CASCADE, related_name="events", db_index=False, db_constraint=False
+    permit_sync = models.ForeignKey(
+        PermitSync,
+        db_column="registration_id",
+        on_delete=models.CASCADE,
+        related_name="events",
+        db_index=False,
+        db_constraint=False,
     )
     push = models.ForeignKey(
         Push, on_delete=models.CASCADE, related_name="event_rows", db_index=False, db_constraint=False
     )
     kind = models.CharField(max_length=20)
     session_id = models.CharField(max_length=60)
-    marked_at = models.DateTimeField()
+    due_since = models.DateTimeField(db_column="marked_at")
     result = models.CharField(max_length=10, choices=Result.choices)
     error_code = models.CharField(max_length=120, blank=True, default="")
     error = models.TextField(blank=True, default="")
@@ -256,10 +265,10 @@ class PushEvent(models.Model):
     class Meta:
         indexes = [
             # A permit's proof of delivery, in order.
-            models.Index(fields=["registration", "id"], name="event_evidence"),
+            models.Index(fields=["permit_sync", "id"], name="event_evidence"),
             # Ending a push's evidence together with it, and a push's own page.
             models.Index(fields=["push"], name="event_of_push"),
-            # Thinning (integrations.evidence_keeping): the tries that were not accepted, oldest first; few among very many.
+            # Thinning (integrations.delivery.retention): the tries that were not accepted, oldest first; few among very many.
             models.Index(fields=["push", "id"], name="event_trouble", condition=~Q(result="accepted")),
         ]
 

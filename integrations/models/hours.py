@@ -10,7 +10,7 @@ class PushHour(models.Model):
     """What one connection's pushes came to in one hour; without a connection, all of them together.
 
     `latencies` counts the accepted events by the time from their mark to Passport's answer, one number for each of
-    `integrations.hours.BOUNDS_MS` and one for what took longer.
+    `integrations.dashboard.hourly_stats.BOUNDS_MS` and one for what took longer.
     """
 
     connection = models.ForeignKey(

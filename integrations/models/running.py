@@ -15,7 +15,7 @@ from integrations.models.onboarding import TestPlate
 from locations.models import Company, Permit
 
 
-class Chore(models.Model):
+class PeriodicTask(models.Model):
     """One periodic duty and when it is next due."""
 
     name = models.CharField(max_length=80, primary_key=True)
@@ -25,23 +25,29 @@ class Chore(models.Model):
     last_error = models.TextField(blank=True, default="")
     cursor = models.BigIntegerField(default=0)
 
+    class Meta:
+        db_table = "integrations_chore"
+
     def __str__(self) -> str:
         return self.name
 
 
-class WorkerBeat(models.Model):
+class WorkerHeartbeat(models.Model):
     """One worker process and when it was last alive."""
 
     name = models.CharField(max_length=120, primary_key=True)
     started_at = models.DateTimeField()
     seen_at = models.DateTimeField(db_index=True)
 
+    class Meta:
+        db_table = "integrations_workerbeat"
+
     def __str__(self) -> str:
         return self.name
 
 
 class CheckRun(models.Model):
-    """One look-up that somebody asked for, and what it found; see `integrations.check_runs`.
+    """One look-up that somebody asked for, and what it found; see `integrations.reconciliation.check_runs`.
 
     It waits while `leased_until` is None or over, is under way until then, and is done once there is `finished_at`. The
     result may hold plates, so rows are kept for an hour.

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 from django.db.models import Count, Q
 
-from integrations.models import Connection, Registration
+from integrations.models import Connection, PermitSync
 
 REASONS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
+class NotSentReason:
     """Registrations that were refused for one reason."""
 
     code: str
@@ -32,7 +32,7 @@ class Backfill:
     accepted: int
     waiting: int
     refused: int
-    reasons: tuple[Reason, ...]
+    reasons: tuple[NotSentReason, ...]
 
     @property
     def is_over(self) -> bool:
@@ -45,14 +45,14 @@ def backfill_of(connection: Connection) -> Backfill | None:
     if connection.backfill_total is None:
         return None
     begun = connection.backfill_started_at or connection.live_since
-    left = connection.registrations.filter(
-        Q(state=Registration.State.DUE, permit__created_at__lte=begun) | Q(state=Registration.State.REFUSED),
+    left = connection.permit_syncs.filter(
+        Q(state=PermitSync.State.DUE, permit__created_at__lte=begun) | Q(state=PermitSync.State.REFUSED),
         permit__is_test=False,
     )
     columns = ("state", "error_code", "error", "remedy")
     grouped = list(left.order_by().values_list(*columns).annotate(n=Count("pk")).order_by("-n"))
-    waiting = sum(row[-1] for row in grouped if row[0] == Registration.State.DUE)
-    reasons = [Reason(*row[1:]) for row in grouped if row[0] == Registration.State.REFUSED]
+    waiting = sum(row[-1] for row in grouped if row[0] == PermitSync.State.DUE)
+    reasons = [NotSentReason(*row[1:]) for row in grouped if row[0] == PermitSync.State.REFUSED]
     total = connection.backfill_total
     waiting = min(waiting, total)
     refused = min(sum(reason.count for reason in reasons), total - waiting)

@@ -10,12 +10,12 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from integrations import operator_claims
 from integrations.models import Connection, StatusLink, TestPlate, Ticket, TicketEntry
 from integrations.onboarding.backfill import Backfill, backfill_of
-from integrations.onboarding.facts import facts_with, with_refusal
 from integrations.onboarding.snapshot import Facts, Who
-from integrations.onboarding.steps import BLOCKED, CURRENT, DONE, TODO, WAITING, Step, active, steps
+from integrations.onboarding.snapshot_queries import facts_with, with_refusal
+from integrations.onboarding.steps import BLOCKED, CURRENT, DONE, TODO, WAITING, OnboardingStep, active, steps
+from integrations.zones import operator_claims
 from locations.models import Company, Location
 
 ENTRIES = 40
@@ -29,8 +29,8 @@ NEW_PLACES = 20
 class SetupPage:
     """One page's worth of a connection's way to live; `polls`: the page has something to wait for by itself."""
 
-    steps: Sequence[Step]
-    turn: Step | None
+    steps: Sequence[OnboardingStep]
+    turn: OnboardingStep | None
     facts: Facts
     tone: str
     sentence: str
@@ -131,12 +131,12 @@ def claim_of(connection: Connection | None, *, for_support: bool) -> dict[str, A
     }
 
 
-def who_words(step: Step, company: str) -> str:
+def who_words(step: OnboardingStep, company: str) -> str:
     """Return whose turn it is in words, the company by its name; pure."""
     return company if step.who == Who.COMPANY else step.who_label
 
 
-def headline(turn: Step | None, company: str) -> tuple[str, str, str]:
+def headline(turn: OnboardingStep | None, company: str) -> tuple[str, str, str]:
     """Return the tone, the one sentence that answers "where are we?", and who has waited for whom; pure."""
     if turn is None:
         return "success", _("Live: each registration is sent to Passport when it is saved."), ""
@@ -155,14 +155,14 @@ def headline(turn: Step | None, company: str) -> tuple[str, str, str]:
     )
 
 
-def days_text(step: Step) -> str:
+def days_text(step: OnboardingStep) -> str:
     """Return for how long it has been somebody's turn: *since today*, *for 3 days*."""
     if step.waiting_days == 0:
         return _("since today")
     return ngettext("for %(n)d day", "for %(n)d days", step.waiting_days) % {"n": step.waiting_days}
 
 
-def stepper(shown: Sequence[Step], company: str) -> list[dict[str, Any]]:
+def stepper(shown: Sequence[OnboardingStep], company: str) -> list[dict[str, Any]]:
     """Return the steps as the stepper component takes them; pure."""
     items = []
     for step in shown:

@@ -15,23 +15,17 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from integrations import (
-    connections,
-    contacts,
-    events,
-    mail_limits,
-    mails,
-    notices,
-    operator_claims,
-    vendor_calls,
-)
-from integrations.errors import DeliveryError, FixConnection, FixRecord
 from integrations.models import Connection, Contact, Mail, Notice, Ticket, Topic
 from integrations.models.connections import integration_name
-from integrations.onboarding.facts import contact_unknown_key
+from integrations.notifications import contacts, email_queue, mail_limits, notices, ticket_log
+from integrations.onboarding import connections
 from integrations.onboarding.snapshot import Finding
-from integrations.vendors import ZoneSeen, get_vendor
-from locations import deeds
+from integrations.onboarding.snapshot_queries import contact_unknown_key
+from integrations.vendors import calls
+from integrations.vendors.errors import DeliveryError, FixConnection, FixRecord
+from integrations.vendors.protocol import ZoneSeen, get_vendor
+from integrations.zones import operator_claims
+from locations import audit_log
 from locations.models import Company, User
 from locations.names import has_link, validate_name
 
@@ -84,7 +78,7 @@ def request_text(*, company: Company, rep_name: str, sender: User) -> tuple[str,
         "sender_name": sender.label,
         "sender_email": sender.email,
     }
-    return mails.render("operator_id_request", context)
+    return email_queue.render("operator_id_request", context)
 
 
 def request_operator_id(
@@ -132,7 +126,7 @@ def request_operator_id(
                     _("This mail was sent %(count)d times today; that is enough for a day.")
                     % {"count": REQUESTS_PER_DAY}
                 )
-            mails.write(
+            email_queue.write(
                 kind="operator_id_request",
                 to=[rep_email],
                 subject=" ".join(subject.split())[:200],
@@ -147,8 +141,8 @@ def request_operator_id(
         _save(connection, actor)
         notices.resolve(contact_unknown_key(connection.pk))
         words = _("Operator ID asked for again.") if again else _("Operator ID asked for.")
-        events.happened(connection, "requested", words, actor)
-        deeds.note(
+        ticket_log.record(connection, "requested", words, actor)
+        audit_log.record(
             company=connection.company, kind="operator_id_requested", actor=actor, thing=connection,
             to=rep_email if send else "",
         )  # fmt: skip
@@ -175,21 +169,23 @@ def contact_unknown(*, connection: Connection, actor: User) -> Connection:
             path,
             contact_unknown_key(connection.pk),
         )
-        mails.queue(
+        email_queue.queue(
             kind="contact_wanted",
-            to=mails.people_of(None, Topic.STEPS),
+            to=email_queue.people_of(None, Topic.STEPS),
             context={"path": path, "asked_by": actor.email},
             company=connection.company,
             dedupe_key=contact_unknown_key(connection.pk),
             asked_by=None,
         )
-        events.happened(
+        ticket_log.record(
             connection,
             "contact_unknown",
             _("The Passport account manager is not known; support asks."),
             actor,
         )
-        deeds.note(company=connection.company, kind="account_manager_unknown", actor=actor, thing=connection)
+        audit_log.record(
+            company=connection.company, kind="account_manager_unknown", actor=actor, thing=connection
+        )
     return connection
 
 
@@ -206,15 +202,15 @@ def contact_found(*, connection: Connection, name: str, email: str, actor: User)
         connection.contact_unknown = False
         _save(connection, actor)
         notices.resolve(contact_unknown_key(connection.pk))
-        mails.queue(
+        email_queue.queue(
             kind="contact_found",
-            to=mails.people_of(connection.company, Topic.STEPS),
+            to=email_queue.people_of(connection.company, Topic.STEPS),
             context={"rep": str(contact), "path": setup_path(connection)},
             company=connection.company,
             dedupe_key=f"contact-found:{contact.pk}",
             asked_by=actor,
         )
-        events.happened(
+        ticket_log.record(
             connection,
             "contact_found",
             _("Passport account manager found: %(who)s.") % {"who": contact},
@@ -229,7 +225,7 @@ def contact_found(*, connection: Connection, name: str, email: str, actor: User)
 def try_operator_id(vendor: str, operator_id: str) -> Trial:
     """Ask Passport about an operator ID; never inside a transaction. See `Trial`."""
     try:
-        with vendor_calls.slot():
+        with calls.slot():
             zones = get_vendor(vendor).fetch_zones(operator_id)
     except FixConnection as error:
         if error.scope == "host":
@@ -258,7 +254,7 @@ def receive_operator_id(*, connection: Connection, operator_id: str, actor: User
     """Check an operator ID, try it at once against Passport, and keep it unless Passport does not know it.
 
     What is kept is a claim that support confirms, and one that another company has is held for support to decide
-    (`integrations.operator_claims`); Passport is not asked about that one, since what it says is not this company's
+    (`integrations.zones.operator_claims`); Passport is not asked about that one, since what it says is not this company's
     business. Raises `ValidationError` where it is no UUID, is this company's elsewhere, or may not be changed any more.
     """
     wanted = connections.clean_operator_id(operator_id)
@@ -277,7 +273,7 @@ def receive_operator_id(*, connection: Connection, operator_id: str, actor: User
             connection = _locked(connection)
         if connection.operator_id in ("", wanted):
             _note_trial(connection, trial, actor)
-        events.happened(
+        ticket_log.record(
             connection, "operator_id", _("Operator ID tried: %(says)s") % {"says": trial.sentence}, actor
         )
     return trial
@@ -293,7 +289,7 @@ def recheck_operator_id(*, connection: Connection, actor: User | None = None) ->
         changed = trial.finding != fresh.operator_id_finding
         _note_trial(fresh, trial, actor)
         if changed:
-            events.happened(
+            ticket_log.record(
                 fresh, "operator_id", _("Operator ID tried again: %(says)s") % {"says": trial.sentence}, actor
             )
         if changed and trial.finding == Finding.OK:
@@ -315,7 +311,7 @@ def recheck_operator_id(*, connection: Connection, actor: User | None = None) ->
 
 def set_up(*, connection: Connection, actor: User | None = None) -> Ticket:
     """Name the connection by the convention and open its tracking ticket; the workers pull the zones then
-    (`integrations.onboarding.following`).
+    (`integrations.onboarding.automation`).
 
     Raises `ValidationError` unless the operator ID works. May be called again: there is one ticket.
     """
@@ -329,16 +325,16 @@ def set_up(*, connection: Connection, actor: User | None = None) -> Ticket:
             )
         connection.name = integration_name(connection.vendor, connection.company.name)
         _save(connection, actor)
-        existing = events.current_ticket(connection)
+        existing = ticket_log.current_ticket(connection)
         if existing is not None:
             return existing
         subject = _("Connect %(company)s with Passport (%(name)s)") % {
             "company": connection.company,
             "name": connection,
         }
-        ticket, _made = events.open_ticket(connection, subject[:200], now)
+        ticket, _made = ticket_log.open_ticket(connection, subject[:200], now)
         _tell_the_past(connection, now)
-        events.happened(
+        ticket_log.record(
             connection,
             "set_up",
             _("Set up as %(name)s; the zones are being fetched.") % {"name": connection},
@@ -364,7 +360,7 @@ def _tell_the_past(connection: Connection, now: datetime) -> None:
         ("operator_id", connection.operator_id_at, _("Operator ID entered; Passport knows it.")),
     ):
         if at is not None:
-            events.happened(connection, kind, text, at=min(at, now))
+            ticket_log.record(connection, kind, text, at=min(at, now))
 
 
 def _is_taken(connection: Connection, operator_id: str) -> bool:

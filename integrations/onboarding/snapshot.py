@@ -6,7 +6,7 @@ from datetime import datetime
 from django.db import models
 from django.utils.translation import gettext_lazy
 
-from integrations import operator_claims
+from integrations.zones import operator_claims
 
 
 class Who(models.TextChoices):

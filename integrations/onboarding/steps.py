@@ -21,7 +21,7 @@ DONE, CURRENT, WAITING, BLOCKED, TODO = "done", "current", "waiting", "blocked",
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class OnboardingStep:
     """One step; `since` is when the active one began to wait, `done_at` when a finished one was done."""
 
     key: str
@@ -50,9 +50,9 @@ class _Turn(NamedTuple):
     note: str = ""
 
 
-def steps(facts: Facts, now: datetime) -> list[Step]:
+def steps(facts: Facts, now: datetime) -> list[OnboardingStep]:
     """Return the seven steps in order."""
-    shown: list[Step] = []
+    shown: list[OnboardingStep] = []
     active_found = False
     for key, title, done, turn in _RULES:
         done_at, note = done(facts)
@@ -60,18 +60,18 @@ def steps(facts: Facts, now: datetime) -> list[Step]:
             # What was live has come all the way; what is missing since then is no step any more but an alarm.
             done_at = facts.live_since
         if done_at is not None:
-            shown.append(Step(key, str(title), DONE, done_at=done_at, note=note))
+            shown.append(OnboardingStep(key, str(title), DONE, done_at=done_at, note=note))
         elif active_found:
-            shown.append(Step(key, str(title), TODO))
+            shown.append(OnboardingStep(key, str(title), TODO))
         else:
             active_found = True
             state, who, since, what_next, note = turn(facts)
             days = max(0, (now - since).days) if since else 0
-            shown.append(Step(key, str(title), state, who, since, days, what_next, None, note))
+            shown.append(OnboardingStep(key, str(title), state, who, since, days, what_next, None, note))
     return shown
 
 
-def active(shown: list[Step]) -> Step | None:
+def active(shown: list[OnboardingStep]) -> OnboardingStep | None:
     """Return the step that somebody has to act on, or None where all are done."""
     return next((step for step in shown if step.state in (CURRENT, WAITING, BLOCKED)), None)
 

@@ -2,7 +2,7 @@
 
 from django import template
 
-from integrations.activity import KINDS
+from integrations.audit_log.pushes import KINDS
 
 register = template.Library()
 

@@ -5,8 +5,8 @@ from django.conf import settings
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from integrations.links import PLACEHOLDER
-from integrations.mail_text import leads_to
+from integrations.notifications.mail_text import leads_to
+from integrations.notifications.signed_links import PLACEHOLDER
 
 register = template.Library()
 

@@ -9,8 +9,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from integrations.models import TicketEntry
-from integrations.notices import for_support, open_for
-from integrations.onboarding.words import KINDS, OTHER, Kind, day_and_clock
+from integrations.notifications.notices import for_support, open_for
+from integrations.onboarding.ticket_labels import KINDS, OTHER, Kind, day_and_clock
 from locations.access import SUPPORT, may
 from locations.models import Location, Role
 
@@ -35,7 +35,7 @@ def dayclock(at: datetime | None, location: Location) -> SafeString | str:
     return format_html('<time datetime="{}">{}</time>', at.isoformat(), words)
 
 
-@register.inclusion_tag("integrations/notices.html", takes_context=True)
+@register.inclusion_tag("integrations/notifications/_notices.html", takes_context=True)
 def notice_list(context: template.Context) -> dict[str, Any]:
     """Show the open notices of the page's company; on a page of no company those for support. One query."""
     request = context["request"]

@@ -197,7 +197,8 @@ class Permit(models.Model):
                 name="permit_of_company",
                 condition=Q(status="active", is_test=False),
             ),
-            # The audit's walk over what has not ended (integrations.audit); with the end, so that it reads the index alone.
+            # The audit's walk over what has not ended (integrations.reconciliation.audit); with the end, so that it reads
+            # the index alone.
             models.Index(fields=["id", "end"], name="permit_not_ended", condition=Q(status="active")),
         ]
 

@@ -14,25 +14,28 @@ from allauth.usersessions.models import UserSession
 from django.test import Client
 from django.utils import timezone
 
-from integrations import connections, doctor, links, mail_choices, mapping, notices, operator_claims, testing
+from integrations import diagnostics
 from integrations.models import (
     CheckRun,
     Connection,
     Contact,
     Notice,
+    PermitSync,
     Push,
     PushEvent,
-    Registration,
     StatusLink,
     TestPlate,
     Zone,
     ZoneRefresh,
 )
 from integrations.models.delivery import NOT_LISTED
+from integrations.notifications import notices, preferences, signed_links
+from integrations.onboarding import connections, test_plates
 from integrations.onboarding import services as onboarding
-from integrations.vendors import ZoneSeen
-from integrations.zone_diff import clean_listing
-from integrations.zones import apply_listing, begin_refresh
+from integrations.vendors.protocol import ZoneSeen
+from integrations.zones import mapping, operator_claims
+from integrations.zones.diff import clean_listing
+from integrations.zones.refresh import apply_listing, begin_refresh
 from locations.invitations import invite_person, token_of
 from locations.models import Company, Location, Membership, Permit, Role, User
 from locations.services import PermitDraft, cancel_permit, register_permit, save_company, save_location
@@ -84,14 +87,14 @@ def _seeded(ids: dict[str, int]) -> None:
     """Find one permit, push, zone and so on of each state that the seed and the worker have made."""
     company, now = Company.objects.get(slug=SEEDED), timezone.now()
     connection = company.connections.get()
-    registrations = Registration.objects.filter(connection=connection).select_related("permit")
-    active = registrations.filter(permit__status=Permit.Status.ACTIVE)
-    accepted = active.filter(state=Registration.State.DONE)
+    permit_syncs = PermitSync.objects.filter(connection=connection).select_related("permit")
+    active = permit_syncs.filter(permit__status=Permit.Status.ACTIVE)
+    accepted = active.filter(state=PermitSync.State.DONE)
     permits = Permit.objects.real().filter(company=company)
     found = {
         "accepted": accepted.filter(permit__start__lte=now, permit__end__gt=now).latest("pk").permit_id,
         "coming": accepted.filter(permit__start__gt=now).latest("pk").permit_id,
-        "refused": registrations.refused().latest("pk").permit_id,
+        "refused": permit_syncs.refused().latest("pk").permit_id,
         "cancelled": permits.filter(status=Permit.Status.CANCELLED).latest("pk").pk,
         "ended": permits.filter(status=Permit.Status.ACTIVE, end__lt=now).latest("pk").pk,
         "no zone": permits.current(now).filter(location__zone_mapping=None).latest("pk").pk,
@@ -117,7 +120,7 @@ def _checked(ids: dict[str, int]) -> None:
         run = CheckRun(
             company=company, connection=connection, kind=CheckRun.Kind.DIAGNOSTICS, requested_at=now
         )
-        run.result = doctor.run_checks(run)
+        run.result = diagnostics.run_checks(run)
         run.finished_at = timezone.now()
         run.save()
         ids[f"check {slug}"] = run.pk
@@ -168,7 +171,10 @@ def _odd(company: Company, manager: User, ids: dict[str, int], tokens: dict[str,
     )
     ended = StatusLink.objects.create(connection=connection, created_at=now, revoked_at=now)
     works = StatusLink.objects.create(connection=connection, created_by=manager, created_at=now)
-    tokens["status"], tokens["status ended"] = links.status_token(works), links.status_token(ended)
+    tokens["status"], tokens["status ended"] = (
+        signed_links.status_token(works),
+        signed_links.status_token(ended),
+    )
     ids["odd connection"] = connection.pk
 
 
@@ -202,23 +208,23 @@ def _troubled_permits(connection: Connection, place: Location, manager: User, id
             actor=manager,
         )
         ids[f"permit {plate}"] = permit.pk
-    registrations = Registration.objects.filter(connection=connection)
-    registrations.filter(permit=ids["permit RETRY01"]).update(
+    permit_syncs = PermitSync.objects.filter(connection=connection)
+    permit_syncs.filter(permit=ids["permit RETRY01"]).update(
         attempts=3, tried_at=now - timedelta(minutes=2), next_attempt_at=now + timedelta(hours=1),
         error_kind="later", error_code="http_503", error="Passport answers 503: it is overloaded.",
         remedy="It is tried again by itself.", error_since=now - timedelta(minutes=20),
     )  # fmt: skip
     cancel_permit(permit=Permit.objects.get(pk=ids["permit GONE001"]), actor=manager)
-    registration, now = registrations.get(permit=ids["permit RETRY01"]), timezone.now()
+    permit_sync, now = permit_syncs.get(permit=ids["permit RETRY01"]), timezone.now()
     push = Push.objects.create(
         connection=connection, kind="started", events=1, sent_at=now, answered_at=now + timedelta(seconds=2),
         trace_id="trace-odd", status=503, outcome=Push.Outcome.NOT_REACHED, error_code="http_503",
         error="Passport answers 503: it is overloaded.",
     )  # fmt: skip
     PushEvent.objects.create(
-        push=push, registration=registration, kind="started", session_id="session-odd",
+        push=push, permit_sync=permit_sync, kind="started", session_id="session-odd",
         result=PushEvent.Result.LATER, error_code="http_503", error="Passport answers 503: it is overloaded.",
-        marked_at=registration.marked_at,
+        due_since=permit_sync.due_since,
     )  # fmt: skip
     ids["push not reached"] = push.pk
     _odd_evidence(connection, place, manager, ids)
@@ -233,7 +239,7 @@ def _odd_evidence(connection: Connection, place: Location, manager: User, ids: d
             actor=manager,
         )
         ids[f"permit {plate}"] = permit.pk
-        row = Registration.objects.get(permit=permit, connection=connection)
+        row = PermitSync.objects.get(permit=permit, connection=connection)
         session = {"session_id": f"session-{plate}", "plate": plate, "subdivision": "US-CO", "zone_id": zone}
         accepted_at = timezone.now() + timedelta(milliseconds=200)
         push = Push.objects.create(
@@ -241,14 +247,15 @@ def _odd_evidence(connection: Connection, place: Location, manager: User, ids: d
             answered_at=accepted_at, trace_id=f"trace-{plate}", status=202, outcome=Push.Outcome.ACCEPTED,
         )  # fmt: skip
         PushEvent.objects.create(
-            push=push, registration=row, kind="started", session_id=session["session_id"], marked_at=row.marked_at,
+            push=push, permit_sync=row, kind="started", session_id=session["session_id"], due_since=row.due_since,
             result=PushEvent.Result.ACCEPTED, plate=plate, subdivision="US-CO", zone=zone, since=permit.start,
             until=permit.end,
         )  # fmt: skip
-        Registration.objects.filter(pk=row.pk).update(
-            state=Registration.State.DONE, observed=session, observed_until=permit.end, accepted_at=accepted_at, sessions=1
+        PermitSync.objects.filter(pk=row.pk).update(
+            state=PermitSync.State.DONE, remote_state=session, remote_until=permit.end, accepted_at=accepted_at,
+            session_count=1
         )  # fmt: skip
-    Registration.objects.filter(permit=ids["permit DRIFT01"]).update(
+    PermitSync.objects.filter(permit=ids["permit DRIFT01"]).update(
         error_kind="drift", error_code=NOT_LISTED, error_since=timezone.now() + timedelta(seconds=1),
         error="Passport accepted this registration, but does not list it among the parking rights.",
         remedy="It is compared again in a few minutes and then sent anew.",
@@ -300,15 +307,15 @@ def _tests(
             setattr(test, field, value)
         test.save()
         if has_link:
-            issue = links.issue_of(expires)
+            issue = signed_links.issue_of(expires)
             test.link_sent_to, test.link_expires_at = "officers@odd.example", expires
-            test.link_hash = links.fingerprint(test.pk, issue)
+            test.link_hash = signed_links.fingerprint(test.pk, issue)
             test.save()
-            tokens[f"link {name}"] = links.test_token(links.TestLink(test.pk, issue, 0))
+            tokens[f"link {name}"] = signed_links.test_token(signed_links.TestLink(test.pk, issue, 0))
         ids[f"test {name}"] = test.pk
-    older = links.TestLink(ids["test asked"], links.issue_of(now), 0)
-    tokens["link superseded"] = links.test_token(older)
-    assert testing.is_over(TestPlate.objects.get(pk=ids["test taken back"]), now)
+    older = signed_links.TestLink(ids["test asked"], signed_links.issue_of(now), 0)
+    tokens["link superseded"] = signed_links.test_token(older)
+    assert test_plates.is_over(TestPlate.objects.get(pk=ids["test taken back"]), now)
 
 
 # --- Companies at each step of the way to live -------------------------------------------------------------------
@@ -325,7 +332,7 @@ def _steps(manager: User, support: User, ids: dict[str, int]) -> None:
         membership = Membership.objects.create(user=manager, company=company, role=Role.MANAGER)
         if name == "asked":
             # A company in which nobody gets alarms.
-            mail_choices.choose_mails(membership=membership, topics=["steps"], actor=manager)
+            preferences.choose_mails(membership=membership, topics=["steps"], actor=manager)
         made[name] = onboarding.begin_connection(company=company, actor=manager)
         ids[f"connection {name}"] = made[name].pk
     onboarding.request_operator_id(

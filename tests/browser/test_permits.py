@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from integrations.models import Registration
+from integrations.models import PermitSync
 from locations.models import Location, Membership, Permit, User
 from tests.browser.face import Watched
 from tests.factories import (
@@ -112,12 +112,12 @@ def test_a_list_that_waits_shows_the_acceptance_by_itself_and_stops_asking(
     operator.go(f"{live_server.url}/c/university/permits/")
     expect(page.get_by_text("waiting to be sent")).to_be_visible()
     now = timezone.now()
-    Registration.objects.filter(permit=permit).update(
+    PermitSync.objects.filter(permit=permit).update(
         state="done",
-        observed={"session_id": "s"},
-        observed_until=now + timedelta(days=1),
+        remote_state={"session_id": "s"},
+        remote_until=now + timedelta(days=1),
         accepted_at=now,
-        sessions=1,
+        session_count=1,
     )
     expect(page.locator(".os-badge")).to_contain_text("accepted", timeout=15_000)
     asked = len(operator.responses)

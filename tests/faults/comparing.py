@@ -104,7 +104,7 @@ def doubled(sessions: list[dict[str, Any]]) -> list[str]:
     found: list[str] = []
     spans: dict[str, list[tuple[str, str, int]]] = defaultdict(list)
     for session in sessions:
-        registration, _dash, number = session["session_id"].rpartition("-")
+        permit_sync, _dash, number = session["session_id"].rpartition("-")
         log = session["events"]
         begun = [event["received_at"] for event in log if event["outcome"] == "created"]
         ended = [event["received_at"] for event in log if event["outcome"] == "stopped"]
@@ -114,12 +114,12 @@ def doubled(sessions: list[dict[str, Any]]) -> list[str]:
             e["received_at"] > ended[0] and e["outcome"] in ("created", "extended") for e in log
         ):
             found.append(f"went on after its stop: {session['session_id']}")
-        spans[registration].append((min(begun, default=""), ended[0] if ended else "9", int(number)))
-    for registration, mine in spans.items():
+        spans[permit_sync].append((min(begun, default=""), ended[0] if ended else "9", int(number)))
+    for permit_sync, mine in spans.items():
         for begun_at, _ended_at, number in mine:
             older = [n for start, end, n in mine if n != number and start <= begun_at < end]
             if len(older) > 1 or any(n != number - 1 and n < number for n in older):
-                found.append(f"begun while others were open: {registration}-{number}, beside {older}")
+                found.append(f"begun while others were open: {permit_sync}-{number}, beside {older}")
         if sum(ended_at == "9" for _, ended_at, _ in mine) > 1:
-            found.append(f"open twice at the end: {registration}")
+            found.append(f"open twice at the end: {permit_sync}")
     return found

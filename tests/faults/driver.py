@@ -31,8 +31,10 @@ from django.core.exceptions import ValidationError  # noqa: E402
 from django.db import DatabaseError, InterfaceError, connection  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
-from integrations import connections, mapping, wake  # noqa: E402
+from integrations.delivery import wakeup  # noqa: E402
 from integrations.models import Connection, Zone  # noqa: E402
+from integrations.onboarding import connections  # noqa: E402
+from integrations.zones import mapping  # noqa: E402
 from locations import services  # noqa: E402
 from locations.models import Location, Permit  # noqa: E402
 
@@ -205,7 +207,7 @@ def main() -> int:
             connection.close()
             time.sleep(0.1)
         time.sleep(options.pause_ms / 1000)
-    wake.flush(2)
+    wakeup.flush(2)
     said = {"edits": edits, "database_away": lost, "deadlocks": deadlocks}
     print(json.dumps(said | {"slowest_ms": round(driver.slowest_ms)}))
     return 0

@@ -29,7 +29,7 @@ with connection.cursor() as cursor:
     cursor.execute("ANALYZE")
 client = Client(headers={"host": "localhost"})
 client.force_login(support, backend="django.contrib.auth.backends.ModelBackend")
-event = PushEvent.objects.select_related("registration", "push").latest("pk")
+event = PushEvent.objects.select_related("permit_sync", "push").latest("pk")
 permit = Permit.objects.get(pk=event.registration.permit_id)
 session = f"os-KEY-{permit.pk}-1"
 PushEvent.objects.filter(pk=event.pk).update(session_id=session)

@@ -1,7 +1,7 @@
 """Everything that writes registrations at once, on PostgreSQL: nobody waits for anybody in a circle, and every save succeeds.
 
 PostgreSQL itself says how many circles it had to break (`pg_stat_database.deadlocks`), so one that is caught and tried again
-somewhere is seen as well. The order of locks stands in `integrations.outbox`.
+somewhere is seen as well. The order of locks stands in `integrations.delivery.outbox`.
 """
 
 import json

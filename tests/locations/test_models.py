@@ -78,7 +78,7 @@ def test_the_database_refuses(what: str, make: Callable[[], Model], values: dict
 
 def test_a_registration_is_whole_in_the_database() -> None:
     permit = PermitFactory(location=ZoneMappingFactory().location)
-    row = permit.registrations.get()
+    row = permit.permit_syncs.get()
     for values in (
         {"state": "lost"},
         {"observed": '{"a": 1}'},

@@ -18,12 +18,12 @@ from django.db.models import ProtectedError
 from django.test import Client
 from django.urls import reverse
 
-from integrations import security_reads
-from integrations.deed_words import WORDS as DEED_WORDS
-from integrations.security_words import GROUPS, WORDS
-from locations import deeds, security_log
+from integrations.audit_log import security_queries
+from integrations.audit_log.labels import WORDS as DEED_WORDS
+from integrations.audit_log.security_labels import GROUPS, WORDS
+from locations import audit_log, security_log
 from locations.invitations import accept_invitation, change_role, invite_person, remove_member
-from locations.models import Company, Deed, Role, User
+from locations.models import AuditEvent, Company, Role, User
 from locations.security_log import describe_stranger, record
 from tests.factories import PASSWORD, MembershipFactory, UserFactory
 from tests.pages import World, reauthenticate, signed_in, text_of
@@ -48,7 +48,7 @@ def world() -> World:
 @pytest.fixture
 def person() -> User:
     made: User = UserFactory(email="olivia@university.example")
-    Deed.objects.all()._raw_delete("default")
+    AuditEvent.objects.all()._raw_delete("default")
     return made
 
 
@@ -66,7 +66,7 @@ def sign_in(person: User, password: str = PASSWORD) -> Client:
 
 def logged(*kinds: str) -> list[tuple[str, int | None, int | None, str | None, dict[str, Any]]]:
     """What the log has of these kinds (or all), oldest first: kind, actor, whose account, address, what else."""
-    rows = Deed.objects.order_by("pk")
+    rows = AuditEvent.objects.order_by("pk")
     found = rows.filter(kind__in=kinds) if kinds else rows.filter(kind__in=WORDS)
     return [(row.kind, row.actor_id, row.person_id, row.address, row.params) for row in found]
 
@@ -85,7 +85,7 @@ def test_signing_in_and_out(person: User) -> None:
 def test_a_wrong_password_names_the_account_and_nobody_as_the_one_who_tried(person: User) -> None:
     sign_in(person, "wrong-secret-word")
     assert logged() == [("sign_in_failed", None, person.pk, CLIENT, {})]
-    assert "wrong-secret-word" not in str(list(Deed.objects.values()))
+    assert "wrong-secret-word" not in str(list(AuditEvent.objects.values()))
 
 
 def test_guessing_that_is_turned_down_leaves_one_row_a_minute(person: User) -> None:
@@ -103,7 +103,7 @@ def test_an_unknown_address_is_kept_masked_and_its_tries_are_seen_together() -> 
     params = [row[4] for row in logged("sign_in_failed")]
     assert [one["typed"] for one in params] == ["s•••@elsewhere.example"] * 2 + ["o•••@elsewhere.example"]
     assert params[0] == params[1] != params[2]
-    assert "stranger" not in str(list(Deed.objects.values())).casefold()
+    assert "stranger" not in str(list(AuditEvent.objects.values())).casefold()
 
 
 def test_a_password_typed_into_the_wrong_field_leaves_no_trace(settings: Any) -> None:
@@ -130,7 +130,7 @@ def test_the_address_is_what_our_own_proxy_wrote_down_and_not_what_a_visitor_cla
 def test_a_forwarded_address_that_is_none_refuses_no_sign_in(person: User, settings: Any, said: str) -> None:
     settings.ALLAUTH_TRUSTED_PROXY_COUNT = 1
     record("signed_in", actor=person)
-    assert deeds.note(company=None, kind="x", actor=person).address is None
+    assert audit_log.record(company=None, kind="x", actor=person).address is None
 
 
 # --- Second factors ---------------------------------------------------------------------------------------------------
@@ -170,7 +170,7 @@ def test_a_second_factor_added_used_failed_and_removed(
     assert kinds[-1] == "two_step_removed"
     assert {row[2] for row in logged()} == {person.pk}
     assert {row[3] for row in logged()} == {CLIENT}
-    assert secret not in str(list(Deed.objects.values()))
+    assert secret not in str(list(AuditEvent.objects.values()))
     assert logged("two_step_failed")[0][1] is None
     assert logged("signed_in")[1][4]["methods"] == ["password", "totp"]
 
@@ -208,7 +208,7 @@ def test_a_password_changed_by_its_owner_and_by_a_mailed_link(person: User, mail
         (None, person.pk, {"how": "mailed_link"}),
     ]
     assert len(logged("password_reset_asked")) == 1
-    assert STRONG not in str(list(Deed.objects.values()))
+    assert STRONG not in str(list(AuditEvent.objects.values()))
 
 
 def test_a_command_that_sets_a_password_is_told_and_a_hash_made_anew_is_not(
@@ -257,7 +257,7 @@ def test_a_membership_from_its_invitation_to_its_end(world: World, person: User)
         ("role_changed", manager.pk, person.pk, {"role": "manager", "was": "viewer"}),
         ("member_removed", manager.pk, person.pk, {"role": "manager"}),
     ]
-    assert set(Deed.objects.filter(kind="role_changed").values_list("company", flat=True)) == {
+    assert set(AuditEvent.objects.filter(kind="role_changed").values_list("company", flat=True)) == {
         world.company.pk
     }
 
@@ -280,7 +280,7 @@ def test_support_looking_at_a_company_is_one_line_an_hour_and_a_member_leaves_no
         assert len(logged("company_read")) == 3
         clock.shift(timedelta(hours=1))
         client.get(world.url("overview"))
-    rows = Deed.objects.filter(kind="company_read").order_by("pk")
+    rows = AuditEvent.objects.filter(kind="company_read").order_by("pk")
     assert [(row.actor, row.company) for row in rows] == [
         (support, world.company), (support, other.company), (support, world.company), (support, world.company),
     ]  # fmt: skip
@@ -294,7 +294,7 @@ def test_support_looking_into_the_admin_leaves_a_line(world: World) -> None:
         client.get(reverse("admin:locations_company_changelist"))
         client.get(reverse("admin:locations_company_change", args=[world.company.pk]))
         client.get("/admin/locations/company/%00x/change/")
-    things = list(Deed.objects.filter(kind="admin_read").order_by("pk").values_list("thing", flat=True))
+    things = list(AuditEvent.objects.filter(kind="admin_read").order_by("pk").values_list("thing", flat=True))
     assert things == ["locations.company", f"locations.company {world.company.pk}"]
 
 
@@ -332,7 +332,7 @@ def test_the_list_is_paged_and_narrowed_without_losing_or_repeating_a_row(world:
         record("company_read", actor=person, company=world.company)
     seen, key = [], None
     while True:
-        events, key = security_reads.list_events(world.company, group="sign_in", key=key)
+        events, key = security_queries.list_events(world.company, group="sign_in", key=key)
         seen += [event.details for event in events]
         if key is None:
             break
@@ -346,7 +346,7 @@ def test_the_list_is_paged_and_narrowed_without_losing_or_repeating_a_row(world:
 def test_the_csv_holds_every_row_once_and_no_formula(
     world: World, person: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(security_reads, "_BATCH_ROWS", 7)
+    monkeypatch.setattr(security_queries, "_BATCH_ROWS", 7)
     Company.objects.filter(pk=world.company.pk).update(name="=HYPERLINK(A1)")
     MembershipFactory(user=person, company=world.company)
     for _ in range(20):
@@ -358,9 +358,9 @@ def test_the_csv_holds_every_row_once_and_no_formula(
     assert "no-store" in answer["Cache-Control"]
     text = b"".join(answer.streaming_content).decode()  # type: ignore[attr-defined]
     head, *lines = list(csv.reader(io.StringIO(text)))
-    assert tuple(head) == security_reads.CSV_HEADER
+    assert tuple(head) == security_queries.CSV_HEADER
     ids = [int(line[-1]) for line in lines]
-    shown = {row.pk for part in security_reads._parts(world.company, list(WORDS)) for row in part}
+    shown = {row.pk for part in security_queries._parts(world.company, list(WORDS)) for row in part}
     assert ids == sorted(shown)
     assert len(ids) >= 40
     assert not any(cell.startswith(("=", "+", "-", "@")) for line in lines for cell in line)
@@ -391,7 +391,7 @@ def test_each_event_is_one_structured_line_once_it_is_committed(
     (line,) = written.calls
     assert (line.method_name, line.args) == ("info", ("security_event",))
     assert line.kwargs == {
-        "kind": "signed_in", "row": Deed.objects.get().pk, "user": person.pk, "account": person.pk, "company": None,
+        "kind": "signed_in", "row": AuditEvent.objects.get().pk, "user": person.pk, "account": person.pk, "company": None,
         "client": CLIENT, "methods": ["password"],
     }  # fmt: skip
 

@@ -11,8 +11,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from integrations import mails
 from integrations.models import Contact, Mail
+from integrations.notifications import email_queue
 from locations.invitations import accept_invitation, fingerprint, token_of
 from locations.models import Company, Invitation, Location, Membership, Role, User
 from tests.factories import MembershipFactory, UserFactory
@@ -49,7 +49,7 @@ def link_in(sent: Any) -> str:
 
 def test_an_invitation_goes_out_by_mail_and_its_link_makes_a_member(world: World) -> None:
     invite(world)
-    assert mails.send_due(timezone.now()) == 1
+    assert email_queue.send_due(timezone.now()) == 1
     assert mail.outbox[0].to == ["new@example.org"]
     path = link_in(mail.outbox[0])
     visitor = Client()

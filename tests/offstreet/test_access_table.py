@@ -19,8 +19,9 @@ from django.test import Client
 from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
-from integrations import links, tasks
 from integrations.models import Connection, Contact, Notice, Push, StatusLink, TestPlate, ZoneRefresh
+from integrations.notifications import signed_links
+from integrations.worker import tasks
 from locations.access import SUPPORT
 from locations.invitations import invite_person, token_of
 from locations.models import Role
@@ -338,14 +339,15 @@ def address(name: str, own: Side) -> str:
     if name == "invitation":
         return reverse(name, args=[token_of(own.things["invitation"].pk)])
     if name == "status_page":
-        return reverse(name, args=[links.status_token(own.things["status_link"])])
+        return reverse(name, args=[signed_links.status_token(own.things["status_link"])])
     if name == "test_answer":
         test = own.things["test_plate"]
-        issue = links.issue_of(timezone.now() + timedelta(hours=1))
+        issue = signed_links.issue_of(timezone.now() + timedelta(hours=1))
         TestPlate.objects.filter(pk=test.pk).update(
-            link_hash=links.fingerprint(test.pk, issue), link_expires_at=timezone.now() + timedelta(hours=1)
+            link_hash=signed_links.fingerprint(test.pk, issue),
+            link_expires_at=timezone.now() + timedelta(hours=1),
         )
-        return reverse(name, args=[links.test_token(links.TestLink(test.pk, issue, 0))])
+        return reverse(name, args=[signed_links.test_token(signed_links.TestLink(test.pk, issue, 0))])
     if name == "support_notice_dismiss":
         return reverse(
             name, args=[Notice.objects.create(kind="held", text="Held.", created_at=timezone.now()).pk]

@@ -14,7 +14,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from integrations.models import Connection, Notice, Push, PushEvent, Registration, ZoneRefresh
+from integrations.models import Connection, Notice, PermitSync, Push, PushEvent, ZoneRefresh
 from locations import admin_base
 from locations.addresses import has_verified_address
 from locations.models import Company, Location, Membership, Permit, User
@@ -80,7 +80,7 @@ def test_lists_open_for_support_without_inline_script_or_style(
 
 
 @pytest.mark.parametrize(
-    "model", [Company, Location, Permit, Connection, Registration, User], ids=lambda m: m.__name__
+    "model", [Company, Location, Permit, Connection, PermitSync, User], ids=lambda m: m.__name__
 )
 def test_pages_of_one_row_open_without_inline_script_or_style(
     client: Client, support: User, permit: Permit, model: type[Model]
@@ -132,17 +132,17 @@ def test_a_permit_added_in_the_admin_is_noted_for_delivery(client: Client, suppo
     assert (permit.plate, permit.plate_typed, permit.source) == ("XYZ987", "xyz-987", "admin")
     assert permit.created_by == support
     assert permit.end.astimezone(UTC).time() == time(12)
-    assert permit.registrations.get().state == Registration.State.DUE
+    assert permit.permit_syncs.get().state == PermitSync.State.DUE
     assert permit.history.get().history_user == support
 
 
 def test_a_permit_changed_in_the_admin_is_due_again(client: Client, support: User, permit: Permit) -> None:
-    Registration.objects.update(state=Registration.State.DONE)
+    PermitSync.objects.update(state=PermitSync.State.DONE)
     page = client.post(url(Permit, "change", permit.pk), form_of(permit.location))
     assert page.status_code == 302, page.context["errors"]
     permit.refresh_from_db()
     assert (permit.plate, permit.revision) == ("XYZ987", 2)
-    assert permit.registrations.get().state == Registration.State.DUE
+    assert permit.permit_syncs.get().state == PermitSync.State.DUE
 
 
 @pytest.mark.parametrize(
@@ -174,10 +174,10 @@ def test_permits_are_cancelled_together_through_the_service(
     client: Client, support: User, permit: Permit
 ) -> None:
     other = PermitFactory(location=permit.location)
-    Registration.objects.update(state=Registration.State.DONE)
+    PermitSync.objects.update(state=PermitSync.State.DONE)
     client.post(url(Permit, "changelist"), {"action": "cancel", "_selected_action": [permit.pk, other.pk]})
     assert set(Permit.objects.values_list("status", flat=True)) == {Permit.Status.CANCELLED}
-    assert Registration.objects.due().count() == 2
+    assert PermitSync.objects.due().count() == 2
 
 
 def test_a_cancelled_permit_is_shown_and_not_changed(client: Client, support: User, permit: Permit) -> None:
@@ -228,20 +228,20 @@ def test_permits_registrations_and_events_are_found_by_what_support_has_in_hand(
     now = timezone.now()
     events: dict[int, PushEvent] = {}
     for number, one in enumerate((permit, other)):
-        row = Registration.objects.get(permit=one)
+        row = PermitSync.objects.get(permit=one)
         push = Push.objects.create(
             connection=row.connection, kind="started", events=1, sent_at=now, answered_at=now,
             trace_id=f"trace{number}", outcome="accepted",
         )  # fmt: skip
         events[one.pk] = PushEvent.objects.create(
-            registration=row, push=push, kind="started", session_id=f"os-KEY-{one.pk}-1", marked_at=now, result="accepted"
+            permit_sync=row, push=push, kind="started", session_id=f"os-KEY-{one.pk}-1", due_since=now, result="accepted"
         )  # fmt: skip
-    mine, registration = events[permit.pk], Registration.objects.get(permit=permit)
+    mine, permit_sync = events[permit.pk], PermitSync.objects.get(permit=permit)
     for model, typed, expected in (
         (Permit, "R-1", permit),
         (Permit, "abc 12", permit),
-        (Registration, "ABC-123", registration),
-        (Registration, str(permit.pk), registration),
+        (PermitSync, "ABC-123", permit_sync),
+        (PermitSync, str(permit.pk), permit_sync),
         (Push, "trace0", mine.push),
         (PushEvent, "trace0", mine),
         (PushEvent, mine.session_id, mine),
@@ -279,11 +279,11 @@ def test_a_company_saved_in_the_admin_keeps_who_did_it(client: Client, support: 
 
 
 def test_refused_registrations_are_tried_again(client: Client, support: User, permit: Permit) -> None:
-    Registration.objects.update(state=Registration.State.REFUSED)
-    row = Registration.objects.get()
-    client.post(url(Registration, "changelist"), {"action": "retry", "_selected_action": [row.pk]})
+    PermitSync.objects.update(state=PermitSync.State.REFUSED)
+    row = PermitSync.objects.get()
+    client.post(url(PermitSync, "changelist"), {"action": "retry", "_selected_action": [row.pk]})
     row.refresh_from_db()
-    assert row.state == Registration.State.DUE
+    assert row.state == PermitSync.State.DUE
 
 
 def test_pulling_zones_begins_a_refresh_and_says_where_it_cannot(client: Client, support: User) -> None:
@@ -493,7 +493,7 @@ def test_lists_cost_the_same_however_many_rows_they_show(
     PermitFactory.create_batch(20, location=permit.location)
     ZoneFactory.create_batch(20, connection=Connection.objects.get())
     CompanyFactory.create_batch(5)
-    for model in (Permit, Registration, Connection):
+    for model in (Permit, PermitSync, Connection):
         # The first look of an hour is written down.
         client.get(url(model, "changelist"))
         with django_assert_max_num_queries(8):

@@ -19,7 +19,7 @@ from django.urls import NoReverseMatch, get_resolver, reverse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from integrations import tasks
+from integrations.worker import tasks
 from offstreet.readable import check_readable
 from tests.fakes import fake_vendor
 from tests.offstreet.test_access_table import (

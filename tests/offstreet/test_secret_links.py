@@ -22,8 +22,9 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 from gunicorn.config import Config
 
-from integrations import links, testing
 from integrations.models import StatusLink
+from integrations.notifications import signed_links
+from integrations.onboarding import test_plates
 from locations.invitations import invite_person, token_of
 from offstreet.logs import logging_config, mask_links
 from offstreet.runtime.weblog import GunicornLogger
@@ -61,15 +62,15 @@ def tokens(world: World) -> dict[str, str]:
     person = UserFactory()
     invited = invite_person(company=world.company, email="new@u.example", role="viewer", actor=person)
     location = world.location("Lot", world.zone("1"))
-    test = testing.start_test(connection=world.connection, location=location, ask=["robin@u.example"])
-    testing.issue_link(test, ["robin@u.example"])
+    test = test_plates.start_test(connection=world.connection, location=location, ask=["robin@u.example"])
+    test_plates.issue_link(test, ["robin@u.example"])
     assert test.link_expires_at
-    link = links.TestLink(test.pk, links.issue_of(test.link_expires_at), 0)
-    status = links.make_status_link(connection=world.connection, actor=person)
+    link = signed_links.TestLink(test.pk, signed_links.issue_of(test.link_expires_at), 0)
+    status = signed_links.make_status_link(connection=world.connection, actor=person)
     return {
         "invitation": token_of(invited.pk),
-        "test_answer": links.test_token(link),
-        "status_page": links.status_token(status),
+        "test_answer": signed_links.test_token(link),
+        "status_page": signed_links.status_token(status),
         "account_reset_password_from_key": "-".join(
             (user_pk_to_url_str(person), default_token_generator.make_token(person))
         ),
@@ -139,7 +140,7 @@ def test_no_traceback_holds_a_secret(
             f"no idea what to do with {token} of https://site.example/s/{token}/?next=%2Fs%2F{token}%2F"
         )
 
-    monkeypatch.setattr(links, "read_status_token", broken)
+    monkeypatch.setattr(signed_links, "read_status_token", broken)
     token = tokens["status_page"]
     assert Client(raise_request_exception=False).get(address("status_page", token)).status_code == 500
     text = written.getvalue()
@@ -248,7 +249,7 @@ def test_a_status_link_ends_after_a_year_and_is_renewed_from_the_page(world: Wor
     world.operator.post(world.url("status_link_make", world.connection.pk))
     link, now = StatusLink.objects.get(), timezone.now()
     assert timedelta(days=364) < link.ends_at - now < timedelta(days=366)
-    path = address("status_page", links.status_token(link))
+    path = address("status_page", signed_links.status_token(link))
     assert client.get(path).status_code == 200
     StatusLink.objects.update(expires_at=now)
     assert client.get(path).status_code == 404
@@ -275,4 +276,4 @@ def test_a_revoked_link_is_not_renewed_and_a_foreign_one_is_not_there(world: Wor
     assert world.viewer.post(world.url("status_link_renew", world.connection.pk, link.pk)).status_code == 403
     world.operator.post(world.url("status_link_revoke", world.connection.pk, link.pk))
     world.operator.post(world.url("status_link_renew", world.connection.pk, link.pk))
-    assert client.get(address("status_page", links.status_token(link))).status_code == 404
+    assert client.get(address("status_page", signed_links.status_token(link))).status_code == 404

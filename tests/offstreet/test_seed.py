@@ -9,10 +9,10 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from integrations.errors import TryLater
-from integrations.hours import CLASSES, count_hours, floor_hour
-from integrations.mapping import Suggestion, case_twins, suggest
-from integrations.models import Connection, Contact, PushHour, Registration, Zone, ZoneMapping, ZoneRefresh
+from integrations.dashboard.hourly_stats import CLASSES, count_hours, floor_hour
+from integrations.models import Connection, Contact, PermitSync, PushHour, Zone, ZoneMapping, ZoneRefresh
+from integrations.vendors.errors import TryLater
+from integrations.zones.mapping import Suggestion, case_twins, suggest
 from locations.models import Company, Location, Membership, Permit, User
 from offstreet import seeding
 from tests.fakes import FakeVendor, fake_vendor
@@ -73,13 +73,13 @@ def test_permits_are_in_every_state() -> None:
         permits.filter(status="cancelled"),
     ):
         assert found.count() >= 10
-    assert Registration.objects.filter(permit__in=permits, state="due").exists()
+    assert PermitSync.objects.filter(permit__in=permits, state="due").exists()
     assert permits.filter(location__zone_mapping=None).not_ended(now).exists()
     by_space = permits.filter(location__name="Short stay").not_ended(now)
     spaces = set(by_space.values_list("space_number", flat=True))
     assert any(int(space) > 40 for space in spaces)
     assert any(int(space) <= 40 for space in spaces)
-    assert Registration.objects.filter(connection__status="testing", state="due").exists()
+    assert PermitSync.objects.filter(connection__status="testing", state="due").exists()
 
 
 def test_unmapped_locations_show_suggestions_and_near_misses() -> None:
@@ -109,7 +109,7 @@ def test_seeding_again_changes_nothing() -> None:
         Zone,
         ZoneMapping,
         ZoneRefresh,
-        Registration,
+        PermitSync,
     )
     before = [list(model.objects.order_by("pk").values()) for model in models]
     seed()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from integrations.errors import DeliveryError, FixRecord, Intercepted, TryLater
+from integrations.vendors.errors import DeliveryError, FixRecord, Intercepted, TryLater
 from passport.answers import Reading, match, read_answer
 from passport.client import Answer
 from tests.passport.test_reading import json_values

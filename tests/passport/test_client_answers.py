@@ -12,7 +12,7 @@ import respx
 from hypothesis import given
 from hypothesis import strategies as st
 
-from integrations.errors import (
+from integrations.vendors.errors import (
     DeliveryError,
     FixConnection,
     FixRecord,
@@ -21,7 +21,7 @@ from integrations.errors import (
     TryLater,
     Unexpected,
 )
-from integrations.vendors import Account, RightSeen, Sent
+from integrations.vendors.protocol import Account, RightSeen, Sent
 from passport import plan
 from passport.client import EVENTS_PATH, TOKENS_PATH, TRACE_HEADER, ZONES_PATH, Answer, Config, PassportClient
 from passport.sandbox.credentials import SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET
@@ -69,7 +69,7 @@ def start(session_id: str = "os-K-1-1", plate: str = "ABC1234") -> Any:
 
     from django.utils import timezone
 
-    from integrations.vendors import Desired
+    from integrations.vendors.protocol import Desired
 
     now = timezone.now()
     wish = Desired(UNIVERSITY["zones"][0]["id"], plate, "US", "US-NC", now, now + timedelta(hours=5))

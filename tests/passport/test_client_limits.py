@@ -15,7 +15,7 @@ import httpx
 import pytest
 from django.utils import timezone
 
-from integrations.errors import TryLater
+from integrations.vendors.errors import TryLater
 from passport.client import Answer, Config, PassportClient, answer_error, limited_transport
 from passport.tokens import MemoryTokenStore, Token
 

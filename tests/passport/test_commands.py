@@ -11,9 +11,9 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from integrations import audit
-from integrations.errors import FixConnection, TryLater
-from integrations.models import Connection, Registration, Zone, ZoneMapping
+from integrations.models import Connection, PermitSync, Zone, ZoneMapping
+from integrations.reconciliation import audit
+from integrations.vendors.errors import FixConnection, TryLater
 from locations.models import Company, Permit
 from passport.management.subcommands import subcommands
 from tests.factories import CompanyFactory, ConnectionFactory, LocationFactory, PermitFactory, ZoneFactory
@@ -252,7 +252,7 @@ def test_status_tells_connection_zones_mappings_and_registrations(company: Compa
     passport("map", "--location", "Lot B", "--zone", "LotB")
     PermitFactory.create_batch(2, location=company.locations.get(name="Lot B"))
     PermitFactory(location=company.locations.get(name="Visitor lane"))
-    Registration.objects.filter(pk=Registration.objects.first().pk).update(state=Registration.State.REFUSED)  # type: ignore[union-attr]
+    PermitSync.objects.filter(pk=PermitSync.objects.first().pk).update(state=PermitSync.State.REFUSED)  # type: ignore[union-attr]
     document = json.loads(passport("status", "--json"))
     assert document["company"] == "university"
     assert document["connection"]["name"] == "PASSPORTUNIVERSITY"

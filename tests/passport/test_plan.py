@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from integrations.vendors import Account, Desired, Observed, Step
+from integrations.vendors.protocol import Account, Desired, RemoteState, Step
 from passport import plan
 from passport.plan import apply, parse_timestamp, timestamp, undo
 from passport.sandbox.credentials import SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET
@@ -101,8 +101,10 @@ def listed(passport: Passport) -> list[tuple[str, str, str, str]]:
     ]
 
 
-def steps_of(observed: Observed | None, desired: Desired | None, now: datetime, number: int) -> list[Step]:
-    return plan.plan(ACCOUNT, observed, desired, now=now, session_id=f"os-test-{number}")
+def steps_of(
+    remote_state: RemoteState | None, desired: Desired | None, now: datetime, number: int
+) -> list[Step]:
+    return plan.plan(ACCOUNT, remote_state, desired, now=now, session_id=f"os-test-{number}")
 
 
 @given(
@@ -111,16 +113,16 @@ def steps_of(observed: Observed | None, desired: Desired | None, now: datetime, 
 def test_any_series_of_wishes_with_any_replays_ends_in_the_last_wish(
     series: list[tuple[Desired | None, int, int]],
 ) -> None:
-    passport, observed = Passport(), None
+    passport, remote_state = Passport(), None
     for number, (desired, replays, minutes) in enumerate(series):
-        steps = steps_of(observed, desired, passport.now, number)
+        steps = steps_of(remote_state, desired, passport.now, number)
         for _ in range(
             replays
         ):  # an answer was lost after any of the events: the very same ones go out again
             passport.take(steps[: 1 + number % 2])
         passport.take(steps)
         for step in steps:
-            observed = apply(observed, step)
+            remote_state = apply(remote_state, step)
         assert listed(passport) == wanted(desired, passport.now)
         passport.now += timedelta(minutes=minutes, milliseconds=1)
 
@@ -129,21 +131,21 @@ def test_any_series_of_wishes_with_any_replays_ends_in_the_last_wish(
 def test_a_plan_that_was_carried_out_leaves_nothing_to_plan(
     before: Desired | None, after: Desired | None
 ) -> None:
-    observed: Observed | None = None
+    remote_state: RemoteState | None = None
     for number, desired in enumerate([before, after]):
-        for step in steps_of(observed, desired, NOW, number):
-            observed = apply(observed, step)
-    assert steps_of(observed, after, NOW, 9) == []
+        for step in steps_of(remote_state, desired, NOW, number):
+            remote_state = apply(remote_state, step)
+    assert steps_of(remote_state, after, NOW, 9) == []
 
 
 @given(st.none() | wishes(), st.none() | wishes())
 def test_there_is_never_a_moment_with_more_sessions_than_the_old_and_the_new(
     before: Desired | None, after: Desired | None
 ) -> None:
-    observed: Observed | None = None
+    remote_state: RemoteState | None = None
     for step in steps_of(None, before, NOW, 0):
-        observed = apply(observed, step)
-    kinds = [step["kind"] for step in steps_of(observed, after, NOW, 1)]
+        remote_state = apply(remote_state, step)
+    kinds = [step["kind"] for step in steps_of(remote_state, after, NOW, 1)]
     assert kinds in ([], ["started"], ["extended"], ["stopped"], ["started", "stopped"])
 
 
@@ -160,11 +162,11 @@ def wish(**changes: Any) -> Desired:
     return Desired(**{**values, **changes})
 
 
-def observed_of(desired: Desired) -> Observed:
+def observed_of(desired: Desired) -> RemoteState:
     [step] = steps_of(None, desired, NOW - timedelta(minutes=5), 1)
-    observed = apply(None, step)
-    assert observed is not None
-    return observed
+    remote_state = apply(None, step)
+    assert remote_state is not None
+    return remote_state
 
 
 def test_a_start_carries_exactly_what_the_contract_asks_for() -> None:
@@ -213,36 +215,36 @@ def test_each_change_becomes_its_events(changes: dict[str, Any], kinds: list[str
 
 
 def test_a_session_that_is_over_is_neither_stopped_nor_extended() -> None:
-    observed = observed_of(wish(end=NOW - timedelta(minutes=1)))
-    assert steps_of(observed, None, NOW, 2) == []
-    assert [step["kind"] for step in steps_of(observed, wish(), NOW, 2)] == ["started"]
+    remote_state = observed_of(wish(end=NOW - timedelta(minutes=1)))
+    assert steps_of(remote_state, None, NOW, 2) == []
+    assert [step["kind"] for step in steps_of(remote_state, wish(), NOW, 2)] == ["started"]
 
 
 def test_events_of_one_session_carry_a_rising_time_even_if_the_clock_stands_still() -> None:
     [started] = steps_of(None, wish(), NOW, 1)
-    observed = apply(None, started)
-    [extended] = steps_of(observed, wish(end=NOW + timedelta(days=3)), NOW, 2)
-    observed = apply(observed, extended)
-    [stopped] = steps_of(observed, None, NOW, 3)
+    remote_state = apply(None, started)
+    [extended] = steps_of(remote_state, wish(end=NOW + timedelta(days=3)), NOW, 2)
+    remote_state = apply(remote_state, extended)
+    [stopped] = steps_of(remote_state, None, NOW, 3)
     occurred = [step["event"]["occurred_at"] for step in (started, extended, stopped)]
     assert occurred == sorted(set(occurred))
 
 
 def test_a_session_stopped_before_it_began_ends_after_its_own_start() -> None:
-    observed = observed_of(wish(start=NOW + timedelta(days=1), end=NOW + timedelta(days=2)))
-    [step] = steps_of(observed, None, NOW, 2)
+    remote_state = observed_of(wish(start=NOW + timedelta(days=1), end=NOW + timedelta(days=2)))
+    [step] = steps_of(remote_state, None, NOW, 2)
     event = step["event"]
-    assert event["start_time"] == observed["start"]
+    assert event["start_time"] == remote_state["start"]
     assert event["end_time"] > event["start_time"]
 
 
 def test_the_state_may_be_written_short_and_is_understood_again() -> None:
     [step] = plan.plan(ACCOUNT, None, wish(), now=NOW, session_id="s", state_format="short")
     assert step["event"]["vehicle"]["vehicle_state"] == "NC"
-    observed = apply(None, step)
-    assert observed is not None
-    assert observed["subdivision"] == "US-NC"
-    assert plan.plan(ACCOUNT, observed, wish(), now=NOW, session_id="t", state_format="short") == []
+    remote_state = apply(None, step)
+    assert remote_state is not None
+    assert remote_state["subdivision"] == "US-NC"
+    assert plan.plan(ACCOUNT, remote_state, wish(), now=NOW, session_id="t", state_format="short") == []
 
 
 def test_only_a_start_can_be_undone() -> None:

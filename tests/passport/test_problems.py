@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from integrations.errors import (
+from integrations.vendors.errors import (
     INTERCEPTED,
     DeliveryError,
     FixConnection,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from integrations.errors import DeliveryError, TryLater
+from integrations.vendors.errors import DeliveryError, TryLater
 from passport import plan, reading
 from passport.vendor import Passport
 from tests.world import UNIVERSITY

@@ -10,8 +10,8 @@ import httpx
 import pytest
 from django.utils import timezone
 
-from integrations import ratelimit
-from integrations.vendors import Account
+from integrations.delivery import rate_limit
+from integrations.vendors.protocol import Account
 from passport.client import EVENTS_PATH, TOKENS_PATH
 from passport.sandbox.credentials import SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET
 from passport.vendor import Passport
@@ -103,7 +103,7 @@ def test_a_wait_that_ends_in_an_error_is_told_as_well(passport: Passport, transp
 def test_the_token_request_does_not_queue_behind_those_that_need_the_token(
     transport: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ratelimit, "take", lambda *_: pytest.fail("the token request took a turn"))
+    monkeypatch.setattr(rate_limit, "take", lambda *_: pytest.fail("the token request took a turn"))
     vendor = Passport()
     vendor.check_token()
     assert len(transport.times(TOKENS_PATH)) == 1

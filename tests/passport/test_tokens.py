@@ -9,7 +9,7 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from integrations.errors import DeliveryError, FixConnection, TryLater
+from integrations.vendors.errors import DeliveryError, FixConnection, TryLater
 from passport import tokens
 from passport.models import AccessToken
 from passport.tokens import DatabaseTokenStore, FetchedToken, MemoryTokenStore, renewal_time

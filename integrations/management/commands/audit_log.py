@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 from django.utils import timezone
 
-from integrations import security_reads
+from integrations.audit_log import security_queries
 from locations import append_only
 from locations.models import Company
 
@@ -50,7 +50,7 @@ class Command(BaseCommand):
             if company is None:
                 raise CommandError(f"There is no company {options['company']!r}.")
         writer = csv.writer(self.stdout)
-        writer.writerows(security_reads.csv_rows(company, since=options["since"], until=options["until"]))
+        writer.writerows(security_queries.csv_rows(company, since=options["since"], until=options["until"]))
 
     def _prune(self, days: int) -> None:
         try:

@@ -9,10 +9,10 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from integrations import evidence
 from integrations.management.scripting import ScriptCommand, find_company, find_location
-from integrations.models import PushEvent, Registration
-from integrations.queries import Delivery, delivery_of
+from integrations.models import PermitSync, PushEvent
+from integrations.permits import proof
+from integrations.permits.queries import Delivery, delivery_of
 from locations.models import Location, Permit
 from locations.plates import normalise_plate
 from locations.regions import parse_region
@@ -161,7 +161,7 @@ class Command(ScriptCommand):
 
 def permit_document(delivery: Delivery) -> dict[str, Any]:
     """Return a permit with the state of its push and its evidence, as `permit show --json` prints it."""
-    permit, registration = delivery.permit, delivery.registration
+    permit, permit_sync = delivery.permit, delivery.permit_sync
     zone = delivery.mapping.zone if delivery.mapping else None
     return {
         "id": permit.pk,
@@ -184,10 +184,10 @@ def permit_document(delivery: Delivery) -> dict[str, Any]:
         "push": {
             "state": delivery.state.key,
             "word": delivery.state.line,
-            "accepted_at": _iso(registration.accepted_at) if registration else None,
-            "accepted_revision": registration.accepted_revision if registration else None,
-            "session_id": _session(registration),
-            "error": registration.error if registration else "",
+            "accepted_at": _iso(permit_sync.accepted_at) if permit_sync else None,
+            "accepted_revision": permit_sync.accepted_revision if permit_sync else None,
+            "session_id": _session(permit_sync),
+            "error": permit_sync.error if permit_sync else "",
             "remedy": delivery.state.remedy,
         },
         "evidence": [
@@ -199,18 +199,18 @@ def permit_document(delivery: Delivery) -> dict[str, Any]:
                 "trace_id": line.trace_id,
                 "session_id": line.session_id,
             }
-            for line in evidence.timeline(permit, evidence.gather(permit))
+            for line in proof.timeline(permit, proof.gather(permit))
         ],
     }
 
 
-def _session(registration: Registration | None) -> str | None:
+def _session(permit_sync: PermitSync | None) -> str | None:
     """Return the session that the vendor has, or the last one that it had."""
-    if registration is None:
+    if permit_sync is None:
         return None
-    if registration.observed:
-        return str(registration.observed["session_id"])
-    accepted = PushEvent.objects.filter(registration=registration, result=PushEvent.Result.ACCEPTED)
+    if permit_sync.remote_state:
+        return str(permit_sync.remote_state["session_id"])
+    accepted = PushEvent.objects.filter(permit_sync=permit_sync, result=PushEvent.Result.ACCEPTED)
     return accepted.order_by("-id").values_list("session_id", flat=True).first()
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from integrations import audit
 from integrations.management.scripting import Say, find_company, find_connection
+from integrations.reconciliation import audit
 
 HELP = "compare what was accepted with what enforcement sees"
 

@@ -6,8 +6,8 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
-from integrations import operator_claims
 from integrations.management.scripting import Say, find_company, find_connection
+from integrations.zones import operator_claims
 
 HELP = "say that the operator ID is the company's, and how you know; before that nothing is read or sent"
 

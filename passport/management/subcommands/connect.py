@@ -5,8 +5,9 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from integrations import connections, operator_claims
 from integrations.management.scripting import Say, find_company
+from integrations.onboarding import connections
+from integrations.zones import operator_claims
 from passport.management.subcommands.refresh_zones import pull
 
 HELP = "make or update the connection; with --confirmed, confirm its operator ID and pull its zones"

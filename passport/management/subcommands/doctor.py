@@ -8,8 +8,9 @@ import orjson
 from django.core.management.base import CommandError
 from django.utils.translation import ngettext
 
-from integrations import connections, doctor
+from integrations import diagnostics
 from integrations.management.scripting import Say, find_company, find_connection
+from integrations.onboarding import connections
 
 HELP = "run the checks of the troubleshooting guide and more; exits with 1 if something is wrong"
 
@@ -18,7 +19,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
         "--symptom",
-        choices=list(doctor.SYMPTOMS),
+        choices=list(diagnostics.SYMPTOMS),
         default="",
         help="put the checks first that explain it most often",
     )
@@ -30,17 +31,17 @@ def run(options: dict[str, Any], say: Say) -> None:
     company = find_company(options["company"])
     has_any = connections.current_connections(company).exists()
     connection = find_connection(company, options["site"]) if has_any else None
-    findings = doctor.examine(company=company, connection=connection, symptom=options["symptom"])
+    findings = diagnostics.examine(company=company, connection=connection, symptom=options["symptom"])
     if options["json"]:
         document = {
             "company": company.slug,
             "connection": connection.name if connection else None,
-            "worst": doctor.worst(findings),
+            "worst": diagnostics.worst(findings),
             "checks": [asdict(check) for check in findings],
         }
         say(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
     else:
-        say(doctor.as_text(company, connection, findings).rstrip("\n"))
+        say(diagnostics.as_text(company, connection, findings).rstrip("\n"))
     wrong = [check for check in findings if check.tone == "danger"]
     if wrong:
         words = ngettext("%(n)d thing is wrong: %(what)s.", "%(n)d things are wrong: %(what)s.", len(wrong))

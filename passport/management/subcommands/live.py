@@ -6,8 +6,8 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from integrations import connections
 from integrations.management.scripting import Say, find_company, find_connection
+from integrations.onboarding import connections
 
 HELP = "set the connection live without a test; the reason is kept"
 

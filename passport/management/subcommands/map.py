@@ -6,10 +6,10 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from integrations import mapping
-from integrations.connections import current_connections
 from integrations.management.scripting import Say, find_company, find_connection, find_location, find_zone
 from integrations.models import Zone
+from integrations.onboarding.connections import current_connections
+from integrations.zones import mapping
 from locations.models import Permit
 
 HELP = "send a location's registrations to a zone; both are matched letter for letter"
@@ -38,7 +38,7 @@ def run(options: dict[str, Any], say: Say) -> None:
     words = _("%(location)s → %(zone)s") if changed else _("%(location)s → %(zone)s (as before)")
     say(words % {"location": location, "zone": zone})
     if changed:
-        count = Permit.objects.real().filter(location=location, registrations__state="due").distinct().count()
+        count = Permit.objects.real().filter(location=location, permit_syncs__state="due").distinct().count()
         if count:
             say(ngettext("%(count)d permit moves.", "%(count)d permits move.", count) % {"count": count})
     for twins in mapping.case_twins(Zone.objects.filter(connection__in=current_connections(company))):

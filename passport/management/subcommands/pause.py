@@ -5,8 +5,8 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from integrations import connections
 from integrations.management.scripting import Say, find_company, find_connection
+from integrations.onboarding import connections
 
 HELP = "hold pushes back, losing none; the reason is kept and shown"
 

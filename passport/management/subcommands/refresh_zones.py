@@ -7,9 +7,9 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.utils.translation import gettext as _
 
-from integrations import zones
 from integrations.management.scripting import Say, find_company, find_connection
 from integrations.models import Connection, ZoneRefresh
+from integrations.zones import refresh as zone_refresh
 
 HELP = "pull the zones and bring the table in line"
 # How long a refresh that somebody else has begun is waited for.
@@ -38,15 +38,15 @@ def run(options: dict[str, Any], say: Say) -> None:
     if held is None:
         raise CommandError(_("No pull of %(name)s is held.") % {"name": connection})
     if options["discard"]:
-        zones.discard_refresh(refresh=held)
+        zone_refresh.discard_refresh(refresh=held)
         say(_("Discarded; the zones stay as they are."))
     else:
-        tell(zones.release_refresh(refresh=held), say)
+        tell(zone_refresh.release_refresh(refresh=held), say)
 
 
 def pull(connection: Connection, say: Say, *, trigger: str) -> None:
     """Refresh the zones and say what was found; raise `CommandError` where that failed or is held."""
-    refresh = zones.refresh_zones(connection=connection, trigger=trigger)
+    refresh = zone_refresh.refresh_zones(connection=connection, trigger=trigger)
     give_up_at = time.monotonic() + WAIT_S
     while refresh.outcome == ZoneRefresh.Outcome.RUNNING:
         if time.monotonic() > give_up_at:
@@ -60,7 +60,7 @@ def tell(refresh: ZoneRefresh, say: Say) -> None:
     """Say what a finished refresh found."""
     if refresh.outcome != ZoneRefresh.Outcome.DONE:
         raise CommandError(_("Zones: %(text)s") % {"text": f"{refresh.error} {refresh.remedy}".strip()})
-    say(_("Zones: %(text)s") % {"text": zones.summary(refresh)})
+    say(_("Zones: %(text)s") % {"text": zone_refresh.summary(refresh)})
     if refresh.error:
         say(f"{refresh.error} {refresh.remedy}")
     for kind in ("renamed", "case_changed", "gone", "back"):

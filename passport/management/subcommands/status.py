@@ -8,10 +8,10 @@ from django.db.models import Count, Min, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from integrations import connections
 from integrations.management.scripting import Say, find_company, find_connection
 from integrations.models import Breaker, Connection, ZoneMapping, ZoneRefresh
-from integrations.queries import breaker_keys, pick_breaker
+from integrations.onboarding import connections
+from integrations.permits.queries import breaker_keys, pick_breaker
 from locations.models import Company, Permit
 
 HELP = "show connection, zones, mappings, registrations by state, and the backlog's age"
@@ -76,7 +76,7 @@ def _connected(connection: Connection) -> dict[str, Any]:
         .select_related("location", "zone")
         .order_by("location__name")
     )
-    oldest = connection.registrations.due().aggregate(oldest=Min("marked_at"))["oldest"]
+    oldest = connection.permit_syncs.due().aggregate(oldest=Min("due_since"))["oldest"]
     breakers = {breaker.key: breaker for breaker in Breaker.objects.filter(key__in=breaker_keys(connection))}
     holding = pick_breaker(breakers, connection, now)
     return {

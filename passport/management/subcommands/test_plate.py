@@ -8,10 +8,11 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from integrations import following_tests, testing, wake
+from integrations.delivery import wakeup
 from integrations.management.scripting import Say, find_company, find_location
-from integrations.models import Registration, TestPlate, ZoneMapping
-from integrations.onboarding.test_page import headline
+from integrations.models import PermitSync, TestPlate, ZoneMapping
+from integrations.onboarding import test_plate_poller, test_plates
+from integrations.onboarding.test_plate_page import headline
 
 HELP = "register a test plate at a mapped location; exits with 0 once Passport shows it"
 LOOK_EVERY_S = 0.3
@@ -21,8 +22,8 @@ WAIT_S = 60.0
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("--location", required=True, metavar="NAME")
-    parser.add_argument("--plate", default=testing.DEFAULT_PLATE)
-    parser.add_argument("--state", default=testing.DEFAULT_SUBDIVISION, metavar="US-NC")
+    parser.add_argument("--plate", default=test_plates.DEFAULT_PLATE)
+    parser.add_argument("--state", default=test_plates.DEFAULT_SUBDIVISION, metavar="US-NC")
     parser.add_argument("--space", default="", metavar="NUMBER", help="where the zone goes by space number")
     parser.add_argument(
         "--ask",
@@ -48,7 +49,7 @@ def run(options: dict[str, Any], say: Say) -> None:
     )
     if mapping is None:
         raise CommandError(_("%(location)s is not mapped to a zone yet.") % {"location": location})
-    test = testing.start_test(
+    test = test_plates.start_test(
         connection=mapping.zone.connection,
         location=location,
         plate=options["plate"],
@@ -57,7 +58,7 @@ def run(options: dict[str, Any], say: Say) -> None:
         ask=options["ask"],
     )
     # The worker is told before the waiting begins, not when the command ends.
-    wake.flush()
+    wakeup.flush()
     say(
         _("%(plate)s is registered at %(location)s, zone %(zone)s, until %(end)s.")
         % {
@@ -69,10 +70,8 @@ def run(options: dict[str, Any], say: Say) -> None:
     )
     test = _wait(test, options["wait"])
     if test.seen_at is None:
-        registration = Registration.objects.filter(
-            permit=test.permit_id, connection=test.connection_id
-        ).first()
-        _tone, sentence, detail = headline(test, registration, timezone.now())
+        permit_sync = PermitSync.objects.filter(permit=test.permit_id, connection=test.connection_id).first()
+        _tone, sentence, detail = headline(test, permit_sync, timezone.now())
         raise CommandError(
             _("Not seen within %(wait)g s. %(sentence)s %(detail)s")
             % {"wait": options["wait"], "sentence": sentence, "detail": detail}
@@ -90,7 +89,7 @@ def _wait(test: TestPlate, wait_s: float) -> TestPlate:
         related = ("connection__company", "permit", "zone", "location")
         test = TestPlate.objects.select_related(*related).get(pk=test.pk)
         if test.seen_at is None:
-            following_tests.follow(test, timezone.now())
+            test_plate_poller.follow(test, timezone.now())
             test.refresh_from_db()
         if test.seen_at is not None or time.monotonic() >= deadline:
             return test

@@ -1,0 +1,1 @@
+"""Who did what, and what was pushed: queries, labels and pages."""

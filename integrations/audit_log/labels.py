@@ -1,0 +1,127 @@
+"""The words for deeds (`locations.models.audit`): each kind's group, verb and details, in the reader's language.
+
+Every kind that a service notes stands in `WORDS`; a test holds the services to it. Pure: a deed goes in, words come out.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.urls import reverse
+from django.utils.formats import localize
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from integrations.models import Contact, TestPlate, Topic
+from locations.models import AuditEvent, Role
+
+# The groups by which the list is narrowed: label and icon.
+GROUPS: Final = {
+    "retry": (gettext_lazy("Refused"), "rotate-clockwise"),
+    "invitation": (gettext_lazy("Invitation"), "mail-forward"),
+    "contact": (gettext_lazy("Contact"), "mail"),
+    "mails": (gettext_lazy("Own notifications"), "bell"),
+    "status_link": (gettext_lazy("Status page"), "link"),
+    "test": (gettext_lazy("Test plate"), "test-pipe"),
+    "refresh": (gettext_lazy("Zone refresh"), "refresh"),
+    "notice": (gettext_lazy("Notice"), "info-circle"),
+    "operator_id": (gettext_lazy("Operator ID"), "key"),
+}
+
+
+def _nothing(_deed: AuditEvent) -> str:
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """How a kind of deed is told: its group, what was done, and what else there is to say of it."""
+
+    group: str
+    verb: Any
+    details: Callable[[AuditEvent], str] = _nothing
+
+
+def _word(choices: type[Any], value: object) -> str:
+    """Return the label of a choice; one that is no more is told as it was kept."""
+    return str(choices(value).label) if value in choices.values else str(value)
+
+
+def _role(audit_event: AuditEvent) -> str:
+    return _("as %(role)s") % {"role": _word(Role, audit_event.params.get("role")).lower()}
+
+
+def _contact_kind(audit_event: AuditEvent) -> str:
+    return _word(Contact.Kind, audit_event.params.get("contact_kind"))
+
+
+def _topics(audit_event: AuditEvent) -> str:
+    topics = [_word(Topic, topic) for topic in audit_event.params.get("topics", [])]
+    return ", ".join(topics) or _("no mails")
+
+
+def _zone(audit_event: AuditEvent) -> str:
+    return _("zone %(zone)s") % {"zone": audit_event.params.get("zone", "")}
+
+
+def _asked(audit_event: AuditEvent) -> str:
+    return f"{_zone(audit_event)}; {_mailed(audit_event)}"
+
+
+def _answered(audit_event: AuditEvent) -> str:
+    return f"{_zone(audit_event)}; {_word(TestPlate.Answer, audit_event.params.get('answer'))}"
+
+
+def _mailed(audit_event: AuditEvent) -> str:
+    to = audit_event.params.get("to") or ""
+    to = to if isinstance(to, str) else ", ".join(to)
+    return _("mail to %(to)s") % {"to": to} if to else _("noted only, no mail")
+
+
+WORDS: Final[Mapping[str, Words]] = {
+    "retried": Words("retry", gettext_lazy("tried again")),
+    "invited": Words("invitation", gettext_lazy("sent"), _role),
+    "invitation_withdrawn": Words("invitation", gettext_lazy("withdrawn")),
+    "contact_added": Words("contact", gettext_lazy("added"), _contact_kind),
+    "contact_changed": Words("contact", gettext_lazy("changed"), _contact_kind),
+    "contact_removed": Words("contact", gettext_lazy("removed"), _contact_kind),
+    "mails_chosen": Words("mails", gettext_lazy("chosen"), _topics),
+    "status_link_made": Words("status_link", gettext_lazy("made")),
+    "status_link_renewed": Words("status_link", gettext_lazy("renewed for a year")),
+    "status_link_ended": Words("status_link", gettext_lazy("ended")),
+    "test_sent": Words("test", gettext_lazy("sent"), _zone),
+    "test_asked": Words("test", gettext_lazy("asked about"), _asked),
+    "test_answered": Words("test", gettext_lazy("answered"), _answered),
+    "test_withdrawn": Words("test", gettext_lazy("taken back"), _zone),
+    "refresh_asked": Words("refresh", gettext_lazy("asked for")),
+    "refresh_released": Words("refresh", gettext_lazy("let through: the zones that are gone may go")),
+    "refresh_discarded": Words("refresh", gettext_lazy("discarded")),
+    "notice_dismissed": Words("notice", gettext_lazy("put away")),
+    "operator_id_requested": Words("operator_id", gettext_lazy("asked for"), _mailed),
+    "account_manager_unknown": Words(
+        "operator_id", gettext_lazy("can't be asked for yet; support was asked for the account manager")
+    ),
+}
+
+
+def thing_of(audit_event: AuditEvent) -> str:
+    """Return what it was done to, in words."""
+    if audit_event.kind == "retried":
+        count = audit_event.params.get("count", 0)
+        return ngettext("%(n)s registration", "%(n)s registrations", count) % {"n": localize(count)}
+    return audit_event.thing
+
+
+def url_of(audit_event: AuditEvent, slug: str) -> str:
+    """Return the address of what it was done to, or "" where there is no page of it."""
+    for name, param in (("permit", "permit"), ("test_plate", "test"), ("zone_refresh", "refresh")):
+        if param in audit_event.params:
+            return reverse(name, args=[slug, audit_event.params[param]])
+    return ""
+
+
+def who_did(audit_event: AuditEvent) -> str:
+    """Return who did it; an answer by a mailed link was given by the address that got it."""
+    if audit_event.actor is not None:
+        return str(audit_event.actor.label)
+    return str(audit_event.params.get("by") or _("a script or the product itself"))

@@ -1,0 +1,324 @@
+"""Support's overview over all companies: one line each, worst first.
+
+What it decides: the order is by what hurts drivers now (a stopped connection, then cars without protection), then by what
+will (refused, waiting for long), then by what waits for a person. A vendor's host that is stopped or away is nobody's
+own trouble and everybody's: it is the page's answer, whatever the lines say. All
+figures come from small partial indexes, grouped once for all companies; the lines are sorted here, since a thousand of
+them are quicker to sort than to join. The cost grows with what is wrong and with the number of companies, not with permits.
+What a set-up waits for is worked out for the lines that are shown alone.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Case, Min, OuterRef, Q, Subquery, Value, When
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from integrations.dashboard.headline import HeadlineAnswer, say_span
+from integrations.delivery.status import fragment
+from integrations.models import Breaker, Connection, PermitSync
+from integrations.models.delivery import Priority
+from integrations.onboarding.snapshot import Facts
+from integrations.onboarding.snapshot_queries import snapshots
+from integrations.onboarding.steps import OnboardingStep, active, steps
+from integrations.permits.queries import count_of
+from integrations.vendors.protocol import get_vendor
+from locations.models import Company, Location, Permit
+
+SENDING = (Connection.Status.LIVE, Connection.Status.PAUSED)
+# A backlog, or a host that does not answer, for less than this is the normal way of things.
+OLD_BACKLOG = timedelta(minutes=2)
+
+
+@dataclass(slots=True)
+class CompanyLine:
+    """One company's figures."""
+
+    pk: int
+    name: str
+    slug: str
+    offstreet_id: str
+    created_at: datetime
+    statuses: list[str] = field(default_factory=list)
+    operator_ids: list[str] = field(default_factory=list)
+    vendors: set[str] = field(default_factory=set)
+    stopped: str = ""
+    unprotected: int = 0
+    parked_unmapped: int = 0
+    unmapped: int = 0
+    refused: int = 0
+    waiting: int = 0
+    oldest: datetime | None = None
+    status_since: datetime | None = None
+    # The oldest of its connections' latest zone refreshes; None where there was none.
+    zones_at: datetime | None = None
+    # What the set-up waits for; only on the lines that are shown (`add_steps`).
+    step: OnboardingStep | None = None
+
+    @property
+    def status(self) -> str:
+        """The company's worst connection status in one word: "", "setup", "testing", "paused" or "live"."""
+        order = (
+            Connection.Status.PAUSED,
+            Connection.Status.TESTING,
+            Connection.Status.SETUP,
+            Connection.Status.LIVE,
+        )
+        return next((status for status in order if status in self.statuses), "")
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether a connection of the company is live or paused."""
+        return any(status in SENDING for status in self.statuses)
+
+    @property
+    def not_protected(self) -> int:
+        """Parked cars that Passport has not accepted as they stand or does not show, those without a zone among them."""
+        return self.unprotected + self.parked_unmapped
+
+    def badness(self, now: datetime) -> tuple[float, ...]:
+        """Return a key that is greater the worse the company stands."""
+        age_s = (
+            (now - self.oldest).total_seconds() if self.oldest and now - self.oldest > OLD_BACKLOG else 0.0
+        )
+        sending = self.is_sending
+        return (
+            bool(self.stopped),
+            self.not_protected if sending else 0,
+            self.refused,
+            age_s if sending else 0,
+            self.status == Connection.Status.PAUSED,
+            self.unmapped if sending else 0,
+            bool(self.statuses) and not sending,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class HostHealth:
+    """A vendor's host that is in trouble: nothing is sent through it for anybody."""
+
+    vendor: str
+    stopped: bool
+    error: str
+    remedy: str
+    since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """All companies together."""
+
+    companies: int
+    live: int
+    unprotected: int
+    with_unprotected: int
+    waiting: int
+    oldest: datetime | None
+    refused: int
+    stopped: int
+    hosts: tuple[HostHealth, ...] = ()
+
+
+def lines(now: datetime) -> list[CompanyLine]:
+    """Return a line for each company, worst first; six queries."""
+    columns = ("pk", "name", "slug", "offstreet_id", "created_at")
+    found = {row[0]: CompanyLine(*row) for row in Company.objects.order_by().values_list(*columns)}
+    company_of: dict[int, CompanyLine] = {}
+    connections = Connection.objects.exclude(status=Connection.Status.ENDED).order_by()
+    rows = connections.values_list(
+        "pk", "company", "vendor", "status", "status_since", "operator_id", "zones_pulled_at"
+    )
+    for pk, company, vendor, status, since, operator_id, zones_at in rows:
+        line = company_of[pk] = found[company]
+        line.statuses.append(status)
+        line.status_since = max(since, line.status_since or since)
+        line.operator_ids.append(operator_id)
+        line.vendors.add(vendor)
+        line.zones_at = min(filter(None, (line.zones_at, zones_at)), default=None)
+    for key, error in Breaker.objects.filter(stopped=True).values_list("key", "error"):
+        kind, _colon, rest = key.partition(":")
+        if kind == "c" and rest.isdigit() and int(rest) in company_of:
+            company_of[int(rest)].stopped = error
+    _add_registrations(company_of, now)
+    _add_unmapped(found, now)
+    return sorted(found.values(), key=lambda line: ([-part for part in line.badness(now)], line.name))
+
+
+def hosts(now: datetime) -> tuple[HostHealth, ...]:
+    """Return the vendors' hosts that are stopped, or that have not answered for a while."""
+    rows = Breaker.objects.filter(key__startswith="h:", failures__gt=0).order_by("key")
+    return tuple(
+        HostHealth(row.key.removeprefix("h:"), row.stopped, row.error, row.remedy, row.failing_since)
+        for row in rows
+        if row.stopped or (row.failing_since and now - row.failing_since > OLD_BACKLOG)
+    )
+
+
+def add_steps(shown: Sequence[CompanyLine], now: datetime) -> None:
+    """Add what the set-up of these lines waits for; three queries however many they are."""
+    waiting = {line.pk: line for line in shown if not line.is_sending}
+    on_the_way = Connection.objects.filter(
+        company__in=waiting, status__in=(Connection.Status.SETUP, Connection.Status.TESTING)
+    )
+    found = {connection.pk: connection for connection in on_the_way}
+    for pk, facts in snapshots(found.values(), now).items():
+        line, step = waiting[found[pk].company_id], active(steps(facts, now))
+        # Of several set-ups the one that has waited longest.
+        if step and (line.step is None or (step.since or now) < (line.step.since or now)):
+            line.step = step
+    for line in waiting.values():
+        if not line.statuses:
+            line.step = active(steps(Facts(created_at=line.created_at), now))
+
+
+def _add_registrations(company_of: dict[int, CompanyLine], now: datetime) -> None:
+    """Add what is refused, what waits where registrations are sent, and what of these and of drift is parked now.
+
+    Each connection is looked up in the partial indexes by itself: the database would otherwise rather read all
+    registrations than believe how few of them are due.
+    """
+    here = PermitSync.objects.filter(connection=OuterRef("pk"))
+    # Test plates are no cars. Those that wait are told by their priority, which the index of what is due holds.
+    due, refused = here.due().filter(priority__gt=Priority.TEST), here.refused().filter(permit__is_test=False)
+    current = Q(
+        permit__status=Permit.Status.ACTIVE,
+        permit__start__lte=now,
+        permit__end__gt=now,
+        permit__is_test=False,
+    )
+    oldest = due.order_by().values("connection").annotate(at=Min("due_since")).values("at")
+    sending = Q(status__in=SENDING)
+    counted = (
+        Connection.objects.exclude(status=Connection.Status.ENDED)
+        .order_by()
+        .annotate(
+            refused=count_of(refused),
+            refused_now=count_of(refused.filter(current)),
+            drifting_now=count_of(here.drifting().filter(current)),
+            # One that is being set up may hold back all that it has; nobody asks for that here.
+            due=Case(When(sending, then=count_of(due)), default=Value(0)),
+            due_now=Case(When(sending, then=count_of(due.filter(current))), default=Value(0)),
+            oldest=Case(When(sending, then=Subquery(oldest))),
+        )
+    )
+    for pk, waits, stuck, at, waits_now, stuck_now, drifting_now in counted.values_list(
+        "pk", "due", "refused", "oldest", "due_now", "refused_now", "drifting_now"
+    ):
+        line = company_of.get(pk)
+        if line is None:  # begun since
+            continue
+        line.refused += stuck
+        line.unprotected += stuck_now + drifting_now
+        if waits:
+            line.waiting += waits
+            line.unprotected += waits_now
+            line.oldest = min(at, line.oldest or at)
+
+
+def _add_unmapped(found: dict[int, CompanyLine], now: datetime) -> None:
+    # For each location its stretch of the index of current permits, and no more.
+    parked = count_of(Permit.objects.real().current(now).filter(location=OuterRef("pk")))
+    unmapped = Location.objects.filter(zone_mapping=None).annotate(parked=parked).order_by()
+    for company, is_active, count in unmapped.values_list("company", "active", "parked"):
+        line = found[company]
+        line.unmapped += is_active
+        line.parked_unmapped += count if line.is_sending else 0
+
+
+def search(all_lines: Iterable[CompanyLine], text: str) -> list[CompanyLine]:
+    """Return the lines whose company's name, address, Offstreet id or operator ID holds `text`, in any case."""
+    wanted = text.strip().casefold()
+    return [
+        line
+        for line in all_lines
+        if any(
+            wanted in one.casefold() for one in (line.name, line.slug, line.offstreet_id, *line.operator_ids)
+        )
+    ]
+
+
+# What the list can be put in order by instead; the key of each line.
+SORTS: dict[str, Callable[[CompanyLine], Any]] = {
+    "name": lambda line: line.name.casefold(),
+    "unprotected": lambda line: line.not_protected if line.is_sending else 0,
+    "refused": lambda line: line.refused,
+    "waiting": lambda line: line.waiting,
+    "unmapped": lambda line: line.unmapped,
+}
+
+
+def in_order(found: list[CompanyLine], sort: str) -> list[CompanyLine]:
+    """Return the lines by one of `SORTS`, with “-” downwards; as they are (worst first) where `sort` is none of them."""
+    key = SORTS.get(sort.removeprefix("-"))
+    return sorted(found, key=key, reverse=sort.startswith("-")) if key else found
+
+
+def totals(all_lines: Iterable[CompanyLine], in_trouble: tuple[HostHealth, ...] = ()) -> Totals:
+    """Join the lines, and the hosts that are in trouble."""
+    every = list(all_lines)
+    sending = [line for line in every if line.is_sending]
+    return Totals(
+        companies=len(every),
+        live=sum(Connection.Status.LIVE in line.statuses for line in every),
+        unprotected=sum(line.not_protected for line in sending),
+        with_unprotected=sum(bool(line.not_protected) for line in sending),
+        waiting=sum(line.waiting for line in every),
+        oldest=min((line.oldest for line in every if line.oldest), default=None),
+        refused=sum(line.refused for line in every),
+        stopped=sum(bool(line.stopped) for line in every),
+        hosts=in_trouble,
+    )
+
+
+def answer(found: Totals, now: datetime) -> HeadlineAnswer:
+    """Say in one sentence how all companies stand; what stops everybody goes first."""
+    if not found.companies:
+        return HeadlineAnswer("info", _("There are no companies yet."))
+    for host in sorted(found.hosts, key=lambda one: not one.stopped):
+        return _host_answer(host, now)
+    if found.stopped:
+        text = ngettext(
+            "The connection of %(n)d company is stopped.",
+            "The connections of %(n)d companies are stopped.",
+            found.stopped,
+        )
+        return HeadlineAnswer(
+            "danger", text % {"n": found.stopped}, _("Nothing is sent for them until somebody acts.")
+        )
+    if found.unprotected:
+        cars = ngettext("%(n)s car", "%(n)s cars", found.unprotected) % {"n": f"{found.unprotected:,}"}
+        text = ngettext(
+            "%(cars)s at %(n)d company: parked without protection.",
+            "%(cars)s at %(n)d companies: parked without protection.",
+            found.with_unprotected,
+        )
+        return HeadlineAnswer(
+            "warning", text % {"cars": cars, "n": found.with_unprotected}, _("The worst come first.")
+        )
+    return HeadlineAnswer("success", _("Enforcement sees everything at every live company."))
+
+
+def _host_answer(host: HostHealth, now: datetime) -> HeadlineAnswer:
+    label = get_vendor(host.vendor).label
+    span = say_span(now - host.since) if host.since else ""
+    if host.stopped:
+        sentence = _("Nothing is sent to %(vendor)s for any company: %(reason)s.") % {
+            "vendor": label,
+            "reason": fragment(host.error),
+        }
+        waits = (
+            _("This has lasted %(span)s; what is saved waits and is not lost.") % {"span": span}
+            if span
+            else ""
+        )
+        return HeadlineAnswer("danger", sentence, f"{host.remedy} {waits}".strip())
+    sentence = _("%(vendor)s has not answered for %(span)s, so nothing is sent for any company.") % {
+        "vendor": label,
+        "span": span,
+    }
+    return HeadlineAnswer(
+        "danger", sentence, _("It is tried again by itself; what is saved waits and is not lost.")
+    )

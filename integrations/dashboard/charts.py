@@ -1,0 +1,116 @@
+"""The overview's charts, as plain values for the face's chart tags: pushes by hour or day, and how long acceptance took."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+
+from integrations.dashboard import hourly_stats
+from integrations.dashboard.hourly_stats import HourSlot
+
+DAY_HOURS: Final = 24
+MONTH_DAYS: Final = 30
+HOURS_A_TICK: Final = 6
+DAYS_A_TICK: Final = 7
+MEDIAN, HIGH = 0.5, 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Charts:
+    """Both charts over one span, and the figures of the whole span. Times in seconds; None where nothing was accepted."""
+
+    pushes: dict[str, Any]
+    pushes_summary: str
+    latency: dict[str, Any]
+    latency_summary: str
+    median_s: float | None
+    high_s: float | None
+    accepted: int
+    refused: int
+
+
+def draw(connections: Sequence[int] | None, now: datetime, clock: str, span: str) -> Charts:
+    """Return the charts of these connections (None: of all) over the last "24h" or "30d", by one query."""
+    zone = ZoneInfo(clock)
+    if span == "30d":
+        rows = hourly_stats.hours_of(connections, now, timedelta(days=MONTH_DAYS))
+        slots = hourly_stats.by_day(rows, now, MONTH_DAYS, zone)
+        labels = [date_format(slot.begin, "j M") for slot in slots]
+        ticks = [
+            label if place % DAYS_A_TICK == MONTH_DAYS % DAYS_A_TICK else ""
+            for place, label in enumerate(labels)
+        ]
+    else:
+        rows = hourly_stats.hours_of(connections, now, timedelta(hours=DAY_HOURS))
+        slots = hourly_stats.by_hour(rows, now, DAY_HOURS)
+        local = [slot.begin.astimezone(zone) for slot in slots]
+        labels = [date_format(at, "j M, H:i") for at in local]
+        ticks = [date_format(at, "H:i") if at.hour % HOURS_A_TICK == 0 else "" for at in local]
+    return _charts(slots, labels, ticks)
+
+
+def seconds(milliseconds: float | None) -> float | None:
+    """Return seconds, or None."""
+    return None if milliseconds is None else milliseconds / 1000
+
+
+def say_seconds(value: float | None) -> str:
+    """Write a time from save to acceptance as people say it: “0.4 s”, “3 min”."""
+    if value is None:
+        return "–"
+    if value < 60:
+        return _("%(n)s s") % {"n": f"{value:.1f}"}
+    return _("%(n)s min") % {"n": f"{value / 60:.0f}"}
+
+
+def _charts(slots: Sequence[HourSlot], labels: Sequence[str], ticks: Sequence[str]) -> Charts:
+    accepted, refused = sum(slot.accepted for slot in slots), sum(slot.refused for slot in slots)
+    all_of_them = hourly_stats.together(slots)
+    median, high = (seconds(hourly_stats.percentile_ms(all_of_them, share)) for share in (MEDIAN, HIGH))
+    most = max(range(len(slots)), key=lambda place: slots[place].accepted)
+    summary = _("Nothing was pushed in this time.")
+    if accepted or refused:
+        summary = _(
+            "%(accepted)s accepted and %(refused)s refused; most at %(when)s with %(most)s accepted."
+        ) % {
+            "accepted": f"{accepted:,}",
+            "refused": f"{refused:,}",
+            "when": labels[most],
+            "most": f"{slots[most].accepted:,}",
+        }
+    return Charts(
+        pushes={
+            "title": _("Pushes"),
+            "labels": labels,
+            "ticks": ticks,
+            "series": [
+                {"name": _("accepted"), "values": [slot.accepted for slot in slots]},
+                {"name": _("refused"), "values": [slot.refused for slot in slots]},
+            ],
+        },
+        pushes_summary=summary,
+        latency={
+            "title": _("From save to acceptance"),
+            "labels": labels,
+            "ticks": ticks,
+            "unit": "s",
+            "decimals": 1,
+            "series": [
+                {
+                    "name": name,
+                    "values": [seconds(hourly_stats.percentile_ms(slot.latencies, share)) for slot in slots],
+                }
+                for name, share in ((_("median"), MEDIAN), (_("95th"), HIGH))
+            ],
+        },
+        latency_summary=_("Median %(median)s, 95th %(high)s over the whole time.")
+        % {"median": say_seconds(median), "high": say_seconds(high)},
+        median_s=median,
+        high_s=high,
+        accepted=accepted,
+        refused=refused,
+    )

@@ -1,0 +1,200 @@
+"""The overview's answer in one sentence, and what waits for whom. Pure: figures in, words out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.urls import NoReverseMatch, reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from integrations.dashboard.company import Figures
+from integrations.dashboard.connection_summary import ConnectionSummary
+from integrations.delivery.status import fragment
+from integrations.models import Connection
+from integrations.onboarding.snapshot import Who
+from integrations.onboarding.steps import active, steps
+
+
+@dataclass(frozen=True, slots=True)
+class HeadlineAnswer:
+    """The page's answer: tone, sentence, detail, and what to do about it (a label and an address)."""
+
+    tone: str
+    sentence: str
+    detail: str = ""
+    action: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One thing that waits for somebody."""
+
+    who: str
+    what: str
+    since: datetime | None = None
+    url: str = ""
+
+
+def page(name: str, *args: object) -> str:
+    """Return the address of a page, or "" where there is none."""
+    try:
+        return reverse(name, args=args)
+    except NoReverseMatch:
+        return ""
+
+
+def answer(figures: Figures, slug: str) -> HeadlineAnswer:
+    """Say in one sentence whether enforcement sees everything; the gravest matter goes first."""
+    setup = page("setup", slug)
+    places, links = figures.places, figures.links
+    if not links:
+        detail = _("Registrations are saved here and not sent anywhere. Set-up leads you through the steps.")
+        return HeadlineAnswer("info", _("Passport is not set up yet."), detail, _("Set up Passport"), setup)
+    for link in links:
+        if link.stopped:
+            sentence = _("Nothing is sent to Passport: %(reason)s.") % {"reason": fragment(link.stopped)}
+            return HeadlineAnswer(
+                "danger", sentence, link.stopped_remedy, _("Look into it"), page("doctor", slug) or setup
+            )
+    sending = [link for link in links if link.connection.live_since is not None]
+    if not sending:
+        return HeadlineAnswer(
+            "info", _("Passport is not live yet."), _not_live(figures), _("Go on with set-up"), setup
+        )
+    paused = next((link for link in sending if link.connection.status == Connection.Status.PAUSED), None)
+    if paused is not None:
+        reason = fragment(paused.connection.status_reason)
+        sentence = (
+            _("Passport is paused: %(reason)s.") % {"reason": reason} if reason else _("Passport is paused.")
+        )
+        return HeadlineAnswer("warning", sentence, _held_back(figures), _("Resume it"), setup)
+    if figures.unprotected.n:
+        sentence = ngettext(
+            "%(n)s car is parked without protection.",
+            "%(n)s cars are parked without protection.",
+            figures.unprotected.n,
+        ) % {"n": figures.unprotected.text}
+        return HeadlineAnswer("warning", sentence, _rest(figures), _("See why"), "#unprotected")
+    if not places.current:
+        detail = _arrivals(figures) or _("A registration is sent as soon as it is saved.")
+        return HeadlineAnswer("neutral", _("Nothing is parked here now."), detail)
+    sentence = ngettext(
+        "Enforcement sees everything: %(n)s current registration is in OpsMan.",
+        "Enforcement sees everything: all %(n)s current registrations are in OpsMan.",
+        places.current,
+    ) % {"n": f"{places.current:,}"}
+    return HeadlineAnswer("success", sentence, _on_the_way(figures))
+
+
+def _rest(figures: Figures) -> str:
+    current = figures.places.current
+    if figures.unprotected.is_capped:
+        return _("Of %(all)s current registrations.") % {"all": f"{current:,}"}
+    accepted = max(0, current - figures.unprotected.n)
+    if not accepted:
+        return _("None of the current registrations is in OpsMan.")
+    words = _("Everything else is in OpsMan: %(accepted)s of %(all)s current registrations accepted.") % {
+        "accepted": f"{accepted:,}",
+        "all": f"{current:,}",
+    }
+    if figures.oldest_unprotected is None:
+        return words
+    waiting = say_span(figures.at - figures.oldest_unprotected)
+    return _("%(words)s Oldest waiting: %(span)s.") % {"words": words, "span": waiting}
+
+
+def say_span(span: timedelta) -> str:
+    """Write a span by its greatest unit: “4 s”, “6 min”, “3 h”, “2 days”."""
+    seconds = max(0, int(span.total_seconds()))
+    if seconds < 60:
+        return _("%(n)d s") % {"n": seconds}
+    if seconds < 3_600:
+        return _("%(n)d min") % {"n": seconds // 60}
+    if seconds < 86_400:
+        return _("%(n)d h") % {"n": seconds // 3_600}
+    return ngettext("%(n)d day", "%(n)d days", seconds // 86_400) % {"n": seconds // 86_400}
+
+
+def _not_live(figures: Figures) -> str:
+    current = figures.places.current
+    if not current:
+        return _("Registrations are saved here and sent once it is live.")
+    return ngettext(
+        "%(n)s car is registered here now, and officers do not see it in OpsMan yet.",
+        "%(n)s cars are registered here now, and officers do not see them in OpsMan yet.",
+        current,
+    ) % {"n": f"{current:,}"}
+
+
+def _held_back(figures: Figures) -> str:
+    waiting = figures.backlog.count
+    if not waiting:
+        return _arrivals(figures)
+    return ngettext(
+        "%(n)s registration is held back and sent once it is live; nothing is lost.",
+        "%(n)s registrations are held back and sent once it is live; nothing is lost.",
+        waiting,
+    ) % {"n": f"{waiting:,}"}
+
+
+def _arrivals(figures: Figures) -> str:
+    starting = figures.places.starting
+    if not starting:
+        return ""
+    text = ngettext("%(n)s starts within 24 hours.", "%(n)s start within 24 hours.", starting)
+    return text % {"n": f"{starting:,}"}
+
+
+def _on_the_way(figures: Figures) -> str:
+    waiting = figures.backlog.count
+    if not waiting:
+        return _("Nothing waits to be sent.")
+    text = ngettext("%(n)s change is on its way.", "%(n)s changes are on their way.", waiting)
+    return text % {"n": f"{waiting:,}"}
+
+
+# --- What waits for someone -------------------------------------------------------------------------------------------
+
+
+def waits(figures: Figures, slug: str, *, is_you: bool, now: datetime) -> list[Waiting]:
+    """Return what waits for whom; `is_you` says that the reader may do what waits for the company."""
+    you = _("You") if is_you else _("Your operators")
+    found: list[Waiting] = []
+    for link in figures.links:
+        found.extend(_of_connection(link, slug, you, now))
+    if unmapped := figures.places.unmapped:
+        text = ngettext("Map %(n)d location to a zone", "Map %(n)d locations to a zone", unmapped) % {
+            "n": unmapped
+        }
+        if figures.links:
+            found.append(
+                Waiting(you, text, figures.places.unmapped_since, page("locations", slug) + "?show=unmapped")
+            )
+    if figures.refused:
+        text = ngettext(
+            "Correct %(n)d refused registration", "Correct %(n)d refused registrations", figures.refused
+        )
+        since = min((reason.since for reason in figures.reasons if reason.since), default=None)
+        found.append(Waiting(you, text % {"n": figures.refused}, since, page("refused", slug)))
+    return found
+
+
+def _of_connection(link: ConnectionSummary, slug: str, you: str, now: datetime) -> Sequence[Waiting]:
+    connection, setup = link.connection, page("setup", slug)
+    if link.stopped:
+        return [
+            Waiting(
+                you, link.stopped_remedy or link.stopped, link.stopped_since, page("doctor", slug) or setup
+            )
+        ]
+    if connection.status == Connection.Status.PAUSED:
+        return [Waiting(_("A manager"), _("Resume Passport"), connection.status_since, setup)]
+    if connection.live_since is not None:
+        return []
+    step = active(steps(link.facts, now))
+    if step is None:
+        return []
+    who = you if step.who == Who.COMPANY else step.who_label[:1].upper() + step.who_label[1:]
+    return [Waiting(who, step.what_next or step.title, step.since, setup)]

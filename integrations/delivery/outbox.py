@@ -1,0 +1,136 @@
+"""Noting what is due, in the transaction that saved it, and taking results back.
+
+`mark` is step 2 of a permit's way: one statement inserts or updates the registrations of the given permits as *due*. Rows
+coalesce: there is one per permit and connection, so ten edits are one more look, and each look reads the current state.
+`generation` counts the marks, which lets `settle` see that something changed while a push was under way.
+
+The order of locks, for everything that waits for one (so that no two ever wait for each other in a circle):
+
+1. the company, 2. its connections by id, 3. a zone refresh, ticket or test plate, 4. permits by id, 5. locations by id,
+6. registrations by permit and connection. Each may be left out, none taken after one that stands below it.
+
+Rows are locked without their keys (`no_key=True`): a row that refers to them takes a shared lock on the key at the commit,
+whatever it holds by then. Locations alone are locked with theirs, on purpose (`locations.services.lock_locations`). Whoever
+must not wait passes over what is locked (claims, leases, urgency) or waits for a moment only (settling). Breakers, chores
+and buckets are locked one at a time, in transactions of their own.
+
+Nothing here talks to a vendor or a broker; the wake-up is a hint, given after the commit and never waited for.
+"""
+
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import orjson
+from django.db import connection as db
+from django.db import transaction
+
+from integrations.delivery.bulk_sql import cursor
+from integrations.delivery.database_clock import sql_now
+from integrations.delivery.wakeup import wake
+from integrations.models import PermitSync
+from locations import audit_log
+from locations.models import Company, User
+
+_IS_ENDING = "NOT (p.status = 'active' AND p.\"end\" > {now})"
+_PRIORITY = (
+    "CASE WHEN p.is_test THEN -1"
+    f" WHEN {_IS_ENDING} THEN {{ending}}"
+    " WHEN p.start <= {now} THEN {current}"
+    " ELSE {coming} END"
+)
+# The first branch finds where a permit belongs now, the second where it has been before (another connection after its
+# location was mapped anew, or nowhere any more), so that what is no longer wanted is taken away there. They give nothing but
+# the pair: with anything computed beside it, the union could hold a pair twice, which `ON CONFLICT` refuses.
+_MARK = """
+INSERT INTO integrations_registration
+    (permit_id, connection_id, state, priority, generation, marked_at, next_attempt_at, attempts, sessions,
+     accepted_revision, error_kind, error_code, error, remedy)
+SELECT x.permit_id, x.connection_id, 'due', {priority}, 1, {now}, {now}, 0, 0, 0, '', '', '', ''
+FROM (
+    SELECT p.id AS permit_id, z.connection_id AS connection_id
+    FROM locations_permit p
+    JOIN integrations_zonemapping m ON m.location_id = p.location_id
+    JOIN integrations_zone z ON z.id = m.zone_id
+    JOIN integrations_connection c ON c.id = z.connection_id
+    WHERE {which} AND p.status = 'active' AND p."end" > {now} AND c.status <> 'ended'
+    UNION
+    SELECT r.permit_id, r.connection_id
+    FROM integrations_registration r JOIN locations_permit p ON p.id = r.permit_id
+    WHERE {which}
+) x JOIN locations_permit p ON p.id = x.permit_id
+WHERE true
+ORDER BY x.permit_id, x.connection_id
+ON CONFLICT (permit_id, connection_id) DO UPDATE SET
+    state = 'due',
+    priority = CASE WHEN integrations_registration.state = 'due'
+                     AND integrations_registration.priority < excluded.priority
+                    THEN integrations_registration.priority ELSE excluded.priority END,
+    marked_at = CASE WHEN integrations_registration.state = 'due'
+                     THEN integrations_registration.marked_at ELSE excluded.marked_at END,
+    generation = integrations_registration.generation + 1,
+    next_attempt_at = excluded.next_attempt_at,
+    attempts = 0, error_kind = '', error_code = '', error = '', remedy = '', error_since = NULL
+RETURNING connection_id
+"""
+
+
+def mark(*, permit_ids: Sequence[int], bulk: bool = False) -> set[int]:
+    """Note the registrations of these permits as due and wake their connections after the commit.
+
+    Must run in the transaction that changed the permits. `bulk` puts them behind people's single edits. Returns the ids
+    of the connections concerned. A permit of an unmapped location that was never sent has no row: it waits for its
+    mapping, which marks it then.
+    """
+    if not permit_ids:
+        return set()
+    if db.vendor == "postgresql":
+        ids = f"{{{','.join(map(str, permit_ids))}}}"
+        return _mark("p.id = ANY(%(which)s::bigint[])", ids, bulk=bulk, rows=len(permit_ids))
+    return _mark(
+        "p.id IN (SELECT value FROM json_each(%(which)s))", orjson.dumps(list(permit_ids)).decode(), bulk=bulk
+    )
+
+
+def mark_connection(*, connection_id: int, bulk: bool = True) -> set[int]:
+    """Note all permits that have not ended of all locations mapped on a connection as due (backfill)."""
+    which = (
+        "p.location_id IN (SELECT m2.location_id FROM integrations_zonemapping m2"
+        " JOIN integrations_zone z2 ON z2.id = m2.zone_id WHERE z2.connection_id = %(which)s)"
+        " AND p.status = 'active' AND p.\"end\" > {now}"
+    )
+    return _mark(which, connection_id, bulk=bulk)
+
+
+def retry(*, permit_sync_ids: Iterable[int], actor: User | None = None) -> int:
+    """Unpark refused registrations, so that they are tried again as they stand; return how many rows that were."""
+    ids = list(permit_sync_ids)
+    with transaction.atomic():
+        refused = PermitSync.objects.filter(pk__in=ids, state=PermitSync.State.REFUSED)
+        by_company: dict[int, list[int]] = defaultdict(list)
+        for company_id, permit_id in refused.values_list("connection__company", "permit_id"):
+            by_company[company_id].append(permit_id)
+        permits = [permit for some in by_company.values() for permit in some]
+        mark(permit_ids=permits, bulk=len(permits) > 1)
+        for company in Company.objects.filter(pk__in=by_company):
+            some = by_company[company.pk]
+            # One is named by its permit; many by their number.
+            which: dict[str, Any] = {"permit": some[0]} if len(some) == 1 else {}
+            audit_log.record(company=company, kind="retried", actor=actor, count=len(some), **which)
+    return len(permits)
+
+
+def _mark(which: str, value: int | str, *, bulk: bool, rows: int | None = None) -> set[int]:
+    """Mark what `which` finds; `rows` is how many permits that may be, or None for any number."""
+    # The database's clock, since the claim compares with it.
+    now = sql_now()
+    ending, current, coming = (2, 3, 4) if bulk else (0, 0, 1)
+    priority = _PRIORITY.format(now=now, ending=ending, current=current, coming=coming)
+    sql = _MARK.format(now=now, priority=priority, which=which.format(now=now))
+    with cursor(rows=sys.maxsize if rows is None else rows) as opened:
+        opened.execute(sql, {"which": value})
+        touched = {row[0] for row in opened.fetchall()}
+    if touched:
+        transaction.on_commit(lambda: wake(touched), robust=True)
+    return touched

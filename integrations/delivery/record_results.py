@@ -1,0 +1,335 @@
+"""Settling: writing what became of a unit's rows, and the evidence, in one transaction and one statement for all rows.
+
+Fenced by the lease: a row whose lease has passed to another worker is left alone. A row becomes *done* or *refused* only if
+nothing changed it while it was under way (`generation`); otherwise it stays due, and the next look decides.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from itertools import islice
+from typing import Any, NamedTuple
+
+import psycopg
+from django.db import connection as db
+from django.db import transaction
+from django.db.utils import OperationalError
+from django.utils import timezone
+from psycopg.errors import LockNotAvailable
+
+from integrations.delivery import bulk_sql, refusals
+from integrations.delivery.batch import Batch
+from integrations.delivery.claim import ClaimedRow
+from integrations.delivery.database_clock import database_now, sql_now
+from integrations.delivery.desired_state import desired_key
+from integrations.models import Push, PushEvent
+from integrations.vendors.errors import DeliveryError, FixConnection, TryLater
+from integrations.vendors.protocol import Sent, Step, Vendor
+
+# As long as a single save holds its rows, and no longer: the engine settles for everybody. Far shorter than PostgreSQL's own
+# search for deadlocks, so that it is never a person's save that is given up.
+LOCK_WAIT_MS = 30
+BACKOFF_FIRST = timedelta(milliseconds=500)
+BACKOFF_MAX = timedelta(minutes=2)
+
+
+def backoff(attempts: int, *, draw: Callable[[], float] = random.random) -> timedelta:
+    """Return how long a row waits after its `attempts`-th failure: full jitter up to a doubling span."""
+    span = BACKOFF_FIRST * (1 << min(attempts, 12))
+    return min(span, BACKOFF_MAX) * draw()
+
+
+class RowResult(NamedTuple):
+    """What is written to one row."""
+
+    state: str
+    next_attempt_at: datetime
+    pending_steps: list[Step] | None
+    error: DeliveryError | None
+    attempts: int
+    accepted: bool
+    refusals: int = 0
+    retry_at: datetime | None = None
+
+
+def row_result(work: ClaimedRow, *, now: datetime) -> RowResult:
+    """Decide what a row becomes. Pure but for the jitter.
+
+    | what happened | state | intent | next |
+    |---|---|---|---|
+    | trouble on the way | due | what is left | after a backoff (the breaker's time where it is open) |
+    | refused, from a fresh plan | refused | stops that were refused | slowly (`refusals`) or when somebody changes it |
+    | an earlier plan is done, or a belief was wrong | due | stops that were refused | at once: the rest is planned |
+    | all accepted, or nothing to do | done | none | – |
+    """
+    left = work.kept + work.steps
+    if work.later is not None:
+        # Trouble of the whole connection is the breaker's to time; a row's own waits by itself.
+        wait = backoff(work.attempts + 1)
+        attempts = work.attempts + 1
+        return RowResult("due", now + wait, left or None, work.later, attempts, False, work.refusals)
+    if work.replay or work.again:
+        return RowResult("due", now, work.kept or None, work.refusal, 0, False, work.refusals)
+    if work.refusal is not None:
+        wait = refusals.wait(work.refusals_since_edit + 1)
+        retry_at = now + wait if refusals.retries(work) else None
+        since_edit = work.refusals_since_edit + 1
+        return RowResult("refused", now, work.kept or None, work.refusal, 0, False, since_edit, retry_at)
+    return RowResult("done", now, None, None, 0, accepted=True)
+
+
+_TABLE = "integrations_registration"
+_COLUMNS = {
+    "id": "bigint",
+    "generation": "int",
+    "lease": "word",
+    "state": "word",
+    "observed": "jsonb",
+    "observed_until": "timestamptz",
+    "intent": "jsonb",
+    "next_attempt_at": "timestamptz",
+    "attempts": "int",
+    "revision": "int",
+    "error_kind": "word",
+    "error_code": "text",
+    "error": "text",
+    "remedy": "text",
+    "refusals": "int",
+    "retry_at": "timestamptz",
+    "refused_key": "word",
+}
+# `revision` is given for an accepted row alone.
+_SET = """
+    state = CASE WHEN r.generation <> d.generation THEN 'due' ELSE d.state END,
+    observed = d.observed, observed_until = d.observed_until, intent = d.intent,
+    next_attempt_at = CASE WHEN r.generation <> d.generation THEN r.marked_at ELSE d.next_attempt_at END,
+    attempts = CASE WHEN r.generation <> d.generation THEN 0 ELSE d.attempts END,
+    accepted_at = CASE WHEN d.revision IS NULL THEN r.accepted_at ELSE %(now)s END,
+    accepted_revision = COALESCE(d.revision, r.accepted_revision),
+    error_since = CASE WHEN d.error_kind IS NULL THEN NULL ELSE COALESCE(r.error_since, %(now)s) END,
+    error_kind = COALESCE(d.error_kind, ''), error_code = COALESCE(d.error_code, ''),
+    error = COALESCE(d.error, ''), remedy = COALESCE(d.remedy, ''),
+    refusals = COALESCE(d.refusals, 0), retry_at = d.retry_at, refused_key = COALESCE(d.refused_key, ''),
+    lease = NULL, leased_until = NULL
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The database's time at which it was done, and the connections with rows that are due again at once."""
+
+    at: datetime
+    due_again: frozenset[int]
+
+
+class Blocked(Exception):
+    """Somebody else holds rows of these units for longer than the engine may wait; to be settled again in a moment."""
+
+
+def record(units: Sequence[Batch]) -> Recorded:
+    """Write the results of finished units; raise `Blocked`, and whatever Django raises for a database in trouble."""
+    try:
+        with transaction.atomic():
+            now, ahead = _begin()
+            _lock([work.id for unit in units for work in unit.works])
+            _write_events(units, _write_pushes(units, ahead))
+            return Recorded(now, _write_rows(units, now))
+    except OperationalError as error:
+        if isinstance(error.__cause__, LockNotAvailable):
+            raise Blocked from error
+        raise
+
+
+def _begin() -> tuple[datetime, timedelta]:
+    """Limit how long this transaction waits for a lock; return the database's time, and by how much our clock is ahead of it.
+
+    One round trip. A mass change may hold its rows for seconds; waiting for it here would keep every company waiting.
+    """
+    if db.vendor != "postgresql":
+        return database_now(), timedelta(0)
+    db.ensure_connection()
+    with db.wrap_database_errors, psycopg.ClientCursor(db.connection) as cursor:
+        # Before, since the database reads its clock when the statement arrives: its work and the way back don't count.
+        own = timezone.now()
+        cursor.execute(f"SET LOCAL lock_timeout = {LOCK_WAIT_MS}; SELECT {sql_now()}".encode())
+        cursor.nextset()
+        row = cursor.fetchone()
+    assert row is not None
+    now: datetime = row[0].astimezone(UTC)
+    return now, own - now
+
+
+def _lock(ids: Sequence[int]) -> None:
+    """Lock rows in the order in which `mark` does, by permit, so that the two never wait for one another in a circle."""
+    if db.vendor != "postgresql" or len(ids) < 2:
+        return
+    item, value = bulk_sql.id_list(ids)
+    with bulk_sql.fast_cursor(rows=len(ids)) as cursor:
+        cursor.execute(
+            f"SELECT count(*) FROM (SELECT r.id FROM {item} JOIN {_TABLE} r ON r.id = a.id"
+            " ORDER BY r.permit_id, r.connection_id FOR NO KEY UPDATE OF r) AS held",
+            {"ids": value},
+        )
+
+
+def _write_rows(units: Sequence[Batch], now: datetime) -> frozenset[int]:
+    """Write what the rows become, in one statement; the fence leaves those alone that another worker has by now.
+
+    Returns the connections of rows that are due at once: something changed them meanwhile, or only an earlier plan of theirs
+    has come to its end. Nobody else will say so, since the hint came while they were held.
+    """
+    rows = [_columns(work, row_result(work, now=now), unit.vendor) for unit in units for work in unit.works]
+    written = bulk_sql.update(
+        _TABLE,
+        _COLUMNS,
+        rows,
+        assignments=_SET,
+        fence="r.lease = d.lease",
+        parameters={"now": now},
+        returning=("connection_id", "state", "next_attempt_at"),
+    )
+    return frozenset(pk for pk, state, at in written if state == "due" and bulk_sql.as_time(at) <= now)
+
+
+def _columns(work: ClaimedRow, what: RowResult, vendor: Vendor) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "id": work.id,
+        "generation": work.version,
+        "lease": work.lease,
+        "state": what.state,
+        "observed": work.remote_state,
+        "observed_until": vendor.until(work.remote_state),
+        "intent": what.pending_steps,
+        "next_attempt_at": what.next_attempt_at,
+        "attempts": what.attempts,
+    }
+    if what.accepted:
+        row["revision"] = work.revision
+    if what.refusals:
+        row["refusals"] = what.refusals
+    if what.state == "refused":
+        row["retry_at"] = what.retry_at
+        # Of steps that were decided earlier nobody knows here what they were for; they are tried again in any case.
+        row["refused_key"] = desired_key(work.desired) if work.planned else ""
+    if what.error is not None:
+        error = what.error
+        row |= {
+            "error_kind": error.kind,
+            "error_code": error.code[:120],
+            "error": error.sentence,
+            "remedy": error.remedy,
+        }
+    return row
+
+
+def _outcome(sent_error: DeliveryError | None, accepted: int, count: int) -> str:
+    if isinstance(sent_error, TryLater):
+        return Push.Outcome.NOT_REACHED
+    if isinstance(sent_error, FixConnection):
+        return Push.Outcome.STOPPED
+    if accepted == count:
+        return Push.Outcome.ACCEPTED
+    return Push.Outcome.PARTLY if accepted else Push.Outcome.REFUSED
+
+
+_PUSH_COLUMNS = {
+    "connection_id": "bigint",
+    "kind": "text",
+    "events": "int",
+    "accepted": "int",
+    "sent_at": "timestamptz",
+    "answered_at": "timestamptz",
+    "trace_id": "text",
+    "status": "int",
+    "outcome": "word",
+    "error_code": "text",
+    "error": "text",
+}
+
+
+def _write_pushes(units: Sequence[Batch], ahead: timedelta) -> list[list[int]]:
+    """Write the requests that each unit took, and return their ids; our clock is `ahead` of the database's."""
+    rows = [
+        _push(unit.account.connection_id, kind, count, sent, ahead)
+        for unit in units
+        for kind, count, sent in unit.pushes
+    ]
+    ids = iter(bulk_sql.insert("integrations_push", _PUSH_COLUMNS, rows, with_ids=True))
+    return [list(islice(ids, len(unit.pushes))) for unit in units]
+
+
+def _push(connection_id: int, kind: str, count: int, sent: Sent, ahead: timedelta) -> dict[str, Any]:
+    accepted = sum(result is None for result in sent.results)
+    first_error = sent.error or next((result for result in sent.results if result is not None), None)
+    return {
+        "connection_id": connection_id,
+        "kind": kind,
+        "events": count,
+        "accepted": accepted,
+        # By the one clock of all workers: theirs may be minutes apart, and evidence must stand in the order in which it was.
+        "sent_at": sent.sent_at - ahead,
+        "answered_at": sent.answered_at - ahead,
+        "trace_id": sent.trace_id,
+        "status": sent.status,
+        "outcome": _outcome(sent.error, accepted, count),
+        "error_code": first_error.code[:120] if first_error else "",
+        "error": first_error.sentence if first_error else "",
+    }
+
+
+_EVENT_COLUMNS = {
+    "registration_id": "bigint",
+    "push_id": "bigint",
+    "kind": "word",
+    "session_id": "text",
+    "marked_at": "timestamptz",
+    "result": "word",
+    "error_code": "text",
+    "error": "text",
+    "plate": "text",
+    "subdivision": "text",
+    "zone": "text",
+    "since": "timestamptz",
+    "until": "timestamptz",
+}
+
+
+def _write_events(units: Sequence[Batch], pushes: Sequence[Sequence[int]]) -> None:
+    rows = [
+        {
+            "registration_id": work.id,
+            "push_id": made[place],
+            "kind": kind,
+            "session_id": session_id,
+            "marked_at": work.due_since,
+            "result": _result(error),
+            "error_code": error.code[:120] if error else "",
+            "error": error.sentence if error else "",
+            "plate": told.get("plate", ""),
+            "subdivision": told.get("subdivision", ""),
+            "zone": told.get("zone_id", ""),
+            "since": _moment(told.get("start")),
+            "until": _moment(told.get("end")),
+        }
+        for unit, made in zip(units, pushes, strict=True)
+        for work in unit.works
+        for place, kind, session_id, error, told in work.evidence
+    ]
+    bulk_sql.insert("integrations_pushevent", _EVENT_COLUMNS, rows)
+
+
+@lru_cache(maxsize=2_048)
+def _moment(text: str | None) -> datetime | None:
+    """Return the time that a session has as RFC 3339 text; None where a refused one holds something else."""
+    try:
+        return None if text is None else datetime.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _result(error: DeliveryError | None) -> str:
+    if error is None:
+        return PushEvent.Result.ACCEPTED
+    return PushEvent.Result.LATER if isinstance(error, TryLater | FixConnection) else PushEvent.Result.REFUSED

@@ -1,0 +1,122 @@
+"""What the doctor's checks look at: everything is asked for once, and only when a check wants it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.urls import NoReverseMatch, reverse
+from django.utils.functional import cached_property
+
+from integrations.models import Breaker, Connection, TestPlate, ZoneMapping, ZoneRefresh
+from integrations.permits.queries import breaker_keys, pick_breaker
+from integrations.vendors.errors import DeliveryError, TryLater
+from integrations.vendors.protocol import ZoneSeen, get_vendor
+from locations.models import Company, Location
+
+SUCCESS, NEUTRAL, WARNING, DANGER = "success", "neutral", "warning", "danger"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding: how bad, what was found, what that means, what to do next, and where."""
+
+    key: str
+    title: str
+    tone: str
+    finding: str
+    meaning: str = ""
+    next_step: str = ""
+    path: str = ""
+
+
+class DiagnosticContext:
+    """One connection (or a company without one) at one moment."""
+
+    def __init__(
+        self,
+        *,
+        company: Company,
+        connection: Connection | None,
+        now: datetime,
+        test: TestPlate | None = None,
+        asks_vendor: bool = True,
+    ) -> None:
+        self.asks_vendor = asks_vendor
+        self.company = company
+        self.connection = connection
+        self.now = now
+        self._test = test
+
+    def page(self, view: str, *args: object) -> str:
+        """Return the path of one of the company's pages, or "" where there is none of that name."""
+        try:
+            return reverse(view, args=[self.company.slug, *args])
+        except NoReverseMatch:
+            return ""
+
+    @property
+    def setup_path(self) -> str:
+        """The connection's set-up page."""
+        return self.page("setup_connection", self.connection.pk) if self.connection else self.page("setup")
+
+    @cached_property
+    def token_error(self) -> DeliveryError | None:
+        """What the vendor says to our credentials; None where they work, or where it is not asked."""
+        if not self.asks_vendor:
+            return None
+        vendor = get_vendor(self.connection.vendor if self.connection else "passport")
+        try:
+            vendor.check_token()
+        except DeliveryError as error:
+            return error
+        return None
+
+    @cached_property
+    def listing(self) -> list[ZoneSeen] | DeliveryError | None:
+        """The zones that the vendor lists now, or why it does not; None where there is nobody to ask, or none to ask for.
+
+        A vendor that could not even be reached for a token is not waited for a second time.
+        """
+        if not self.asks_vendor or self.connection is None or not self.connection.operator_id:
+            return None
+        if isinstance(self.token_error, TryLater):
+            return self.token_error
+        try:
+            return get_vendor(self.connection.vendor).fetch_zones(self.connection.operator_id)
+        except DeliveryError as error:
+            return error
+
+    @cached_property
+    def last_refresh(self) -> ZoneRefresh | None:
+        """The latest pull of the zones."""
+        if self.connection is None:
+            return None
+        return ZoneRefresh.objects.filter(connection=self.connection).order_by("-pk").first()
+
+    @cached_property
+    def locations(self) -> list[Location]:
+        """The company's active locations."""
+        return list(Location.objects.filter(company=self.company, active=True).order_by("name"))
+
+    @cached_property
+    def mappings(self) -> list[ZoneMapping]:
+        """The mappings of the company's active locations, with their zones."""
+        found = ZoneMapping.objects.filter(location__company=self.company, location__active=True)
+        return list(found.select_related("zone__connection", "location").order_by("location__name"))
+
+    @cached_property
+    def breaker(self) -> Breaker | None:
+        """What holds the connection's sends back now, or None."""
+        if self.connection is None:
+            return None
+        rows = {row.key: row for row in Breaker.objects.filter(key__in=breaker_keys(self.connection))}
+        return pick_breaker(rows, self.connection, self.now)
+
+    @cached_property
+    def test(self) -> TestPlate | None:
+        """The test plate that is asked about: the given one, or the connection's latest."""
+        if self._test is not None or self.connection is None:
+            return self._test
+        tests = TestPlate.objects.filter(connection=self.connection).select_related(
+            "permit", "zone", "location"
+        )
+        return tests.order_by("-pk").first()

@@ -1,0 +1,419 @@
+"""The doctor's checks of how registrations travel: tests, refusals, backlog, workers, broker, clock."""
+
+from datetime import timedelta
+
+import redis
+from django.conf import settings
+from django.db.models import Count
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from integrations.delivery.database_clock import database_now
+from integrations.diagnostics.context import DANGER, NEUTRAL, SUCCESS, WARNING, Check, DiagnosticContext
+from integrations.diagnostics.setup_checks import span_words
+from integrations.models import (
+    Connection,
+    Notice,
+    PeriodicTask,
+    PermitSync,
+    Push,
+    TestPlate,
+    WorkerHeartbeat,
+    Zone,
+)
+from integrations.reconciliation.notices import held_key
+
+BEAT_LATE = timedelta(seconds=30)
+CHORE_LATE = timedelta(minutes=2)
+BACKLOG_LATE = timedelta(minutes=1)
+BACKLOG_STUCK = timedelta(minutes=10)
+CLOCK_OFF = timedelta(seconds=2)
+CLOCK_WRONG = timedelta(seconds=30)
+BROKER_TIMEOUT_S = 1.0
+REASONS = 3
+
+
+def last_test(patient: DiagnosticContext) -> Check:
+    """How far did the last test plate come, and what does that say?"""
+    title, test = _("Test plate"), patient.test
+    if test is None:
+        return Check(
+            "test", title, NEUTRAL, _("None was sent yet."), "", _("Send a test plate."), patient.setup_path
+        )
+    page = patient.page("test_plate", test.pk)
+    if test.answer == TestPlate.Answer.YES:
+        text = _("Seen by %(who)s in zone %(zone)s, %(age)s ago.") % {
+            "who": test.answered_by,
+            "zone": test.zone.number,
+            "age": span_words(patient.now - test.answered_at) if test.answered_at else "?",
+        }
+        return Check("test", title, SUCCESS, text, path=page)
+    said = ""
+    if test.answer == TestPlate.Answer.NO:
+        said = _("%(who)s said no. ") % {"who": test.answered_by}
+        if test.note:
+            said = _("%(who)s said no: “%(note)s”. ") % {"who": test.answered_by, "note": test.note}
+    if test.accepted_at is None:
+        return _not_accepted(test, said, title, page)
+    if test.seen_at is None:
+        return _not_listed(patient, test, said, title, page)
+    text = said + _("Passport accepted it and listed it in zone %(zone)s.") % {
+        "zone": f"{test.zone.number} · {test.zone.name}"
+    }
+    if said:
+        return Check(
+            "test",
+            title,
+            DANGER,
+            text,
+            _(
+                "Passport's side is in order, so the device looked elsewhere: another operator, another zone, or "
+                "another plate. Monitor in OpsMan Web lags behind."
+            ),
+            _(
+                "Let the officer sign in to OpsMan Mobile again, choose zone %(zone)s, type the plate, and repeat the "
+                "test. If the note names another zone, map the location to that one."
+            )
+            % {"zone": test.zone.number},
+            page,
+        )
+    return Check(
+        "test",
+        title,
+        SUCCESS if not test.withdrawn_at else NEUTRAL,
+        text + " " + _("Nobody has answered yet."),
+        path=page,
+    )
+
+
+def _not_accepted(test: TestPlate, said: str, title: str, page: str) -> Check:
+    permit_sync = PermitSync.objects.filter(permit=test.permit_id, connection=test.connection_id).first()
+    if permit_sync is None:
+        return Check(
+            "test",
+            title,
+            DANGER,
+            said + _("It was never noted for delivery."),
+            _("The location was not mapped when it was saved."),
+            _("Map the location and test again."),
+            page,
+        )
+    if permit_sync.state == PermitSync.State.REFUSED:
+        return Check(
+            "test",
+            title,
+            DANGER,
+            said + _("Passport refused it: %(why)s") % {"why": permit_sync.error},
+            _("A real registration here would be refused alike."),
+            permit_sync.remedy or _("Mend it and test again."),
+            page,
+        )
+    why = permit_sync.error or _("no answer yet")
+    return Check(
+        "test",
+        title,
+        WARNING,
+        said + _("It has not been accepted yet (%(why)s).") % {"why": why},
+        _("It waits to be sent; see the worker, the backlog and the access to Passport below."),
+        permit_sync.remedy or _("Run the checks again in a minute."),
+        page,
+    )
+
+
+def _not_listed(patient: DiagnosticContext, test: TestPlate, said: str, title: str, page: str) -> Check:
+    found = test.seen_right or {}
+    if elsewhere := found.get("elsewhere"):
+        numbers = dict(Zone.objects.filter(connection=test.connection_id).values_list("remote_id", "number"))
+        where = ", ".join(numbers.get(zone, zone) for zone in elsewhere)
+        return Check(
+            "test",
+            title,
+            DANGER,
+            said
+            + _("Passport shows it in zone %(there)s instead of %(here)s.")
+            % {"there": where, "here": test.zone.number},
+            _("The location is mapped to a zone that Passport has moved or joined with another."),
+            _("Refresh the zones, map the location anew, and test again."),
+            page,
+        )
+    if error := found.get("error"):
+        return Check(
+            "test",
+            title,
+            WARNING,
+            said + _("Accepted, but the parking rights can't be read: %(why)s") % {"why": error},
+            _("So the product can't say whether an officer sees it."),
+            found.get("remedy") or _("Run the checks again in a minute."),
+            page,
+        )
+    age = patient.now - (test.accepted_at or patient.now)
+    text = said + _(
+        "Passport accepted it, but does not list it in the parking rights of zone %(zone)s (%(age)s)."
+    ) % {
+        "zone": test.zone.number,
+        "age": span_words(age),
+    }
+    if found.get("others"):
+        text += " " + _("It lists another session with this plate.")
+    return Check(
+        "test",
+        title,
+        WARNING if age < BACKLOG_LATE else DANGER,
+        text,
+        _(
+            "Passport works on it later, in seconds as a rule. Longer means that it went to another operator, or that its "
+            "side is stuck."
+        ),
+        _(
+            "Compare the operator ID with the one of the officers' OpsMan; then ask Passport with the trace id of the push."
+        ),
+        page,
+    )
+
+
+def refused(patient: DiagnosticContext) -> Check:
+    """Does Passport refuse registrations, and why?"""
+    title = _("Refused registrations")
+    rows = PermitSync.objects.refused().filter(connection__company=patient.company, permit__is_test=False)
+    if patient.connection is not None:
+        rows = rows.filter(connection=patient.connection)
+    reasons = list(
+        rows.order_by()
+        .values("error_code", "error", "remedy")
+        .annotate(n=Count("pk"))
+        .order_by("-n")[:REASONS]
+    )
+    if not reasons:
+        return Check("refused", title, SUCCESS, _("None."))
+    total = rows.count()
+    text = "; ".join(f"{reason['n']} × {reason['error'] or reason['error_code']}" for reason in reasons)
+    return Check(
+        "refused",
+        title,
+        DANGER,
+        ngettext("%(n)d: %(why)s", "%(n)d: %(why)s", total) % {"n": total, "why": text},
+        _("Enforcement does not see these vehicles as registered."),
+        reasons[0]["remedy"] or _("Open them, mend what the reason names, and retry."),
+        patient.page("refused"),
+    )
+
+
+def held_back(patient: DiagnosticContext) -> Check:
+    """Are sends held back after failures?"""
+    title, breaker = _("Sending"), patient.breaker
+    if breaker is None:
+        return Check("held", title, SUCCESS, _("Nothing is held back after failures."))
+    since = span_words(patient.now - breaker.failing_since) if breaker.failing_since else "?"
+    text = _("%(why)s (for %(since)s)") % {"why": breaker.error, "since": since}
+    if breaker.stopped:
+        return Check(
+            "held",
+            title,
+            DANGER,
+            text,
+            _("Nothing is sent until somebody mends this; nothing is lost."),
+            breaker.remedy,
+        )
+    return Check(
+        "held",
+        title,
+        WARNING,
+        text,
+        _("It is tried again every few seconds; nothing is lost."),
+        breaker.remedy or _("Wait; if it lasts longer than an hour, ask Passport about an outage."),
+    )
+
+
+def backlog(patient: DiagnosticContext) -> Check:
+    """How long has the oldest registration been waiting that could be sent?"""
+    title, connection = _("Backlog"), patient.connection
+    if connection is None:
+        return Check("backlog", title, NEUTRAL, _("There is no connection yet."))
+    due = PermitSync.objects.due().filter(connection=connection)
+    if connection.status != Connection.Status.LIVE:
+        count = due.filter(permit__is_test=False).count()
+        return Check(
+            "backlog",
+            title,
+            NEUTRAL,
+            _("%(n)d registrations wait until the connection is live.") % {"n": count},
+        )
+    oldest = due.order_by("due_since").values_list("due_since", flat=True).first()
+    if oldest is None:
+        return Check("backlog", title, SUCCESS, _("Empty: everything that was saved is with Passport."))
+    age, count = patient.now - oldest, due.count()
+    text = ngettext(
+        "%(n)d registration waits, for %(age)s.", "%(n)d registrations wait, the oldest for %(age)s.", count
+    )
+    text = text % {"n": count, "age": span_words(age)}
+    if age < BACKLOG_LATE:
+        return Check("backlog", title, SUCCESS, text)
+    tone = DANGER if age > BACKLOG_STUCK else WARNING
+    return Check(
+        "backlog",
+        title,
+        tone,
+        text,
+        _("Enforcement does not see these yet, or still sees what has ended."),
+        _("Look at the access to Passport, at what is held back, and at the worker."),
+        patient.page("activity"),
+    )
+
+
+def last_accepted(patient: DiagnosticContext) -> Check:
+    """When did Passport last accept something?"""
+    title = _("Last accepted push")
+    pushes = (
+        Push.objects.filter(connection=patient.connection, accepted__gt=0)
+        if patient.connection
+        else Push.objects.none()
+    )
+    push = pushes.order_by("-sent_at").first()
+    if push is None:
+        return Check("accepted", title, NEUTRAL, _("None yet."))
+    text = _("%(age)s ago (trace id %(trace)s).") % {
+        "age": span_words(patient.now - push.answered_at),
+        "trace": push.trace_id,
+    }
+    return Check("accepted", title, SUCCESS, text, path=patient.page("activity"))
+
+
+def compared(patient: DiagnosticContext) -> Check:
+    """Does Passport list what it has accepted?"""
+    title, connection = _("Compared with Passport"), patient.connection
+    if connection is None or connection.reconciled_at is None:
+        return Check(
+            "compared", title, NEUTRAL, _("Not yet: the list is compared once the connection is live.")
+        )
+    held = Notice.objects.filter(dedupe_key=held_key(connection.pk), done_at=None).first()
+    if held is not None:
+        return Check(
+            "compared",
+            title,
+            DANGER,
+            held.text,
+            _("Either Passport's list is short, or enforcement does not see these cars."),
+            _("Support: look into OpsMan whether a few of them are there."),
+            patient.page("activity"),
+        )
+    age = span_words(patient.now - connection.reconciled_at)
+    text = _("%(age)s ago; what was missing or too much is put right by itself.") % {"age": age}
+    return Check("compared", title, SUCCESS, text)
+
+
+def worker(patient: DiagnosticContext) -> Check:
+    """Is a worker alive?"""
+    title = _("Workers")
+    alive = WorkerHeartbeat.objects.filter(seen_at__gt=database_now() - BEAT_LATE).count()
+    if alive:
+        return Check(
+            "worker",
+            title,
+            SUCCESS,
+            ngettext("%(n)d is running.", "%(n)d are running.", alive) % {"n": alive},
+        )
+    last = WorkerHeartbeat.objects.order_by("-seen_at").first()
+    text = _("None is running.")
+    if last is not None:
+        text = _("None is running; the last was heard of %(age)s ago.") % {
+            "age": span_words(patient.now - last.seen_at)
+        }
+    return Check(
+        "worker",
+        title,
+        DANGER,
+        text,
+        _("Nothing is sent, no zones are pulled, no mails leave; nothing is lost."),
+        _("Support: start the worker (see the README)."),
+    )
+
+
+def sweeper(patient: DiagnosticContext) -> Check:
+    """Are the periodic duties done?"""
+    title, now = _("Sweeper and periodic duties"), database_now()
+    chores = list(PeriodicTask.objects.order_by("name"))
+    if not chores:
+        return Check(
+            "sweeper",
+            title,
+            DANGER,
+            _("They have never run."),
+            _("Lost hints are not made up for; zones grow old."),
+            _("Support: start the worker."),
+        )
+    late = [task.name for task in chores if task.next_at < now - CHORE_LATE]
+    failed = [f"{task.name} ({task.last_error})" for task in chores if task.last_error]
+    if late:
+        return Check(
+            "sweeper",
+            title,
+            DANGER,
+            _("Late: %(names)s.") % {"names": ", ".join(late)},
+            _("No worker does them, or one is stuck."),
+            _("Support: look at the worker's log; restart it."),
+        )
+    if failed:
+        return Check(
+            "sweeper",
+            title,
+            WARNING,
+            _("The last round failed: %(names)s.") % {"names": "; ".join(failed)[:400]},
+            _("They are tried again by themselves."),
+            _("Support: look at the worker's log."),
+        )
+    return Check(
+        "sweeper",
+        title,
+        SUCCESS,
+        ngettext("%(n)d duty, on time.", "%(n)d duties, all on time.", len(chores)) % {"n": len(chores)},
+    )
+
+
+def broker(patient: DiagnosticContext) -> Check:
+    """Does the broker answer?"""
+    title, url = _("Broker"), settings.CELERY_BROKER_URL
+    if url.startswith("memory:"):
+        return Check("broker", title, NEUTRAL, _("In memory: there is none to ask."))
+    client = redis.Redis.from_url(
+        url.replace("redis+socket://", "unix://"),
+        socket_timeout=BROKER_TIMEOUT_S,
+        socket_connect_timeout=BROKER_TIMEOUT_S,
+    )
+    try:
+        client.ping()
+    except (redis.RedisError, OSError) as error:
+        return Check(
+            "broker",
+            title,
+            WARNING,
+            _("It does not answer (%(name)s).") % {"name": type(error).__name__},
+            _("Saves are sent by the sweeper, a second or two later; nothing is lost."),
+            _("Support: start Redis or look at REDIS_URL."),
+        )
+    finally:
+        client.close()
+    return Check("broker", title, SUCCESS, _("It answers."))
+
+
+def clock(patient: DiagnosticContext) -> Check:
+    """Does this machine's clock agree with the database's, by which everything is timed?"""
+    title = _("Clock")
+    before = timezone.now()
+    there = database_now()
+    after = timezone.now()
+    # The database read its clock at some moment between the two.
+    off = max(before - there, there - after, timedelta(0))
+    if off <= CLOCK_OFF:
+        return Check("clock", title, SUCCESS, _("This machine and the database agree."))
+    text = _("This machine and the database differ by %(span)s.") % {"span": span_words(off)}
+    return Check(
+        "clock",
+        title,
+        DANGER if off > CLOCK_WRONG else WARNING,
+        text,
+        _(
+            "Windows of permits begin and end at the wrong moment, and Passport may refuse events as being in the future."
+        ),
+        _("Support: switch time synchronisation (NTP) on."),
+    )

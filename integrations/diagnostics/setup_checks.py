@@ -1,0 +1,399 @@
+"""The doctor's checks of how a connection is set up: operator ID, credentials, zones, mappings, names, status."""
+
+from datetime import timedelta
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from integrations.diagnostics.context import DANGER, NEUTRAL, SUCCESS, WARNING, Check, DiagnosticContext
+from integrations.models import Connection, Zone, ZoneRefresh
+from integrations.onboarding.snapshot import Finding
+from integrations.vendors.errors import DeliveryError, FixConnection, TryLater
+from integrations.zones.mapping import case_twins, near_miss_words
+from locations.models import Location
+
+ZONES_OLD = timedelta(hours=36)
+NAMED = 5
+
+
+def operator_id(patient: DiagnosticContext) -> Check:
+    """Is there an operator ID?"""
+    title = _("Operator ID")
+    connection = patient.connection
+    if connection is not None and connection.operator_id and not connection.is_confirmed:
+        return Check(
+            "operator_id",
+            title,
+            WARNING,
+            _("Set, but not confirmed: %(id)s.") % {"id": connection.operator_id},
+            _("Until it is known to be yours no zone is read and nothing is sent, no test plate either."),
+            _("Support confirms it; the set-up page says how you can prove it yourselves."),
+            patient.setup_path,
+        )
+    if connection is not None and connection.operator_id:
+        return Check("operator_id", title, SUCCESS, _("Set: %(id)s.") % {"id": connection.operator_id})
+    finding = _("Not set.")
+    if connection is not None and connection.operator_id_finding == Finding.UNKNOWN:
+        finding = _("Not set: the one that was tried is not known to Passport.")
+    return Check(
+        "operator_id",
+        title,
+        DANGER,
+        finding,
+        _("Without it Passport can't be asked for zones, and nothing can be sent."),
+        _("Ask the Passport account manager for it and enter it on the set-up page."),
+        patient.setup_path,
+    )
+
+
+def token(patient: DiagnosticContext) -> Check:
+    """Does Passport accept Offstreet's own credentials?"""
+    title, error = _("Access to Passport"), patient.token_error
+    if not patient.asks_vendor:
+        return Check("token", title, NEUTRAL, _not_asked())
+    if error is None:
+        return Check("token", title, SUCCESS, _("Passport accepts Offstreet's credentials."))
+    if isinstance(error, TryLater):
+        return Check(
+            "token",
+            title,
+            DANGER,
+            error.sentence,
+            _("Nothing can be asked or sent until it answers; what is due waits and is not lost."),
+            _("Wait a few minutes and run the checks again. If it goes on, ask Passport about an outage."),
+        )
+    return Check(
+        "token",
+        title,
+        DANGER,
+        error.sentence,
+        _("The credentials belong to Offstreet, not to the company: no company can send."),
+        error.remedy or _("Support renews the credentials."),
+    )
+
+
+def authorised(patient: DiagnosticContext) -> Check:
+    """Does Passport list this operator's zones to us?"""
+    title, listing = _("Operator authorised"), patient.listing
+    if not patient.asks_vendor:
+        return Check("authorised", title, NEUTRAL, _not_asked())
+    if listing is None:
+        return Check("authorised", title, NEUTRAL, _("Not asked: there is no operator ID yet."))
+    if not isinstance(listing, DeliveryError):
+        count = len(listing)
+        text = ngettext(
+            "Passport lists %(n)d zone for this operator.",
+            "Passport lists %(n)d zones for this operator.",
+            count,
+        )
+        return Check("authorised", title, SUCCESS, text % {"n": count})
+    if isinstance(listing, TryLater):
+        return Check(
+            "authorised",
+            title,
+            WARNING,
+            _("Not known: %(why)s") % {"why": listing.sentence},
+            _("Passport could not be asked."),
+            _("Run the checks again in a few minutes."),
+        )
+    if isinstance(listing, FixConnection) and listing.scope == "host":
+        return Check("authorised", title, NEUTRAL, _("Not asked: Passport refuses Offstreet's credentials."))
+    if listing.status in (401, 403):
+        return Check(
+            "authorised",
+            title,
+            DANGER,
+            _("Passport knows the operator, but it has not authorised Offstreet."),
+            _("Neither zones nor registrations get through."),
+            _("Ask the Passport account manager to authorise Offstreet for this operator ID."),
+            patient.setup_path,
+        )
+    return Check(
+        "authorised",
+        title,
+        DANGER,
+        _("Passport does not know this operator ID."),
+        _("It may have been copied wrongly, or belong to another environment of Passport."),
+        _("Compare it with the account manager's mail, sign for sign."),
+        patient.setup_path,
+    )
+
+
+def _not_asked() -> str:
+    return _("Passport was not asked: no worker has taken up the checks.")
+
+
+def zones(patient: DiagnosticContext) -> Check:
+    """Are zones here, and how old are they?"""
+    title, connection, pull = _("Zones"), patient.connection, patient.last_refresh
+    if connection is None or not connection.operator_id:
+        return Check("zones", title, NEUTRAL, _("None: there is no operator ID yet."))
+    count = Zone.objects.listed().filter(connection=connection).count()
+    page = patient.page("zones")
+    if pull is not None and pull.outcome == ZoneRefresh.Outcome.HELD:
+        return Check(
+            "zones",
+            title,
+            DANGER,
+            pull.error,
+            _("Until somebody decides, the zones stay as they were."),
+            pull.remedy,
+            page,
+        )
+    if not count:
+        return _no_zones(patient, pull, title, page)
+    age = patient.now - connection.zones_pulled_at if connection.zones_pulled_at else None
+    text = ngettext("%(n)d zone, pulled %(age)s ago.", "%(n)d zones, pulled %(age)s ago.", count) % {
+        "n": count,
+        "age": span_words(age) if age else "?",
+    }
+    if pull is not None and pull.outcome == ZoneRefresh.Outcome.FAILED:
+        return Check(
+            "zones",
+            title,
+            WARNING,
+            f"{text} " + _("The last pull failed: %(why)s") % {"why": pull.error},
+            _("The zones here may be out of date."),
+            pull.remedy or _("Refresh the zones."),
+            page,
+        )
+    if age is None or age > ZONES_OLD:
+        return Check(
+            "zones",
+            title,
+            WARNING,
+            text,
+            _("They are pulled daily; this is older."),
+            _("Refresh the zones."),
+            page,
+        )
+    return Check("zones", title, SUCCESS, text, path=page)
+
+
+def _no_zones(patient: DiagnosticContext, pull: ZoneRefresh | None, title: str, page: str) -> Check:
+    if pull is None:
+        return Check(
+            "zones",
+            title,
+            DANGER,
+            _("They were never pulled."),
+            _("No location can be mapped."),
+            _("Set the connection up; this pulls the zones."),
+            patient.setup_path,
+        )
+    if pull.outcome == ZoneRefresh.Outcome.RUNNING:
+        return Check(
+            "zones",
+            title,
+            WARNING,
+            _("They are being pulled."),
+            "",
+            _("Wait a minute; if it goes on, look at the worker below."),
+            page,
+        )
+    if pull.outcome == ZoneRefresh.Outcome.FAILED:
+        return Check(
+            "zones",
+            title,
+            DANGER,
+            _("The pull failed: %(why)s") % {"why": pull.error},
+            _("No location can be mapped."),
+            pull.remedy or _("Refresh the zones."),
+            page,
+        )
+    return Check(
+        "zones",
+        title,
+        DANGER,
+        _("Passport lists no zone for this operator."),
+        _(
+            "The operator has no zones in OpsMan (Settings → Zone Management), or this is another operator's ID."
+        ),
+        _("Ask the Passport account manager which operator ID has the zones."),
+        patient.setup_path,
+    )
+
+
+def mapped(patient: DiagnosticContext) -> Check:
+    """Is every active location mapped to a zone that Passport still lists?"""
+    title, page = _("Locations mapped"), patient.page("locations")
+    if not patient.locations:
+        return Check(
+            "mapped",
+            title,
+            WARNING,
+            _("There is no location yet."),
+            _("Permits belong to locations; without one nothing can be sent."),
+            _("Add a location."),
+            page,
+        )
+    missing = [mapping for mapping in patient.mappings if mapping.zone.missing_since is not None]
+    if missing:
+        names = _names([f"{mapping.location} → {mapping.zone.number}" for mapping in missing])
+        return Check(
+            "mapped",
+            title,
+            DANGER,
+            _("Mapped to a zone that Passport no longer lists: %(names)s.") % {"names": names},
+            _("Passport refuses their registrations."),
+            _("Choose a zone that is listed."),
+            page,
+        )
+    done = {mapping.location_id for mapping in patient.mappings}
+    open_ones = [location for location in patient.locations if location.pk not in done]
+    if open_ones:
+        text = _("%(open)d of %(all)d locations have no zone: %(names)s.") % {
+            "open": len(open_ones),
+            "all": len(patient.locations),
+            "names": _names([one.name for one in open_ones]),
+        }
+        tone = DANGER if len(open_ones) == len(patient.locations) else WARNING
+        return Check(
+            "mapped",
+            title,
+            tone,
+            text,
+            _("Their registrations wait; enforcement does not see them."),
+            _("Choose their zones."),
+            page,
+        )
+    text = ngettext(
+        "The one location has a zone that Passport lists.",
+        "All %(n)d locations have a zone that Passport lists.",
+        len(patient.locations),
+    )
+    return Check("mapped", title, SUCCESS, text % {"n": len(patient.locations)}, path=page)
+
+
+def names(patient: DiagnosticContext) -> Check:
+    """Are zones compared letter for letter, or was a near miss taken for the right one?"""
+    title, page = _("Names, letter for letter"), patient.page("locations")
+    if not patient.mappings:
+        return Check("names", title, NEUTRAL, _("Nothing is mapped yet."))
+    remarks = [text for mapping in patient.mappings if (text := _near(mapping.location, mapping.zone))]
+    remarks += _renamed(patient)
+    if not remarks:
+        remarks_of_twins = _twins(patient)
+        if not remarks_of_twins:
+            return Check(
+                "names", title, SUCCESS, _("Every mapped zone is called exactly as Passport calls it.")
+            )
+        return Check(
+            "names",
+            title,
+            NEUTRAL,
+            " ".join(remarks_of_twins[:NAMED]),
+            _("Both exist; a slip of the hand would choose the other."),
+            _("Look whether the right one is mapped."),
+            page,
+        )
+    return Check(
+        "names",
+        title,
+        WARNING,
+        " ".join(remarks[:NAMED]),
+        _(
+            "Zone IDs are case-sensitive and must match exactly; the officer's device may stand in the other zone."
+        ),
+        _("Compare the sign at the place with the zone that is mapped."),
+        page,
+    )
+
+
+def status(patient: DiagnosticContext) -> Check:
+    """Is the connection live?"""
+    title, connection = _("State of the connection"), patient.connection
+    if connection is None:
+        return Check(
+            "status",
+            title,
+            WARNING,
+            _("There is no connection yet."),
+            "",
+            _("Begin on the set-up page."),
+            patient.setup_path,
+        )
+    if connection.status == Connection.Status.LIVE:
+        return Check("status", title, SUCCESS, _("Live: each save is sent."))
+    if connection.status == Connection.Status.PAUSED:
+        return Check(
+            "status",
+            title,
+            WARNING,
+            _("Paused: %(reason)s") % {"reason": connection.status_reason},
+            _("Registrations wait and are not lost; test plates go out all the same."),
+            _("Resume it."),
+            patient.setup_path,
+        )
+    if connection.status == Connection.Status.ENDED:
+        return Check(
+            "status",
+            title,
+            DANGER,
+            _("Ended."),
+            _("Nothing is sent any more."),
+            _("Begin another connection."),
+            patient.setup_path,
+        )
+    return Check(
+        "status",
+        title,
+        NEUTRAL,
+        _("Not live yet: test plates are sent, real registrations wait."),
+        path=patient.setup_path,
+    )
+
+
+def span_words(span: timedelta) -> str:
+    """Return a span in words: `6 min`, `2 days`."""
+    seconds = max(0, int(span.total_seconds()))
+    if seconds < 60:
+        return _("%(n)d s") % {"n": seconds}
+    if seconds < 3600:
+        return _("%(n)d min") % {"n": seconds // 60}
+    if seconds < 2 * 86_400:
+        return _("%(n)d h") % {"n": seconds // 3600}
+    return _("%(n)d days") % {"n": seconds // 86_400}
+
+
+def _near(location: Location, zone: Zone) -> str:
+    """Return in what a location's name or id differs from its zone's number, where that is little."""
+    for own in (location.external_id, location.name):
+        if own and (words := near_miss_words(own, zone.number)):
+            return f"{location}: {words}"
+    return ""
+
+
+def _renamed(patient: DiagnosticContext) -> list[str]:
+    """Return what Passport calls otherwise by now than the zone that is mapped here."""
+    if not isinstance(patient.listing, list):
+        return []
+    now = {seen.remote_id: seen.number for seen in patient.listing}
+    return [
+        _("%(here)s is called %(there)s in Passport by now.")
+        % {"here": mapping.zone.number, "there": now[mapping.zone.remote_id]}
+        for mapping in patient.mappings
+        if mapping.zone.connection == patient.connection
+        and now.get(mapping.zone.remote_id, mapping.zone.number) != mapping.zone.number
+    ]
+
+
+def _twins(patient: DiagnosticContext) -> list[str]:
+    used = {
+        mapping.zone_id: mapping.zone
+        for mapping in patient.mappings
+        if mapping.zone.connection == patient.connection
+    }
+    if not used:
+        return []
+    listed = (
+        Zone.objects.listed().filter(connection=patient.connection).only("number", "name", "missing_since")
+    )
+    return [
+        twins.words(used[zone.pk]) for twins in case_twins(listed) for zone in twins.zones if zone.pk in used
+    ]
+
+
+def _names(names: list[str]) -> str:
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (_(" and %(n)d more") % {"n": more} if more > 0 else "")

@@ -1,0 +1,1 @@
+"""People of a company: members, invitations, contacts."""

@@ -1,0 +1,1 @@
+"""Notices on the pages, e-mail, signed links, preferences, and the ticket's log."""

@@ -1,0 +1,358 @@
+"""The life of a connection: connect, test, go live, pause, resume, end.
+
+Each step checks whether it may be taken, writes who took it, when and why, tells the tracking ticket, and sets going
+what follows, all in one transaction. Taking a step that has been taken already changes nothing, so scripts may be run
+again. Steps raise `ValidationError` with one sentence where they may not be taken.
+
+What is never done: nothing is pushed before the operator ID is confirmed (`integrations.zones.operator_claims`), and no real
+registration before *live*; an account is never exchanged under registrations that it still holds, since nobody could
+withdraw them any more.
+"""
+
+import re
+from collections.abc import Collection
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.db.models import Count, Q, QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from integrations.delivery import outbox, wakeup
+from integrations.models import Connection, PermitSync
+from integrations.models.connections import integration_name
+from integrations.notifications import ticket_log
+from integrations.zones import mapping, operator_claims
+from locations.models import Company, Location, Permit, User
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+# What web pages and mails leave around a copied text: blanks, those without a width, and quotes.
+_AROUND = "\u200b\u2060\ufeff\"'“”<>{}"
+_Status = Connection.Status
+
+
+def clean_operator_id(text: str) -> str:
+    """Return the operator id as it is kept (a UUID in lower case), or raise `ValidationError`."""
+    operator_id = "".join(text.split()).strip(_AROUND).lower()
+    if not operator_id:
+        raise ValidationError(_("Enter the operator ID."), code="empty")
+    if not _UUID.fullmatch(operator_id):
+        raise ValidationError(
+            _("“%(text)s” is not an operator ID. It looks like 072e8b73-87ba-52be-ad93-16807143d145."),
+            code="not_a_uuid",
+            params={"text": text.strip()[:60]},
+        )
+    return operator_id
+
+
+def current_connections(company: Company, vendor: str = "passport") -> QuerySet[Connection]:
+    """The company's connections that have not ended, oldest first."""
+    return company.connections.filter(vendor=vendor).exclude(status=_Status.ENDED).order_by("id")
+
+
+def open_connection(
+    *, company: Company, label: str = "", vendor: str = "passport", actor: User | None = None
+) -> Connection:
+    """Return the company's connection for a site (`label`), made anew where there is none; it may lack an id yet."""
+    with transaction.atomic():
+        Company.objects.select_for_update(no_key=True).get(pk=company.pk)
+        connection = current_connections(company, vendor).filter(label=label).first()
+        if connection is None:
+            now = timezone.now()
+            connection = Connection(
+                company=company,
+                vendor=vendor,
+                label=label,
+                name=integration_name(vendor, company.name),
+                status_since=now,
+                status_by=actor,
+                created_at=now,
+            )
+            _save(connection, actor)
+    return connection
+
+
+def connect(
+    *,
+    company: Company,
+    operator_id: str,
+    label: str = "",
+    vendor: str = "passport",
+    actor: User | None = None,
+) -> Connection:
+    """Make or update the company's connection for a site so that it has this operator id.
+
+    A company has one connection per site; `label` tells them apart and is empty where there is one site only. The
+    zones are not pulled here (`integrations.zones.refresh.refresh_zones`).
+    """
+    operator_id = clean_operator_id(operator_id)
+    with transaction.atomic():
+        connection = current_connections(company, vendor).filter(operator_id=operator_id).first()
+        if connection is None:
+            connection = open_connection(company=company, label=label, vendor=vendor, actor=actor)
+        elif label and connection.label != label:
+            raise ValidationError(
+                _("This operator ID is that of %(other)s already."),
+                code="taken_here",
+                params={"other": connection},
+            )
+        return set_operator_id(connection=connection, operator_id=operator_id, actor=actor)
+
+
+def set_operator_id(*, connection: Connection, operator_id: str, actor: User | None = None) -> Connection:
+    """Give a connection its operator id, or another one as long as the old account holds nothing of ours.
+
+    It is a claim until it is confirmed, and another one is another claim (`integrations.zones.operator_claims`).
+    """
+    operator_id = clean_operator_id(operator_id)
+    with transaction.atomic():
+        connection = _locked(connection)
+        _refuse_ended(connection)
+        if connection.operator_id == operator_id:
+            return connection
+        taken = Connection.objects.filter(vendor=connection.vendor, operator_id=operator_id)
+        if other := taken.exclude(status=_Status.ENDED).exclude(pk=connection.pk).first():
+            raise _taken(connection, other)
+        now = timezone.now()
+        if connection.operator_id:
+            _refuse_exchange(connection)
+        operator_claims.take_off(connection, now)
+        connection.operator_id, connection.operator_id_at, connection.operator_id_by = operator_id, now, actor
+        try:
+            with transaction.atomic():
+                _save(connection, actor)
+        except IntegrityError as error:
+            other = taken.exclude(status=_Status.ENDED).exclude(pk=connection.pk).first()
+            if other is None:
+                raise
+            raise _taken(connection, other) from error
+        operator_claims.ask_support(connection, actor)
+        ticket_log.record(connection, "connected", _("Operator ID set: %(id)s.") % {"id": operator_id}, actor)
+    return connection
+
+
+def begin_testing(*, connection: Connection, actor: User | None = None) -> Connection:
+    """Say that the connection is ready to be tried with a test plate; only one that is being set up changes."""
+    with transaction.atomic():
+        connection = _locked(connection)
+        _refuse_ended(connection)
+        if connection.status == _Status.SETUP:
+            _require_operator_id(connection)
+            operator_claims.require_confirmed(connection)
+            _turn(connection, _Status.TESTING, actor, "")
+            ticket_log.record(connection, "testing", _("Ready for testing."), actor)
+    return connection
+
+
+def go_live(
+    *, connection: Connection, actor: User | None = None, reason: str = "", verified: bool = False
+) -> Connection:
+    """Push from now on, beginning with all permits of mapped locations that have not ended (the backfill).
+
+    `verified`: a test plate was seen. Without that it takes somebody of support (or a script, `actor` None) and a
+    reason, which is kept. The backfill's size is noted for the page that shows its progress.
+    """
+    reason = reason.strip()
+    with transaction.atomic():
+        connection = _locked(connection)
+        _refuse_ended(connection)
+        if connection.status == _Status.LIVE:
+            return connection
+        if connection.status == _Status.PAUSED:
+            raise ValidationError(_("This connection is paused; resume it."), code="paused")
+        _require_operator_id(connection)
+        operator_claims.require_confirmed(connection)
+        if not verified and actor is not None and not actor.is_support:
+            raise ValidationError(
+                _("Only support may set a connection live without a test."), code="support_only"
+            )
+        if not verified and not reason:
+            raise ValidationError(
+                _("Say why it goes live without a test; the reason is kept."), code="no_reason"
+            )
+        now = timezone.now()
+        if verified:
+            connection.verified_at = now
+        connection.live_since = connection.backfill_started_at = now
+        connection.backfill_total = backfill_permits(connection).count()
+        _turn(connection, _Status.LIVE, actor, reason)
+        outbox.mark_connection(connection_id=connection.pk)
+        # Also what waited before and is marked already: a hint costs nothing.
+        transaction.on_commit(lambda: wakeup.wake([connection.pk]))
+        text = _("Live.") if verified else _("Live without a test: %(reason)s") % {"reason": reason}
+        ticket_log.record(connection, "live", text, actor)
+    return connection
+
+
+def pause(*, connection: Connection, reason: str, actor: User | None = None) -> Connection:
+    """Hold pushes back from now on, losing none; raise `ValidationError` unless the connection is live."""
+    reason = reason.strip()
+    with transaction.atomic():
+        connection = _locked(connection)
+        _refuse_ended(connection)
+        if connection.status == _Status.PAUSED:
+            return connection
+        if connection.status != _Status.LIVE:
+            raise ValidationError(
+                _("Only a live connection can be paused; this one is %(status)s."),
+                code="not_live",
+                params={"status": connection.get_status_display()},
+            )
+        if not reason:
+            raise ValidationError(_("Say why it is paused; the reason is kept and shown."), code="no_reason")
+        _turn(connection, _Status.PAUSED, actor, reason)
+        ticket_log.record(connection, "paused", _("Paused: %(reason)s") % {"reason": reason}, actor)
+    return connection
+
+
+def resume(*, connection: Connection, actor: User | None = None) -> Connection:
+    """Push again, beginning with what was held back; raise `ValidationError` unless it is paused or live."""
+    with transaction.atomic():
+        connection = _locked(connection)
+        _refuse_ended(connection)
+        if connection.status == _Status.LIVE:
+            return connection
+        if connection.status != _Status.PAUSED:
+            raise ValidationError(_("This connection has not been live yet."), code="not_paused")
+        _turn(connection, _Status.LIVE, actor, "")
+        transaction.on_commit(lambda: wakeup.wake([connection.pk]))
+        ticket_log.record(connection, "resumed", _("Resumed."), actor)
+    return connection
+
+
+def end(
+    *, connection: Connection, reason: str, leave_behind: bool = False, actor: User | None = None
+) -> Connection:
+    """End a connection for good and unmap its locations.
+
+    Registrations that the account still holds must be withdrawn first (unmap the locations and wait), unless
+    `leave_behind` says that they may run out there: where the account can't be reached any more.
+    """
+    reason = reason.strip()
+    with transaction.atomic():
+        connection = _locked(connection)
+        if connection.status == _Status.ENDED:
+            return connection
+        if not reason:
+            raise ValidationError(_("Say why the connection ends; the reason is kept."), code="no_reason")
+        held = _held_there(connection).count()
+        if held and not leave_behind:
+            text = ngettext(
+                "%(count)d registration is still valid there. Unmap the locations, wait until it is withdrawn, and end "
+                "the connection then.",
+                "%(count)d registrations are still valid there. Unmap the locations, wait until they are withdrawn, "
+                "and end the connection then.",
+                held,
+            )
+            raise ValidationError(text, code="held_there", params={"count": held})
+        locations = Location.objects.filter(zone_mapping__zone__connection=connection)
+        mapping.map_locations(choices=[(location, None) for location in locations], actor=actor)
+        _leave(connection)
+        _turn(connection, _Status.ENDED, actor, reason)
+        ticket_log.record(connection, "ended", _("Ended: %(reason)s") % {"reason": reason}, actor)
+    return connection
+
+
+def backfill_permits(connection: Connection) -> QuerySet[Permit]:
+    """The real permits that have not ended of all locations mapped on a connection."""
+    permits = Permit.objects.real().not_ended(timezone.now())
+    return permits.filter(location__zone_mapping__zone__connection=connection)
+
+
+def registration_counts(connections: Collection[Connection]) -> dict[int, dict[str, int]]:
+    """Return, for each connection, how many registrations of real permits are in which state.
+
+    `accepted` are those that the vendor has as they should be, `withdrawn` those of which it has nothing any more.
+    """
+    there = Q(remote_until__isnull=False)
+    kinds = {
+        "waiting": Q(state=PermitSync.State.DUE),
+        "accepted": Q(state=PermitSync.State.DONE) & there,
+        "refused": Q(state=PermitSync.State.REFUSED),
+        "withdrawn": Q(state=PermitSync.State.DONE) & ~there,
+    }
+    rows = (
+        PermitSync.objects.filter(connection__in=connections, permit__is_test=False)
+        .values("connection_id")
+        .annotate(**{kind: Count("id", filter=which) for kind, which in kinds.items()})
+    )
+    counts = {connection.pk: dict.fromkeys(kinds, 0) for connection in connections}
+    for pk, *found in rows.values_list("connection_id", *kinds):
+        counts[pk] = dict(zip(kinds, found, strict=True))
+    return counts
+
+
+# --- Inside -------------------------------------------------------------------------------------------------------
+
+
+def _locked(connection: Connection) -> Connection:
+    # Without its key: permits are saved (and refer to the connection) while a step is taken.
+    return (
+        Connection.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("company")
+        .get(pk=connection.pk)
+    )
+
+
+def _save(connection: Connection, actor: User | None) -> None:
+    connection._history_user = actor  # type: ignore[attr-defined]
+    connection.save()
+
+
+def _turn(connection: Connection, status: str, actor: User | None, reason: str) -> None:
+    connection.status, connection.status_since = status, timezone.now()
+    connection.status_by, connection.status_reason = actor, reason
+    _save(connection, actor)
+
+
+def _held_there(connection: Connection) -> QuerySet[PermitSync]:
+    return connection.permit_syncs.filter(remote_until__gt=timezone.now())
+
+
+def _leave(connection: Connection) -> None:
+    """Take what still waits off an account to which nothing is sent any more."""
+    waiting = connection.permit_syncs.due()
+    waiting.hold()
+    waiting.filter(remote_state__isnull=True, pending_steps__isnull=True).update(state=PermitSync.State.DONE)
+    waiting.update(
+        state=PermitSync.State.REFUSED,
+        error_kind="connection",
+        error_code="connection_ended",
+        error=_("The connection ended before this was withdrawn; it runs out there by itself."),
+        error_since=timezone.now(),
+    )
+
+
+def _refuse_ended(connection: Connection) -> None:
+    if connection.status == _Status.ENDED:
+        raise ValidationError(_("This connection has ended; connect the company anew."), code="ended")
+
+
+def _require_operator_id(connection: Connection) -> None:
+    if not connection.operator_id:
+        raise ValidationError(_("The operator ID is not set yet."), code="no_operator")
+
+
+def _refuse_exchange(connection: Connection) -> None:
+    if connection.live_since is not None:
+        raise ValidationError(
+            _("This connection has been live with another operator ID. End it and connect the company anew."),
+            code="was_live",
+        )
+    if _held_there(connection).exists():
+        raise ValidationError(
+            _(
+                "A test plate is still registered under the other operator ID; withdraw it or wait until it has ended."
+            ),
+            code="held_there",
+        )
+
+
+def _taken(connection: Connection, other: Connection) -> ValidationError:
+    # The other company's name is not this company's business.
+    if other.company_id != connection.company_id:
+        return ValidationError(_("This operator ID belongs to another company already."), code="taken")
+    return ValidationError(
+        _("This operator ID is that of %(other)s already."), code="taken_here", params={"other": other}
+    )

@@ -1,0 +1,133 @@
+"""The forms of the way to live. They check what is typed; what is decided is checked again by the services."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from integrations.onboarding.test_plates import DEFAULT_PLATE, DEFAULT_SUBDIVISION, split
+from integrations.zones.operator_claims import HOW_MAX_CHARS
+from locations.models import Location
+from locations.names import validate_name
+from locations.regions import COUNTRIES, SUBDIVISIONS
+
+
+class RequestForm(forms.Form):
+    """The mail that asks for the operator ID."""
+
+    rep_name = forms.CharField(
+        label=_("Account manager's name"), max_length=120, required=False, validators=[validate_name]
+    )
+    rep_email = forms.EmailField(label=_("Account manager's e-mail address"), required=False)
+    subject = forms.CharField(label=_("Subject"), max_length=200)
+    text = forms.CharField(label=_("Text"), widget=forms.Textarea(attrs={"rows": 14}), max_length=6_000)
+
+
+class OperatorIdForm(forms.Form):
+    """The operator ID as it was received."""
+
+    operator_id = forms.CharField(
+        label=_("Operator ID"),
+        max_length=120,
+        help_text=_(
+            "A UUID such as 3f2c1a9e-58d1-4c9b-9a40-0f6a3f1f2b11. Blanks around it and capitals don't matter."
+        ),
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+
+
+class ConfirmForm(forms.Form):
+    """Support's word that the operator ID is the company's, or that it is not."""
+
+    operator_id = forms.CharField(max_length=36, widget=forms.HiddenInput)
+    how = forms.CharField(
+        label=_("How do you know, or why not?"),
+        max_length=HOW_MAX_CHARS,
+        help_text=_("Such as: the account manager named this company on the phone. It is kept."),
+    )
+
+
+class ContactForm(forms.Form):
+    """The account manager that support has found out."""
+
+    name = forms.CharField(
+        label=_("Account manager's name"), max_length=120, required=False, validators=[validate_name]
+    )
+    rep_email = forms.EmailField(label=_("Account manager's e-mail address"))
+
+
+class TestForm(forms.Form):
+    """One test plate; `places` are the locations that can be tested, with their zones."""
+
+    __test__ = False
+
+    location = forms.TypedChoiceField(label=_("Location"))
+    plate = forms.CharField(label=_("Plate"), max_length=40, initial=DEFAULT_PLATE)
+    subdivision = forms.ChoiceField(label=_("State or province"), initial=DEFAULT_SUBDIVISION)
+    space_number = forms.CharField(
+        label=_("Space number"),
+        max_length=20,
+        required=False,
+        help_text=_("Only where the zone goes by space."),
+    )
+    ask = forms.CharField(
+        label=_("Ask by mail"),
+        required=False,
+        max_length=400,
+        help_text=_(
+            "These addresses get a link for the answer as soon as Passport shows the plate; part them by commas."
+        ),
+    )
+
+    def __init__(self, *args: Any, places: Sequence[Location], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        by_key = {str(place.pk): place for place in places}
+        location: forms.TypedChoiceField = self.fields["location"]  # type: ignore[assignment]
+        location.choices = [
+            (key, f"{place.name} → {place.zone_mapping.zone.number}") for key, place in by_key.items()
+        ]
+        location.coerce = by_key.__getitem__
+        regions: forms.ChoiceField = self.fields["subdivision"]  # type: ignore[assignment]
+        regions.choices = [
+            (str(name), [(code, label) for code, label in SUBDIVISIONS.items() if code.startswith(country)])
+            for country, name in COUNTRIES.items()
+        ]
+
+    def clean_ask(self) -> list[str]:
+        """Return the addresses one by one; the service checks each."""
+        return split(self.cleaned_data["ask"])
+
+
+class AskForm(forms.Form):
+    """Whom to ask by mail."""
+
+    addresses = forms.CharField(label=_("E-mail addresses"), max_length=400)
+
+    def clean_addresses(self) -> list[str]:
+        """Return the addresses one by one; the service checks each."""
+        return split(self.cleaned_data["addresses"])
+
+
+class AnswerForm(forms.Form):
+    """A person's word; the note is what is seen instead."""
+
+    answer = forms.ChoiceField(choices=[("yes", _("Yes")), ("no", _("No"))])
+    note = forms.CharField(max_length=2_000, required=False)
+
+
+class ReasonForm(forms.Form):
+    """Why something is done that somebody will ask about later."""
+
+    reason = forms.CharField(label=_("Reason"), max_length=500)
+
+
+class SiteForm(forms.Form):
+    """The site of a further connection."""
+
+    label = forms.CharField(
+        label=_("Name of the site"),
+        max_length=80,
+        help_text=_("For example “Medical Campus”."),
+        validators=[validate_name],
+    )

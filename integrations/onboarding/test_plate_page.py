@@ -1,0 +1,175 @@
+"""What a test plate's page says, as pure functions over the test and the state of its delivery."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.utils.translation import gettext as _
+
+from integrations.models import PermitSync, TestPlate
+from integrations.onboarding import test_plates
+from integrations.onboarding.ticket_labels import span
+
+# Passport works on an event later, in seconds as a rule; beyond this a person should look.
+USUAL_WAIT = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage of the test: `state` is done, now, stuck or later."""
+
+    title: str
+    state: str
+    at: datetime | None = None
+    text: str = ""
+
+    @property
+    def tone(self) -> str:
+        """The tone of the stage."""
+        return {"done": "success", "now": "warning", "stuck": "danger"}.get(self.state, "neutral")
+
+    @property
+    def icon(self) -> str:
+        """The icon of the stage."""
+        return {"done": "check", "now": "clock", "stuck": "x"}.get(self.state, "circle-dashed")
+
+
+def stages(test: TestPlate, permit_sync: PermitSync | None, now: datetime) -> list[Stage]:
+    """Return the stages in order; at most one of them is *now* or *stuck*."""
+    shown = [Stage(_("Saved"), "done", test.saved_at)]
+    shown.append(_accepted(test, permit_sync))
+    shown.append(_seen(test, now))
+    shown.append(_answered(test, now))
+    if test.withdrawn_at:
+        shown.append(Stage(_("Withdrawn"), "done", test.withdrawn_at))
+        text = _("No longer in the parking rights.") if test.gone_at else _("Looking until it is gone…")
+        shown.append(
+            Stage(_("Gone from the parking rights"), "done" if test.gone_at else "now", test.gone_at, text)
+        )
+    else:
+        shown += [Stage(_("Withdrawn"), "later"), Stage(_("Gone from the parking rights"), "later")]
+    return shown
+
+
+def headline(test: TestPlate, permit_sync: PermitSync | None, now: datetime) -> tuple[str, str, str]:
+    """Return tone, sentence and detail: where the test stands."""
+    zone = test.zone.number
+    if test.answer == TestPlate.Answer.YES:
+        return (
+            "success",
+            _("Confirmed: an officer sees the test plate in zone %(zone)s.") % {"zone": zone},
+            "",
+        )
+    if test.answer == TestPlate.Answer.NO:
+        said = _("What is seen: %(note)s") % {"note": test.note} if test.note else ""
+        return "danger", _("The officer does not see the test plate as it should be."), said
+    if test.accepted_at is None and permit_sync is not None and permit_sync.state == PermitSync.State.REFUSED:
+        return (
+            "danger",
+            _("Passport refuses the test plate: %(why)s") % {"why": permit_sync.error},
+            permit_sync.remedy,
+        )
+    if test_plates.is_over(test, now):
+        return (
+            "neutral",
+            _("The test ended without an answer."),
+            _("Send another test plate when somebody can look."),
+        )
+    if test.accepted_at is None:
+        error = permit_sync.error if permit_sync else ""
+        if error:
+            return (
+                "warning",
+                _("Not at Passport yet: %(why)s") % {"why": error},
+                _("It is tried again by itself."),
+            )
+        return "info", _("The test plate is on its way to Passport."), ""
+    if test.seen_at is None:
+        return _not_seen(test, now)
+    if test.link_hash:
+        return (
+            "warning",
+            _("Waiting for an officer's word on zone %(zone)s.") % {"zone": zone},
+            (_("Asked by mail: %(to)s.") % {"to": test.link_sent_to}),
+        )
+    return (
+        "info",
+        _("Passport shows it. Does an officer's device show it too?"),
+        (
+            _("Look it up in OpsMan Mobile, in zone %(zone)s, and answer here; or ask somebody by mail.")
+            % {"zone": zone}
+        ),
+    )
+
+
+def _not_seen(test: TestPlate, now: datetime) -> tuple[str, str, str]:
+    found = test.seen_right or {}
+    if found.get("elsewhere"):
+        return (
+            "danger",
+            _("Passport shows the test plate in another zone."),
+            _("The doctor says which, and what to do."),
+        )
+    if found.get("error"):
+        return (
+            "warning",
+            _("The parking rights can't be read: %(why)s") % {"why": found["error"]},
+            (found.get("remedy") or _("It is tried again by itself.")),
+        )
+    if test.accepted_at and now - test.accepted_at > USUAL_WAIT:
+        return (
+            "warning",
+            _("Passport has accepted the test plate and still does not show it."),
+            (_("This takes seconds as a rule. The doctor helps to find out why.")),
+        )
+    return "info", _("Passport has accepted it; looking for it in the parking rights…"), ""
+
+
+def _after(at: datetime, saved_at: datetime) -> str:
+    return _("%(span)s after it was saved") % {"span": span(at - saved_at)}
+
+
+def _accepted(test: TestPlate, permit_sync: PermitSync | None) -> Stage:
+    title = _("Accepted by Passport")
+    if test.accepted_at:
+        return Stage(title, "done", test.accepted_at, _after(test.accepted_at, test.saved_at))
+    if permit_sync is not None and permit_sync.state == PermitSync.State.REFUSED:
+        return Stage(
+            title, "stuck", permit_sync.error_since, f"{permit_sync.error} {permit_sync.remedy}".strip()
+        )
+    if test.withdrawn_at:
+        return Stage(title, "later")
+    return Stage(title, "now", None, permit_sync.error if permit_sync else "")
+
+
+def _seen(test: TestPlate, now: datetime) -> Stage:
+    title = _("Seen in Passport's parking rights")
+    if test.seen_at:
+        return Stage(title, "done", test.seen_at, _after(test.seen_at, test.saved_at))
+    if test.accepted_at is None or test.withdrawn_at:
+        return Stage(title, "later")
+    found = test.seen_right or {}
+    if found.get("elsewhere"):
+        return Stage(title, "stuck", None, _("It is in another zone."))
+    late = now - test.accepted_at > USUAL_WAIT
+    return Stage(title, "stuck" if late else "now", None, str(found.get("error", "")))
+
+
+def _answered(test: TestPlate, now: datetime) -> Stage:
+    title = _("Seen by a person in OpsMan")
+    if test.answer:
+        via = {"link": _("by the mailed link"), "page": _("on the page"), "command": _("by command")}
+        said = _("%(who)s, %(via)s") % {
+            "who": test.answered_by,
+            "via": via.get(test.answered_via, test.answered_via),
+        }
+        if test.note:
+            said = f"{said}: “{test.note}”"
+        return Stage(
+            title, "done" if test.answer == TestPlate.Answer.YES else "stuck", test.answered_at, said
+        )
+    if test.seen_at is None:
+        return Stage(title, "later")
+    if test_plates.is_over(test, now):
+        return Stage(title, "stuck", None, _("Nobody answered in time."))
+    asked = _("Asked by mail: %(to)s") % {"to": test.link_sent_to} if test.link_hash else ""
+    return Stage(title, "now", None, asked)

@@ -1,0 +1,218 @@
+"""Ending permits: one at once, several or all that a list's filters match after a look; each can be undone for a moment."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.formats import localize
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_POST
+
+from integrations.permits import bulk_cancel
+from integrations.permits.queries import PermitFilters
+from integrations.permits.search_views import read_filters, without_search
+from locations import searches
+from locations.access import CompanyRequest, company_view, may
+from locations.models import Permit, Role
+from locations.pages import read_key
+from locations.services import Ended, cancel_permit, end_permits, reinstate_permit, reinstate_permits
+
+# A cancellation can be taken back for ten seconds; the rest is for the way of the click.
+UNDO_S = 10
+UNDO_GRACE_S = 5
+# More permits than this are not chosen by hand.
+CHOSEN_ROWS = 200
+# In the session: {"company", "at", "pk"} for one permit, {"company", "at", "ids", "n"} for many.
+_UNDO_KEY = "undo_cancel"
+
+
+def _permit(request: CompanyRequest, pk: int) -> Permit:
+    permit = Permit.objects.select_related("location").filter(company=request.company, pk=pk).first()
+    if permit is None:
+        raise Http404
+    return permit
+
+
+# --- One -------------------------------------------------------------------------------------------------------------
+
+
+@company_view(Role.OPERATOR)
+def permit_cancel(request: CompanyRequest, pk: int) -> HttpResponse:
+    """End one permit at once; it can be undone for ten seconds. Without JavaScript the link asks first."""
+    permit = _permit(request, pk)
+    if request.method != "POST":
+        return render(
+            request, "integrations/permits/permit_cancel.html", {"permit": permit, "now": timezone.now()}
+        )
+    if permit.status == Permit.Status.ACTIVE:
+        cancel_permit(permit=permit, actor=request.user)
+        _note(request, timezone.now(), pk=permit.pk)
+    return _back(request, reverse("permit", args=[request.company.slug, permit.pk]))
+
+
+@company_view(Role.OPERATOR)
+@require_POST
+def permit_reinstate(request: CompanyRequest, pk: int) -> HttpResponse:
+    """Undo a cancellation, within ten seconds of it."""
+    permit = _permit(request, pk)
+    request.session.pop(_UNDO_KEY, None)
+    if permit.cancelled_at is None:
+        messages.info(request, _("%(plate)s is not cancelled.") % {"plate": permit.plate_typed})
+    elif _is_over(permit.cancelled_at):
+        messages.error(
+            request,
+            _("The %(seconds)d seconds are over: %(plate)s stays cancelled. Register it anew.")
+            % {"seconds": UNDO_S, "plate": permit.plate_typed},
+        )
+    else:
+        try:
+            reinstate_permit(permit=permit, actor=request.user)
+        except ValidationError as error:
+            messages.error(request, " ".join(error.messages))
+        else:
+            messages.success(request, _("%(plate)s is registered again.") % {"plate": permit.plate_typed})
+    return _back(request, reverse("permit", args=[request.company.slug, permit.pk]))
+
+
+def _back(request: CompanyRequest, otherwise: str) -> HttpResponseRedirect:
+    """Return to where the person came from (`next`, an address of ours), else to the address `otherwise`."""
+    wanted = request.POST.get("next", "")
+    is_ours = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
+    return HttpResponseRedirect(wanted if wanted and is_ours else otherwise)
+
+
+# --- Undoing ---------------------------------------------------------------------------------------------------------
+
+
+def _note(request: CompanyRequest, at: datetime, **what: Any) -> None:
+    request.session[_UNDO_KEY] = {"company": request.company.pk, "at": at.isoformat(), **what}
+
+
+def _is_over(at: datetime) -> bool:
+    return at < timezone.now() - timedelta(seconds=UNDO_S + UNDO_GRACE_S)
+
+
+def undoable(request: CompanyRequest, now: datetime, pk: int | None = None) -> dict[str, Any] | None:
+    """Return what can still be undone, for this page's toast: the seconds left, and the permit or how many (`n`).
+
+    With `pk` it is a permit's own page, which tells of that permit alone.
+    """
+    noted = request.session.get(_UNDO_KEY)
+    if not noted or not may(request.membership_role, Role.OPERATOR):
+        return None
+    left = int(UNDO_S - (now - datetime.fromisoformat(noted["at"])).total_seconds())
+    if left < 1:
+        request.session.pop(_UNDO_KEY, None)
+        return None
+    if noted["company"] != request.company.pk or (pk is not None and noted.get("pk") != pk):
+        return None
+    if "n" in noted:
+        return {"n": noted["n"], "seconds": left}
+    permit = Permit.objects.filter(
+        company=request.company, pk=noted["pk"], status=Permit.Status.CANCELLED
+    ).first()
+    return {"permit": permit, "seconds": left} if permit else None
+
+
+@company_view(Role.OPERATOR)
+@require_POST
+def permits_reinstate(request: CompanyRequest) -> HttpResponse:
+    """Undo the cancellation of many, within ten seconds of it."""
+    noted = request.session.pop(_UNDO_KEY, None)
+    if not noted or noted["company"] != request.company.pk or "ids" not in noted:
+        messages.info(request, _("There is nothing to undo."))
+    elif _is_over(at := datetime.fromisoformat(noted["at"])):
+        messages.error(
+            request, _("The %(seconds)d seconds are over: they stay cancelled.") % {"seconds": UNDO_S}
+        )
+    else:
+        ended = Ended(tuple(bulk_cancel.unpack(noted["ids"])), at)
+        back = reinstate_permits(ended=ended, actor=request.user)
+        text = ngettext("%(n)s permit is registered again.", "%(n)s permits are registered again.", back)
+        messages.success(request, text % {"n": localize(back)})
+    return _back(request, reverse("permits", args=[request.company.slug]))
+
+
+# --- Many ------------------------------------------------------------------------------------------------------------
+
+
+@company_view(Role.OPERATOR)
+@require_POST
+def permits_cancel(request: CompanyRequest) -> HttpResponse:
+    """Cancel the chosen permits, or all that the filters in the address match: first a look, then, confirmed, at once."""
+    now, company = timezone.now(), request.company
+    try:
+        filters = read_filters(request).filters() if "matching" in request.POST else None
+    except searches.SearchEnded:
+        # Never all permits in place of those that were searched for.
+        return without_search(request)
+    if filters is not None and not bulk_cancel.narrows(filters):
+        messages.warning(request, _("Narrow the list first: by a location, for example."))
+        return _list_again(request)
+    if "confirm" in request.POST:
+        return _cancel(request, filters, now)
+    if filters is not None:
+        ids = bulk_cancel.matching(company, filters, now)
+        chosen = len(ids)
+    else:
+        wanted = [pk for text in request.POST.getlist("permit")[:CHOSEN_ROWS] if (pk := read_key(text))]
+        chosen = Permit.objects.filter(company=company, pk__in=wanted).count()
+        ids = bulk_cancel.still(company, wanted, None, now)
+    if not chosen:
+        text = (
+            _("Choose at least one permit first.")
+            if filters is None
+            else _("None that matches can be cancelled.")
+        )
+        messages.warning(request, text)
+        return _list_again(request)
+    most = bulk_cancel.MOST_AT_ONCE
+    context = {
+        "preview": bulk_cancel.preview(
+            ids[:most], now, shown=CHOSEN_ROWS if filters is None else bulk_cancel.SHOWN
+        ),
+        "matching": filters is not None,
+        "too_many": len(ids) > most,
+        "most": most,
+        "left_alone": chosen - len(ids),
+        "back_url": _list_url(request),
+        "now": now,
+    }
+    return render(request, "integrations/permits/permits_cancel.html", context)
+
+
+def _list_url(request: CompanyRequest) -> str:
+    """Return the address of the list as it was: its filters and its page stand in this address too."""
+    query = request.GET.urlencode()
+    return reverse("permits", args=[request.company.slug]) + (f"?{query}" if query else "")
+
+
+def _list_again(request: CompanyRequest) -> HttpResponseRedirect:
+    return HttpResponseRedirect(_list_url(request))
+
+
+def _cancel(request: CompanyRequest, filters: PermitFilters | None, now: datetime) -> HttpResponse:
+    """Cancel what was looked at and still matches; say so if that is less than was looked at."""
+    seen: Sequence[int] = bulk_cancel.unpack(request.POST.get("ids", ""))
+    ended = end_permits(permit_ids=bulk_cancel.still(request.company, seen, filters, now), actor=request.user)
+    done = len(ended.permit_ids)
+    if done:
+        _note(request, ended.at, ids=bulk_cancel.pack(ended.permit_ids), n=done)
+    if left := len(seen) - done:
+        text = ngettext(
+            "%(n)s permit that you looked at has changed or ended since and was left alone.",
+            "%(n)s permits that you looked at have changed or ended since and were left alone.",
+            left,
+        )
+        messages.warning(request, text % {"n": localize(left)})
+    elif not done:
+        messages.warning(request, _("Nothing was cancelled."))
+    return _list_again(request)

@@ -1,0 +1,79 @@
+"""The filters of the list of permits."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from integrations.permits.form_fields import LocationField, region_choices
+from integrations.permits.queries import PermitFilters
+from locations.models import Company, Location
+
+
+class PermitFilterForm(forms.Form):
+    """The filters of the list; what is not understood narrows nothing."""
+
+    q = forms.CharField(
+        label=_("Plate, unit or external id"),
+        max_length=80,
+        required=False,
+        widget=forms.TextInput(attrs={"type": "search", "autocomplete": "off", "spellcheck": "false"}),
+    )
+    location = LocationField(label=_("Location"), required=False, empty_label=_("All locations"))
+    when = forms.ChoiceField(
+        label=_("When"),
+        required=False,
+        choices=[
+            ("", _("Any time")),
+            ("current", _("Current")),
+            ("coming", _("Coming")),
+            ("ended", _("Ended")),
+            ("cancelled", _("Cancelled")),
+        ],
+    )
+    push = forms.ChoiceField(
+        label=_("In Passport"),
+        required=False,
+        choices=[
+            ("", _("Any state")),
+            ("unprotected", _("Not protected yet")),
+            ("waiting", _("Waiting")),
+            ("refused", _("Refused")),
+            ("accepted", _("Accepted")),
+        ],
+    )
+    type = forms.ChoiceField(label=_("Type"), required=False)
+    state = forms.ChoiceField(label=_("State or province"), required=False)
+    tests = forms.BooleanField(label=_("Test plates too"), required=False)
+
+    def __init__(self, data: Mapping[str, Any], *, company: Company, types: Sequence[str]) -> None:
+        super().__init__(data)
+        field = self.fields["location"]
+        assert isinstance(field, LocationField)
+        field.queryset = Location.objects.filter(company=company)
+        kinds, region = self.fields["type"], self.fields["state"]
+        assert isinstance(kinds, forms.ChoiceField)
+        assert isinstance(region, forms.ChoiceField)
+        kinds.choices = [("", _("All types")), *((kind, kind) for kind in types)]
+        region.choices = [("", _("All states")), *region_choices()]
+
+    @property
+    def narrow_more(self) -> bool:
+        """Whether a filter that is folded away is in use."""
+        return any(self[name].value() for name in ("type", "state", "tests"))
+
+    def filters(self) -> PermitFilters:
+        """Return what the list is narrowed to."""
+        self.is_valid()
+        data = self.cleaned_data
+        location = data.get("location")
+        return PermitFilters(
+            q=data.get("q") or "",
+            location=location.pk if location else None,
+            subdivision=data.get("state") or "",
+            when=data.get("when") or "",
+            push=data.get("push") or "",
+            type=data.get("type") or "",
+            tests=bool(data.get("tests")),
+        )

@@ -1,0 +1,109 @@
+"""The answer at the top of a permit's page: one sentence that says whether officers see this plate, why not, since when.
+
+Pure: it is decided from the delivery's state (`integrations.delivery.status`) and from the evidence.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+
+from django.utils.translation import gettext as _
+
+from integrations.delivery.status import vendor_label
+from integrations.models import PushEvent
+from integrations.permits.proof import Evidence
+from integrations.permits.queries import Delivery
+from locations.models import Permit
+from locations.times import say_both, say_clock, say_time
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """The answer at the top of a permit's page."""
+
+    tone: str
+    sentence: str
+    detail: str = ""
+    remedy: str = ""
+
+
+def headline(delivery: Delivery, evidence: Evidence, now: datetime) -> Headline:
+    """Return the one sentence that says whether officers see this plate, why not, since when, and what to do."""
+    permit, state, permit_sync = delivery.permit, delivery.state, delivery.permit_sync
+    tz, vendor = (
+        permit.location.tz,
+        vendor_label(delivery.connection) if delivery.connection else _("Passport"),
+    )
+    zone = delivery.mapping.zone.number if delivery.mapping else ""
+    words = {"vendor": vendor, "zone": zone, "plate": permit.plate_typed}
+    until = _("Valid until %(time)s.") % {"time": say_both(permit.end, tz)}
+    if permit_sync is not None and permit_sync.checked_at is not None:
+        until += " " + _("Last compared with Passport's parking rights: %(time)s.") % {
+            "time": say_clock(permit_sync.checked_at, tz, now)
+        }
+    if state.key == "accepted":
+        seen = permit_sync.seen_at if permit_sync and permit_sync.is_seen else None
+        accepted = permit_sync.accepted_at if permit_sync else None
+        if permit.start > now:
+            words["time"] = say_time(permit.start, tz)
+            return Headline(
+                "success", _("%(vendor)s has this plate for zone %(zone)s, from %(time)s.") % words, until
+            )
+        if seen is not None:
+            words["time"] = say_clock(seen, tz, now)
+            return Headline(
+                "success",
+                _("%(vendor)s shows officers this plate in zone %(zone)s since %(time)s.") % words,
+                until,
+            )
+        words["time"] = say_clock(accepted, tz, now) if accepted else ""
+        sentence = _("%(vendor)s has accepted this plate in zone %(zone)s at %(time)s.") % words
+        return Headline("success", sentence, until)
+    if state.key == "withdrawn" and never_accepted(evidence.events):
+        sentence = _("This permit ended before %(vendor)s had accepted it.") % words
+        return Headline("neutral", sentence, _over(permit, tz))
+    if state.key == "withdrawn":
+        words["time"] = say_clock(state.since or permit.end, tz, now)
+        return Headline(
+            "neutral", _("%(vendor)s no longer has this plate, since %(time)s.") % words, _over(permit, tz)
+        )
+    if state.key == "expired":
+        return Headline(
+            "neutral", _("This permit is over. %(reason)s") % {"reason": state.sentence}, _over(permit, tz)
+        )
+    if state.key == "not_sent":
+        return Headline(
+            "neutral",
+            _("This permit ended before anything was sent to %(vendor)s.") % words,
+            _over(permit, tz),
+        )
+    since = _("Since %(time)s.") % {"time": say_clock(state.since, tz, now)} if state.since else ""
+    if state.key == "drift":
+        return Headline(state.tone, state.sentence, since, state.remedy)
+    reason = state.sentence or f"{state.word[0].upper()}{state.word[1:]}."
+    if permit_sync is not None and permit_sync.remote_state is not None:
+        still = _ending_sentence(permit, now) % words
+        return Headline(state.tone, f"{still} {reason}", since, state.remedy)
+    words["reason"] = reason
+    if state.key == "refused":
+        return Headline(
+            state.tone, _("%(vendor)s does not take this plate: %(reason)s") % words, since, state.remedy
+        )
+    return Headline(state.tone, _("Not in %(vendor)s yet: %(reason)s") % words, since, state.remedy)
+
+
+def never_accepted(events: Sequence[PushEvent]) -> bool:
+    """Whether there is evidence of tries, and none of an acceptance (old evidence may have been cleared away)."""
+    return bool(events) and not any(event.result == PushEvent.Result.ACCEPTED for event in events)
+
+
+def _ending_sentence(permit: Permit, now: datetime) -> str:
+    if permit.status == Permit.Status.CANCELLED or permit.end <= now:
+        return _("%(vendor)s may still show this plate.")
+    return _("%(vendor)s has this plate, but not yet as it stands here.")
+
+
+def _over(permit: Permit, tz: tzinfo) -> str:
+    if permit.cancelled_at:
+        return _("Cancelled %(time)s.") % {"time": say_both(permit.cancelled_at, tz)}
+    return _("Ended %(time)s.") % {"time": say_both(permit.end, tz)}

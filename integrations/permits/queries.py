@@ -1,0 +1,291 @@
+"""Reads that join permits with their delivery: lists over a million rows and what a page of permits needs in words.
+
+What it decides about speed:
+- Paging is by key (`after`/`before` an id), and nothing is counted: page 10,000 costs what page 1 costs.
+- A search or a push state that means one thing *or* another is asked branch by branch in one statement; each branch walks
+  an index of its own and stops when it has a page. OR would walk the whole company where few rows match.
+- What a page of permits needs beside itself is fetched for all of its rows at once (`push_states`), so the number of
+  queries does not grow with rows.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from django.db import connection as db
+from django.db.models import Count, Exists, IntegerField, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce
+
+from integrations.delivery.status import PushState, push_state
+from integrations.models import Breaker, Connection, PermitSync, ZoneMapping
+from locations.models import Company, Location, Permit, PermitQuerySet
+from locations.plates import normalise_plate
+
+PAGE_ROWS = 50
+MAX_TYPES = 60
+
+When = Literal["", "current", "coming", "ended", "cancelled"]
+PushFilter = Literal["", "waiting", "accepted", "refused", "unprotected"]
+
+
+@dataclass(frozen=True, slots=True)
+class PermitFilters:
+    """What a list of permits is narrowed to; empty values narrow nothing. `tests` shows test plates too."""
+
+    q: str = ""
+    location: int | None = None
+    subdivision: str = ""
+    when: When = ""
+    push: PushFilter = ""
+    type: str = ""
+    tests: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A permit with all that says what became of it. `breaker` is the one that holds its connection back, if any."""
+
+    permit: Permit
+    state: PushState
+    permit_sync: PermitSync | None = None
+    mapping: ZoneMapping | None = None
+    connection: Connection | None = None
+    breaker: Breaker | None = None
+
+
+@dataclass(slots=True)
+class PermitPage:
+    """One page of permits; `newer`/`older` are ids to page by, or None where the list ends.
+
+    What was searched for comes in the order of what was found and is not paged: `more` says that only its beginning is
+    shown, and that typing more of it shows the rest.
+    """
+
+    rows: list[Delivery] = field(default_factory=list)
+    newer: int | None = None
+    older: int | None = None
+    more: bool = False
+
+
+def breaker_keys(connection: Connection) -> tuple[str, str]:
+    """Return the keys of the breakers that hold a connection back: its own, and the vendor's host."""
+    return f"c:{connection.pk}", f"h:{connection.vendor}"
+
+
+def pick_breaker(breakers: dict[str, Breaker], connection: Connection, now: datetime) -> Breaker | None:
+    """Return the breaker that holds the connection back at `now`; one that people must mend goes first."""
+    holding = [
+        found
+        for key in breaker_keys(connection)
+        if (found := breakers.get(key)) and (found.stopped or (found.open_until and found.open_until > now))
+    ]
+    return min(holding, key=lambda found: not found.stopped, default=None)
+
+
+def pick_permit_sync(permit_syncs: Sequence[PermitSync], connection: Connection | None) -> PermitSync | None:
+    """Return the registration that tells a permit's state: the one on the mapped connection.
+
+    Without it, one that is still to be brought in line (somewhere else), else the latest.
+    """
+    for permit_sync in permit_syncs:
+        if connection is not None and permit_sync.connection_id == connection.pk:
+            return permit_sync
+    open_ones = [found for found in permit_syncs if found.state != PermitSync.State.DONE]
+    return max(open_ones or permit_syncs, key=lambda found: found.due_since, default=None)
+
+
+def deliveries(permits: Sequence[Permit], now: datetime) -> list[Delivery]:
+    """Return the permits with their delivery in words, by three queries however many they are.
+
+    `permit.location` must be loaded, or each costs a query.
+    """
+    by_permit: dict[int, list[PermitSync]] = {}
+    for row in PermitSync.objects.filter(permit__in=[permit.pk for permit in permits]).select_related(
+        "connection"
+    ):
+        by_permit.setdefault(row.permit_id, []).append(row)
+    mappings = {
+        mapping.location_id: mapping
+        for mapping in ZoneMapping.objects.filter(
+            location__in={permit.location_id for permit in permits}
+        ).select_related("zone__connection")
+    }
+    picked: list[tuple[Permit, PermitSync | None, ZoneMapping | None, Connection | None]] = []
+    for permit in permits:
+        mapping = mappings.get(permit.location_id)
+        mapped = mapping.zone.connection if mapping else None
+        permit_sync = pick_permit_sync(by_permit.get(permit.pk, []), mapped)
+        picked.append(
+            (permit, permit_sync, mapping, mapped or (permit_sync.connection if permit_sync else None))
+        )
+    keys = {key for _, _, _, connection in picked if connection for key in breaker_keys(connection)}
+    breakers = {breaker.key: breaker for breaker in Breaker.objects.filter(key__in=keys)} if keys else {}
+    found = []
+    for permit, permit_sync, mapping, connection in picked:
+        breaker = pick_breaker(breakers, connection, now) if connection else None
+        state = push_state(permit, permit_sync, mapping, connection, now, breaker)
+        found.append(Delivery(permit, state, permit_sync, mapping, connection, breaker))
+    return found
+
+
+def delivery_of(permit: Permit, now: datetime) -> Delivery:
+    """Return one permit with its delivery in words."""
+    return deliveries([permit], now)[0]
+
+
+def narrowed(company: Company, filters: PermitFilters, now: datetime) -> list[PermitQuerySet]:
+    """Return the querysets whose union is what the filters ask for; each can use an index."""
+    permits = Permit.objects.filter(company=company)
+    if not filters.tests:
+        permits = permits.real()
+    if filters.location is not None:
+        permits = permits.filter(location=filters.location)
+    if filters.subdivision:
+        permits = permits.filter(subdivision=filters.subdivision)
+    if filters.type:
+        permits = permits.exclude(type="").filter(type=filters.type)
+    if filters.when:
+        permits = _when(permits, filters.when, now)
+    branches = _pushed(permits, company, filters.push, now) if filters.push else [permits]
+    return [found for branch in branches for found in branch.search_branches(filters.q)]
+
+
+def _when(permits: PermitQuerySet, when: When, now: datetime) -> PermitQuerySet:
+    if when == "current":
+        return permits.current(now)
+    if when == "coming":
+        return permits.coming(now)
+    if when == "cancelled":
+        return permits.filter(status=Permit.Status.CANCELLED)
+    return permits.ended(now)
+
+
+def _pushed(
+    permits: PermitQuerySet, company: Company, push: PushFilter, now: datetime
+) -> list[PermitQuerySet]:
+    """Return the branches for one push state; each state has its partial index."""
+    # The ids themselves, not a join: with them the planner knows how many rows each connection has.
+    connections = list(Connection.objects.filter(company=company).values_list("pk", flat=True))
+    here = PermitSync.objects.filter(permit=OuterRef("pk"), connection__in=connections)
+    if push == "refused":
+        return [permits.filter(Exists(here.refused()))]
+    if push == "accepted":
+        return [
+            permits.filter(
+                Exists(here.filter(state=PermitSync.State.DONE, remote_until__isnull=False, error_code=""))
+            )
+        ]
+    places = Location.objects.filter(company=company, zone_mapping=None).values_list("pk", flat=True)
+    unmapped = permits.not_ended(now).filter(location__in=list(places))
+    if push == "waiting":
+        return [permits.filter(Exists(here.due())), unmapped]
+    # Not protected: the window has begun, and what Passport accepted is not what it should have, or is not shown.
+    current = permits.current(now)
+    behind = [here.due(), here.refused(), here.drifting()]
+    return [*(current.filter(Exists(rows)) for rows in behind), unmapped.current(now)]
+
+
+def list_permits(
+    company: Company,
+    filters: PermitFilters,
+    *,
+    now: datetime,
+    older_than: int | None = None,
+    newer_than: int | None = None,
+    rows: int = PAGE_ROWS,
+) -> PermitPage:
+    """Return one page, newest first. `older_than`/`newer_than` are ids; without them it is the first page.
+
+    A search returns its first page alone, see `PermitPage`.
+    """
+    branches = narrowed(company, filters, now)
+    if filters.q.strip():
+        found = _in_order_of_search(_load(_first_ids(branches, rows + 1)), filters.q)
+        return PermitPage(rows=deliveries(found[:rows], now), more=len(found) > rows)
+    upwards = newer_than is not None
+    if newer_than is not None:
+        branches = [branch.filter(pk__gt=newer_than) for branch in branches]
+    elif older_than is not None:
+        branches = [branch.filter(pk__lt=older_than) for branch in branches]
+    order = "pk" if upwards else "-pk"
+    ids = sorted(_first_ids([branch.order_by(order) for branch in branches], rows + 1), reverse=not upwards)
+    more, ids = len(ids) > rows, sorted(ids[:rows], reverse=True)
+    by_id = {permit.pk: permit for permit in _load(ids)}
+    page = PermitPage(rows=deliveries([by_id[pk] for pk in ids if pk in by_id], now))
+    if ids:
+        page.older = ids[-1] if (upwards or more) else None
+        page.newer = ids[0] if (more if upwards else older_than is not None) else None
+    return page
+
+
+def _first_ids(branches: Sequence[PermitQuerySet], rows: int) -> set[int]:
+    """Return the ids of the first rows of each ordered branch, by one statement."""
+    firsts = [
+        Permit.objects.order_by().filter(pk__in=branch.values("pk")[:rows]).values_list("pk", flat=True)
+        for branch in branches
+    ]
+    return set(firsts[0].union(*firsts[1:], all=True) if len(firsts) > 1 else firsts[0])
+
+
+def _load(ids: Collection[int]) -> list[Permit]:
+    return list(Permit.objects.select_related("location").filter(pk__in=ids))
+
+
+def _in_order_of_search(permits: Iterable[Permit], text: str) -> list[Permit]:
+    """Put plates first, then units, then external ids, each in its own order."""
+    plate, upper = normalise_plate(text), text.strip().upper()
+
+    def place(permit: Permit) -> tuple[int, str, int]:
+        if plate and permit.plate.startswith(plate):
+            return 0, permit.plate, permit.pk
+        if permit.unit.upper().startswith(upper):
+            return 1, permit.unit.upper(), permit.pk
+        return 2, permit.external_id.upper(), permit.pk
+
+    return sorted(permits, key=place)
+
+
+def permit_types(company: Company) -> list[str]:
+    """Return the types that a company's permits have, in order, at most `MAX_TYPES`.
+
+    Each type costs one step through the index (a "loose index scan"), however many permits have it.
+    """
+    table, no_more = db.ops.quote_name(Permit._meta.db_table), MAX_TYPES
+    sql = f"""
+        WITH RECURSIVE kinds(kind, n) AS (
+            SELECT (SELECT MIN(type) FROM {table} WHERE company_id = %s AND type <> ''), 1
+            UNION ALL
+            SELECT (SELECT MIN(type) FROM {table} WHERE company_id = %s AND type <> '' AND type > kind), n + 1
+            FROM kinds WHERE kind IS NOT NULL AND n < %s
+        )
+        SELECT kind FROM kinds WHERE kind IS NOT NULL
+    """  # noqa: S608 - the table's name is the model's own
+    with db.cursor() as cursor:
+        cursor.execute(sql, [company.pk, company.pk, no_more])
+        return [row[0] for row in cursor.fetchall()]
+
+
+def current_at(location: Location, plate: str, subdivision: str, now: datetime) -> QuerySet[Permit]:
+    """Return the current permits of a plate at a location; an empty `subdivision` means any."""
+    same = (
+        Permit.objects.filter(company=location.company_id, plate=plate, location=location).real().current(now)
+    )
+    return same.filter(subdivision=subdivision) if subdivision else same
+
+
+def look_alikes(company: Company, plates: Iterable[str], now: datetime) -> QuerySet[Permit]:
+    """Return the permits (current or coming) of these plates in a company."""
+    return (
+        Permit.objects.filter(Q(company=company), plate__in=list(plates))
+        .real()
+        .not_ended(now)
+        .select_related("location")
+        .order_by("plate", "-pk")
+    )
+
+
+def count_of(rows: QuerySet[Any]) -> Coalesce:
+    """Return a scalar subquery that counts `rows`; by "*", since counting a column would read the rows themselves."""
+    counted = rows.order_by().annotate(all=Value(1)).values("all").annotate(n=Count("*")).values("n")
+    return Coalesce(Subquery(counted), Value(0), output_field=IntegerField())

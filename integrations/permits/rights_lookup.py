@@ -1,0 +1,219 @@
+"""Asking the vendor what enforcement sees of one permit, now.
+
+`compare` is pure and says whether what is listed is what was accepted. `look_up` asks (never inside a transaction, and only
+in a worker: the vendor may take seconds) and notes what was seen. While the engine holds the connection back after failures
+nobody asks: the answer is known at once (`known_answer`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext as _
+
+from integrations.delivery.status import vendor_label
+from integrations.models import Breaker, CheckRun, PermitSync, Zone
+from integrations.permits.queries import Delivery, delivery_of
+from integrations.vendors.errors import DeliveryError
+from integrations.vendors.protocol import RightSeen, get_vendor
+
+
+@dataclass(frozen=True, slots=True)
+class RightLine:
+    """One parking right, with the zone's number where it is one of ours, and whether it is this permit's session."""
+
+    right: RightSeen
+    zone: str
+    ours: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LookupResult:
+    """What the vendor answered; `trouble` is set where it gave no answer, `asked_at` is None where it was not asked."""
+
+    asked_at: datetime | None
+    tone: str
+    sentence: str
+    rights: Sequence[RightLine] = ()
+    trouble: str = ""
+    remedy: str = ""
+
+
+def ours(right: RightSeen, permit_sync: PermitSync) -> bool:
+    """Whether a right is this registration's session: by its reference, or where that is missing by plate, state and zone.
+
+    Contract, "Reading back": matching by `reference_id` is assumed.
+    """
+    held = permit_sync.remote_state or {}
+    if right.reference:
+        return right.reference == held.get("session_id")
+    same_state = not right.subdivision or right.subdivision.endswith(
+        str(held.get("subdivision", "")).split("-")[-1]
+    )
+    return (
+        bool(held)
+        and right.plate == held.get("plate")
+        and right.zone_id == held.get("zone_id")
+        and same_state
+    )
+
+
+def compare(
+    delivery: Delivery, rights: Sequence[RightSeen], zones: dict[str, str], now: datetime
+) -> LookupResult:
+    """Say whether the listed rights are what they should be; pure. `zones` are numbers by the vendor's id."""
+    permit_sync, permit = delivery.permit_sync, delivery.permit
+    lines = [
+        RightLine(
+            right,
+            zones.get(right.zone_id, right.zone_id),
+            permit_sync is not None and ours(right, permit_sync),
+        )
+        for right in rights
+    ]
+    words = {"vendor": vendor_label(delivery.connection), "plate": permit.plate_typed}
+    mine = [line for line in lines if line.ours]
+    wanted = permit.is_current(now)
+    if mine:
+        words["zone"] = mine[0].zone
+        sentence = _("%(vendor)s lists this permit in zone %(zone)s now.") % words
+        return LookupResult(now, "success" if wanted or permit.start > now else "warning", sentence, lines)
+    if lines:
+        sentence = _("%(vendor)s lists this plate, but not for this permit.") % words
+        return LookupResult(now, "warning" if wanted else "info", sentence, lines)
+    sentence = _("%(vendor)s lists no parking right for this plate now.") % words
+    return LookupResult(now, "warning" if wanted else "neutral", sentence, lines)
+
+
+def known_answer(delivery: Delivery) -> LookupResult | None:
+    """Return the answer where it is known without asking: there is nobody to ask, or the connection is held back."""
+    connection = delivery.connection
+    if connection is None or not connection.operator_id:
+        trouble = _("There is no account to ask yet.")
+        return LookupResult(
+            None, "neutral", trouble, trouble=trouble, remedy=_("The set-up asks for the operator ID.")
+        )
+    if not connection.is_confirmed:
+        trouble = _("Nobody has confirmed yet that this operator ID is yours.")
+        return LookupResult(
+            None, "neutral", trouble, trouble=trouble, remedy=_("Support confirms it on the set-up page.")
+        )
+    if delivery.breaker is not None:
+        return _not_asked(delivery.breaker, vendor_label(connection))
+    return None
+
+
+def look_up(delivery: Delivery) -> LookupResult:
+    """Ask the vendor for the plate's rights and note on the registration when they were seen.
+
+    Takes up to the client's time-out; must not run inside a transaction. Trouble is part of the answer, never raised.
+    """
+    if (known := known_answer(delivery)) is not None:
+        return known
+    now = timezone.now()
+    connection, permit = delivery.connection, delivery.permit
+    assert connection is not None
+    vendor = get_vendor(connection.vendor)
+    try:
+        rights = vendor.fetch_rights(connection.operator_id, plate=permit.plate)
+    except DeliveryError as error:
+        return LookupResult(now, "danger", error.sentence, trouble=error.sentence, remedy=error.remedy)
+    now = timezone.now()
+    zones = dict(
+        Zone.objects.filter(
+            connection=connection, remote_id__in={right.zone_id for right in rights}
+        ).values_list("remote_id", "number")
+    )
+    held = compare(delivery, rights, zones, now)
+    if (row := delivery.permit_sync) is not None:
+        row.checked_at, it = now, PermitSync.objects.filter(pk=row.pk)
+        if not any(line.ours for line in held.rights):
+            it.update(checked_at=now)
+        # What was accepted while the vendor answered may not be what it listed.
+        elif it.filter(accepted_at=row.accepted_at).note_seen(now) and not row.is_seen:
+            row.seen_at = now
+    return held
+
+
+def _not_asked(breaker: Breaker, vendor: str) -> LookupResult:
+    """Say that a connection is held back, and why."""
+    why = breaker.error or _("%(vendor)s gives no answer.") % {"vendor": vendor}
+    if breaker.stopped:
+        trouble = _("%(vendor)s was not asked: the connection is stopped. %(why)s")
+        remedy = breaker.remedy
+    else:
+        trouble = _("%(vendor)s was not asked, since it is in trouble. %(why)s")
+        remedy = _("Check again in a minute.")
+    trouble = trouble % {"vendor": vendor, "why": why}
+    return LookupResult(None, "warning", trouble, trouble=trouble, remedy=remedy)
+
+
+def asked_too_often() -> LookupResult:
+    """Say that somebody asks more often than it can have changed."""
+    trouble = _("You have asked several times within a minute.")
+    return LookupResult(None, "info", trouble, trouble=trouble, remedy=_("Wait a minute, then check again."))
+
+
+def not_looked_up(sentence: str) -> LookupResult:
+    """Say that the look-up itself failed, and why."""
+    return LookupResult(None, "warning", sentence, trouble=sentence, remedy=_("Check again in a minute."))
+
+
+# --- As a look-up that a worker makes ---------------------------------------------------------------------------------
+
+
+def run_check(run: CheckRun) -> dict[str, Any]:
+    """Look up the permit of a `CheckRun`; return the answer as a document that `from_document` reads."""
+    assert run.permit is not None
+    return to_document(look_up(delivery_of(run.permit, timezone.now())))
+
+
+def to_document(held: LookupResult) -> dict[str, Any]:
+    """Return an answer as JSON takes it, without the vendor's whole documents."""
+    lines = [
+        {"zone": line.zone, "ours": line.ours, "right": {**asdict(line.right), "raw": {}}}
+        for line in held.rights
+    ]
+    return {
+        "asked_at": held.asked_at,
+        "tone": held.tone,
+        "sentence": held.sentence,
+        "trouble": held.trouble,
+        "remedy": held.remedy,
+        "rights": lines,
+    }
+
+
+def from_document(document: dict[str, Any]) -> LookupResult:
+    """Return the answer that a finished `CheckRun` keeps."""
+    if "failed" in document:
+        return not_looked_up(document["failed"])
+    lines = [
+        RightLine(
+            RightSeen(
+                **{
+                    **line["right"],
+                    "start": _moment(line["right"]["start"]),
+                    "end": _moment(line["right"]["end"]),
+                }
+            ),
+            line["zone"],
+            line["ours"],
+        )
+        for line in document["rights"]
+    ]
+    return LookupResult(
+        _moment(document["asked_at"]),
+        document["tone"],
+        document["sentence"],
+        lines,
+        document["trouble"],
+        document["remedy"],
+    )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return parse_datetime(text) if text else None

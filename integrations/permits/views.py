@@ -1,0 +1,340 @@
+"""A company's permits: list, add, change, and the page that proves delivery. Ending them: `views/cancelling.py`."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_GET, require_POST, require_safe
+
+from integrations.models import CheckRun
+from integrations.permits.cancel_views import undoable
+from integrations.permits.forms import PermitForm
+from integrations.permits.headline import headline
+from integrations.permits.proof import gather, timeline
+from integrations.permits.queries import (
+    PAGE_ROWS,
+    Delivery,
+    PermitPage,
+    deliveries,
+    delivery_of,
+    list_permits,
+    permit_types,
+)
+from integrations.permits.rights_lookup import (
+    LookupResult,
+    asked_too_often,
+    from_document,
+    known_answer,
+    not_looked_up,
+)
+from integrations.permits.search_views import read_filters, without_search
+from integrations.reconciliation import check_runs
+from locations import searches
+from locations.access import CompanyRequest, company_view, may
+from locations.models import Location, Permit, Role
+from locations.pages import STOP_POLLING, read_key, render_page
+from locations.regions import region_label
+from locations.services import change_permit, register_permit
+
+
+def _permit(request: CompanyRequest, pk: int) -> Permit:
+    """Return one permit of the company, or raise 404."""
+    permit = (
+        Permit.objects.select_related("location", "created_by", "updated_by")
+        .filter(company=request.company, pk=pk)
+        .first()
+    )
+    if permit is None:
+        raise Http404
+    return permit
+
+
+def _may_write(request: CompanyRequest) -> bool:
+    return may(request.membership_role, Role.OPERATOR)
+
+
+def _ids(texts: Sequence[str]) -> list[int]:
+    return [pk for text in texts if (pk := read_key(text)) is not None]
+
+
+# --- The list ------------------------------------------------------------------------------------------------------
+
+
+@company_view(Role.VIEWER)
+@require_safe
+def permit_list(request: CompanyRequest) -> HttpResponse:
+    """Show a page of permits, newest first; filters and place are kept in the address, a search as its id."""
+    now, typed = timezone.now(), request.GET.get("q", "")
+    if typed and not searches.is_id(typed):
+        # Typed into the address by hand, or a bookmark from before there were search ids.
+        return redirect(searches.address(request.path, request.GET, request.user))
+    try:
+        form = read_filters(request)
+    except searches.SearchEnded:
+        return without_search(request)
+    filters = form.filters()
+    page = list_permits(
+        request.company,
+        filters,
+        now=now,
+        older_than=read_key(request.GET.get("after")),
+        newer_than=read_key(request.GET.get("before")),
+    )
+    return render_page(
+        request,
+        "integrations/permits/permits.html",
+        {
+            "now": now,
+            "form": form,
+            "page": page,
+            "narrowed": any(request.GET.get(name) for name in form.fields),
+            "may_write": _may_write(request),
+            "polled": [row.permit.pk for row in page.rows if row.state.moving],
+            "older": _paged(request, after=page.older),
+            "newer": _paged(request, before=page.newer),
+            "summary": _summary(page),
+            "undo": undoable(request, now),
+        },
+    )
+
+
+def _paged(request: CompanyRequest, **place: int | None) -> str:
+    """Return the address of a neighbouring page, or an empty text where there is none."""
+    if not any(place.values()):
+        return ""
+    query = request.GET.copy()
+    for key in ("after", "before"):
+        query.pop(key, None)
+    for key, value in place.items():
+        query[key] = str(value)
+    return f"{request.path}?{query.urlencode()}"
+
+
+def _summary(page: PermitPage) -> str:
+    shown = len(page.rows)
+    if page.more:
+        return _("The first %(n)d that match; type more of it to see the rest.") % {"n": shown}
+    if page.older is None and page.newer is None:
+        return ngettext("%(n)d permit", "%(n)d permits", shown) % {"n": shown}
+    return _("%(n)d permits a page, newest first") % {"n": PAGE_ROWS}
+
+
+@company_view(Role.VIEWER)
+@require_GET
+def permit_states(request: CompanyRequest) -> HttpResponse:
+    """Answer a list's poll: the states of the permits that were still moving; 286 once none is."""
+    ids = _ids(request.GET.getlist("id"))[:PAGE_ROWS]
+    permits = list(Permit.objects.select_related("location").filter(company=request.company, pk__in=ids))
+    rows = deliveries(permits, timezone.now())
+    response = render(request, "integrations/permits/_permit_states.html", {"rows": rows})
+    if not any(row.state.moving for row in rows):
+        response.status_code = STOP_POLLING
+    return response
+
+
+# --- One permit ----------------------------------------------------------------------------------------------------
+
+
+@company_view(Role.VIEWER)
+@require_safe
+def permit_page(request: CompanyRequest, pk: int) -> HttpResponse:
+    """Show a permit with its proof of delivery."""
+    permit = _permit(request, pk)
+    held, check = _looked_up(request, permit)
+    return _permit_page(request, delivery_of(permit, timezone.now()), held, check)
+
+
+def _permit_page(
+    request: CompanyRequest,
+    delivery: Delivery,
+    held: LookupResult | None = None,
+    check: CheckRun | None = None,
+) -> HttpResponse:
+    now, permit = timezone.now(), delivery.permit
+    evidence = gather(permit)
+    return render_page(
+        request,
+        "integrations/permits/permit.html",
+        {
+            "now": now,
+            "permit": permit,
+            "delivery": delivery,
+            "state": delivery.state,
+            "headline": headline(delivery, evidence, now),
+            "timeline": timeline(permit, evidence),
+            "held": held,
+            "check": check,
+            "phase": phase(permit, now),
+            "region": region_label(permit.subdivision),
+            "may_write": _may_write(request),
+            "open": permit.status == Permit.Status.ACTIVE and permit.end > now,
+            "undo": undoable(request, now, permit.pk),
+        },
+    )
+
+
+def phase(permit: Permit, now: datetime) -> str:
+    """Return the key of the badge that says where a permit stands in time."""
+    if permit.status == Permit.Status.CANCELLED:
+        return "cancelled"
+    if permit.end <= now:
+        return "ended"
+    return "current" if permit.start <= now else "coming"
+
+
+@company_view(Role.VIEWER)
+@require_POST
+def permit_check(request: CompanyRequest, pk: int) -> HttpResponse:
+    """Ask what the vendor holds now; a worker does, and what is shown looks each second whether it has.
+
+    As a fragment to htmx, else the way to the permit's page, which shows the same.
+    """
+    delivery = delivery_of(_permit(request, pk), timezone.now())
+    check: CheckRun | None = None
+    held = known_answer(delivery)
+    if held is None:
+        if check_runs.within_limits(CheckRun.Kind.RIGHTS, company=request.company, user=request.user):
+            check = check_runs.ask(
+                CheckRun.Kind.RIGHTS, company=request.company, user=request.user, permit=delivery.permit
+            )
+        else:
+            held = asked_too_often()
+    if request.headers.get("HX-Request"):
+        context = {"held": held, "check": check, "permit": delivery.permit}
+        return render(request, "integrations/permits/_permit_held.html", context)
+    if check is not None:
+        return redirect(f"{reverse('permit', args=[request.company.slug, pk])}?check={check.pk}#held")
+    return _permit_page(request, delivery, held)
+
+
+@company_view(Role.VIEWER)
+@require_safe
+def permit_held(request: CompanyRequest, pk: int) -> HttpResponse:
+    """Show what the vendor holds, as far as a look-up has come (`check` is its number); the part of a permit's page."""
+    permit = _permit(request, pk)
+    held, check = _looked_up(request, permit)
+    return render(
+        request, "integrations/permits/_permit_held.html", {"held": held, "check": check, "permit": permit}
+    )
+
+
+def _looked_up(request: CompanyRequest, permit: Permit) -> tuple[LookupResult | None, CheckRun | None]:
+    """Return what the look-up that the address names has found, or the look-up itself while it is under way."""
+    number = read_key(request.GET.get("check"))
+    if number is None:
+        return None, None
+    check = CheckRun.objects.filter(pk=number, permit=permit, kind=CheckRun.Kind.RIGHTS).first()
+    if check is None:
+        return None, None
+    if check.finished_at is not None:
+        return from_document(check.result), None
+    if check.leased_until is None and check.requested_at < timezone.now() - check_runs.TAKEN_UP_WITHIN:
+        return not_looked_up(_("No worker has taken up the question yet.")), None
+    return None, check
+
+
+# --- Add and change --------------------------------------------------------------------------------------------------
+
+
+@company_view(Role.OPERATOR)
+def permit_add(request: CompanyRequest) -> HttpResponse:
+    """Register a plate."""
+    form = PermitForm(
+        request.POST if request.method == "POST" else None,
+        company=request.company,
+        now=timezone.now(),
+        location=_preset_location(request),
+        initial={"subdivision": _usual_region(request)} if request.method != "POST" else {},
+    )
+    if request.method == "POST" and form.is_valid():
+        try:
+            permit = register_permit(draft=form.draft(), actor=request.user, source=Permit.Source.DASHBOARD)
+        except ValidationError as error:
+            form.take_errors(error)
+        else:
+            messages.success(request, _("%(plate)s is registered.") % {"plate": permit.plate_typed})
+            if "another" in request.POST:
+                return redirect(
+                    f"{reverse('permit_add', args=[request.company.slug])}?location={permit.location_id}"
+                )
+            return redirect("permit", request.company.slug, permit.pk)
+    return _form_page(request, form, None)
+
+
+def _preset_location(request: CompanyRequest) -> Location | None:
+    wanted = read_key(request.GET.get("location"))
+    places = Location.objects.filter(company=request.company, active=True)
+    if wanted is not None:
+        return places.filter(pk=wanted).first()
+    few = list(places[:2])
+    return few[0] if len(few) == 1 else None
+
+
+def _usual_region(request: CompanyRequest) -> str:
+    """Return the state of the company's newest permit: the likeliest for the next."""
+    newest = (
+        Permit.objects.filter(company=request.company)
+        .order_by("-pk")
+        .values_list("subdivision", flat=True)[:1]
+    )
+    return next(iter(newest), "")
+
+
+@company_view(Role.OPERATOR)
+def permit_change(request: CompanyRequest, pk: int) -> HttpResponse:
+    """Change a permit; a cancelled one can only be registered anew."""
+    permit = _permit(request, pk)
+    if permit.status == Permit.Status.CANCELLED:
+        messages.warning(request, _("This permit is cancelled; register the plate anew."))
+        return redirect("permit", request.company.slug, permit.pk)
+    data = request.POST if request.method == "POST" else None
+    form = PermitForm(data, company=request.company, now=timezone.now(), permit=permit)
+    if request.method == "POST" and form.is_valid():
+        try:
+            changed = change_permit(
+                permit=permit,
+                actor=request.user,
+                source=Permit.Source.DASHBOARD,
+                revision=form.cleaned_data["revision"],
+                **form.changes(),
+            )
+        except ValidationError as error:
+            form.take_errors(error)
+        else:
+            if changed.revision == permit.revision:
+                messages.info(request, _("Nothing was changed."))
+            else:
+                messages.success(request, _("%(plate)s is changed.") % {"plate": changed.plate_typed})
+            return redirect("permit", request.company.slug, permit.pk)
+    return _form_page(request, form, permit)
+
+
+def _form_page(request: CompanyRequest, form: PermitForm, permit: Permit | None) -> HttpResponse:
+    context = {
+        "form": form,
+        "permit": permit,
+        "hint": form.plate_hint(),
+        "types": permit_types(request.company),
+        "no_location": not form.fields["location"].queryset.exists(),  # type: ignore[attr-defined]
+    }
+    return render(
+        request, "integrations/permits/permit_form.html", context, status=422 if form.errors else 200
+    )
+
+
+@company_view(Role.OPERATOR)
+@require_POST
+def permit_hints(request: CompanyRequest) -> HttpResponse:
+    """Say what is to be said while a permit is being typed; nothing is saved. The plate travels in the body only."""
+    pk = read_key(request.POST.get("permit"))
+    permit = _permit(request, pk) if pk else None
+    form = PermitForm(request.POST, company=request.company, now=timezone.now(), permit=permit)
+    context = {"form": form, "hint": form.plate_hint(), "with_space": request.POST.get("part") == "space"}
+    return render(request, "integrations/permits/_permit_hints.html", context)

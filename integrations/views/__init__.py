@@ -1,1 +1,0 @@
-"""Pages of the integration, one module a page."""

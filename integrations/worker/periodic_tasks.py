@@ -1,0 +1,93 @@
+"""All periodic duties, in one list (see `integrations.worker.scheduler`)."""
+
+from datetime import datetime, timedelta
+
+import structlog
+from django.db.models import Exists, OuterRef, Q
+
+from integrations import diagnostics
+from integrations.dashboard import hourly_stats
+from integrations.delivery import circuit_breaker, refusals, retention
+from integrations.models import Breaker, CheckRun, Connection, PeriodicTask, ZoneRefresh
+from integrations.notifications import email_queue
+from integrations.onboarding import automation, test_plate_poller
+from integrations.permits import rights_lookup
+from integrations.reconciliation import audit, check_runs
+from integrations.vendors.errors import DeliveryError, FixConnection, TryLater
+from integrations.vendors.protocol import get_vendor
+from integrations.worker import scheduler
+from integrations.zones import refresh as zone_refresh
+
+log = structlog.get_logger(__name__)
+
+ZONES_EVERY = timedelta(days=1)
+# After a pull that failed or is held, the daily one is tried again this much later.
+ZONES_AGAIN_AFTER = timedelta(hours=1)
+ZONES_AT_A_TIME = 5
+TOKENS_TASK = "keep tokens"
+
+
+def register_all() -> None:
+    """Register the chores of every worker."""
+    scheduler.register(audit.AUDIT_TASK, 1, audit.audit)
+    scheduler.register(audit.REMOTE_STATE_TASK, 1, audit.audit_remote_state)
+    scheduler.register("count pushes by the hour", 60, hourly_stats.count_hours)
+    scheduler.register("follow set-ups", 2, automation.follow_set_ups)
+    scheduler.register("follow tests", 1, test_plate_poller.follow_tests)
+    scheduler.register(TOKENS_TASK, 60, keep_tokens)
+    scheduler.register("raise urgency", 10, scheduler.raise_urgency)
+    scheduler.register("reconcile", 5, audit.reconcile_all)
+    scheduler.register("refresh zones", 60, refresh_oldest_zones)
+    scheduler.register(refusals.CHORE, 5, refusals.retry_due)
+    scheduler.register("send mails", 2, email_queue.send_due)
+    scheduler.register("tidy check runs", 30, check_runs.tidy)
+    scheduler.register(retention.RETENTION_TASK, 3600, retention.thin)
+    register_checks()
+
+
+def register_checks() -> None:
+    """Say how each kind of look-up is done."""
+    check_runs.register(CheckRun.Kind.DIAGNOSTICS, diagnostics.run_checks)
+    check_runs.register(CheckRun.Kind.RIGHTS, rights_lookup.run_check)
+
+
+def connections_for_refresh(now: datetime) -> list[Connection]:
+    """Return the connections whose zones were last pulled more than a day ago, longest ago first."""
+    lately = ZoneRefresh.objects.filter(connection=OuterRef("pk"), started_at__gt=now - ZONES_AGAIN_AFTER)
+    old = Q(zones_pulled_at=None) | Q(zones_pulled_at__lt=now - ZONES_EVERY)
+    due = Connection.objects.filter(old, ~Exists(lately), operator_confirmed_at__isnull=False)
+    due = due.exclude(status=Connection.Status.ENDED).order_by("zones_pulled_at")
+    return list(due[:ZONES_AT_A_TIME])
+
+
+def refresh_oldest_zones(now: datetime) -> None:
+    """Do the daily pull for a few connections at a time, so that a thousand of them spread over the day (chore)."""
+    for connection in connections_for_refresh(now):
+        zone_refresh.refresh_zones(connection=connection, trigger="daily")
+
+
+def keep_tokens(now: datetime) -> None:
+    """Keep each vendor's access token at hand, so that no single save after a quiet hour waits for one (chore).
+
+    Where the host is in trouble its breaker's probes find out when it is back; nothing is asked of it here. A refusal of
+    credentials makes the chore as rare as such a breaker's probes, and what a host asks for (`Retry-After`) is waited for.
+    """
+    used = Connection.objects.exclude(operator_id="").exclude(status=Connection.Status.ENDED)
+    for slug in used.values_list("vendor", flat=True).distinct().order_by("vendor"):
+        if Breaker.objects.filter(key=circuit_breaker.host_key(slug), failures__gt=0).exists():
+            continue
+        try:
+            get_vendor(slug).check_token()
+        except DeliveryError as error:
+            # People are told as soon as something can't be delivered for it.
+            log.warning("the access token could not be renewed ahead of time", vendor=slug, code=error.code)
+            again_at = now + _rest_after(error)
+            PeriodicTask.objects.filter(name=TOKENS_TASK, next_at__lt=again_at).update(next_at=again_at)
+
+
+def _rest_after(error: DeliveryError) -> timedelta:
+    """Return for how long no token is asked for ahead of time after this; the chore's own pace is the least."""
+    if isinstance(error, FixConnection):
+        return circuit_breaker.STOP_MAX
+    asked = error.retry_after if isinstance(error, TryLater) else None
+    return min(asked or timedelta(0), circuit_breaker.OBEY_MAX)

@@ -1,0 +1,225 @@
+"""The scheduler: a thread in every worker, so that no single process is needed for anything to go on.
+
+Two things happen here. The *sweep* looks each second for connections that have something due, and wakes this worker's own
+engine: it needs no broker, and makes up for every hint that was lost. *Chores* are periodic duties; whichever worker moves a
+chore's `next_at` forward in the database does it this time, so each is done once however many workers there are. A
+worker that dies over a chore costs one round of it. What people ask to be looked up
+(`integrations.reconciliation.check_runs`) is taken here, too, and done by threads of its own: a vendor that hangs must
+not keep the chores waiting.
+"""
+
+import os
+import random
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from django.db import close_old_connections, transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.utils import Error as DatabaseError
+
+from integrations.delivery.database_clock import database_now
+from integrations.delivery.engine import Engine
+from integrations.delivery.record_results import BACKOFF_MAX
+from integrations.models import Breaker, CheckRun, Connection, PeriodicTask, PermitSync, WorkerHeartbeat
+from integrations.models.delivery import Priority
+from integrations.reconciliation import check_runs
+
+log = structlog.get_logger(__name__)
+
+SWEEP_EVERY_S = 1.0
+BEAT_EVERY_S = 5.0
+TASK_THREADS = 2
+# Look-ups that one worker makes at the same time.
+CHECK_THREADS = 3
+# A worker that was not heard of for this long is forgotten.
+FORGET_WORKERS_AFTER = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduledTask:
+    """A chore: its name, how often, and what to do. The function gets the database's time."""
+
+    name: str
+    every_s: float
+    work: Callable[[datetime], object]
+
+
+_scheduled_tasks: dict[str, ScheduledTask] = {}
+
+
+def register(name: str, every_s: float, work: Callable[[datetime], object]) -> None:
+    """Make `work` a chore of every worker, done once every `every_s` seconds by one of them."""
+    _scheduled_tasks[name] = ScheduledTask(name, every_s, work)
+
+
+def scheduled_tasks() -> Sequence[ScheduledTask]:
+    """Return all registered chores."""
+    return list(_scheduled_tasks.values())
+
+
+def due_connections(now: datetime) -> list[int]:
+    """Return the ids of connections that have a row which may be claimed now, or a probe that is due.
+
+    Each connection costs one look into the partial index of due rows. Connections that are not live are looked at for test
+    plates alone.
+    """
+    claimable = PermitSync.objects.filter(
+        Q(leased_until=None) | Q(leased_until__lt=now),
+        connection=OuterRef("pk"),
+        state=PermitSync.State.DUE,
+    )
+    soon = claimable.filter(next_attempt_at__lte=now)
+    live = Connection.objects.filter(status=Connection.Status.LIVE)
+    others = Connection.objects.filter(
+        status__in=[Connection.Status.SETUP, Connection.Status.TESTING, Connection.Status.PAUSED]
+    )
+    found = set(live.filter(Exists(soon)).values_list("pk", flat=True))
+    found.update(others.filter(Exists(soon.filter(priority=Priority.TEST))).values_list("pk", flat=True))
+    probing = Breaker.objects.filter(key__startswith="c:", failures__gt=0, open_until__lte=now)
+    found.update(int(key.removeprefix("c:")) for key in probing.values_list("key", flat=True))
+    found.update(_recovered(live, claimable, now))
+    return sorted(found)
+
+
+def _recovered(live: QuerySet[Connection], claimable: QuerySet[PermitSync], now: datetime) -> set[int]:
+    """Return connections that came back lately and have rows which failed before and need not wait out their backoff.
+
+    The worker whose probe succeeded goes on by itself; this is for when it dies right then.
+    """
+    found: set[int] = set()
+    for key, at in Breaker.objects.filter(recovered_at__gt=now - BACKOFF_MAX, open_until=None).values_list(
+        "key", "recovered_at"
+    ):
+        back = live.filter(pk=int(key[2:])) if key.startswith("c:") else live
+        found.update(back.filter(Exists(claimable.filter(tried_at__lt=at))).values_list("pk", flat=True))
+    return found
+
+
+def take(task: ScheduledTask, now: datetime) -> bool:
+    """Take a chore for this round; False if it is not due or another worker has it."""
+    row, _made = PeriodicTask.objects.get_or_create(name=task.name, defaults={"next_at": now})
+    if row.next_at > now:
+        return False
+    next_at = now + timedelta(seconds=task.every_s)
+    return bool(
+        PeriodicTask.objects.filter(name=task.name, next_at=row.next_at).update(
+            next_at=next_at, last_began_at=now
+        )
+    )
+
+
+def perform(task: ScheduledTask, now: datetime) -> None:
+    """Do a chore and note how it ended; an error is logged and kept, and the next round tries again."""
+    error = ""
+    try:
+        task.work(now)
+    except Exception as raised:
+        log.exception("a chore failed", task=task.name)
+        error = f"{type(raised).__name__}: {raised}"[:500]
+    finally:
+        try:
+            PeriodicTask.objects.filter(name=task.name).update(last_ended_at=database_now(), last_error=error)
+        finally:
+            close_old_connections()
+
+
+class Scheduler:
+    """See the module's text."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._pool = ThreadPoolExecutor(max_workers=TASK_THREADS, thread_name_prefix="chore")
+        self._check_pool = ThreadPoolExecutor(max_workers=CHECK_THREADS, thread_name_prefix="check")
+        self._free_checks = threading.Semaphore(CHECK_THREADS)
+        self._running: set[str] = set()
+        self._lock = threading.Lock()
+        self._beaten_at: datetime | None = None
+        self.name = f"{socket.gethostname()}:{os.getpid()}"
+        self._started_at: datetime | None = None
+
+    def run(self, stop: threading.Event) -> None:
+        """Sweep, beat and hand out chores until `stop` is set; a database that is away is waited for."""
+        while not stop.is_set():
+            try:
+                self.tick()
+            except DatabaseError as error:
+                log.warning("the database did not answer the scheduler", error=type(error).__name__)
+            except Exception:
+                log.exception("the scheduler met something that nobody foresaw; going on")
+            finally:
+                close_old_connections()
+            stop.wait(SWEEP_EVERY_S * random.uniform(0.8, 1.2))
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._check_pool.shutdown(wait=False, cancel_futures=True)
+
+    def tick(self) -> None:
+        """Do one round."""
+        now = database_now()
+        found = due_connections(now)
+        if found:
+            self._engine.wake(found)
+        self._beat(now)
+        self._take_checks(now)
+        next_at = dict(PeriodicTask.objects.values_list("name", "next_at"))
+        for task in scheduled_tasks():
+            with self._lock:
+                if task.name in self._running:
+                    continue
+            # One look at all of them; most rounds find nothing that is due.
+            if next_at.get(task.name, now) <= now and take(task, now):
+                with self._lock:
+                    self._running.add(task.name)
+                self._pool.submit(self._perform, task, now)
+
+    def _perform(self, task: ScheduledTask, now: datetime) -> None:
+        try:
+            perform(task, now)
+        finally:
+            with self._lock:
+                self._running.discard(task.name)
+
+    def _take_checks(self, now: datetime) -> None:
+        """Hand out the look-ups that wait, as many as threads are free; the others wait for the next round, or worker."""
+        while self._free_checks.acquire(blocking=False):
+            run = check_runs.claim(now)
+            if run is None:
+                self._free_checks.release()
+                return
+            self._check_pool.submit(self._check, run)
+
+    def _check(self, run: CheckRun) -> None:
+        try:
+            check_runs.perform(run)
+        except DatabaseError as error:
+            log.warning("what was looked up could not be kept", check=run.pk, error=type(error).__name__)
+        finally:
+            self._free_checks.release()
+
+    def _beat(self, now: datetime) -> None:
+        if self._beaten_at is not None and (now - self._beaten_at).total_seconds() < BEAT_EVERY_S:
+            return
+        self._started_at = self._started_at or now
+        WorkerHeartbeat.objects.update_or_create(
+            name=self.name,
+            defaults={"seen_at": now},
+            create_defaults={"seen_at": now, "started_at": self._started_at},
+        )
+        WorkerHeartbeat.objects.filter(seen_at__lt=now - FORGET_WORKERS_AFTER).delete()
+        self._beaten_at = now
+
+
+def raise_urgency(now: datetime) -> None:
+    """Let waiting rows whose window has begun meanwhile move up (chore)."""
+    begun = PermitSync.objects.filter(state=PermitSync.State.DUE, permit__start__lte=now)
+    for soon, current in ((Priority.SOON, Priority.NOW), (Priority.MASS_SOON, Priority.MASS_NOW)):
+        with transaction.atomic():
+            # Without waiting for anybody: who holds a row now is about to change it, and the next round finds what is left.
+            rows = begun.filter(priority=soon).order_by("permit_id", "connection_id")
+            rows = rows.select_for_update(of=("self",), no_key=True, skip_locked=True)
+            held = list(rows.values_list("pk", flat=True)[:5_000])
+            PermitSync.objects.filter(pk__in=held).update(priority=current)

@@ -1,0 +1,1 @@
+"""Zones: refreshing them from the vendor, what changed, and which location belongs to which."""

@@ -1,0 +1,397 @@
+"""Bringing the Zone table in line with what the vendor lists.
+
+`refresh_zones` pulls, `integrations.zones.diff` says what the pull found, and `apply_listing` brings the table in line
+with it in one transaction, tells people, and sets going what was refused for the old state of a zone.
+
+What a pull must never do is wipe: an answer that failed or can't be read changes nothing, and a list that would mark
+more than half of the zones as missing (an empty one, too) is *held* until support says that it is true. Releasing it
+pulls once more, and this time only the zones that support has seen go may go.
+
+Refreshes of one connection don't overlap: a `ZoneRefresh` that is *running* is the baton. Its holder asks the vendor
+without any lock or open transaction, and looks again before it writes whether it still is the holder.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from celery import current_app
+from celery.exceptions import CeleryError
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from kombu.exceptions import KombuError
+
+from integrations.models import Connection, Notice, Zone, ZoneRefresh
+from integrations.notifications import notices, ticket_log
+from integrations.vendors.errors import DeliveryError
+from integrations.vendors.protocol import get_vendor
+from integrations.zones import operator_claims
+from integrations.zones.diff import Change, Diff, Known, ZoneListing, clean_listing, diff, loses_too_many
+from integrations.zones.mapping import mark_locations, missing_zone_key, refused_at
+from integrations.zones.report import ZoneLocations, document
+from locations import audit_log
+from locations.models import User
+
+log = structlog.get_logger(__name__)
+
+# A refresh that says *running* for longer than this was interrupted (its process was killed).
+RUNNING_LIMIT_S = 300
+# One statement takes so many rows.
+BATCH_ROWS = 2_000
+# Changes of these decide whether a registration is accepted, so those that were refused are tried again.
+_DECISIVE_FIELDS = frozenset({"session_type", "spaces"})
+
+
+# --- Refreshing ---------------------------------------------------------------------------------------------------
+
+
+def refresh_zones(
+    *, connection: Connection, trigger: str = "daily", asked_by: User | None = None
+) -> ZoneRefresh:
+    """Pull the connection's zones and bring the table in line; return how it went.
+
+    The outcome is `done`, `held` (waits for support), `failed` (with sentence and remedy; nothing was changed) or
+    `running`: somebody else's refresh of this connection, which is under way.
+    """
+    refresh, is_ours = begin_refresh(connection=connection, trigger=trigger, asked_by=asked_by)
+    return run_refresh(refresh=refresh) if is_ours else refresh
+
+
+def ask_refresh(
+    *, connection: Connection, trigger: str = "button", asked_by: User | None = None
+) -> ZoneRefresh:
+    """Begin a refresh and hand it to the workers; return at once. Raises `ValidationError` as `begin_refresh` does.
+
+    Where no worker can be told, the refresh says so and has failed. Not to be called inside a transaction.
+    """
+    refresh, is_ours = begin_refresh(connection=connection, trigger=trigger, asked_by=asked_by)
+    return _hand_over(refresh) if is_ours else refresh
+
+
+def _hand_over(refresh: ZoneRefresh) -> ZoneRefresh:
+    """Let a worker run a refresh that was begun; where none can be told, it has failed."""
+    try:
+        current_app.send_task("integrations.refresh_zones", args=[refresh.pk], ignore_result=True)
+    except (CeleryError, KombuError, OSError) as error:
+        log.warning(
+            "no worker could be told to pull zones",
+            connection=refresh.connection_id,
+            error=type(error).__name__,
+        )
+        sentence = _("The workers could not be told to refresh.")
+        remedy = _("Nothing was changed; try again. If it goes on, tell support: the broker does not answer.")
+        return _fail(refresh, sentence, remedy, kind="unexpected", code="broker")
+    return refresh
+
+
+def begin_refresh(
+    *,
+    connection: Connection,
+    trigger: str = "daily",
+    asked_by: User | None = None,
+    releases: ZoneRefresh | None = None,
+) -> tuple[ZoneRefresh, bool]:
+    """Return a running refresh of the connection and whether it is ours to run (`run_refresh`).
+
+    `releases` is the held refresh whose missing zones may go by this one.
+
+    Raises `ValidationError` where the connection has no operator id or has ended, and where nobody has confirmed yet that
+    the operator id is the company's (`integrations.zones.operator_claims`).
+    """
+    now = timezone.now()
+    with transaction.atomic():
+        connection = _locked(connection.pk)
+        if connection.status == Connection.Status.ENDED:
+            raise ValidationError(_("This connection has ended."), code="ended")
+        if not connection.operator_id:
+            raise ValidationError(
+                _("The operator ID is not set, so there is no account to ask."), code="no_operator"
+            )
+        operator_claims.require_confirmed(connection)
+        running = connection.refreshes.filter(outcome=ZoneRefresh.Outcome.RUNNING)
+        limit = now - timedelta(seconds=RUNNING_LIMIT_S)
+        running.filter(started_at__lt=limit).update(
+            outcome=ZoneRefresh.Outcome.FAILED,
+            finished_at=now,
+            error=_("The refresh was interrupted."),
+            remedy=_("Nothing was changed; refresh again."),
+        )
+        if under_way := running.filter(started_at__gte=limit).first():
+            return under_way, False
+        refresh = ZoneRefresh.objects.create(
+            connection=connection, started_at=now, trigger=trigger, asked_by=asked_by, releases=releases
+        )
+        if asked_by is not None:
+            kind = "refresh_released" if trigger == "released" else "refresh_asked"
+            _note(refresh, kind, asked_by)
+    return refresh, True
+
+
+def run_refresh(*, refresh: ZoneRefresh) -> ZoneRefresh:
+    """Do the pull that `begin_refresh` has begun. What it releases may go missing, however many zones that are."""
+    connection, held = refresh.connection, refresh.releases
+    allowed = frozenset(held.found.get("gone_ids", [])) if held is not None else frozenset()
+    try:
+        vendor = get_vendor(connection.vendor)
+        listing = clean_listing(vendor.fetch_zones(connection.operator_id), connection.operator_id)
+        return apply_listing(refresh=refresh, listing=listing, allowed=allowed)
+    except DeliveryError as error:
+        log.warning(
+            "zones could not be pulled", connection=connection.pk, code=error.code, trace_id=error.trace_id
+        )
+        return _fail(refresh, error.sentence, error.remedy, kind=error.kind, code=error.code)
+    except Exception as error:
+        log.exception("refreshing zones failed in a way that nobody foresaw", connection=connection.pk)
+        name = type(error).__name__
+        _fail(refresh, _("The refresh failed: %(name)s.") % {"name": name}, "", kind="unexpected", code=name)
+        raise
+
+
+def apply_listing(
+    *, refresh: ZoneRefresh, listing: ZoneListing, allowed: Collection[str] = ()
+) -> ZoneRefresh:
+    """Bring the table in line with a list, in one transaction, or hold it; return the finished refresh."""
+    now = timezone.now()
+    with transaction.atomic():
+        connection = _locked(refresh.connection_id)
+        refresh = ZoneRefresh.objects.select_for_update(no_key=True).get(pk=refresh.pk)
+        if refresh.outcome != ZoneRefresh.Outcome.RUNNING:
+            return refresh  # it took so long that it was given up meanwhile
+        known = _known(connection)
+        found = diff(known, listing.zones)
+        refresh.finished_at, refresh.zones_listed = now, len(listing.zones)
+        places = ZoneLocations(connection, found, now)
+        if loses_too_many(found, allowed):
+            refresh.found = document(found, listing, places, {zone.remote_id: zone.pk for zone in known})
+            _hold(refresh, connection, found)
+        else:
+            ids = _write(connection, found, now)
+            refresh.found = document(found, listing, places, ids)
+            _finish(refresh, connection, found, places, now)
+        refresh.save()
+    return refresh
+
+
+def release_refresh(*, refresh: ZoneRefresh, actor: User | None = None) -> ZoneRefresh:
+    """Support's word that the loss is true: pull again, and let the zones go that `refresh` was held for.
+
+    Returns the new refresh (or the one that is under way); `refresh` stays held unless the new one is done. Raises
+    `ValidationError` where `refresh` is not held.
+    """
+    fresh, is_ours = _begin_release(refresh, actor)
+    return run_refresh(refresh=fresh) if is_ours else fresh
+
+
+def ask_release(*, refresh: ZoneRefresh, actor: User | None = None) -> ZoneRefresh:
+    """Begin what `release_refresh` does and hand it to the workers; return at once, as `ask_refresh` does."""
+    fresh, is_ours = _begin_release(refresh, actor)
+    return _hand_over(fresh) if is_ours else fresh
+
+
+def _begin_release(refresh: ZoneRefresh, actor: User | None) -> tuple[ZoneRefresh, bool]:
+    if refresh.outcome != ZoneRefresh.Outcome.HELD:
+        raise ValidationError(_("This refresh does not wait for anybody."), code="not_held")
+    return begin_refresh(connection=refresh.connection, trigger="released", asked_by=actor, releases=refresh)
+
+
+def discard_refresh(*, refresh: ZoneRefresh, actor: User | None = None) -> ZoneRefresh:
+    """Support's word that the loss is not true: forget what was pulled. Raises `ValidationError` if it is not held."""
+    with transaction.atomic():
+        connection = _locked(refresh.connection_id)
+        refresh = ZoneRefresh.objects.select_for_update(no_key=True).get(pk=refresh.pk)
+        if refresh.outcome != ZoneRefresh.Outcome.HELD:
+            raise ValidationError(_("This refresh does not wait for anybody."), code="not_held")
+        refresh.outcome, refresh.released_by = ZoneRefresh.Outcome.FAILED, actor
+        refresh.error, refresh.remedy = (
+            _("Discarded: what was pulled is not true."),
+            _("Nothing was changed."),
+        )
+        refresh.save()
+        notices.resolve(_held_key(connection))
+        ticket_log.record(connection, "zones", _("Held zone refresh discarded; nothing was changed."), actor)
+        _note(refresh, "refresh_discarded", actor)
+    return refresh
+
+
+# --- Inside ---------------------------------------------------------------------------------------------------------
+
+
+def _locked(pk: int) -> Connection:
+    # Without its key: permits are saved (and refer to the connection) while its zones are written.
+    return (
+        Connection.objects.select_for_update(of=("self",), no_key=True).select_related("company").get(pk=pk)
+    )
+
+
+def _note(refresh: ZoneRefresh, kind: str, actor: User | None) -> None:
+    connection = refresh.connection
+    audit_log.record(company=connection.company, kind=kind, actor=actor, thing=connection, refresh=refresh.pk)
+
+
+def _known(connection: Connection) -> list[Known]:
+    rows = connection.zones.values_list(
+        "pk", "remote_id", "number", "name", "session_type", "raw", "missing_since"
+    )
+    return [
+        Known(*row[:5], raw=row[5] if isinstance(row[5], dict) else {}, missing=row[6] is not None)
+        for row in rows
+    ]
+
+
+def _write(connection: Connection, found: Diff, now: datetime) -> dict[str, int]:
+    """Write what was found; return the primary keys of all zones concerned by their remote ids."""
+    kept = [*found.back, *found.renamed, *found.case_changed, *found.changed, *found.silent]
+    rows = [
+        Zone(
+            connection=connection,
+            remote_id=seen.remote_id,
+            number=seen.number,
+            name=seen.name,
+            session_type=seen.session_type,
+            raw=seen.raw,
+            first_seen_at=now,
+            changed_at=now,
+        )
+        for seen in (change.seen for change in (*found.added, *kept))
+        if seen is not None
+    ]
+    # One statement for a thousand rows; a row that is there keeps its primary key and the time it was first seen.
+    written = Zone.objects.bulk_create(
+        rows,
+        batch_size=BATCH_ROWS,
+        update_conflicts=True,
+        unique_fields=["connection", "remote_id"],
+        update_fields=["number", "name", "session_type", "raw", "changed_at", "missing_since"],
+    )
+    gone = [change.known for change in found.gone if change.known]
+    for begin in range(0, len(gone), BATCH_ROWS):
+        batch = [zone.pk for zone in gone[begin : begin + BATCH_ROWS]]
+        Zone.objects.filter(pk__in=batch).update(missing_since=now)
+    return {zone.remote_id: zone.pk for zone in written} | {zone.remote_id: zone.pk for zone in gone}
+
+
+def _finish(
+    refresh: ZoneRefresh, connection: Connection, found: Diff, places: ZoneLocations, now: datetime
+) -> None:
+    """Write down that the table is in line, and set going and tell what follows from it."""
+    refresh.outcome = ZoneRefresh.Outcome.DONE
+    replaced = connection.refreshes.filter(outcome=ZoneRefresh.Outcome.HELD)
+    if refresh.releases_id is not None:
+        replaced.filter(pk=refresh.releases_id).update(released_by=refresh.asked_by)
+    replaced.update(outcome=ZoneRefresh.Outcome.FAILED, error=_("Replaced by a newer pull."))
+    notices.resolve(_held_key(connection))
+    if refresh.zones_listed:
+        Connection.objects.filter(pk=connection.pk).update(zones_pulled_at=now)
+    else:
+        label = get_vendor(connection.vendor).label
+        refresh.error = _("%(vendor)s lists no zones for this operator ID.") % {"vendor": label}
+        refresh.remedy = _(
+            "Ask the %(vendor)s representative whether zones are set up and whether the operator ID is the right one; "
+            "then refresh again."
+        ) % {"vendor": label}
+    decisive = [
+        change for change in (*found.renamed, *found.case_changed, *found.changed) if _is_decisive(change)
+    ]
+    for change in found.back:
+        assert change.known is not None
+        notices.resolve(missing_zone_key(change.known.pk))
+    for change in found.gone:
+        if affected := places.of(change):
+            _tell_missing(connection, change, affected)
+    if not found.is_quiet:
+        ticket_log.record(connection, "zones", summary(refresh), refresh.asked_by)
+    concerned = [*found.back, *decisive]
+    zones = {change.known.remote_id for change in concerned if change.known is not None}
+    locations = [place["id"] for change in concerned for place in places.of(change)]
+    mark_locations(locations, permit_ids=refused_at(connection, zones))
+
+
+def _is_decisive(change: Change) -> bool:
+    return bool(_DECISIVE_FIELDS.intersection(change.fields))
+
+
+def _tell_missing(connection: Connection, change: Change, affected: Sequence[Mapping[str, Any]]) -> None:
+    assert change.known is not None
+    permits = sum(place["permits"] for place in affected)
+    text = _(
+        "Zone %(zone)s is no longer in %(vendor)s's list. Mapped to it: %(places)s, with %(permits)s. Map these "
+        "locations to another zone, or ask %(vendor)s whether it comes back."
+    ) % {
+        "zone": f"{change.known.number} · {change.known.name}",
+        "vendor": get_vendor(connection.vendor).label,
+        "places": ", ".join(place["name"] for place in affected),
+        "permits": ngettext("%(count)d current permit", "%(count)d current permits", permits)
+        % {"count": permits},
+    }
+    notices.tell(
+        connection.company,
+        "zone_missing",
+        Notice.Level.DANGER,
+        text,
+        reverse("locations", args=[connection.company.slug]),
+        missing_zone_key(change.known.pk),
+    )
+
+
+def _hold(refresh: ZoneRefresh, connection: Connection, found: Diff) -> None:
+    older = connection.refreshes.filter(outcome=ZoneRefresh.Outcome.HELD)
+    older.update(outcome=ZoneRefresh.Outcome.FAILED, error=_("Replaced by a newer pull."))
+    refresh.outcome = ZoneRefresh.Outcome.HELD
+    gone = [change.known.remote_id for change in found.gone if change.known]
+    refresh.found["gone_ids"] = gone
+    refresh.error = _("%(gone)d of %(all)d zones are not in the list any more, so nothing was changed.") % {
+        "gone": len(gone),
+        "all": found.listed_before,
+    }
+    refresh.remedy = _("Support looks at it and either lets the zones go or discards the pull.")
+    text = _("Zones of %(company)s: %(sentence)s") % {
+        "company": connection.company,
+        "sentence": refresh.error,
+    }
+    url = reverse("zone_refresh", args=[connection.company.slug, refresh.pk])
+    notices.tell(None, "zones_held", Notice.Level.WARNING, text, url, _held_key(connection))
+    ticket_log.record(
+        connection, "zones", _("Zone refresh held: %(why)s") % {"why": refresh.error}, refresh.asked_by
+    )
+
+
+def _held_key(connection: Connection) -> str:
+    return f"zones_held:{connection.pk}"
+
+
+def _fail(refresh: ZoneRefresh, sentence: str, remedy: str, *, kind: str, code: str) -> ZoneRefresh:
+    """Note that the pull failed; the zones stay as they are."""
+    with transaction.atomic():
+        refresh = ZoneRefresh.objects.select_for_update(no_key=True).get(pk=refresh.pk)
+        if refresh.outcome == ZoneRefresh.Outcome.RUNNING:
+            refresh.outcome, refresh.finished_at = ZoneRefresh.Outcome.FAILED, timezone.now()
+            refresh.error, refresh.remedy = sentence, remedy
+            refresh.found = {"error": {"kind": kind, "code": code}}
+            refresh.save()
+    return refresh
+
+
+def summary(refresh: ZoneRefresh) -> str:
+    """Return one sentence on what a refresh found."""
+    if refresh.outcome in (ZoneRefresh.Outcome.FAILED, ZoneRefresh.Outcome.HELD):
+        return refresh.error
+    if refresh.outcome == ZoneRefresh.Outcome.RUNNING:
+        return _("A refresh is under way.")
+    words = {
+        "added": _("new"),
+        "renamed": _("renamed"),
+        "case_changed": _("with another case"),
+        "changed": _("changed"),
+        "gone": _("gone"),
+        "back": _("back"),
+    }
+    counts = refresh.found.get("counts", {})
+    parts = [f"{counts[kind]} {word}" for kind, word in words.items() if counts.get(kind)]
+    listed = ngettext("%(count)d zone listed", "%(count)d zones listed", refresh.zones_listed)
+    text = listed % {"count": refresh.zones_listed}
+    return _("%(listed)s: %(parts)s.") % {"listed": text, "parts": ", ".join(parts) or _("nothing changed")}

@@ -1,0 +1,171 @@
+"""Settling: what a row becomes, how long it waits, and that only the holder of its lease may say so."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
+
+from integrations.delivery.batch import Batch, batches
+from integrations.delivery.circuit_breaker import SendPermission
+from integrations.delivery.claim import ClaimedRow, ClaimRequest, claim
+from integrations.delivery.record_results import BACKOFF_FIRST, BACKOFF_MAX, backoff, record, row_result
+from integrations.models import PermitSync, Push, PushEvent
+from integrations.vendors.errors import FixRecord, TryLater
+from integrations.vendors.protocol import Account, get_vendor
+from locations import services
+from tests.passport.sandbox_transport import SandboxTransport
+from tests.world import World, passport_in_memory
+
+NOW = datetime(2026, 11, 22, 17, 0, tzinfo=UTC)
+STOP: Any = {"kind": "stopped", "session": "os-K-1-1", "event": {}, "ends": True}
+
+
+def work(**values: Any) -> ClaimedRow:
+    plain = ClaimedRow(
+        id=1, connection_id=1, priority=0, version=1, attempts=0, session_count=1, due_since=NOW, revision=1,
+        lease="lease", remote_state=None, steps=[],
+    )  # fmt: skip
+    for name, value in values.items():
+        setattr(plain, name, value)
+    return plain
+
+
+# --- Decisions ----------------------------------------------------------------------------------------------------
+
+
+@given(attempts=st.integers(0, 10**9), draw=st.floats(0, 1))
+def test_backoff_has_full_jitter_and_an_upper_bound(attempts: int, draw: float) -> None:
+    span = backoff(attempts, draw=lambda: 1)
+    assert BACKOFF_FIRST <= span <= BACKOFF_MAX
+    assert timedelta(0) <= backoff(attempts, draw=lambda: draw) <= span
+
+
+def test_a_herd_does_not_come_back_in_step() -> None:
+    waits = [backoff(5) for _ in range(200)]
+    assert len(set(waits)) > 190
+    assert max(waits) - min(waits) > timedelta(seconds=8)
+
+
+@pytest.mark.parametrize(
+    ("values", "state", "pending_steps"),
+    [
+        ({}, "done", None),
+        ({"refusal": FixRecord("No.")}, "refused", None),
+        ({"refusal": FixRecord("No."), "kept": [STOP]}, "refused", [STOP]),
+        ({"later": TryLater("Later."), "steps": [STOP]}, "due", [STOP]),
+        ({"later": TryLater("Later."), "steps": [STOP], "replay": True}, "due", [STOP]),
+        ({"replay": True}, "due", None),
+        ({"replay": True, "refusal": FixRecord("No.")}, "due", None),
+        ({"again": True}, "due", None),
+    ],
+    ids=[
+        "accepted",
+        "refused",
+        "stop refused",
+        "trouble",
+        "trouble again",
+        "replayed",
+        "replay refused",
+        "was wrong",
+    ],
+)
+def test_what_a_row_becomes(values: dict[str, Any], state: str, pending_steps: Any) -> None:
+    found = row_result(work(**values), now=NOW)
+    assert (found.state, found.pending_steps) == (state, pending_steps)
+    assert found.accepted == (state == "done")
+    assert found.next_attempt_at >= NOW
+
+
+def test_trouble_counts_an_attempt_and_an_end_counts_none() -> None:
+    assert row_result(work(attempts=3, later=TryLater("Later.")), now=NOW).attempts == 4
+    assert row_result(work(attempts=3), now=NOW).attempts == 0
+
+
+# --- Writing ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    transport = SandboxTransport()
+    with passport_in_memory(transport):
+        world = World(transport)
+        yield world
+        world.engine.close()
+
+
+def delivered(world: World) -> list[Batch]:
+    """Units that were sent and not settled yet."""
+    vendor = get_vendor("passport")
+    account = Account(world.connection.pk, world.connection.operator_id, world.connection.key)
+    works = claim([ClaimRequest(account, vendor, 100, SendPermission(True), tests_only=False)])
+    made = batches(works, account, vendor, now=timezone.now(), probing=False)
+    for unit in made:
+        unit.deliver()
+    return made
+
+
+@pytest.mark.django_db
+def test_a_row_whose_lease_has_passed_on_is_left_alone(world: World) -> None:
+    permit = world.permit()
+    made = delivered(world)
+    PermitSync.objects.update(lease="another")
+    record(made)
+    row = world.permit_sync(permit)
+    assert (row.state, row.lease, row.remote_state) == (PermitSync.State.DUE, "another", None)
+
+
+@pytest.mark.django_db
+def test_an_edit_meanwhile_keeps_the_row_due_and_what_was_accepted_is_kept(world: World) -> None:
+    permit = world.permit()
+    made = delivered(world)
+    services.change_permit(permit=permit, plate="NEWER1")
+    assert world.connection.pk in record(made).due_again
+    row = world.permit_sync(permit)
+    assert (row.state, row.lease, row.attempts) == (PermitSync.State.DUE, None, 0)
+    assert row.remote_state is not None
+    assert row.remote_state["plate"] == "ABC1234"
+
+
+@pytest.mark.django_db
+def test_a_thousand_rows_take_no_more_statements_than_one(
+    world: World, django_assert_max_num_queries: Any
+) -> None:
+    now = timezone.now()
+    services.register_permits(
+        drafts=[
+            services.PermitDraft(world.here, f"M{n}", "US-NC", now, now + timedelta(days=1))
+            for n in range(90)
+        ]
+    )
+    made = delivered(world)
+    with django_assert_max_num_queries(
+        100
+    ):  # SQLite writes row by row in one go; PostgreSQL in one statement
+        record(made)
+    assert PermitSync.objects.filter(state=PermitSync.State.DONE).count() == 90
+    assert (Push.objects.count(), PushEvent.objects.count()) == (1, 90)
+
+
+@pytest.mark.django_db
+def test_since_when_something_is_wrong_is_kept_until_it_is_right(world: World) -> None:
+    permit = world.permit()
+    world.fault("5xx", status=503, path="events", times=2)
+    record(delivered(world))
+    since = world.permit_sync(permit).error_since
+    assert since is not None
+    world.let_time_pass()
+    record(delivered(world))
+    assert world.permit_sync(permit).error_since == since
+    world.let_time_pass()
+    world.deliver()
+    row = world.permit_sync(permit)
+    assert (row.state, row.error_since, row.error) == (PermitSync.State.DONE, None, "")
+
+
+@pytest.mark.django_db
+def test_settling_nothing_is_fine() -> None:
+    assert record([]).due_again == frozenset()

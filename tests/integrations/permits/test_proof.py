@@ -1,0 +1,437 @@
+"""A permit's proof of delivery: the time line tells what was recorded, in order; the headline answers first."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from django.utils import timezone
+
+from integrations.models import PermitSync, Push, PushEvent, ZoneMapping
+from integrations.models.delivery import NOT_LISTED
+from integrations.permits.headline import Headline, headline
+from integrations.permits.proof import gather, timeline
+from integrations.permits.queries import Delivery, delivery_of
+from integrations.permits.rights_lookup import compare
+from integrations.vendors.protocol import RightSeen
+from locations.models import Permit
+from locations.services import cancel_permit, change_permit, reinstate_permit
+from tests.factories import (
+    ConnectionFactory,
+    LocationFactory,
+    PermitFactory,
+    UserFactory,
+    ZoneFactory,
+    ZoneMappingFactory,
+)
+from tests.passport.sandbox_transport import SandboxTransport
+from tests.world import World, passport_in_memory
+
+pytestmark = pytest.mark.django_db
+START = datetime(2026, 11, 22, 17, 3, 4, 117_000, tzinfo=UTC)  # 12:03:04.117 in New York
+
+
+@pytest.fixture
+def permit() -> Permit:
+    """A permit at a mapped location of a live connection, registered by Olive at START."""
+    with time_machine.travel(START - timedelta(days=1), tick=False):
+        connection = ConnectionFactory(live=True)
+        place = LocationFactory(company=connection.company, name="North Campus Garage")
+        ZoneMappingFactory(
+            location=place, zone=ZoneFactory(connection=connection, number="Z123", name="North")
+        )
+    with time_machine.travel(START, tick=False):
+        found: Permit = PermitFactory(
+            location=place,
+            plate="ABC 1234",
+            actor=UserFactory(first_name="Olive"),
+            source=Permit.Source.DASHBOARD,
+            end=START + timedelta(days=8),
+        )
+    # The database goes by its own clock, by which the permit may be over.
+    due = {"due_since": START + timedelta(milliseconds=4), "next_attempt_at": START}
+    PermitSync.objects.update_or_create(permit=found, connection=connection, defaults=due)
+    return found
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    """A company on the sandbox's Passport."""
+    transport = SandboxTransport()
+    with passport_in_memory(transport):
+        found = World(transport)
+        yield found
+        found.engine.close()
+
+
+def push(permit: Permit, after_ms: int, result: str, kind: str = "started", **values: Any) -> PushEvent:
+    """Record one request for the permit, answered `after_ms` after START."""
+    row = PermitSync.objects.get(permit=permit)
+    at = START + timedelta(milliseconds=after_ms)
+    request = Push.objects.create(
+        connection=row.connection,
+        kind=kind,
+        events=1,
+        sent_at=at - timedelta(milliseconds=values.pop("took_ms", 5)),
+        answered_at=at,
+        trace_id=f"trace-{after_ms}",
+        status={"accepted": 202, "refused": 400}.get(result, 503),
+        outcome="accepted",
+    )
+    return PushEvent.objects.create(
+        permit_sync=row,
+        push=request,
+        kind=kind,
+        session_id="os-8KQ2-1",
+        due_since=values.pop("due_since", row.due_since),
+        result=result,
+        **values,
+    )
+
+
+def settle(permit: Permit, **values: Any) -> None:
+    """Write what the engine would."""
+    PermitSync.objects.filter(permit=permit).update(
+        **{
+            "state": "done",
+            "remote_state": {"session_id": "os-8KQ2-1", "plate": permit.plate, "subdivision": "US-NC"},
+            "remote_until": permit.end,
+            "accepted_at": START + timedelta(seconds=1),
+            "session_count": 1,
+            **values,
+        }
+    )
+
+
+def titles(permit: Permit) -> list[str]:
+    return [entry.title for entry in timeline(permit, gather(permit))]
+
+
+def head(permit: Permit, now: datetime) -> Headline:
+    permit = Permit.objects.select_related("location").get(pk=permit.pk)
+    return headline(delivery_of(permit, now), gather(permit), now)
+
+
+def test_the_time_line_tells_the_whole_way_in_order(permit: Permit) -> None:
+    push(permit, 23, "later", error="Passport answered 503.")
+    push(permit, 785, "accepted")
+    settle(permit, seen_at=START + timedelta(milliseconds=1363))
+    entries = timeline(permit, gather(permit))
+    assert [entry.title for entry in entries] == [
+        "Registered",
+        "Due",
+        "Sent",
+        "Not reached, 1st try",
+        "Sent",
+        "Accepted by Passport",
+        "Seen in parking rights",
+    ]
+    registered, due, _sent_in_vain, failed, sent, accepted, seen = entries
+    assert (registered.at, registered.by, registered.text) == (
+        START,
+        "Olive",
+        "in the dashboard · revision 1",
+    )
+    assert due.at == START + timedelta(milliseconds=4)
+    assert (failed.text, failed.trace_id) == ("503 · started · Passport answered 503", "trace-23")
+    assert (accepted.text, accepted.trace_id, accepted.session_id) == (
+        "202 · started",
+        "trace-785",
+        "os-8KQ2-1",
+    )
+    assert (sent.at, sent.text, sent.trace_id) == (
+        START + timedelta(milliseconds=780),
+        "started",
+        "trace-785",
+    )
+    assert seen.text == "ABC1234 · US-NC"
+
+
+def session(permit: Permit, **values: Any) -> dict[str, Any]:
+    """What the evidence says of a session that stands for the permit."""
+    return {
+        "plate": permit.plate,
+        "subdivision": permit.subdivision,
+        "zone": permit.location.zone_mapping.zone.remote_id,
+        "since": permit.start,
+        "until": permit.end,
+        **values,
+    }
+
+
+def texts(permit: Permit) -> list[tuple[str, str]]:
+    return [(entry.title, entry.text) for entry in timeline(permit, gather(permit))]
+
+
+def test_what_was_sent_is_told_in_words_whatever_became_of_the_permit_since(permit: Permit) -> None:
+    push(permit, 785, "accepted", **session(permit))
+    push(permit, 1_785, "accepted", "extended", **session(permit, until=permit.end + timedelta(days=1)))
+    push(permit, 2_785, "accepted", "stopped", **session(permit, plate="OLD1", zone="gone from the list"))
+    change_permit(permit=permit, plate="NEW 1")
+    told = "started · ABC1234 · US-NC · zone Z123 · until 30 Nov 2026, 12:03 EST"
+    longer = "extended · ABC1234 · US-NC · zone Z123 · until 1 Dec 2026, 12:03 EST"
+    ended = "stopped · OLD1 · US-NC · zone gone from the list"
+    assert texts(permit)[2:8] == [
+        ("Sent", told),
+        ("Accepted by Passport", "202 · started · zone Z123 · until 30 Nov 2026, 12:03 EST"),
+        ("Sent", longer),
+        ("New end accepted", "202 · extended · zone Z123 · until 1 Dec 2026, 12:03 EST"),
+        ("Sent", ended),
+        ("Taken away from Passport", "202 · stopped · zone gone from the list"),
+    ]
+
+
+def test_what_was_seen_is_what_had_been_accepted_by_then(permit: Permit) -> None:
+    push(permit, 1_000, "accepted", **session(permit))
+    push(permit, 3_000, "accepted", **session(permit, plate="NEW1"))
+    accepted_at = START + timedelta(seconds=3)
+    remote_state = {"session_id": "os-2", "plate": "NEW1", "subdivision": "US-NC"}
+    settle(permit, accepted_at=accepted_at, remote_state=remote_state, seen_at=START + timedelta(seconds=2))
+    assert ("Seen in parking rights", "ABC1234 · US-NC · zone Z123") in texts(permit)
+    settle(permit, accepted_at=accepted_at, remote_state=remote_state, seen_at=START + timedelta(seconds=4))
+    assert ("Seen in parking rights", "NEW1 · US-NC · zone Z123") in texts(permit)
+    # It was seen, and the permit was taken away since: that it was seen stays told.
+    settle(permit, accepted_at=accepted_at + timedelta(hours=1), remote_state=None, remote_until=None,
+           seen_at=START + timedelta(seconds=4))  # fmt: skip
+    assert ("Seen in parking rights", "NEW1 · US-NC · zone Z123") in texts(permit)
+
+
+def test_where_nobody_knows_what_was_seen_nothing_is_told(permit: Permit) -> None:
+    push(permit, 1_000, "accepted")
+    settle(permit, accepted_at=START + timedelta(seconds=3), seen_at=START + timedelta(seconds=2))
+    assert "Seen in parking rights" not in titles(permit)
+    assert "has accepted this plate" in head(permit, START + timedelta(minutes=1)).sentence
+
+
+def test_of_many_tries_in_vain_the_first_and_the_last_are_told_one_by_one(permit: Permit) -> None:
+    for number in range(40):
+        push(permit, 1_000 * (number + 1), "later", error="Passport answered 503.")
+    push(permit, 50_000, "accepted")
+    told = texts(permit)
+    assert [title for title, _text in told][2:] == [
+        "Sent",
+        "Not reached, 1st try",
+        "Not reached, 2nd to 39th try",
+        "Sent",
+        "Not reached, 40th try",
+        "Sent",
+        "Accepted by Passport",
+    ]
+    assert told[4][1] == "until 12:03:43 · Passport answered 503"
+
+
+def test_what_passport_accepted_and_does_not_show_is_told_and_said_first(permit: Permit) -> None:
+    settle(
+        permit,
+        error_code=NOT_LISTED,
+        error="Passport does not list it.",
+        remedy="It is sent anew.",
+        error_since=START + timedelta(minutes=5),
+    )
+    assert texts(permit)[-1] == ("Missing in parking rights", "It is sent anew")
+    found = head(permit, START + timedelta(minutes=6))
+    assert (found.tone, found.sentence) == ("danger", "Passport does not list it.")
+    assert (found.detail, found.remedy) == ("Since 12:08:04.", "It is sent anew.")
+
+
+def test_each_change_tells_who_changed_what_from_what_to_what(permit: Permit) -> None:
+    kim = UserFactory(first_name="Kim")
+    lot = LocationFactory(company=permit.company, name="Lot B")
+    change_permit(permit=permit, actor=kim, end=permit.end + timedelta(days=5))
+    change_permit(permit=permit, actor=kim, end=permit.end)
+    change_permit(permit=permit, actor=kim, plate="ABD 1234", unit="A-1")
+    change_permit(permit=permit, location=lot)
+    cancel_permit(permit=permit, actor=kim)
+    reinstate_permit(permit=permit, actor=kim)
+    changes = [entry for entry in timeline(permit, gather(permit)) if "revision" in entry.text][1:]
+    assert [entry.title for entry in changes] == [
+        "Extended",
+        "Shortened",
+        "Plate changed",
+        "Moved",
+        "Cancelled",
+        "Cancellation undone",
+    ]
+    assert [entry.by for entry in changes] == ["Kim", "Kim", "Kim", "", "Kim", "Kim"]
+    assert "end from 30 Nov 2026, 12:03 EST to 5 Dec 2026, 12:03 EST" in changes[0].text
+    assert (
+        changes[2].text
+        == "plate from ABC 1234 to ABD 1234; unit from nothing to A-1 · by a script · revision 4"
+    )
+    assert "location from North Campus Garage to Lot B" in changes[3].text
+
+
+def test_a_new_zone_of_the_location_is_part_of_the_story(permit: Permit) -> None:
+    mapping = ZoneMapping.objects.get()
+    mapping.zone = ZoneFactory(connection=mapping.zone.connection, number="Z9", name="South")
+    mapping.save()
+    entry = next(entry for entry in timeline(permit, gather(permit)) if entry.title == "Zone chosen")
+    assert entry.text == "the location sends to Z9 · South"
+
+
+def test_tries_are_counted_anew_after_each_change(permit: Permit) -> None:
+    push(permit, 20, "later")
+    push(permit, 40, "later")
+    push(permit, 60, "accepted")
+    PermitSync.objects.update(due_since=START + timedelta(seconds=9))
+    push(permit, 9_020, "later", "extended")
+    push(permit, 9_040, "accepted", "extended")
+    told = [title for title in titles(permit) if title != "Sent"]
+    assert told[2:] == [
+        "Not reached, 1st try",
+        "Not reached, 2nd try",
+        "Accepted by Passport",
+        "Due",
+        "Not reached, 1st try",
+        "New end accepted",
+    ]
+
+
+def test_what_is_noted_and_not_sent_yet_is_told(permit: Permit) -> None:
+    last = timeline(permit, gather(permit))[-1]
+    assert (last.title, last.text) == ("Due", "noted for delivery, not sent yet")
+
+
+def test_the_time_line_costs_the_same_however_much_happened(
+    permit: Permit, django_assert_num_queries: Any
+) -> None:
+    for number in range(30):
+        push(permit, number, "later" if number % 2 else "refused", **session(permit))
+    change_permit(permit=permit, unit="1")
+    with django_assert_num_queries(5):
+        evidence = gather(permit)
+    with django_assert_num_queries(0):
+        assert len(timeline(permit, evidence)) > 30
+
+
+def test_the_headline_answers_first(permit: Permit) -> None:
+    now = START + timedelta(minutes=1)
+    assert head(permit, now).sentence == "Not in Passport yet: Waiting to be sent."
+    settle(permit)
+    assert head(permit, now).sentence == "Passport has accepted this plate in zone Z123 at 12:03:05."
+    settle(permit, seen_at=START + timedelta(seconds=2))
+    found = head(permit, now)
+    assert found.sentence == "Passport shows officers this plate in zone Z123 since 12:03:06."
+    assert found.detail.startswith("Valid until 30 Nov 2026, 12:03 EST (17:03 UTC).")
+
+
+def test_the_headline_of_what_begins_later_says_from_when(permit: Permit) -> None:
+    change_permit(permit=permit, start=START + timedelta(days=1))
+    settle(permit)
+    found = head(permit, START + timedelta(minutes=1))
+    assert found.sentence == "Passport has this plate for zone Z123, from 23 Nov 2026, 12:03 EST."
+
+
+def test_the_headline_of_a_refusal_gives_reason_and_remedy(permit: Permit) -> None:
+    settle(
+        permit,
+        state="refused",
+        remote_state=None,
+        remote_until=None,
+        error="No such space.",
+        remedy="Enter another.",
+    )
+    found = head(permit, START + timedelta(minutes=1))
+    assert (found.sentence, found.remedy) == (
+        "Passport does not take this plate: No such space.",
+        "Enter another.",
+    )
+
+
+def test_an_old_session_that_is_still_there_is_not_called_absent(permit: Permit) -> None:
+    settle(permit, state="due")
+    assert head(permit, START).sentence.startswith("Passport has this plate, but not yet as it stands here.")
+    cancel_permit(permit=permit)
+    assert head(permit, timezone.now()).sentence.startswith("Passport may still show this plate.")
+
+
+def test_what_is_over_says_whether_it_ever_arrived(permit: Permit) -> None:
+    cancel_permit(permit=permit)
+    settle(permit, remote_state=None, remote_until=None)
+    now = timezone.now()
+    assert "no longer has this plate" in head(permit, now).sentence
+    push(permit, 20, "refused")
+    assert head(permit, now).sentence == "This permit ended before Passport had accepted it."
+    settle(permit, remote_state=None, remote_until=None, session_count=0)
+    assert head(permit, now).sentence == "This permit ended before anything was sent to Passport."
+
+
+@pytest.mark.parametrize("apart_ms", [-900, -1, 0, 1, 900])
+def test_what_was_noted_stands_behind_its_save_though_the_databases_clock_is_another(
+    permit: Permit, apart_ms: int
+) -> None:
+    noted = START + timedelta(milliseconds=apart_ms)
+    PermitSync.objects.filter(permit=permit).update(due_since=noted)
+    push(permit, 2_000, "accepted")
+    with time_machine.travel(START + timedelta(seconds=60), tick=False):
+        change_permit(permit=permit, unit="12")
+    assert titles(permit)[:4] == ["Registered", "Due", "Sent", "Accepted by Passport"]
+
+
+def test_the_engine_writes_what_the_time_line_tells(world: World) -> None:
+    permit = world.permit("ABC1234")
+    world.deliver()
+    change_permit(permit=permit, end=permit.end + timedelta(days=1))
+    world.deliver()
+    cancel_permit(permit=permit)
+    world.deliver()
+    permit = Permit.objects.select_related("location").get(pk=permit.pk)
+    told = titles(permit)
+    assert told[:4] == ["Registered", "Due", "Sent", "Accepted by Passport"]
+    assert told[-1] == "Taken away from Passport"
+    assert "New end accepted" in told
+    assert delivery_of(permit, timezone.now()).state.key == "withdrawn"
+
+
+# --- What Passport holds now ---------------------------------------------------------------------------------
+
+
+def right(**values: Any) -> RightSeen:
+    columns = {
+        "remote_id": "r1",
+        "zone_id": "z1",
+        "plate": "ABC1234",
+        "subdivision": "US-NC",
+        "start": START,
+        "end": START + timedelta(days=1),
+        "space_number": "",
+        "reference": "os-8KQ2-1",
+        "raw": {},
+    }
+    return RightSeen(**{**columns, **values})
+
+
+def compared(permit: Permit, *rights: RightSeen) -> Any:
+    settle(
+        permit,
+        remote_state={"session_id": "os-8KQ2-1", "plate": "ABC1234", "zone_id": "z1", "subdivision": "US-NC"},
+    )
+    found: Delivery = delivery_of(
+        Permit.objects.select_related("location").get(), START + timedelta(minutes=1)
+    )
+    return compare(found, rights, {"z1": "Z123"}, START + timedelta(minutes=1))
+
+
+@pytest.mark.parametrize(
+    ("seen", "is_ours"),
+    [
+        (right(), True),
+        (right(reference="os-8KQ2-2"), False),
+        (right(reference=""), True),
+        (right(reference="", subdivision="NC"), True),
+        (right(reference="", subdivision="US-VA"), False),
+        (right(reference="", zone_id="z2"), False),
+    ],
+)
+def test_a_right_is_ours_by_reference_or_else_by_plate_state_and_zone(
+    permit: Permit, seen: RightSeen, is_ours: bool
+) -> None:
+    held = compared(permit, seen)
+    assert [line.ours for line in held.rights] == [is_ours]
+    assert held.tone == ("success" if is_ours else "warning")
+
+
+def test_a_plate_that_should_be_there_and_is_not_is_a_warning(permit: Permit) -> None:
+    held = compared(permit)
+    assert (held.tone, held.sentence) == ("warning", "Passport lists no parking right for this plate now.")

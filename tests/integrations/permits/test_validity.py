@@ -1,0 +1,636 @@
+"""Is it valid? What is asked is answered from what was known at that time: permit, zone and push, as they stood."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+import time_machine
+from django.test import Client
+from django.urls import reverse
+from hypothesis import given
+from hypothesis import strategies as st
+
+from integrations.models import PermitSync, Push, PushEvent
+from integrations.permits import validity_queries
+from integrations.permits.validity import ValidityAnswer, decide
+from integrations.permits.validity_queries import MAX_PERMITS, gather
+from integrations.permits.validity_snapshots import (
+    PermitThen,
+    PushThen,
+    Question,
+    ZoneThen,
+    living,
+    shown_until,
+)
+from locations.models import Location, Membership, Permit
+from locations.services import PermitDraft, cancel_permit, change_permit, register_permits
+from tests.factories import (
+    ConnectionFactory,
+    LocationFactory,
+    MembershipFactory,
+    PermitFactory,
+    ZoneFactory,
+    ZoneMappingFactory,
+)
+
+NEW_YORK = ZoneInfo("America/New_York")
+NOW = datetime(2026, 11, 22, 17, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+ZONE = ZoneThen("Z123", "North", NOW - 30 * HOUR, "z-123")
+
+
+def question(at: datetime = NOW - HOUR, **values: Any) -> Question:
+    columns = {
+        "plate": "ABC1234",
+        "subdivision": "",
+        "location_id": 1,
+        "location_name": "North Campus Garage",
+        "at": at,
+        "tz": NEW_YORK,
+    }
+    return Question(**{**columns, **values})
+
+
+def pushed(
+    hours_ago: float, kind: str = "started", result: str = "accepted", session: str = "s1", **rest: Any
+) -> PushThen:
+    return PushThen(NOW - hours_ago * HOUR, kind, session, result, trace_id=f"t{hours_ago}", **rest)
+
+
+def told(hours_ago: float, kind: str = "started", session: str = "s1", **values: Any) -> PushThen:
+    """An acceptance that says what it was about; without more it is what `permit()` stands for."""
+    columns = {
+        "plate": "ABC1234",
+        "subdivision": "US-NC",
+        "zone": "z-123",
+        "zone_number": "Z123",
+        "since": NOW - 10 * HOUR,
+        "until": NOW + 10 * HOUR,
+    }
+    return pushed(hours_ago, kind, "accepted", session, **{**columns, **values})
+
+
+def permit(**values: Any) -> PermitThen:
+    columns = {
+        "pk": 7,
+        "plate": "ABC1234",
+        "plate_typed": "ABC 1234",
+        "subdivision": "US-NC",
+        "location_id": 1,
+        "location_name": "North Campus Garage",
+        "start": NOW - 10 * HOUR,
+        "end": NOW + 10 * HOUR,
+        "active": True,
+        "saved_at": NOW - 12 * HOUR,
+        "revision": 1,
+        "pushes": [pushed(11)],
+    }
+    return PermitThen(**{**columns, **values})
+
+
+def answer(
+    *permits: PermitThen, zone: ZoneThen | None = ZONE, asked: Question | None = None
+) -> ValidityAnswer:
+    return decide(asked or question(), permits, zone, NOW)
+
+
+def why(verdict: ValidityAnswer) -> str:
+    return " | ".join(f"{reason.about}: {reason.text}" for reason in verdict.reasons)
+
+
+# --- The decision, pure ----------------------------------------------------------------------------------------
+
+
+def test_a_permit_that_passport_had_accepted_is_valid_and_proves_it() -> None:
+    verdict = answer(permit(external_id="R-00412", changed_by="Olive"))
+    assert verdict.key == "yes"
+    assert verdict.sentence == "Yes: ABC1234 was valid at North Campus Garage, and Passport had it."
+    assert "R-00412" in why(verdict)
+    assert "by Olive" in why(verdict)
+    assert "North Campus Garage → Z123 · North" in why(verdict)
+    assert "accepted 01:00:00" in why(verdict)
+    assert [reason.trace_id for reason in verdict.reasons if reason.trace_id] == ["t11"]
+    assert all(reason.good for reason in verdict.reasons)
+
+
+def test_now_is_said_in_the_present() -> None:
+    verdict = answer(permit(), asked=question(at=NOW))
+    assert verdict.sentence == "Yes: ABC1234 is valid at North Campus Garage, and Passport has it."
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"start": NOW - 10 * HOUR, "end": NOW - 2 * HOUR}, "ended 22 Nov 2026, 10:00 EST"),
+        ({"end": NOW - HOUR}, "ended 22 Nov 2026, 11:00 EST"),
+        ({"start": NOW}, "began only 22 Nov 2026, 12:00 EST"),
+        ({"active": False, "cancelled_at": NOW - 3 * HOUR}, "cancelled 22 Nov 2026, 09:00 EST"),
+        ({"location_id": 2, "location_name": "Lot B"}, "for another place: Lot B"),
+        ({"known": False, "saved_at": NOW}, "saved only afterwards: 22 Nov 2026, 12:00 EST"),
+    ],
+)
+def test_a_no_says_why(values: dict[str, Any], words: str) -> None:
+    verdict = answer(permit(**values))
+    assert verdict.key == "no"
+    assert verdict.sentence == "No: ABC1234 was not registered at North Campus Garage then."
+    assert words in why(verdict)
+
+
+def test_a_window_holds_its_first_moment_and_not_its_last() -> None:
+    assert answer(permit(start=NOW - HOUR)).key == "yes"
+    assert answer(permit(end=NOW - HOUR)).key == "no"
+
+
+def test_a_plate_of_another_state_is_another_car() -> None:
+    verdict = answer(permit(), asked=question(subdivision="US-VA"))
+    assert verdict.key == "no"
+    assert "another state: North Carolina, US" in why(verdict)
+    assert answer(permit(), asked=question(subdivision="US-NC")).key == "yes"
+
+
+def test_a_plate_that_was_never_registered_says_so() -> None:
+    assert "never registered" in why(answer())
+
+
+def test_look_alikes_that_held_then_are_pointed_out() -> None:
+    twin, over = permit(pk=8, plate="A8C1234"), permit(pk=9, plate="ABCI234", end=NOW - 5 * HOUR)
+    verdict = answer(twin, over)
+    assert verdict.key == "no"
+    assert [found.pk for found in verdict.alike] == [8]
+
+
+@pytest.mark.parametrize(
+    ("pushes", "words"),
+    [
+        ([], "nothing had been sent by then"),
+        ([pushed(2, result="refused", error="No such space.")], "refused 10:00:00: No such space"),
+        (
+            [pushed(2, result="later", error="Passport answered 503.")],
+            "not reached 10:00:00: Passport answered 503",
+        ),
+        ([pushed(5), pushed(2, "stopped")], "taken away again 10:00:00"),
+    ],
+)
+def test_registered_but_not_seen_says_what_came_between(pushes: list[PushThen], words: str) -> None:
+    verdict = answer(permit(pushes=pushes))
+    assert (verdict.key, verdict.tone) == ("unseen", "warning")
+    assert words in why(verdict)
+
+
+def test_a_place_without_a_zone_could_send_nothing() -> None:
+    verdict = answer(permit(pushes=[]), zone=None)
+    assert verdict.key == "unseen"
+    assert "had no zone" in why(verdict)
+
+
+def test_of_two_permits_the_one_that_passport_had_counts() -> None:
+    verdict = answer(permit(pk=1, pushes=[]), permit(pk=2), permit(pk=3, pushes=[]))
+    assert verdict.key == "yes"
+    assert verdict.reasons[0].permit == 2
+
+
+def test_a_session_that_replaced_another_outlives_its_end() -> None:
+    pushes = [pushed(9), pushed(5, session="s2"), pushed(4.9, "stopped")]
+    assert [push.session_id for push in living(pushes)] == ["s2"]
+
+
+events = st.lists(
+    st.tuples(
+        st.sampled_from(["started", "extended", "stopped"]),
+        st.sampled_from(["accepted", "refused", "later"]),
+        st.sampled_from(["s1", "s2"]),
+    ),
+    max_size=8,
+)
+
+
+@given(events)
+def test_only_accepted_events_decide_and_a_stopped_session_never_counts(
+    told: list[tuple[str, str, str]],
+) -> None:
+    pushes = [
+        pushed(10 - number, kind, result, session) for number, (kind, result, session) in enumerate(told)
+    ]
+    accepted = [push for push in pushes if push.result == "accepted"]
+    assert living(pushes) == living(accepted)
+    last = {push.session_id: push.kind for push in accepted}
+    assert {push.session_id for push in living(pushes)} == {
+        session for session, kind in last.items() if kind != "stopped"
+    }
+    assert list(living(pushes)) == sorted(living(pushes), key=lambda push: push.at)
+
+
+# --- What Passport had was something else --------------------------------------------------------------------------
+
+
+def test_what_passport_had_just_so_is_a_yes() -> None:
+    assert answer(permit(pushes=[told(11)])).key == "yes"
+    extended = [told(11, until=NOW - 2 * HOUR), told(3, "extended")]
+    assert answer(permit(pushes=extended)).key == "yes"
+
+
+@pytest.mark.parametrize(
+    ("accepted", "words"),
+    [
+        ({"plate": "ABC1235"}, "had something else, accepted 01:00:00: plate ABC1235"),
+        ({"subdivision": "US-VA"}, "had something else, accepted 01:00:00: Virginia, US"),
+        ({"zone": "z-9", "zone_number": "Z9"}, "had something else, accepted 01:00:00: zone Z9"),
+        ({"zone": "z-9"}, "accepted 01:00:00: zone z-9"),
+        ({"until": NOW - HOUR}, "accepted 01:00:00: only until 22 Nov 2026, 11:00 EST"),
+        ({"since": NOW}, "accepted 01:00:00: only from 22 Nov 2026, 12:00 EST"),
+        ({"plate": "ABC1235", "until": NOW - 3 * HOUR}, "plate ABC1235, only until 22 Nov 2026, 09:00 EST"),
+    ],
+    ids=["plate", "state", "zone", "zone gone from the list", "extension", "begins later", "two"],
+)
+def test_a_change_that_passport_did_not_have_yet_was_not_seen(accepted: dict[str, Any], words: str) -> None:
+    values = {"zone_number": "", **accepted} if accepted == {"zone": "z-9"} else accepted
+    verdict = answer(permit(pushes=[told(11, **values), pushed(2, "extended", "later", error="Away.")]))
+    assert (verdict.key, verdict.tone) == ("unseen", "warning")
+    assert verdict.sentence == (
+        "ABC1234 was registered at North Campus Garage, but Passport did not have its last change yet, so officers could "
+        "not see it as it stood."
+    )
+    assert words in why(verdict)
+    assert "not reached 10:00:00: Away" in why(verdict)
+    assert "t11" in [reason.trace_id for reason in verdict.reasons]
+    now = answer(permit(pushes=[told(11, **{**values, **({"until": NOW} if "until" in values else {})})]),
+                 asked=question(at=NOW))  # fmt: skip
+    if "since" not in values:
+        assert "does not have its last change yet" in now.sentence
+
+
+def test_the_old_end_still_holds_while_the_extension_waits() -> None:
+    waiting = permit(pushes=[told(11, until=NOW - 2 * HOUR)])
+    assert answer(waiting, asked=question(at=NOW - 2.5 * HOUR)).key == "yes"
+    assert answer(waiting, asked=question(at=NOW - 2 * HOUR)).key == "unseen"
+
+
+def test_a_place_that_lost_its_zone_says_which_one_passport_still_had() -> None:
+    verdict = answer(permit(pushes=[told(11)]), zone=None)
+    assert verdict.key == "unseen"
+    assert "zone Z123" in why(verdict)
+
+
+def test_of_evidence_old_and_new_the_last_word_counts() -> None:
+    assert answer(permit(pushes=[pushed(12), told(11, plate="ABC1235", session="s2")])).key == "unseen"
+    assert answer(permit(pushes=[pushed(12), told(11, session="s2")])).key == "yes"
+    assert answer(permit(pushes=[told(12, plate="ABC1235"), pushed(11, session="s2")])).key == "yes"
+
+
+def test_another_registration_of_the_same_plate_stands_in() -> None:
+    cancelled = permit(pk=1, active=False, cancelled_at=NOW - 3 * HOUR, pushes=[told(11)])
+    verdict = answer(cancelled, permit(pk=2, pushes=[]))
+    assert verdict.key == "yes"
+    assert "accepted 01:00:00 for permit 1, which stood for it" in why(verdict)
+    assert answer(cancelled, permit(pk=2, pushes=[]), zone=ZoneThen("Z9", "S", NOW, "z-9")).key == "unseen"
+
+
+# --- What officers may have seen though it was not valid -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"active": False, "cancelled_at": NOW - 3 * HOUR}, "cancelled 22 Nov 2026, 09:00 EST"),
+        ({"end": NOW - 3 * HOUR}, "ended 22 Nov 2026, 09:00 EST"),
+        ({"start": NOW}, "began only 22 Nov 2026, 12:00 EST"),
+        ({"plate": "XYZ9", "plate_typed": "XYZ 9"}, "its plate was XYZ 9 by then"),
+        ({"location_id": 2, "location_name": "Lot B"}, "for another place: Lot B"),
+    ],
+)
+def test_a_right_that_was_not_taken_away_yet_may_still_have_been_seen(
+    changed: dict[str, Any], words: str
+) -> None:
+    stopped = told(0.5, "stopped", plate="")
+    verdict = answer(permit(**changed, pushes=[told(11)], after=[stopped]))
+    assert (verdict.key, verdict.tone, verdict.icon) == ("shown", "warning", "eye")
+    assert verdict.sentence == (
+        "No: ABC1234 was not registered at North Campus Garage then, but officers may still have seen it, until 11:30:00 "
+        "at the latest."
+    )
+    assert verdict.reasons[0].text == "had it in zone Z123, accepted 01:00:00, changed or taken away 11:30:00"
+    assert verdict.reasons[0].trace_id == "t11"
+    assert words in why(verdict)
+
+
+def test_what_is_still_there_now_is_said_in_the_present_and_with_its_end() -> None:
+    gone = permit(active=False, cancelled_at=NOW - 3 * HOUR, pushes=[told(11)])
+    assert answer(gone, asked=question(at=NOW)).sentence == (
+        "No: ABC1234 is not registered at North Campus Garage, but officers may still see it, until 22:00:00 at the latest."
+    )
+
+
+@pytest.mark.parametrize(
+    "pushes",
+    [
+        [told(11), told(2, "stopped", plate="")],
+        [told(11, until=NOW - HOUR)],
+        [told(11, since=NOW)],
+        [told(11, plate="ABC1235")],
+        [told(11, subdivision="US-VA")],
+        [pushed(11)],
+    ],
+    ids=[
+        "taken away",
+        "over there",
+        "not begun there",
+        "another plate",
+        "another state",
+        "nobody wrote it down",
+    ],
+)
+def test_what_passport_did_not_show_is_a_plain_no(pushes: list[PushThen]) -> None:
+    gone = permit(active=False, cancelled_at=NOW - 3 * HOUR, pushes=pushes)
+    assert answer(gone, asked=question(subdivision="US-NC")).key == "no"
+
+
+def test_a_right_of_another_place_counts_only_in_this_ones_zone() -> None:
+    elsewhere = permit(location_id=2, location_name="Lot B", pushes=[told(11)])
+    assert answer(elsewhere).key == "shown"
+    assert answer(elsewhere, zone=ZoneThen("Z9", "South", NOW, "z-9")).key == "no"
+    # One of this place counts in the zone that the place had before.
+    here = permit(active=False, cancelled_at=NOW - 3 * HOUR, pushes=[told(11)])
+    assert answer(here, zone=ZoneThen("Z9", "South", NOW, "z-9")).key == "shown"
+    assert answer(here, zone=None).key == "shown"
+
+
+@pytest.mark.parametrize(
+    ("after", "end"),
+    [
+        ([], NOW + 10 * HOUR),
+        ([told(-1, "stopped", plate="")], NOW + HOUR),
+        ([told(-1, "stopped", "s2")], NOW + 10 * HOUR),
+        ([told(-11, "stopped")], NOW + 10 * HOUR),
+        ([told(-1, "extended", until=NOW + 20 * HOUR)], NOW + 20 * HOUR),
+        ([told(-1, "extended", until=NOW + 2 * HOUR), told(-3, "stopped")], NOW + 2 * HOUR),
+        ([pushed(-1, "extended"), told(-3, "stopped")], NOW + 3 * HOUR),
+    ],
+)
+def test_a_session_is_shown_until_it_is_stopped_or_its_last_accepted_end(
+    after: list[PushThen], end: datetime
+) -> None:
+    assert shown_until(told(1), after) == end
+
+
+@given(
+    st.timedeltas(min_value=timedelta(days=-2), max_value=timedelta(days=2)),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from([1, 2]),
+)
+def test_yes_is_said_only_for_what_held(shift: timedelta, active: bool, known: bool, place: int) -> None:
+    asked = question(at=NOW + shift)
+    found = permit(active=active, known=known, location_id=place, cancelled_at=None if active else NOW)
+    verdict = decide(asked, [found], ZONE, NOW)
+    holds = active and known and place == 1 and found.start <= asked.at < found.end
+    assert (verdict.key == "yes") == holds
+    assert verdict.sentence
+    assert verdict.reasons
+
+
+# --- The facts, as they stood ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def place(db: None) -> Location:
+    """A place that was mapped to Z123 two days ago."""
+    with time_machine.travel(NOW - timedelta(days=2), tick=False):
+        connection = ConnectionFactory(live=True, company__slug="university")
+        found: Location = LocationFactory(company=connection.company, name="North Campus Garage")
+        ZoneMappingFactory(
+            location=found, zone=ZoneFactory(connection=connection, number="Z123", name="North")
+        )
+    return found
+
+
+def save(place: Location, hours_ago: float, **values: Any) -> Permit:
+    with time_machine.travel(NOW - hours_ago * HOUR, tick=False):
+        found: Permit = PermitFactory(
+            **{
+                "location": place,
+                "plate": "ABC 1234",
+                "start": NOW - 10 * HOUR,
+                "end": NOW + 10 * HOUR,
+                **values,
+            }
+        )
+    return found
+
+
+def accepted(of: Permit, hours_ago: float, kind: str = "started", session: str = "s1", **values: Any) -> None:
+    """Record an acceptance of the permit as it is in memory; `plate=""` is one from before such things were written down."""
+    at = NOW - hours_ago * HOUR
+    # The database goes by its own clock, by which the permit may be over.
+    row, _made = PermitSync.objects.get_or_create(
+        permit=of,
+        connection=of.location.zone_mapping.zone.connection,
+        defaults={"due_since": at, "next_attempt_at": at},
+    )
+    push = Push.objects.create(
+        connection=row.connection,
+        kind=kind,
+        events=1,
+        sent_at=at,
+        answered_at=at,
+        trace_id="t",
+        outcome="accepted",
+    )
+    said = {
+        "plate": of.plate,
+        "subdivision": of.subdivision,
+        "zone": of.location.zone_mapping.zone.remote_id,
+        "since": of.start,
+        "until": of.end,
+    }
+    PushEvent.objects.create(
+        permit_sync=row,
+        push=push,
+        kind=kind,
+        session_id=session,
+        due_since=at,
+        **{"result": "accepted", **said, **values},
+    )
+
+
+def ask(place: Location, hours_ago: float, **values: Any) -> ValidityAnswer:
+    asked = question(at=NOW - hours_ago * HOUR, location_id=place.pk, **values)
+    permits, zone = gather(place.company, asked)
+    return decide(asked, permits, zone, NOW)
+
+
+def test_a_permit_is_judged_by_the_revision_that_held_then(place: Location) -> None:
+    found = save(place, 12)
+    accepted(found, 11)
+    with time_machine.travel(NOW - 3 * HOUR, tick=False):
+        found = change_permit(permit=found, plate="XYZ 9")
+    with time_machine.travel(NOW - 2 * HOUR, tick=False):
+        cancel_permit(permit=found)
+    then = ask(place, 4)
+    assert then.key == "yes"
+    assert "changed since" in why(then)
+    # The new plate had not been accepted yet, and the old one not been taken away.
+    assert ask(place, 2.5).key == "shown"
+    assert "its plate was XYZ 9 by then" in why(ask(place, 2.5))
+    assert ask(place, 2.5, plate="XYZ9").key == "unseen"
+    assert "plate ABC1234" in why(ask(place, 2.5, plate="XYZ9"))
+    gone = ask(place, 1, plate="XYZ9")
+    assert gone.key == "no"
+    assert "cancelled 22 Nov 2026, 10:00 EST" in why(gone)
+
+
+def test_a_corrected_plate_is_seen_from_its_acceptance_and_the_old_one_until_its_end(place: Location) -> None:
+    found = save(place, 12)
+    accepted(found, 11)
+    with time_machine.travel(NOW - 5 * HOUR, tick=False):
+        found = change_permit(permit=found, plate="XYZ 9")
+    accepted(found, 4, session="s2")
+    accepted(found, 3, "stopped", plate="", subdivision="", zone="", since=None, until=None)
+    assert [ask(place, hours, plate="XYZ9").key for hours in (4.5, 3.5, 2)] == ["unseen", "yes", "yes"]
+    assert [ask(place, hours).key for hours in (6, 4.5, 3.5, 2)] == ["yes", "shown", "shown", "no"]
+    assert "until 09:00:00 at the latest" in ask(place, 4.5).sentence
+
+
+def test_evidence_from_before_it_told_what_was_sent_counts_as_it_did(place: Location) -> None:
+    found = save(place, 12)
+    accepted(found, 11, plate="", subdivision="", zone="", since=None, until=None)
+    with time_machine.travel(NOW - 3 * HOUR, tick=False):
+        change_permit(permit=found, plate="XYZ 9")
+    assert ask(place, 2.5, plate="XYZ9").key == "yes"
+    assert ask(place, 2.5).key == "no"
+
+
+def test_a_moved_permit_is_seen_where_passport_had_it(place: Location) -> None:
+    connection = place.zone_mapping.zone.connection
+    with time_machine.travel(NOW - timedelta(days=2), tick=False):
+        lot = LocationFactory(company=place.company, name="Lot B")
+        ZoneMappingFactory(location=lot, zone=ZoneFactory(connection=connection, number="Z9"))
+    found = save(place, 12)
+    accepted(found, 11)
+    with time_machine.travel(NOW - 5 * HOUR, tick=False):
+        change_permit(permit=found, location=lot)
+    at_lot = ask(lot, 4)
+    assert at_lot.key == "unseen"
+    assert "accepted 01:00:00: zone Z123" in why(at_lot)
+    assert ask(place, 4).key == "shown"
+
+
+def test_a_ticket_of_a_daily_visitor_finds_the_permit_of_that_day(place: Location) -> None:
+    days = 4 * MAX_PERMITS
+    with time_machine.travel(NOW - timedelta(days=days + 1), tick=False):
+        register_permits(
+            drafts=[
+                PermitDraft(
+                    place, "ABC 1234", "US-NC", NOW - timedelta(days=day), NOW - timedelta(days=day) + HOUR
+                )
+                for day in range(-days, days)
+            ]
+        )
+        long_one = PermitFactory(
+            location=place, plate="ABC 1234", start=NOW - timedelta(days=days), end=NOW + timedelta(days=days)
+        )
+    for day in (0, days // 2, days - 1):
+        asked = question(at=NOW - timedelta(days=day) + HOUR / 2, location_id=place.pk)
+        permits, _zone = gather(place.company, asked)
+        assert len(permits) == MAX_PERMITS
+        covering = [found for found in permits if found.start <= asked.at < found.end]
+        assert len(covering) == 2
+        assert long_one.pk in [found.pk for found in covering]
+        furthest = max(abs(found.start - asked.at) for found in permits if found.pk != long_one.pk)
+        assert furthest < timedelta(days=MAX_PERMITS)
+
+
+def test_tries_in_vain_never_crowd_out_an_acceptance(
+    place: Location, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(validity_queries, "MAX_TRIES", 3)
+    found = save(place, 12)
+    accepted(found, 11)
+    for number in range(9):
+        accepted(found, 10 - number / 10, "extended", result="later")
+    assert ask(place, 1).key == "yes"
+
+
+def test_a_permit_saved_after_the_ticket_does_not_undo_it(place: Location) -> None:
+    save(place, 1)
+    verdict = ask(place, 2)
+    assert verdict.key == "no"
+    assert "saved only afterwards" in why(verdict)
+
+
+def test_what_passport_accepted_later_did_not_help_before(place: Location) -> None:
+    accepted(save(place, 12), 3)
+    assert ask(place, 4).key == "unseen"
+    assert ask(place, 2).key == "yes"
+
+
+def test_the_zone_is_that_of_the_time(place: Location) -> None:
+    save(place, 60, start=NOW - timedelta(days=3))
+    with time_machine.travel(NOW - 5 * HOUR, tick=False):
+        mapping = place.zone_mapping
+        mapping.zone = ZoneFactory(connection=mapping.zone.connection, number="Z9", name="South")
+        mapping.save()
+    assert "Z123" in why(ask(place, 6))
+    assert "Z9" in why(ask(place, 4))
+    assert "had no zone" in why(ask(place, 50))
+
+
+def test_test_plates_and_permits_of_others_are_no_answer(place: Location) -> None:
+    save(place, 12, is_test=True)
+    save(LocationFactory(), 12)
+    assert "never registered" in why(ask(place, 1))
+
+
+def test_the_facts_cost_the_same_however_many_permits_there_are(
+    place: Location, django_assert_max_num_queries: Any
+) -> None:
+    for _number in range(12):
+        accepted(save(place, 12), 11)
+    with django_assert_max_num_queries(7):
+        assert ask(place, 1).key == "yes"
+
+
+# --- The page ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def member(place: Location) -> Membership:
+    """A viewer of the company."""
+    found: Membership = MembershipFactory(company=place.company, role="viewer")
+    return found
+
+
+def test_the_page_asks_and_answers_in_place(client: Client, member: Membership, place: Location) -> None:
+    client.force_login(member.user)
+    address = reverse("validity", args=["university"])
+    accepted(save(place, 12), 11)
+    assert client.get(address).status_code == 200
+    local = (NOW - HOUR).astimezone(NEW_YORK).strftime("%Y-%m-%dT%H:%M")
+    response = client.post(address, {"plate": "abc-1234", "location": place.pk, "at": local})
+    assert response.context["verdict"].key == "yes"
+    body = response.content.decode()
+    assert "Yes: ABC1234 was valid at North Campus Garage, and Passport had it." in body
+    assert "plate=" not in body
+    # Without a time it is asked about now.
+    assert (
+        client.post(address, {"plate": "ABC1234", "location": place.pk}).context["question"].at > NOW - HOUR
+    )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"plate": "?"}, "plate"),
+        ({"location": "0"}, "location"),
+        ({"at": "then"}, "at"),
+        ({"at": "2026-11-01T01:30"}, "at"),
+    ],
+)
+def test_a_question_that_cannot_be_understood_is_asked_back(
+    client: Client, member: Membership, place: Location, wrong: dict[str, str], field: str
+) -> None:
+    client.force_login(member.user)
+    data = {"plate": "ABC1234", "location": place.pk, **wrong}
+    response = client.post(reverse("validity", args=["university"]), data)
+    assert response.status_code == 422
+    assert list(response.context["form"].errors) == [field]
