@@ -19,6 +19,8 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 
 from integrations.models import Connection
+from integrations.vendors.naming import names_of
+from integrations.vendors.protocol import VendorNames
 from locations.access import SUPPORT, companies_of
 from locations.models import Company, Location, Role, User
 
@@ -120,10 +122,10 @@ class Shell:
         return "".join(word[0] for word in words[:2]).upper()
 
     @cached_property
-    def _facts(self) -> tuple[str, int]:
-        """The company's integration name and its number of unmapped locations, by one query."""
+    def _facts(self) -> tuple[str, str, int]:
+        """The company's integration name, its vendor and its number of unmapped locations, by one query."""
         if self.company is None:
-            return "", 0
+            return "", "", 0
         unmapped = (
             Location.objects.filter(company=OuterRef("pk"), active=True, zone_mapping=None)
             .order_by()
@@ -131,27 +133,34 @@ class Shell:
             .annotate(n=Count("pk"))
             .values("n")
         )
-        name = (
+        current = (
             Connection.objects.filter(company=OuterRef("pk"))
             .exclude(status=Connection.Status.ENDED)
             .order_by("pk")
-            .values("name")[:1]
         )
         row = (
             Company.objects.filter(pk=self.company.pk)
             .annotate(
-                integration=Coalesce(Subquery(name), Value(""), output_field=CharField()),
+                integration=Coalesce(
+                    Subquery(current.values("name")[:1]), Value(""), output_field=CharField()
+                ),
+                vendor=Coalesce(Subquery(current.values("vendor")[:1]), Value(""), output_field=CharField()),
                 unmapped=Coalesce(Subquery(unmapped), Value(0), output_field=IntegerField()),
             )
-            .values_list("integration", "unmapped")
+            .values_list("integration", "vendor", "unmapped")
             .first()
         )
-        return row or ("", 0)
+        return row or ("", "", 0)
 
     @property
     def integration_name(self) -> str:
         """The name of the company's (first) connection, such as PASSPORTUNIVERSITY."""
         return self._facts[0]
+
+    @property
+    def vendor(self) -> VendorNames:
+        """The names of the company's (first) vendor, of the default one on a page of no company."""
+        return names_of(self._facts[1])
 
     @cached_property
     def nav(self) -> list[NavItem]:
@@ -170,7 +179,7 @@ class Shell:
                 if plan.view == "overview"
                 else any(is_under(path, base) for base in (url, *(address(view, slug) for view in plan.also)))
             )
-            count = self._facts[1] if plan.view == "locations" else 0
+            count = self._facts[2] if plan.view == "locations" else 0
             items.append(
                 NavItem(
                     plan.label, plan.icon, url, current, count, _("not mapped to a zone") if count else ""

@@ -12,7 +12,16 @@ from django.utils.translation import gettext as _
 
 from integrations.delivery.rate_limit import waited_s, waiter
 from integrations.vendors.errors import DeliveryError, FixRecord, TooLarge, TryLater, Unexpected
-from integrations.vendors.protocol import Account, Desired, RemoteState, RightSeen, Sent, Step, ZoneSeen
+from integrations.vendors.protocol import (
+    Account,
+    Desired,
+    RemoteState,
+    RightSeen,
+    Sent,
+    Step,
+    VendorNames,
+    ZoneSeen,
+)
 from passport import plan as planning
 from passport import reading
 from passport.answers import read_answer
@@ -50,7 +59,12 @@ class Passport:
     """The vendor; implements `integrations.vendors.protocol.Vendor`."""
 
     slug = "passport"
-    label = "Passport"
+    names = VendorNames(
+        label="Passport",
+        enforcement="OpsMan",
+        officer_app="OpsMan Mobile",
+        back_office="OpsMan Web or Portal",
+    )
 
     def __init__(self, client: PassportClient | None = None) -> None:
         self._client = client or default_client()

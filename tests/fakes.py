@@ -14,7 +14,16 @@ from django.utils import timezone
 
 from integrations.vendors import protocol
 from integrations.vendors.errors import DeliveryError
-from integrations.vendors.protocol import Account, Desired, RemoteState, RightSeen, Sent, Step, ZoneSeen
+from integrations.vendors.protocol import (
+    Account,
+    Desired,
+    RemoteState,
+    RightSeen,
+    Sent,
+    Step,
+    VendorNames,
+    ZoneSeen,
+)
 
 
 def zone_seen(
@@ -32,7 +41,12 @@ class FakeVendor:
     """
 
     slug = "passport"
-    label = "Passport"
+    names = VendorNames(
+        label="Passport",
+        enforcement="OpsMan",
+        officer_app="OpsMan Mobile",
+        back_office="OpsMan Web or Portal",
+    )
     batch_size = 100
 
     def __init__(self) -> None:

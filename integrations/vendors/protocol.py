@@ -111,11 +111,25 @@ class Sent:
     notes: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class VendorNames:
+    """A vendor's names, as they stand in a sentence."""
+
+    # The company itself: "Passport".
+    label: str
+    # What enforcement works in, where it does not matter which program: "OpsMan".
+    enforcement: str
+    # The program on an officer's phone: "OpsMan Mobile".
+    officer_app: str
+    # Where the operator's staff look after zones: "OpsMan Web or Portal".
+    back_office: str
+
+
 class Vendor(Protocol):
     """One vendor. All methods may be called from several threads."""
 
     slug: str
-    label: str
+    names: VendorNames
     batch_size: int
 
     def plan(
