@@ -1,22 +1,95 @@
-"""The pages of the documentation lead somewhere: each link to a file, and each test that a promise names, exists."""
+"""The documentation leads somewhere: each link, each file and each name of the code that a page mentions exists."""
 
+import pkgutil
 import re
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted(
-    [ROOT / "README.md", ROOT / "SECURITY.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")],
-    key=str,
-)
-LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)(?:#[^)]*)?\)")
+# What is installed, built, bought in or kept by a run is not ours to describe.
+NOT_OURS = {".venv", "build", "node_modules", "staticfiles", "var", "vendor"}
+PACKAGES = ("benchmarks", "integrations", "locations", "offstreet", "passport", "tests")
+LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#]*)(?:#([^)]*))?\)")
+CODE = re.compile(r"`([^`\n]+)`")
+FILE = re.compile(r"[\w./-]*\w\.(?:css|html|js|json|md|py|svg|toml|txt|yml)")
+NAME = re.compile(rf"(?:{'|'.join(PACKAGES)})(?:\.\w+)+")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_each_link_of_a_page_leads_to_a_file(page: Path) -> None:
-    dead = [link for link in LINK.findall(page.read_text()) if not (page.parent / link).exists()]
+def ours(pattern: str) -> list[Path]:
+    """Return the repository's own files of a pattern."""
+    found = (path for path in ROOT.rglob(pattern) if path.is_file())
+    return sorted(
+        path
+        for path in found
+        if not NOT_OURS.intersection(path.relative_to(ROOT).parts)
+        and not any(part.startswith(".") for part in path.relative_to(ROOT).parts[:-1])
+    )
+
+
+PAGES = ours("*.md")
+FILES = [f"/{path.relative_to(ROOT)}" for path in ours("*")]
+each_document = pytest.mark.parametrize("document", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that GitHub gives the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def code_of(page: Path) -> list[str]:
+    """Return what a page sets as code within its sentences and tables; blocks of code are examples."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    return CODE.findall(text)
+
+
+def resolves(name: str) -> bool:
+    """Whether a dotted name is a module of ours or something in one."""
+    try:
+        pkgutil.resolve_name(name)
+    except (ImportError, AttributeError):
+        return False
+    return True
+
+
+@each_document
+def test_each_link_of_a_page_leads_to_a_file_and_a_heading(document: Path) -> None:
+    dead = []
+    for link, anchor in LINK.findall(document.read_text()):
+        target = document.parent / link if link else document
+        if not target.exists() or (anchor and target.suffix == ".md" and anchor not in anchors(target)):
+            dead.append(f"{link}#{anchor}")
     assert dead == []
+
+
+@each_document
+def test_each_file_that_a_page_names_exists(document: Path) -> None:
+    named = [code for code in code_of(document) if FILE.fullmatch(code)]
+    # A file may be named by the end of its path alone; what a command writes (build, var) is not there yet.
+    missing = [
+        name
+        for name in named
+        if not NOT_OURS.intersection(Path(name).parts)
+        and not any(file.endswith(f"/{name.removeprefix('./')}") for file in FILES)
+    ]
+    assert missing == []
+
+
+@each_document
+def test_each_name_of_the_code_that_a_page_mentions_exists(document: Path) -> None:
+    named = [code.removesuffix("()") for code in code_of(document)]
+    assert [name for name in named if NAME.fullmatch(name) and not resolves(name)] == []
+
+
+def test_the_checks_of_pages_see_what_is_wrong(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# A heading, here\n`integrations.nowhere.at_all()`\n```\n`integrations.example`\n```\n")
+    assert anchors(page) == {"a-heading-here"}
+    assert code_of(page) == ["integrations.nowhere.at_all()"]
+    assert not resolves("integrations.nowhere.at_all")
+    assert resolves("locations.services.register_permit")
+    assert len(PAGES) > 30
 
 
 def test_each_promise_names_a_test_that_exists() -> None:
