@@ -302,7 +302,7 @@ def answer(found: Totals, now: datetime) -> HeadlineAnswer:
 
 
 def _host_answer(host: HostHealth, now: datetime) -> HeadlineAnswer:
-    label = get_vendor(host.vendor).label
+    label = get_vendor(host.vendor).names.label
     span = say_span(now - host.since) if host.since else ""
     if host.stopped:
         sentence = _("Nothing is sent to %(vendor)s for any company: %(reason)s.") % {

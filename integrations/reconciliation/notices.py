@@ -18,7 +18,7 @@ def tell_held(connection: Connection, *, missing: int, expected: int) -> None:
     """Tell the company and support that the vendor lists too little to be believed; nothing is changed meanwhile."""
     words = {
         "name": connection.name,
-        "vendor": get_vendor(connection.vendor).label,
+        "vendor": get_vendor(connection.vendor).names.label,
         "missing": f"{missing:,}",
         "expected": f"{expected:,}",
         "command": _command(connection, "--send-missing"),
@@ -59,7 +59,7 @@ def tell_unknown(connection: Connection, count: int) -> None:
         count,
     ) % {
         "name": connection.name,
-        "vendor": get_vendor(connection.vendor).label,
+        "vendor": get_vendor(connection.vendor).names.label,
         "count": f"{count:,}",
         "command": _command(connection, "--end-unknown"),
     }

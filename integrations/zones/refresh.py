@@ -288,7 +288,7 @@ def _finish(
     if refresh.zones_listed:
         Connection.objects.filter(pk=connection.pk).update(zones_pulled_at=now)
     else:
-        label = get_vendor(connection.vendor).label
+        label = get_vendor(connection.vendor).names.label
         refresh.error = _("%(vendor)s lists no zones for this operator ID.") % {"vendor": label}
         refresh.remedy = _(
             "Ask the %(vendor)s representative whether zones are set up and whether the operator ID is the right one; "
@@ -323,7 +323,7 @@ def _tell_missing(connection: Connection, change: Change, affected: Sequence[Map
         "locations to another zone, or ask %(vendor)s whether it comes back."
     ) % {
         "zone": f"{change.known.number} · {change.known.name}",
-        "vendor": get_vendor(connection.vendor).label,
+        "vendor": get_vendor(connection.vendor).names.label,
         "places": ", ".join(place["name"] for place in affected),
         "permits": ngettext("%(count)d current permit", "%(count)d current permits", permits)
         % {"count": permits},
