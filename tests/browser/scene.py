@@ -36,6 +36,7 @@ from integrations.vendors.protocol import ZoneSeen
 from integrations.zones import mapping, operator_claims
 from integrations.zones.diff import clean_listing
 from integrations.zones.refresh import apply_listing, begin_refresh
+from locations.addresses import verify_address
 from locations.invitations import invite_person, token_of
 from locations.models import Company, Location, Membership, Permit, Role, User
 from locations.services import PermitDraft, cancel_permit, register_permit, save_company, save_location
@@ -59,7 +60,7 @@ def build() -> None:
     """Make all that the seed lacks, and print the ids, tokens and sessions as JSON."""
     manager = User.objects.get(email=SESSIONS["manager"])
     support = User.objects.get(email=SESSIONS["support"])
-    User.objects.create_user(NOBODY, seeding.PASSWORD)
+    verify_address(User.objects.create_user(NOBODY, seeding.PASSWORD))
     empty = save_company(company=Company(name="Empty Lots", slug=EMPTY, offstreet_id="OS-3001"))
     odd = save_company(company=Company(name="Odd Places", slug=ODD, offstreet_id="OS-3002"))
     for company in (empty, odd):

@@ -320,6 +320,7 @@ STATES: tuple[State, ...] = (
     State("is it still you?", "account_reauthenticate"),
     State("two steps", "mfa_index"),
     State("two steps, turn on", "mfa_activate_totp"),
+    State("passkeys", "mfa_list_webauthn"),
     State("sessions", "usersessions_list"),
     # Errors
     State("403", "setup_another", CAMPUS, who="viewer", status=403),
@@ -347,6 +348,7 @@ ACTIONS = frozenset({
 ELSEWHERE = frozenset({
     "mfa_authenticate", "mfa_reauthenticate", "mfa_deactivate_totp", "mfa_view_recovery_codes",
     "mfa_generate_recovery_codes", "mfa_download_recovery_codes", "account_set_password", "account_confirm_login_code",
+    "mfa_add_webauthn", "mfa_edit_webauthn", "mfa_remove_webauthn", "mfa_reauthenticate_webauthn",
 })  # fmt: skip
 
 
