@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from django.apps import apps
-from django.db import models
+from django.db import connection, models
 from django.db.models import Value
 from django.db.models.functions import Cast, Concat
 
@@ -25,10 +25,12 @@ KEPT = frozenset({
     # Addresses, keys and secrets
     "slug", "vendor", "key", "lease", "password", "secret_hash", "link_hash", "dedupe_key", "session_key", "object_id", "url",
     # Words of ours without a list of choices
-    "kind", "error_kind", "trigger", "answered_via", "change_message",
+    "kind", "error_kind", "trigger", "answered_via", "change_message", "operator_id_finding", "refused_key",
     # What the database or a library refuses: zones of time, a plate's normal form, ISO 3166, a UUID
     "timezone", "plate", "country", "subdivision", "operator_id",
 })  # fmt: skip
+# The same within a JSON document: which check it was, how bad it is, where its button leads.
+KEPT_INSIDE = frozenset({"key", "tone", "path"})
 # Texts that change nothing else by being there, so they are put into empty rows as well.
 FREE = frozenset({"label", "last_error", "history_change_reason"})
 # What htmx would act on.
@@ -66,7 +68,16 @@ def hostile_text(name: str) -> str:
 def plant() -> None:
     """Put the hostile text into every text from outside; print the columns (`app.Model.field`) that hold it now as JSON."""
     mine = [model for model in apps.get_models() if model._meta.app_label in APPS]
-    sys.stdout.write(json.dumps([column for model in mine for column in _plant(model)]))
+    with connection.cursor() as cursor:
+        # The audit log takes no UPDATE; what was written to it at the time would have been as hostile.
+        cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
+        triggers = cursor.fetchall()
+        for name, _sql in triggers:
+            cursor.execute(f'DROP TRIGGER "{name}"')
+        planted = [column for model in mine for column in _plant(model)]
+        for _name, sql in triggers:
+            cursor.execute(sql)
+    sys.stdout.write(json.dumps(planted))
 
 
 def _plant(model: type[models.Model]) -> Iterator[str]:
@@ -93,7 +104,9 @@ def _plant(model: type[models.Model]) -> Iterator[str]:
 def _planted(value: Any, text: str) -> Any:
     """Return a JSON value with every text in it replaced; times stay, since code reads them."""
     if isinstance(value, dict):
-        return {key: _planted(inside, text) for key, inside in value.items()}
+        return {
+            key: inside if key in KEPT_INSIDE else _planted(inside, text) for key, inside in value.items()
+        }
     if isinstance(value, list):
         return [_planted(inside, text) for inside in value]
     if not isinstance(value, str):

@@ -95,8 +95,7 @@ def pages(stage: Stage) -> Iterator[tuple[str, str]]:
     """Return who looks and the address of each page: those of every state, lists searched for the text, and the admin's."""
     for state in STATES:
         if state.act is None:
-            query = f"?{state.query}" if state.query else ""
-            yield state.who, stage.url(state.name, *state.args) + query
+            yield state.who, stage.url(state.name, *state.args) + state.query_with(stage.ids)
     text = quote(hostile_text("a search"))
     for name in ("permits", "locations", "zones", "activity"):
         yield "manager", f"{stage.url(name, SEEDED)}?q={text}&trace={text}&type={text}"
@@ -159,6 +158,7 @@ def test_markup_on_a_page_of_ours_moves_htmx_to_nothing(stage: Stage, guarded: b
     own = f"GET {urlsplit(url).path}"
     polled(page, asked, own, times=3)
     foreign = {one for one in asked if "/zz/" in one}
+    page.unroute_all(behavior="wait")
     page.close()
     assert foreign == (set() if guarded else {"POST /zz/post", "GET /zz/get", "GET /zz/data-get"})
 
