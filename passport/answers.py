@@ -32,7 +32,11 @@ from passport.problems import UNREADABLE, URN_PREFIX, error_for, unreadable
 
 _MULTI_STATUS = 207
 _GROUPS = ("additional_details", "event", "data")
-_ERROR_FIELDS = frozenset({"error", "errors", "fault"})
+# Members that tell of an error whatever they hold: those of problem details (RFC 7807, each of them optional), and what
+# gateways write in their place.
+_ERROR_FIELDS = frozenset({"title", "detail", "error", "errors", "fault"})
+_STATUS_FIELDS = ("status", "status_code", "statusCode", "code")
+_FAILED_STATUS = re.compile(r"[345]\d\d\b")
 _PLACE = re.compile(r"^[#/$.]*data(?:/|\[|\.)(\d{1,6})\b")
 _TOKEN = re.compile(r"[\w-]+")
 # Deeper than this, and beyond so many values, no problem is looked through for the events that it names.
@@ -62,7 +66,7 @@ def read_answer(answer: Answer, sessions: Sequence[str], *, now: datetime) -> Re
     document = answer.document
     if answer.status != _MULTI_STATUS and not answer.body.strip():
         return Reading([None] * len(sessions), None)
-    if isinstance(document, dict) and document and not _is_error(document):
+    if isinstance(document, dict) and document and not (_is_error(document) or _is_problem(answer)):
         parts = document.get("data")
         if isinstance(parts, list) and parts:
             return _of_parts(answer, parts, sessions, now)
@@ -85,10 +89,15 @@ def _open(answer: Answer) -> TryLater:
 
 def _is_error(document: Mapping[str, Any]) -> bool:
     """Whether an object that came with a success tells of an error: problem details (RFC 7807) or something like them."""
-    kind, status = document.get("type"), document.get("status")
+    kind = document.get("type")
     has_urn = isinstance(kind, str) and kind.startswith(URN_PREFIX)
-    is_failure = type(status) is int and status >= 300
-    return has_urn or is_failure or "detail" in document or not _ERROR_FIELDS.isdisjoint(document)
+    has_failed = any(_FAILED_STATUS.match(str(document.get(name, ""))) for name in _STATUS_FIELDS)
+    return has_urn or has_failed or document.get("success") is False or not _ERROR_FIELDS.isdisjoint(document)
+
+
+def _is_problem(answer: Answer) -> bool:
+    """Whether an answer calls itself problem details, whatever stands in them."""
+    return answer.headers.get("content-type", "").lower().startswith("application/problem+")
 
 
 # --- Results of single events -------------------------------------------------------------------------------------------

@@ -74,9 +74,10 @@ class DiagnosticContext:
     def listing(self) -> list[ZoneSeen] | DeliveryError | None:
         """The zones that the vendor lists now, or why it does not; None where there is nobody to ask, or none to ask for.
 
+        Nothing is asked about an operator ID that is not confirmed: how many zones it has is not for whoever enters it.
         A vendor that could not even be reached for a token is not waited for a second time.
         """
-        if not self.asks_vendor or self.connection is None or not self.connection.operator_id:
+        if not self.asks_vendor or self.connection is None or not self.connection.is_confirmed:
             return None
         if isinstance(self.token_error, TryLater):
             return self.token_error

@@ -78,7 +78,7 @@ def authorised(patient: DiagnosticContext) -> Check:
     if not patient.asks_vendor:
         return Check("authorised", title, NEUTRAL, _not_asked())
     if listing is None:
-        return Check("authorised", title, NEUTRAL, _("Not asked: there is no operator ID yet."))
+        return Check("authorised", title, NEUTRAL, _("Not asked: there is no confirmed operator ID yet."))
     if not isinstance(listing, DeliveryError):
         count = len(listing)
         text = ngettext(

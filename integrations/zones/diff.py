@@ -27,10 +27,11 @@ KINDS = ("added", "renamed", "case_changed", "changed", "gone", "back")
 
 @dataclass(frozen=True, slots=True)
 class ZoneListing:
-    """A vendor's list after its guards; `ignored` counts what was left out, by reason."""
+    """A vendor's list for an operator, after its guards; `ignored` counts what was left out, by reason."""
 
     zones: list[ZoneSeen]
     ignored: dict[str, int]
+    operator_id: str
 
 
 def clean_listing(listed: Iterable[ZoneSeen], operator_id: str) -> ZoneListing:
@@ -64,7 +65,7 @@ def clean_listing(listed: Iterable[ZoneSeen], operator_id: str) -> ZoneListing:
                 session_type=_cut(seen.session_type, _longest("session_type")),
                 raw=_storable(seen.raw),
             )
-    return ZoneListing(list(zones.values()), ignored)
+    return ZoneListing(list(zones.values()), ignored, operator_id)
 
 
 def _longest(column: str) -> int:

@@ -162,6 +162,11 @@ def apply_listing(
         refresh = ZoneRefresh.objects.select_for_update(no_key=True).get(pk=refresh.pk)
         if refresh.outcome != ZoneRefresh.Outcome.RUNNING:
             return refresh  # it took so long that it was given up meanwhile
+        if not (connection.is_confirmed and connection.operator_id == listing.operator_id):
+            # Whoever enters a foreign operator ID while a pull is on its way must not be shown that operator's zones.
+            sentence = _("The operator ID was changed meanwhile.")
+            remedy = _("Nothing was changed; refresh again once it is confirmed.")
+            return _fail(refresh, sentence, remedy, kind="unexpected", code="operator_changed")
         known = _known(connection)
         found = diff(known, listing.zones)
         refresh.finished_at, refresh.zones_listed = now, len(listing.zones)

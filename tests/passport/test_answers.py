@@ -63,7 +63,9 @@ def test_a_success_with_an_acknowledgement_accepts_all(status: int, document: An
         {}, [], None, "ok", 42, True, {"data": []}, {"data": None}, {"data": {}}, {"data": "all is well"},
         {"type": f"{URN}zone_not_found"}, {"type": "about:blank", "title": "No", "detail": "No zone."}, {"status": 400},
         {"error": "invalid"}, {"errors": [{"code": 1}]}, {"type": f"{URN}odd", "data": [{"status": 202}] * 3},
-        {"status": 500, "data": [{"status": 202}] * 3},
+        {"status": 500, "data": [{"status": 202}] * 3}, {"type": "about:blank", "title": "Bad Request"},
+        {"title": "No zone."}, {"status": "400"}, {"status": "422 Unprocessable"}, {"code": 400, "message": "No zone."},
+        {"statusCode": 403}, {"status_code": "500"}, {"success": False},
     ],
     ids=str,
 )  # fmt: skip
@@ -73,6 +75,21 @@ def test_a_success_that_says_nothing_or_the_opposite_accepts_nothing(status: int
     # Trouble of the whole request, so that nothing goes round and round.
     assert isinstance(reading.error, TryLater)
     assert reading.error.sentence
+
+
+def test_problem_details_by_their_media_type_accept_nothing() -> None:
+    problem = {"content-type": "Application/problem+json; charset=utf-8"}
+    assert words(read(200, {"instance": "/v3/shared/events"}, **problem)) == [LATER] * 3
+    # The same members under the usual type are an acknowledgement.
+    assert words(read(200, {"instance": "/v3/shared/events"})) == ["accepted"] * 3
+
+
+@pytest.mark.parametrize(
+    "said", [{"code": 400}, {"title": "No zone."}, {"success": False}, {"statusCode": "422"}], ids=str
+)
+def test_a_result_that_names_its_event_and_tells_of_an_error_does_not_accept_it(said: dict[str, Any]) -> None:
+    parts = [{"session_id": SESSIONS[0]}, {"session_id": SESSIONS[1], **said}, {"session_id": SESSIONS[2]}]
+    assert words(read(200, {"data": parts})) == ["accepted", LATER, "accepted"]
 
 
 def test_what_was_answered_is_said() -> None:

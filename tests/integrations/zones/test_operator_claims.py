@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from django.db import connection as database
 from django.utils import timezone
 
+from integrations import diagnostics
 from integrations.delivery import claim
 from integrations.delivery.engine import Engine
 from integrations.models import Connection, Mail, Notice, PermitSync, ZoneRefresh
@@ -126,6 +127,47 @@ def test_no_event_is_sent_for_it_neither_a_real_one_nor_a_test_plate(vendor: Fak
     operator_claims.confirm(connection=connection, operator_id=connection.operator_id, how="By phone")
     Engine(senders=2).drain([connection.pk])
     assert [event["plate"] for event in vendor.sessions.values()] == [permit.plate]
+
+
+@pytest.mark.parametrize("when", ["before the worker asks", "while the vendor answers"])
+def test_a_foreign_operator_id_that_is_entered_during_a_pull_brings_no_zones(
+    vendor: FakeVendor, kim: User, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = ConnectionFactory.create(company=kim.memberships.get().company, operator_id=OTHER_ID)
+    refresh, _is_ours = zone_refresh.begin_refresh(connection=connection, asked_by=kim)
+    vendor.zones = [zone_seen("a", "Z1", "Of another operator")]
+
+    def change() -> None:
+        connections.set_operator_id(connection=connection, operator_id=OPERATOR_ID, actor=kim)
+
+    if when == "before the worker asks":
+        change()
+    else:
+        answer = vendor.fetch_zones
+
+        def fetch(operator_id: str) -> Any:
+            change()
+            return answer(operator_id)
+
+        monkeypatch.setattr(vendor, "fetch_zones", fetch)
+    # As the task loads it.
+    refresh = zone_refresh.run_refresh(
+        refresh=ZoneRefresh.objects.select_related("connection").get(pk=refresh.pk)
+    )
+
+    assert (refresh.outcome, refresh.error) == ("failed", "The operator ID was changed meanwhile.")
+    assert (refresh.zones_listed, "Of another operator" in str(refresh.found)) == (0, False)
+    assert not connection.zones.exists()
+
+
+def test_diagnostics_tell_nothing_of_its_zones(vendor: FakeVendor) -> None:
+    vendor.zones = [zone_seen("a", "Z1"), zone_seen("b", "Z2")]
+    connection = ConnectionFactory.create(claimed=True, operator_id_finding="ok")
+    found = {
+        check.key: check for check in diagnostics.examine(company=connection.company, connection=connection)
+    }
+    assert found["authorised"].finding == "Not asked: there is no confirmed operator ID yet."
+    assert vendor.asked_for == []
 
 
 def test_the_workers_leave_it_alone(vendor: FakeVendor) -> None:
