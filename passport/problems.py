@@ -43,7 +43,9 @@ _FOR_GOOD = {
     # What the record says is not as Passport wants it. Only a change of the permit helps …
     "validation_error": "a plate, a state or a time in a form that Passport does not take",
 }
-# … unless it is measured by something that changes at Passport's side: its zones, their spaces, the operator.
+# … if that is what the problem is about, and not something that changes at Passport's side: its zones, their spaces, the
+# operator. A problem that does not say what it is about may be about those.
+_OF_THE_RECORD = ("plate", "vehicle", "state", "country", "time")
 _MAY_CHANGE_THERE = ("zone", "space", "operator", "session")
 # Problems that say that what was to be ended is not there: the goal is reached. Assumed names (E5).
 _GONE = frozenset({"session_not_found", "unknown_session", "session_already_stopped", "session_stopped"})
@@ -55,11 +57,17 @@ class Problem(NamedTuple):
 
     code: str
     detail: str
+    # All that it says of its subject, in lower case: title, detail, and the texts of `additional_details`.
+    subject: str = ""
 
     @property
     def is_for_good(self) -> bool:
         """Whether the same record would be refused whenever it is sent."""
-        return self.code in _FOR_GOOD and not any(word in self.detail.lower() for word in _MAY_CHANGE_THERE)
+        return (
+            self.code in _FOR_GOOD
+            and any(word in self.subject for word in _OF_THE_RECORD)
+            and not any(word in self.subject for word in _MAY_CHANGE_THERE)
+        )
 
 
 def read_json(body: bytes) -> Any:
@@ -101,11 +109,14 @@ def read_problem(document: Any) -> Problem:
         if isinstance(text, str) and text.strip()
     ]
     # Signs that can't be printed are left out: PostgreSQL would not even store a NUL.
+    more = document.get("additional_details")
+    said = [text for text in more.values() if isinstance(text, str)] if isinstance(more, Mapping) else []
     seen = "".join(sign if sign.isprintable() else " " for sign in texts[0]) if texts else ""
     detail = " ".join(seen.split())[:MAX_DETAIL_CHARS]
     return Problem(
         "".join(sign for sign in code if (sign.isascii() and sign.isalnum()) or sign == "_")[:80],
         _for_people(detail),
+        " ".join([*texts, *said]).lower(),
     )
 
 

@@ -83,6 +83,8 @@ def test_one_result_within_an_answer_comes_from_passport_in_any_form() -> None:
         ("validation_error", "space_number: is required in zone Z123, which is by space", False),
         ("zone_not_found", "passport_zone_id: this operator has no zone", False),
         ("session_conflict", "Session os-K-1-1 was started with other content.", False),
+        ("validation_error", "", False),
+        ("validation_error", "Bad Request", False),
         ("malformed_body", "", False),
         ("nobody_knows", "", False),
     ],
@@ -91,6 +93,16 @@ def test_only_what_is_about_the_record_itself_is_refused_for_good(
     code: str, detail: str, for_good: bool
 ) -> None:
     found = error(400, {"type": f"io.passportlabs:error:{code}", "detail": detail})
+    assert isinstance(found, FixRecord)
+    assert found.for_good is for_good
+
+
+@pytest.mark.parametrize(
+    ("field", "for_good"), [("vehicle_plate", True), ("passport_zone_id", False), ("rate_name", False)]
+)
+def test_what_a_refusal_is_about_is_read_from_its_field_too(field: str, for_good: bool) -> None:
+    problem = {"type": "io.passportlabs:error:validation_error", "title": "Validation error"}
+    found = error(400, {**problem, "additional_details": {"field": field, "index": 3}})
     assert isinstance(found, FixRecord)
     assert found.for_good is for_good
 
