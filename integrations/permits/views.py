@@ -1,4 +1,4 @@
-"""A company's permits: list, add, change, and the page that proves delivery. Ending them: `views/cancelling.py`."""
+"""A company's permits: list, add, change, and the page that proves delivery. Ending them: `cancel_views.py`."""
 
 from collections.abc import Sequence
 from datetime import datetime

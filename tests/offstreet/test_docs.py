@@ -1,4 +1,7 @@
-"""The documentation leads somewhere: each link, each file and each name of the code that a page mentions exists."""
+"""The documentation leads somewhere: each link, each file and each name of the code that a page mentions exists.
+
+The same holds for what comments and docstrings cite in backticks, so that a move leaves no dead name behind.
+"""
 
 import pkgutil
 import re
@@ -30,6 +33,14 @@ def ours(pattern: str) -> list[Path]:
 PAGES = ours("*.md")
 FILES = [f"/{path.relative_to(ROOT)}" for path in ours("*")]
 each_document = pytest.mark.parametrize("document", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+def is_dead_file(name: str) -> bool:
+    """Whether nothing of ours has this path, or a path that ends so. What a command writes (build, var) need not be there."""
+    path = name.removeprefix("./")
+    return not NOT_OURS.intersection(Path(path).parts) and not any(
+        file.endswith(f"/{path}") for file in FILES
+    )
 
 
 def anchors(page: Path) -> set[str]:
@@ -66,20 +77,28 @@ def test_each_link_of_a_page_leads_to_a_file_and_a_heading(document: Path) -> No
 @each_document
 def test_each_file_that_a_page_names_exists(document: Path) -> None:
     named = [code for code in code_of(document) if FILE.fullmatch(code)]
-    # A file may be named by the end of its path alone; what a command writes (build, var) is not there yet.
-    missing = [
-        name
-        for name in named
-        if not NOT_OURS.intersection(Path(name).parts)
-        and not any(file.endswith(f"/{name.removeprefix('./')}") for file in FILES)
-    ]
-    assert missing == []
+    assert [name for name in named if is_dead_file(name)] == []
 
 
 @each_document
 def test_each_name_of_the_code_that_a_page_mentions_exists(document: Path) -> None:
     named = [code.removesuffix("()") for code in code_of(document)]
     assert [name for name in named if NAME.fullmatch(name) and not resolves(name)] == []
+
+
+def test_each_name_and_file_that_the_source_cites_exists() -> None:
+    cited, dead = 0, []
+    for path in (ROOT / file[1:] for file in FILES if file.endswith((".py", ".html", ".css", ".js"))):
+        if path == Path(__file__):
+            continue
+        for code in CODE.findall(path.read_text()):
+            name = code.removesuffix("()")
+            is_file = "/" in code and FILE.fullmatch(code)
+            cited += bool(is_file or NAME.fullmatch(name))
+            if (is_file and is_dead_file(code)) or (NAME.fullmatch(name) and not resolves(name)):
+                dead.append(f"{path.relative_to(ROOT)}: {code}")
+    assert dead == []
+    assert cited > 100
 
 
 def test_the_checks_of_pages_see_what_is_wrong(tmp_path: Path) -> None:
@@ -89,6 +108,8 @@ def test_the_checks_of_pages_see_what_is_wrong(tmp_path: Path) -> None:
     assert code_of(page) == ["integrations.nowhere.at_all()"]
     assert not resolves("integrations.nowhere.at_all")
     assert resolves("locations.services.register_permit")
+    assert is_dead_file("views/nowhere.py")
+    assert not is_dead_file("locations/services.py")
     assert len(PAGES) > 30
 
 
