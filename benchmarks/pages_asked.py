@@ -167,10 +167,10 @@ def pages_of_support() -> Iterator[Ask]:
         ("locations_permit", f"?q={permit.plate}"),
         ("locations_permit", f"?q={permit.external_id}"),
         ("locations_permit", "?p=100"),
-        ("integrations_registration", ""),
-        ("integrations_registration", f"?q={permit.plate}"),
-        ("integrations_registration", "?state__exact=refused"),
-        ("integrations_registration", "?state__exact=due"),
+        ("integrations_permitsync", ""),
+        ("integrations_permitsync", f"?q={permit.plate}"),
+        ("integrations_permitsync", "?state__exact=refused"),
+        ("integrations_permitsync", "?state__exact=due"),
         ("integrations_push", ""),
         ("integrations_push", f"?q={event.push.trace_id}"),
         ("integrations_push", "?outcome__exact=refused"),
@@ -192,6 +192,6 @@ def pages_of_support() -> Iterator[Ask]:
         said = f"admin {model.partition('_')[2]}{query[:18]}"
         # The admin is Django's own, for a few people at desks: its weight is not budgeted.
         yield Ask(said, reverse(f"admin:{model}_changelist") + query, weighs=False)
-    for model, pk in (("locations_permit", permit.pk), ("integrations_registration", event.permit_sync_id)):
+    for model, pk in (("locations_permit", permit.pk), ("integrations_permitsync", event.permit_sync_id)):
         url = reverse(f"admin:{model}_change", args=[pk])
         yield Ask(f"admin one {model.partition('_')[2]}", url, weighs=False)

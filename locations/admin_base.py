@@ -51,6 +51,11 @@ def is_support(request: HttpRequest) -> bool:
     return isinstance(request.user, User) and request.user.is_support
 
 
+def is_search(request: HttpRequest) -> bool:
+    """Whether the request is what the search box of a list sent (`templates/admin/search_form.html`)."""
+    return request.method == "POST" and "_search" in request.POST
+
+
 def actor_of(request: HttpRequest) -> User:
     """Return the person who made the request, for the services."""
     assert isinstance(request.user, User)
@@ -123,7 +128,7 @@ class SupportAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         if not self.has_view_permission(request):
             raise PermissionDenied
         typed, user = request.GET.get(SEARCH_VAR, ""), actor_of(request)
-        if request.method == "POST" and "_search" in request.POST:
+        if is_search(request):
             sent = request.POST.copy()
             del sent["_search"]
             return HttpResponseRedirect(searches.address(request.path, sent, user))
@@ -163,9 +168,14 @@ class SupportAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 class SensitiveAdmin(SupportAdmin):
     """Pages that say who somebody is and what they may do: what they save asks for the password, or a second step, anew."""
 
-    @method_decorator(reauthentication_required(allow_get=True))
     def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Actions are sent to the list."""
+        """Actions are sent to the list, and so are searches, which change nothing and carry out no action."""
+        if is_search(request):
+            return super().changelist_view(request, *args, **kwargs)
+        return self._changelist_view_with_actions(request, *args, **kwargs)
+
+    @method_decorator(reauthentication_required(allow_get=True))
+    def _changelist_view_with_actions(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         return super().changelist_view(request, *args, **kwargs)
 
     @method_decorator(reauthentication_required(allow_get=True))

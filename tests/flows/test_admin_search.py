@@ -12,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext, setup_test_environment
 from django.utils import timezone
 from benchmarks import pages_seed
-from integrations.models import Mail, Push, PushEvent, Registration
+from integrations.models import Mail, PermitSync, Push, PushEvent
 from locations.models import Company, Permit, User
 
 LARGE = ("permit", "historicalpermit", "registration", "push", "pushevent", "pushhour", "mail", "zonerefresh")
@@ -30,7 +30,7 @@ with connection.cursor() as cursor:
 client = Client(headers={"host": "localhost"})
 client.force_login(support, backend="django.contrib.auth.backends.ModelBackend")
 event = PushEvent.objects.select_related("permit_sync", "push").latest("pk")
-permit = Permit.objects.get(pk=event.registration.permit_id)
+permit = Permit.objects.get(pk=event.permit_sync.permit_id)
 session = f"os-KEY-{permit.pk}-1"
 PushEvent.objects.filter(pk=event.pk).update(session_id=session)
 looks = {
@@ -38,11 +38,11 @@ looks = {
     "permit by the beginning of a plate": ("locations/permit/", permit.plate[:4]),
     "permit by external id": ("locations/permit/", permit.external_id),
     "permit by id": ("locations/permit/", str(permit.pk)), "permit, none": ("locations/permit/", "QQQQQQ"),
-    "registration list": ("integrations/registration/", ""),
-    "registration by plate": ("integrations/registration/", permit.plate),
-    "registration by permit": ("integrations/registration/", str(permit.pk)),
-    "registrations refused": ("integrations/registration/?state__exact=refused", ""),
-    "registrations due": ("integrations/registration/?state__exact=due", ""),
+    "registration list": ("integrations/permitsync/", ""),
+    "registration by plate": ("integrations/permitsync/", permit.plate),
+    "registration by permit": ("integrations/permitsync/", str(permit.pk)),
+    "registrations refused": ("integrations/permitsync/?state__exact=refused", ""),
+    "registrations due": ("integrations/permitsync/?state__exact=due", ""),
     "push list": ("integrations/push/", ""), "push by trace id": ("integrations/push/", event.push.trace_id),
     "push, none": ("integrations/push/", "nothing"), "pushes refused": ("integrations/push/?outcome__exact=refused", ""),
     "event list": ("integrations/pushevent/", ""), "event by session": ("integrations/pushevent/", session),

@@ -9,7 +9,7 @@ from tests import servers
 CODE = """
 from datetime import timedelta
 from django.utils import timezone
-from integrations.queries import PermitFilters, list_permits, permit_types
+from integrations.permits.queries import PermitFilters, list_permits, permit_types
 from tests.factories import ConnectionFactory, LocationFactory, PermitFactory, ZoneFactory, ZoneMappingFactory
 
 now = timezone.now()

@@ -19,11 +19,15 @@ from django.utils.safestring import SafeString
 
 from offstreet.markup import filled, joined, trimmed
 from offstreet.templatetags.htmx import ATTRIBUTES, HEADER, mark_of
+from passport.sandbox import pages
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 APPS = ("locations", "integrations", "passport", "offstreet")
 EVIL = "<i hx-trigger=load hx-post=/>"
-TEMPLATES = sorted(path for path in (ROOT / "templates").rglob("*") if path.suffix in (".html", ".txt"))
+FOLDERS = (ROOT / "templates", *(ROOT / app for app in APPS))
+TEMPLATES = sorted(
+    path for folder in FOLDERS for path in folder.rglob("*") if path.suffix in (".html", ".txt")
+)
 MODULES = sorted(path for app in APPS for path in (ROOT / app).rglob("*.py"))
 SCRIPTS = sorted((ROOT / "static/js").glob("*.js"))
 
@@ -86,6 +90,11 @@ def test_every_element_that_asks_for_something_carries_the_pages_mark() -> None:
     asking = [(name_of(path), names) for path in TEMPLATES for names in Asking(path).found]
     assert len(asking) >= 15
     assert [one for one in asking if "data-page-mark" not in one[1]] == []
+
+
+def test_the_sandboxs_templates_are_read_too_and_escape_by_themselves() -> None:
+    assert ROOT / "passport/sandbox/templates/officer.html" in TEMPLATES
+    assert pages._templates.autoescape is True
 
 
 def test_htmx_is_started_by_one_template_which_configures_it_before_it_shows_anything() -> None:

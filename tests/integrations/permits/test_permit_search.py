@@ -85,7 +85,7 @@ def test_all_that_match_an_ended_search_are_never_all(world: World, ended: str, 
     assert not Permit.objects.filter(status=Permit.Status.CANCELLED).exists()
 
 
-@pytest.mark.parametrize("model", ["locations_permit", "integrations_registration", "locations_user"])
+@pytest.mark.parametrize("model", ["locations_permit", "integrations_permitsync", "locations_user"])
 def test_supports_searches_stay_out_of_the_address_too(world: World, model: str) -> None:
     listed = reverse(f"admin:{model}_changelist")
     page = world.support.get(listed).content.decode()
@@ -106,3 +106,12 @@ def test_supports_searches_stay_out_of_the_address_too(world: World, model: str)
     ended = world.support.get(listed, {"q": "~" + "A" * 60}, follow=True)
     assert ended.redirect_chain == [(listed, 302)]
     assert "This search has ended" in text_of(ended)
+
+
+def test_an_action_that_calls_itself_a_search_is_not_carried_out(world: World) -> None:
+    """A search needs no password anew, so nothing else may go its way."""
+    permit = Permit.objects.latest("pk")
+    sent = {"_search": "yes", "action": "cancel", "_selected_action": [permit.pk], "q": ""}
+    answer = world.support.post(reverse("admin:locations_permit_changelist"), sent)
+    assert answer.status_code == 302
+    assert Permit.objects.get(pk=permit.pk).status == Permit.Status.ACTIVE
