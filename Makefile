@@ -23,7 +23,7 @@ demo: base ## Run the whole product here: web, worker, broker, sandbox (PORT=800
 	@exec $(PY) -m offstreet.runtime.demo --end-with-parent
 
 .PHONY: run-worker
-run-worker: base ## Run one more worker, beside a running demo or on the settings of the environment
+run-worker: base ## Run one more worker, beside a running demo or with the environment's settings
 	@exec $(PY) -m celery -A offstreet worker --pool threads --hostname "extra-$$$$@%h" \
 		--without-gossip --without-mingle --without-heartbeat
 
@@ -38,7 +38,7 @@ unit: dev ## Run the unit tests
 	@$(PY) -m tests.run unit
 
 .PHONY: pages
-pages: dev ## Run the tests that ask for whole pages, without a browser
+pages: dev ## Run the tests of whole pages, without a browser
 	@$(PY) -m tests.run pages
 
 .PHONY: flows
@@ -46,7 +46,7 @@ flows: dev provision ## Run whole stories on real processes
 	@$(PY) -m tests.run flows
 
 .PHONY: faults
-faults: dev provision ## Run the fault tests and the long storm: real kills (EDITS=100000 FAULTS=1000 FAULTS_SEED=1)
+faults: dev provision ## Run the fault tests and the long storm, with real kills (EDITS=100000 FAULTS=1000 FAULTS_SEED=1)
 	@$(PY) -m tests.run faults
 	@$(PY) -m tests.faults.storm --edits $(or $(EDITS),100000) --faults $(or $(FAULTS),1000) --seed $(or $(FAULTS_SEED),1)
 
@@ -59,7 +59,7 @@ lint: dev ## Check style, types, import rules, migrations and the production set
 	@$(PY) -m tests.run lint types imports migrations deploy
 
 .PHONY: format
-format: dev ## Put the code into its form
+format: dev ## Format the code
 	@$(PY) -m ruff check --fix --quiet . ; $(PY) -m ruff format .
 
 ## Measure it
@@ -73,17 +73,17 @@ bench-pages: dev provision ## Measure every page on a million permits (BENCH="--
 	@$(PY) -m benchmarks.pages $(BENCH)
 
 .PHONY: screenshots
-screenshots: dev provision ## Take the README's pictures anew from the seed
+screenshots: dev provision ## Retake the README's pictures from the seed
 	@$(PY) -m benchmarks.screenshots
 
 ## Look after it
 
 .PHONY: lock
-lock: ## Compile requirements/*.txt anew from pyproject.toml (UPGRADE=1: with newer versions)
+lock: ## Compile requirements/*.txt from pyproject.toml (UPGRADE=1: with newer versions)
 	@$(INSTALL) lock
 
 .PHONY: sbom
-sbom: dev ## List all that the product is made of (CycloneDX), from the hashed lock, into build/sbom.json
+sbom: dev ## List all components (CycloneDX) from the hashed lock in build/sbom.json
 	@mkdir -p build && $(PY) -m cyclonedx_py requirements --output-reproducible --of JSON -o build/sbom.json requirements/base.txt
 
 .PHONY: pin-images
@@ -110,5 +110,5 @@ provision: dev
 	@$(PY) -m tests.provision
 
 .PHONY: clean
-clean: ## Remove what was built and the demo's data
+clean: ## Remove everything that was built, and the demo's data
 	rm -rf .venv var staticfiles build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
