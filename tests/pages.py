@@ -1,10 +1,12 @@
 """What page tests share: a company with one person of each role, and clients that are signed in as them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -12,6 +14,8 @@ from django.urls import reverse
 from django.utils.functional import cached_property
 
 from integrations.models import Connection, Zone
+from integrations.worker import tasks
+from integrations.zones import refresh as zone_refresh
 from locations.models import Company, Location, Role, User
 from tests.factories import (
     PASSWORD,
@@ -115,3 +119,13 @@ def count_queries(client: Client, url: str) -> int:
     said = "\n".join(query["sql"][:200] for query in queries.captured_queries)
     assert len(queries) <= QUERY_BUDGET, f"{url} takes {len(queries)} queries:\n{said}"
     return len(queries)
+
+
+def take_refreshes(monkeypatch: pytest.MonkeyPatch, take: Callable[[int], object]) -> None:
+    """Hand the refreshes that a page begins to `take`, in place of a broker; the task must be one that workers know."""
+
+    def send_task(name: str, *, args: Sequence[int], **_rest: object) -> None:
+        assert name == tasks.refresh_zones.name
+        take(*args)
+
+    monkeypatch.setattr(zone_refresh, "current_app", SimpleNamespace(send_task=send_task))

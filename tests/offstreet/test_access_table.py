@@ -21,13 +21,12 @@ from django.utils import timezone
 
 from integrations.models import Connection, Contact, Notice, Push, StatusLink, TestPlate, ZoneRefresh
 from integrations.notifications import signed_links
-from integrations.worker import tasks
 from locations.access import SUPPORT
 from locations.invitations import invite_person, token_of
 from locations.models import Role
 from tests.factories import MembershipFactory, PermitFactory, UserFactory
 from tests.fakes import fake_vendor
-from tests.pages import World, signed_in
+from tests.pages import World, signed_in, take_refreshes
 
 pytestmark = pytest.mark.django_db
 
@@ -252,7 +251,7 @@ def clients(own: Side) -> dict[str, Client]:
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No page of this table reaches a vendor or a worker."""
-    monkeypatch.setattr(tasks.refresh_zones, "delay", lambda _pk: None)
+    take_refreshes(monkeypatch, lambda _pk: None)
     with fake_vendor():
         yield
 

@@ -19,7 +19,6 @@ from django.urls import NoReverseMatch, get_resolver, reverse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from integrations.worker import tasks
 from offstreet.readable import check_readable
 from tests.fakes import fake_vendor
 from tests.offstreet.test_access_table import (
@@ -35,7 +34,7 @@ from tests.offstreet.test_access_table import (
     filled,
     names,
 )
-from tests.pages import text_of
+from tests.pages import take_refreshes, text_of
 
 pytestmark = pytest.mark.django_db
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,7 +73,7 @@ def parameters() -> set[str]:
 
 @pytest.fixture
 def own(monkeypatch: pytest.MonkeyPatch) -> Iterator[Side]:
-    monkeypatch.setattr(tasks.refresh_zones, "delay", lambda _pk: None)
+    take_refreshes(monkeypatch, lambda _pk: None)
     with fake_vendor():
         yield build_side()
 

@@ -16,7 +16,7 @@ from integrations.zones import refresh as zone_refresh
 from locations.models import Location
 from tests.factories import ConnectionFactory, PermitFactory, UserFactory, ZoneFactory, ZoneMappingFactory
 from tests.fakes import FakeVendor, zone_seen
-from tests.pages import HTMX, World, count_queries, text_of
+from tests.pages import HTMX, World, count_queries, take_refreshes, text_of
 
 pytestmark = pytest.mark.django_db
 
@@ -359,7 +359,7 @@ def test_a_zone_tells_its_own_history(world: World, vendor: FakeVendor) -> None:
 def handed_over(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The refreshes that were handed to a worker."""
     given: list[int] = []
-    monkeypatch.setattr(tasks.refresh_zones, "delay", given.append)
+    take_refreshes(monkeypatch, given.append)
     throttle._shared.cache_clear()
     return given
 
@@ -393,7 +393,7 @@ def test_a_broker_that_is_away_is_told_and_nothing_hangs(
         raise OSError("connection refused")
 
     throttle._shared.cache_clear()
-    monkeypatch.setattr(tasks.refresh_zones, "delay", refuse)
+    take_refreshes(monkeypatch, refuse)
     response = world.operator.post(world.url("zones_refresh"))
     page = text_of(world.operator.get(response["Location"]))
     assert "The workers could not be told to refresh." in page
@@ -448,7 +448,7 @@ def test_support_lets_the_zones_of_a_held_refresh_go(
     world: World, vendor: FakeVendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[int] = []
-    monkeypatch.setattr(tasks.refresh_zones, "delay", given.append)
+    take_refreshes(monkeypatch, given.append)
     zone = world.zone("LotB", remote_id="a")
     vendor.zones = []
     held = zone_refresh.refresh_zones(connection=world.connection)
@@ -469,7 +469,7 @@ def test_support_too_refreshes_only_a_few_times_a_minute(
     world: World, vendor: FakeVendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[int] = []
-    monkeypatch.setattr(tasks.refresh_zones, "delay", given.append)
+    take_refreshes(monkeypatch, given.append)
     for _ in range(8):
         world.support.post(world.url("zones_refresh"))
         ZoneRefresh.objects.update(outcome=ZoneRefresh.Outcome.DONE)
