@@ -23,6 +23,7 @@ from locations.admin_base import (
     EvidenceAdmin,
     HistoryAdmin,
     LookedUpAdmin,
+    SensitiveAdmin,
     actor_of,
 )
 from locations.models import AuditEvent, Company, Location, Permit
@@ -60,8 +61,8 @@ def newest_of(rows: QuerySet[Any]) -> Iterable[int]:
 
 
 @admin.register(Company)
-class CompanyAdmin(HistoryAdmin):
-    """Companies."""
+class CompanyAdmin(SensitiveAdmin, HistoryAdmin):
+    """Companies, and whether their members have to sign in with two steps."""
 
     list_display = ("name", "slug", "offstreet_id", "created_at")
     search_fields = ("name", "slug", "offstreet_id")

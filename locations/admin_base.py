@@ -7,7 +7,7 @@ no sorting that would read them whole. What tells what happened (`EvidenceAdmin`
 through the services.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any, ClassVar
 
@@ -15,10 +15,12 @@ from allauth.account.decorators import reauthentication_required
 from django.contrib import admin, messages
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import SEARCH_VAR, ChangeList
+from django.contrib.admin.widgets import AutocompleteSelect
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
 from django.db import DataError, IntegrityError
-from django.db.models import Model, QuerySet
+from django.db.models import ForeignKey, Model, QuerySet
+from django.forms import ModelChoiceField
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.decorators import method_decorator
 from django.utils.functional import cached_property
@@ -71,7 +73,32 @@ class SearchedList(ChangeList):
         return super().get_queryset(request, *args, **kwargs)
 
 
-class SupportAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class KeySelect(AutocompleteSelect):
+    """A choice by key; what can be no key (a form may hold any number) chooses nothing.
+
+    Django looks up whatever it is given, and a database refuses a number that its column can't hold.
+    """
+
+    def optgroups(self, name: str, value: Sequence[str], attrs: dict[str, Any] | None = None) -> list[Any]:
+        """Return the choices to show: those of `value` that may be there."""
+        keys = [key for key in value if read_key(str(key)) is not None]
+        groups: list[Any] = super().optgroups(name, keys, attrs)
+        return groups
+
+
+class ChoosesByKey(admin.options.BaseModelAdmin):  # type: ignore[type-arg]
+    """Pages and inline tables whose searched choices are `KeySelect`."""
+
+    def formfield_for_foreignkey(
+        self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any
+    ) -> ModelChoiceField | None:  # type: ignore[type-arg]
+        """See the class's text."""
+        if db_field.name in self.get_autocomplete_fields(request):
+            kwargs["widget"] = KeySelect(db_field, self.admin_site, using=kwargs.get("using"))
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+
+class SupportAdmin(ChoosesByKey, admin.ModelAdmin):  # type: ignore[type-arg]
     """A model's pages for support; see the module's text."""
 
     show_full_result_count = False
@@ -111,6 +138,10 @@ class SupportAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             return super().get_changelist_instance(request)
         except (OverflowError, DataError) as error:
             raise IncorrectLookupParameters from error
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Fill nothing in from an address: Django would hand texts to widgets that expect times."""
+        return {}
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Model | None:
         """Return the row; an empty `_to_field` in the address, which Django looks up as it is, means the key."""

@@ -25,7 +25,7 @@ from django.utils.translation import gettext_lazy as _
 
 from locations import security_log
 from locations.addresses import clean_address
-from locations.admin_base import EvidenceAdmin, HistoryAdmin, SensitiveAdmin, actor_of
+from locations.admin_base import ChoosesByKey, EvidenceAdmin, HistoryAdmin, SensitiveAdmin, actor_of
 from locations.models import Invitation, Membership, User
 
 
@@ -65,7 +65,7 @@ def mail_password_link(request: HttpRequest, person: User) -> None:
     get_adapter(request).send_mail("account/email/password_from_support", person.email, context)
 
 
-class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
+class MembershipInline(ChoosesByKey, admin.TabularInline):  # type: ignore[type-arg]
     """A person's companies."""
 
     model = Membership

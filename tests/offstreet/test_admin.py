@@ -274,6 +274,7 @@ def test_the_history_is_looked_at_and_never_gone_back_to(
 
 
 def test_a_company_saved_in_the_admin_keeps_who_did_it(client: Client, support: User) -> None:
+    reauthenticate(client)
     client.post(url(Company, "add"), {"name": "Town", "slug": "town", "offstreet_id": "OS-1"})
     assert Company.objects.get().history.get().history_user == support
 
@@ -343,7 +344,8 @@ def test_a_lost_second_factor_is_removed_by_superusers_alone() -> None:
 def test_what_somebody_may_do_is_changed_only_after_showing_anew_who_one_is(
     client: Client, support: User
 ) -> None:
-    person, member = UserFactory(), MembershipFactory(role="viewer")
+    person, member = UserFactory(), MembershipFactory(role="viewer", company__two_step_required=True)
+    company = member.company
     Authenticator.objects.create(user=person, type=Authenticator.Type.TOTP, data={"secret": "x"})
     role = {"user": member.user_id, "company": member.company_id, "role": "manager"}
     tries = [
@@ -353,6 +355,7 @@ def test_what_somebody_may_do_is_changed_only_after_showing_anew_who_one_is(
         (url(User, "changelist"), {"action": "send_password_link", "_selected_action": [person.pk]}),
         (url(Membership, "change", member.pk), role),
         (url(Membership, "add"), {**role, "user": person.pk}),
+        (url(Company, "change", company.pk), {"name": "Uni", "slug": company.slug, "offstreet_id": "OS"}),
     ]
     for path, data in tries:
         assert client.get(path).status_code == 200
@@ -360,7 +363,9 @@ def test_what_somebody_may_do_is_changed_only_after_showing_anew_who_one_is(
         assert answer["Location"].startswith(reverse("account_reauthenticate")), path
     person.refresh_from_db()
     member.refresh_from_db()
+    company.refresh_from_db()
     assert not person.is_staff
+    assert company.two_step_required
     assert (member.role, Membership.objects.count()) == ("viewer", 1)
     assert Authenticator.objects.count() == 1
     assert not User.objects.filter(email="new@example.org").exists()
@@ -498,3 +503,30 @@ def test_lists_cost_the_same_however_many_rows_they_show(
         client.get(url(model, "changelist"))
         with django_assert_max_num_queries(8):
             client.get(url(model, "changelist"))
+
+
+@pytest.mark.parametrize("key", ["9" * 40, "-1", "²", "x"])
+def test_a_choice_by_a_number_that_no_column_can_hold_chooses_nothing(
+    client: Client, support: User, key: str
+) -> None:
+    reauthenticate(client)
+    person, fields = UserFactory(), ("location", "company", "user")
+    for model in ("permit", "location", "membership"):
+        page = reverse(f"admin:locations_{model}_add")
+        assert client.post(page, dict.fromkeys(fields, key)).status_code == 200
+    rows = {"memberships-TOTAL_FORMS": "1", "memberships-INITIAL_FORMS": "0", "memberships-0-company": key}
+    page = reverse("admin:locations_user_change", args=[person.pk])
+    answer = client.post(page, {**rows, "is_active": "on", "memberships-0-role": "viewer"})
+    assert answer.status_code == 200
+    assert not person.memberships.exists()
+
+
+def test_no_form_is_filled_in_by_an_address(client: Client, support: User) -> None:
+    for model in ("permit", "location", "membership", "company"):
+        page = reverse(f"admin:locations_{model}_add")
+        given = dict.fromkeys(
+            ("start", "end", "location", "company", "user", "name", "plate_typed"), "9" * 40
+        )
+        answer = client.get(page, given)
+        assert answer.status_code == 200
+        assert "9999999999" not in answer.content.decode().partition('id="content-main"')[2]
