@@ -194,7 +194,9 @@ def test_what_nobody_asked_for_is_mailed_however_much_was_sent(world: World) -> 
 def test_the_counters_hold_no_address() -> None:
     assert STRANGER not in mail_limits.mailbox(STRANGER)
     assert mail_limits.mailbox(" Kim+lot@U.example ") == mail_limits.mailbox("kim@u.example")
+    assert mail_limits.mailbox("k.i.m@u.example") == mail_limits.mailbox("kim@u.example")
     assert mail_limits.mailbox("kim@u.example") != mail_limits.mailbox("kim@v.example")
+    assert mail_limits.mailbox("kim@u.example") != mail_limits.mailbox("kim@uexample")
 
 
 @pytest.mark.parametrize("exists", [True, False])
