@@ -61,7 +61,7 @@ def open_newest_permit(page: Page) -> None:
 
 def dismiss_notices(page: Page) -> None:
     """Close what was told of the company's first minutes."""
-    while (close := page.get_by_role("button", name="Put away")).count():
+    while (close := page.get_by_role("button", name="Dismiss")).count():
         close.first.click()
         page.wait_for_load_state("networkidle")
 
@@ -106,7 +106,7 @@ def take(browser: Browser, stack: Stack, picture: Picture) -> bytes:
     page = context.new_page()
     if not picture.path.startswith("/t/"):
         page.goto(f"{stack.web_url}/accounts/login/")
-        page.get_by_label("E-mail address").fill(OPERATOR)
+        page.get_by_label("Email address").fill(OPERATOR)
         page.get_by_label("Password").fill(PASSWORD)
         page.get_by_role("button", name="Sign in").click()
         page.wait_for_url(lambda url: "/accounts/login" not in url)

@@ -42,7 +42,7 @@ def test_signing_in_says_what_is_wrong_and_lets_the_right_person_in(
     watched.shot(f"sign-in-{scheme}-{width}", full=False)
     watched.check()
     watched.check_axe()
-    page.get_by_label("E-mail address").fill(person.email)
+    page.get_by_label("Email address").fill(person.email)
     page.get_by_label("Password").fill("not the password")
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("alert")).to_be_visible()
@@ -84,7 +84,7 @@ def test_two_step_sign_in_is_turned_on_and_then_asked_for(
 
     def sign_in_by_password() -> None:
         watched.go(f"{live_server.url}/accounts/login/")
-        page.get_by_label("E-mail address").fill(person.email)
+        page.get_by_label("Email address").fill(person.email)
         page.get_by_label("Password").fill(PASSWORD)
         page.get_by_role("button", name="Sign in").click()
         page.wait_for_url(lambda url: "/accounts/login" not in url)
@@ -93,7 +93,7 @@ def test_two_step_sign_in_is_turned_on_and_then_asked_for(
     watched.errors.clear()
     watched.go(f"{live_server.url}/accounts/2fa/")
     page.get_by_role("link", name="Turn on").click()
-    expect(page.get_by_role("heading", name="Is it still you?")).to_be_visible()
+    expect(page.get_by_role("heading", name="Confirm that it's you")).to_be_visible()
     watched.check_axe()
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Confirm").click()
@@ -160,7 +160,7 @@ def test_a_passkey_is_added_and_is_the_second_step_from_then_on(
 
     def sign_in_by_password() -> None:
         watched.go(f"{live_server.url}/accounts/login/")
-        page.get_by_label("E-mail address").fill(person.email)
+        page.get_by_label("Email address").fill(person.email)
         page.get_by_label("Password").fill(PASSWORD)
         page.get_by_role("button", name="Sign in").click()
         page.wait_for_url(lambda url: "/accounts/login" not in url)
@@ -175,7 +175,7 @@ def test_a_passkey_is_added_and_is_the_second_step_from_then_on(
     page.get_by_role("button", name="Confirm").click()
     page.get_by_label("Name").fill("My <phone>")
     look("add")
-    page.get_by_role("button", name="Add the passkey").click()
+    page.get_by_role("button", name="Add passkey").click()
     expect(page.get_by_role("list", name="Unused codes").get_by_role("listitem")).to_have_count(10)
     watched.go(f"{live_server.url}/accounts/2fa/")
     expect(page.get_by_text("You have 1 passkey.")).to_be_visible()
@@ -185,7 +185,7 @@ def test_a_passkey_is_added_and_is_the_second_step_from_then_on(
     sign_in_by_password()
     expect(page.get_by_role("heading", name="Second step")).to_be_visible()
     look("asked")
-    page.get_by_role("button", name="Show the passkey").click()
+    page.get_by_role("button", name="Use a passkey").click()
     page.wait_for_url(lambda url: "/accounts/2fa/authenticate" not in url)
 
     # It shows as well that it is still the same person, where that is asked.
@@ -193,17 +193,17 @@ def test_a_passkey_is_added_and_is_the_second_step_from_then_on(
     expect(page.get_by_text("My <phone>", exact=True)).to_be_visible()
     look("list")
     page.get_by_role("link", name="Rename My <phone>").click()
-    expect(page.get_by_role("heading", name="Is it still you?")).to_be_visible()
+    expect(page.get_by_role("heading", name="Confirm that it's you")).to_be_visible()
     page.get_by_role("link", name="Use a passkey").click()
     look("reauthenticate")
-    page.get_by_role("button", name="Show the passkey").click()
+    page.get_by_role("button", name="Use a passkey").click()
     page.get_by_label("Name").fill("Telephone")
     look("rename")
     page.get_by_role("button", name="Save").click()
     page.get_by_role("link", name="Remove Telephone").click()
     look("remove")
     page.get_by_role("button", name="Remove").click()
-    expect(page.get_by_text("There is none yet.")).to_be_visible()
+    expect(page.get_by_text("No passkeys yet.")).to_be_visible()
     assert not Authenticator.objects.exists()
 
 
@@ -220,7 +220,7 @@ def test_a_passkey_that_is_not_made_is_told_on_the_page(
     page.evaluate(
         "() => { navigator.credentials.create = () => Promise.reject(new DOMException('no', 'NotAllowedError')); }"
     )
-    page.get_by_role("button", name="Add the passkey").click()
+    page.get_by_role("button", name="Add passkey").click()
     expect(page.get_by_role("alert")).to_contain_text("Nothing came of it")
     watched.check()
     watched.check_axe()

@@ -252,7 +252,7 @@ STATES: tuple[State, ...] = (
     State("notifications", "notifications", CAMPUS),
     State("notifications of a viewer", "notifications", CAMPUS, who="viewer"),
     State(
-        "notifications, nobody gets alarms", "notifications", ("step-asked",), shows="Nobody here gets alarms."
+        "notifications, nobody gets alarms", "notifications", ("step-asked",), shows="No one here gets alarms."
     ),
     State("notifications for support, no member", "notifications", BARE, who="support"),
     State("notifications of support", "support_notifications", who="support"),
@@ -315,7 +315,7 @@ STATES: tuple[State, ...] = (
     State("a used link to verify", "account_confirm_email", ("nonsense",), who=""),
     State("password", "account_change_password"),
     State("password, errors", "account_change_password", act=send_empty),
-    State("e-mail address", "account_email"),
+    State("email address", "account_email"),
     State("sign out", "account_logout"),
     State("is it still you?", "account_reauthenticate"),
     State("two steps", "mfa_index"),

@@ -78,7 +78,7 @@ def company(mailbox: Mailbox) -> Iterator[Stack]:
 
 def sign_in(page: Page, stack: Stack, who: str = "kim@u.example") -> None:
     page.goto(f"{stack.web_url}/accounts/login/")
-    page.get_by_label("E-mail address").fill(who)
+    page.get_by_label("Email address").fill(who)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url(lambda url: "/accounts/login" not in url)
@@ -104,10 +104,10 @@ def test_a_new_company_goes_from_nothing_to_live_by_the_pages_alone(
     expect(page.get_by_text("Ask the Passport account manager for the operator ID")).to_be_visible()
     page.get_by_label("Account manager's name").fill("Alex")
     page.get_by_label("Account manager's e-mail address").fill("alex@passport.example")
-    page.get_by_role("button", name="Fill in anew").click()
+    page.get_by_role("button", name="Regenerate from template").click()
     expect(page.get_by_label("Text")).to_contain_text("Hello Alex")
     looked_at(watched, "1-request")
-    page.get_by_role("button", name="Send from here").click()
+    page.get_by_role("button", name="Send email").click()
     expect(page.get_by_text("The mail is on its way.")).to_be_visible()
     eventually(lambda: mailbox.texts("alex@passport.example"), what="the mail to the account manager")
     looked_at(watched, "2-asked")
@@ -123,7 +123,7 @@ def test_a_new_company_goes_from_nothing_to_live_by_the_pages_alone(
     support = open_page()
     sign_in(support.page, stack, "support@offstreet.example")
     support.go(f"{stack.web_url}/setups/?who=support")
-    expect(support.page.get_by_text("asked by Kim Manager")).to_be_visible()
+    expect(support.page.get_by_text("entered by Kim Manager")).to_be_visible()
     looked_at(support, "3-claims")
     support.page.get_by_role("link", name="University", exact=True).click()
     support.page.get_by_label("How do you know, or why not?").fill("Alex of Passport named them on the phone")
@@ -139,7 +139,7 @@ def test_a_new_company_goes_from_nothing_to_live_by_the_pages_alone(
             for path in paths:
                 phone.go(f"{stack.web_url}/{path}")
                 looked_at(phone, f"3-claim-{scheme}-phone-{who[0]}-{path.strip('/').replace('/', '-')}")
-    support.page.get_by_role("button", name="Confirm: it is theirs").click()
+    support.page.get_by_role("button", name="Yes, confirm").click()
     expect(support.page.get_by_text("Confirmed; the company's people are told by mail.")).to_be_visible()
     eventually(
         lambda: [text for text in mailbox.texts("kim@u.example") if "confirmed as yours" in text],
@@ -204,11 +204,11 @@ def test_a_new_company_goes_from_nothing_to_live_by_the_pages_alone(
 
     # The link is worth nothing more, and the status page shows no plate.
     phone.go(link[0])
-    expect(phone.page.get_by_text("This test has its answer.")).to_be_visible()
-    page.get_by_role("button", name="Make a status page").click()
+    expect(phone.page.get_by_text("This test has already been answered.")).to_be_visible()
+    page.get_by_role("button", name="Create a status page").click()
     address = page.locator("#status .os-code").first.inner_text().strip()
     phone.go(address)
-    expect(phone.page.get_by_role("heading", name="Connecting Offstreet with Passport")).to_be_visible()
+    expect(phone.page.get_by_role("heading", name="Connecting Offstreet to Passport")).to_be_visible()
     assert "TEST123" not in phone.page.content()
     assert "AAA111" not in phone.page.content()
     looked_at(phone, "11-status-phone")

@@ -38,7 +38,7 @@ def page(remembering: Browser, stage: Stage) -> Iterator[Page]:
 def sign_in(page: Page, stage: Stage, who: str) -> None:
     """Sign in at the page, not by a session of the stage's: each of these tests ends its own."""
     page.goto(stage.url("account_login"))
-    page.get_by_label("E-mail address").fill(SESSIONS[who])
+    page.get_by_label("Email address").fill(SESSIONS[who])
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     expect(page).not_to_have_url(stage.url("account_login"))

@@ -40,7 +40,7 @@ def person(stack: Stack, open_page: Open) -> Callable[..., Page]:
     def person(role: str = "operator", *, javascript: bool = True) -> Page:
         page = open_page(javascript=javascript).page
         page.goto(f"{stack.web_url}/accounts/login/")
-        page.get_by_label("E-mail address").fill(f"{role}@university.example")
+        page.get_by_label("Email address").fill(f"{role}@university.example")
         page.get_by_label("Password").fill(PASSWORD)
         page.get_by_role("button", name="Sign in").click()
         page.wait_for_url(lambda url: "/accounts/login" not in url)

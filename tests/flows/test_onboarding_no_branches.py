@@ -197,7 +197,7 @@ def test_a_wrong_operator_id_is_refused_and_the_right_one_goes_on(kim: Person) -
 
     kim.press(f"setup/{kim.connection}/operator-id/", operator_id=new_operator(kim.stack, 1, "Z1"))
     confirm(kim)
-    assert "Set the connection up" in kim.get("setup/")
+    assert "Set up the integration" in kim.get("setup/")
 
 
 def test_not_authorised_waits_for_passport_and_goes_on_once_it_is(kim: Person) -> None:
@@ -214,7 +214,7 @@ def test_not_authorised_waits_for_passport_and_goes_on_once_it_is(kim: Person) -
     kim.stack.sandbox.call("PATCH", f"operators/{operator_id}", {"authorised": True})
     kim.press(f"setup/{kim.connection}/recheck/")
     confirm(kim)
-    assert "Set the connection up" in kim.get("setup/")
+    assert "Set up the integration" in kim.get("setup/")
 
 
 def test_passport_down_keeps_the_id_and_goes_on_by_itself(kim: Person) -> None:
@@ -231,7 +231,7 @@ def test_passport_down_keeps_the_id_and_goes_on_by_itself(kim: Person) -> None:
     )
     kim.until("Support has to confirm that it belongs")
     confirm(kim)
-    assert "Set the connection up" in kim.get("setup/")
+    assert "Set up the integration" in kim.get("setup/")
 
 
 def test_another_companys_operator_id_is_not_taken(kim: Person) -> None:
@@ -348,7 +348,7 @@ def test_a_mailed_link_used_twice_tampered_with_or_expired_gives_one_answer(kim:
         assert kim.test()["answer"] == ""
         # Used, and used again.
         assert "Thank you." in kim.stack.post(phone, path, answer="no", note="Nothing there").text
-        assert "This test has its answer." in kim.stack.post(phone, path, answer="yes").text
+        assert "This test has already been answered." in kim.stack.post(phone, path, answer="yes").text
     assert (kim.test()["answer"], kim.test()["answered_by"]) == ("no", "robin@u.example")
     assert not live(kim)
 

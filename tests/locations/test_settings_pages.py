@@ -97,7 +97,7 @@ def test_an_ended_or_withdrawn_link_says_so(world: World) -> None:
     world.manager.post(world.url("invitation_withdraw", withdrawn.pk))
     for one in (ended, withdrawn):
         assert Client().get(reverse("invitation", args=[token_of(one.pk)])).status_code == 410
-    assert "has ended" in text_of(world.manager.get(world.url("settings")))
+    assert "expired" in text_of(world.manager.get(world.url("settings")))
 
 
 def test_a_new_invitation_makes_the_earlier_one_worthless(world: World) -> None:

@@ -272,7 +272,7 @@ def test_the_list_shows_each_session_with_its_visitors_address(person: User, set
     assert "203.0.113.0" in page
     assert "203.0.113.1" in page
     assert "192.0.2.1" not in page
-    assert page.count("this one") == 1
+    assert page.count("this browser") == 1
 
 
 def test_signing_out_everywhere_else_ends_the_other_sessions_and_not_this_one(person: User) -> None:

@@ -331,7 +331,7 @@ class TestThePage:
             make_check_runs()
         limited = world.viewer.post(world.url("doctor"))["Location"]
         assert "check=" not in limited
-        assert "You have asked several times within a minute." in text_of(world.viewer.get(limited))
+        assert "You have run the checks several times within a minute." in text_of(world.viewer.get(limited))
         assert make_check_runs() == 0
 
     def test_another_companys_run_shows_nothing(self, world: World) -> None:

@@ -132,13 +132,13 @@ def test_a_manager_sees_who_gets_what_and_others_only_their_own(world: World) ->
     for client in (world.operator, world.viewer):
         page = text_of(client.get(url))
         assert "lee@u.example" not in page
-        assert "Your mails" in page
+        assert "Your emails" in page
 
 
 def test_a_company_in_which_nobody_gets_alarms_is_told_so_and_support_gets_them(world: World) -> None:
     one = member(world.company, "manager")
     client = signed_in(one.user)
-    words = "Nobody here gets alarms."
+    words = "No one here gets alarms."
     assert words not in text_of(client.get(world.url("notifications")))
     client.post(world.url("notifications"), {"steps": "on"})
     for page in ("notifications", "settings"):
@@ -151,7 +151,7 @@ def test_somebody_who_cannot_sign_in_gets_nothing(world: World) -> None:
     one.user.is_active = False
     one.user.save()
     assert email_queue.people_of(world.company, Topic.ALARMS) == []
-    assert "Nobody here gets alarms." in text_of(world.support.get(world.url("notifications")))
+    assert "No one here gets alarms." in text_of(world.support.get(world.url("notifications")))
 
 
 def test_the_pages_queries_do_not_grow_with_people(world: World) -> None:

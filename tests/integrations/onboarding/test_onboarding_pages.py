@@ -297,7 +297,7 @@ class TestLive:
     def test_a_second_integration_is_answered_with_the_first_one(self, world: World) -> None:
         world.location("New lot")
         text = text_of(world.operator.get(world.url("setup_another")))
-        assert "has an integration with Passport already" in text
+        assert "already has an integration with Passport" in text
         assert "New lot" in text
         made = world.operator.post(world.url("setup_another"), {"label": "Medical Campus"})
         assert made.status_code == 302

@@ -110,7 +110,7 @@ def test_used_twice_the_second_answer_changes_nothing(test_: TestPlate, client: 
     before = snapshot(test_)
     for again in (path, other):
         response = client.post(again, {"answer": "yes"})
-        assert "This test has its answer." in response.content.decode()
+        assert "This test has already been answered." in response.content.decode()
     assert snapshot(test_) == before
 
 
@@ -160,7 +160,7 @@ def test_after_its_time_who_saw_it_may_still_say_so(test_: TestPlate, client: Cl
     path = mailed_link()
     with time_machine.travel(timezone.now() + timedelta(hours=3)):
         test_plate_poller.follow_tests(timezone.now())
-        assert "The time of this test is over." in client.get(path).content.decode()
+        assert "This test has ended." in client.get(path).content.decode()
         assert client.post(path, {"answer": "yes"}).status_code == 200
     test_.refresh_from_db()
     assert test_.answer == "yes"

@@ -381,7 +381,7 @@ def test_support_confirms_on_the_set_up_page_and_finds_it_in_its_list(vendor: Fa
     assert "How do you know" not in mine
     listed = text_of(world.support.get("/setups/?who=support"))
     assert "Lakeshore" in listed
-    assert "asked by" in listed
+    assert "entered by" in listed
 
     answer = {"operator_id": OPERATOR_ID, "how": "By phone", "word": "yes"}
     assert world.manager.post(path, answer).status_code == 403
@@ -391,7 +391,7 @@ def test_support_confirms_on_the_set_up_page_and_finds_it_in_its_list(vendor: Fa
     assert not confirmed(connection)
     assert world.support.post(path, answer).status_code == 302
     assert confirmed(connection)
-    assert "Set the connection up" in text_of(world.operator.get(world.url("setup")))
+    assert "Set up the integration" in text_of(world.operator.get(world.url("setup")))
 
 
 def test_support_sees_who_else_has_it_and_the_company_does_not(vendor: FakeVendor) -> None:
