@@ -1,8 +1,8 @@
-"""What the product's commands share: finding things letter for letter, and failing with one clear sentence.
+"""What the product's commands share: finding things by exact name, and failing with one clear sentence.
 
-A command prints what it did to standard output, what else is worth knowing to standard error, and exits with 1 and one
-sentence where it could not do it. Names and numbers are compared letter for letter; an error names the near one, and it
-is never taken instead.
+A command prints what it did to standard output and other information to standard error. If it fails, it prints one
+sentence and exits with 1. Names and numbers are compared character by character. An error suggests the nearest one,
+which is never used instead.
 """
 
 import os
@@ -33,12 +33,12 @@ class ScriptCommand(BaseCommand):
     requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Run `script`, then wait for the wake-ups that it caused; the sweeper finds what a broker did not take."""
+        """Run `script`, then wait until its wake-ups are sent; the sweeper finds any that the broker did not take."""
         try:
             with one_sentence():
                 self.script(options)
         except BrokenPipeError:
-            # Whoever reads our output has seen enough (`… | head`); what was to be done is done.
+            # The reader of our output has closed it (`… | head`); the work itself is done.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         finally:
             wakeup.flush()
@@ -50,7 +50,7 @@ class ScriptCommand(BaseCommand):
 
 @contextmanager
 def one_sentence() -> Iterator[None]:
-    """Turn what people can do something about into a `CommandError` of one line."""
+    """Turn errors that people can act on into a `CommandError` of one line."""
     try:
         yield
     except ValidationError as error:
@@ -63,14 +63,14 @@ def one_sentence() -> Iterator[None]:
 
 
 def sentence_of(error: ValidationError) -> str:
-    """Return a validation error's messages in one line, each with the name of its field."""
+    """Return a validation error's messages in one line, each with its field's name."""
     if not hasattr(error, "error_dict"):
         return " ".join(error.messages)
     return " ".join(f"{name}: {' '.join(messages)}" for name, messages in error.message_dict.items())
 
 
 def find_company(slug: str) -> Company:
-    """Return the company of a slug."""
+    """Return the company with this slug."""
     company = Company.objects.filter(slug=slug).first()
     if company is None:
         slugs = list(Company.objects.order_by("slug").values_list("slug", flat=True)[:20])
@@ -82,7 +82,7 @@ def find_company(slug: str) -> Company:
 
 
 def find_location(company: Company, name: str) -> Location:
-    """Return the company's location of exactly this name."""
+    """Return the company's location with exactly this name."""
     location = company.locations.filter(name=name).first()
     if location is None:
         names = list(company.locations.order_by("name").values_list("name", flat=True))
@@ -94,7 +94,7 @@ def find_location(company: Company, name: str) -> Location:
 
 
 def find_connection(company: Company, site: str = "") -> Connection:
-    """Return the company's connection, or that of one of its sites where it has several."""
+    """Return the company's connection, or the one for a site if it has several."""
     connections = list(current_connections(company))
     if not connections:
         raise CommandError(
@@ -110,7 +110,7 @@ def find_connection(company: Company, site: str = "") -> Connection:
             % {"company": company, "site": site, "hint": _hint(site, sites, _("Sites"))}
         )
     if len(connections) > 1:
-        raise CommandError(_("Say which site with --site. %(known)s") % {"known": _known(_("Sites"), sites)})
+        raise CommandError(_("Choose the site with --site. %(known)s") % {"known": _known(_("Sites"), sites)})
     return connections[0]
 
 
@@ -128,7 +128,7 @@ def find_zone(company: Company, number: str, connection: Connection | None = Non
     if listed:
         names = "; ".join(f"{zone} ({zone.connection})" for zone in listed)
         raise CommandError(
-            _("Several zones have the number “%(number)s”: %(names)s. Say which site with --site.")
+            _("Several zones have the number “%(number)s”: %(names)s. Choose the site with --site.")
             % {"number": number, "names": names}
         )
     numbers = list(zones.listed().values_list("number", flat=True))
@@ -141,7 +141,7 @@ def find_zone(company: Company, number: str, connection: Connection | None = Non
 def _hint(wanted: str, known: list[str], what: str) -> str:
     if near := nearest(wanted, known):
         names = _(" or ").join(f"“{text}”" for text in near)
-        return _("Did you mean %(names)s? They are compared letter for letter.") % {"names": names}
+        return _("Did you mean %(names)s? Names are compared character by character.") % {"names": names}
     return _known(what, known)
 
 

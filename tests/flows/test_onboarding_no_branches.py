@@ -364,7 +364,7 @@ def test_by_script_the_test_plate_is_waited_for_and_says_what_it_waited_for(kim:
     kim.stack.sandbox.clear_faults()
     done = kim.stack.try_manage(*arguments, "--wait", "30")
     assert done.returncode == 0, done.stderr
-    assert "Passport shows it in zone Z123" in done.stdout
+    assert "Passport lists it in zone Z123" in done.stdout
     healthy = kim.stack.try_manage("passport", "doctor", "--company", kim.slug, "--symptom", "plate")
     assert healthy.returncode == 0, healthy.stdout
     assert healthy.stdout.index("Test plate:") < healthy.stdout.index("Operator ID:")

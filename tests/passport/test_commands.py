@@ -141,11 +141,12 @@ def test_live_keeps_the_reason_and_may_be_run_again(company: Company) -> None:
     passport("map", "--location", "Lot B", "--zone", "LotB")
     PermitFactory(location=company.locations.get(name="Lot B"))
     assert (
-        passport("live", "--reason", "Agreed by phone") == "PASSPORTUNIVERSITY is live. 1 permit is sent now."
+        passport("live", "--reason", "Agreed by phone")
+        == "PASSPORTUNIVERSITY is live. 1 permit is being sent."
     )
     connection.refresh_from_db()
     assert connection.status_reason == "Agreed by phone"
-    assert passport("live", "--reason", "Again") == "PASSPORTUNIVERSITY is live already."
+    assert passport("live", "--reason", "Again") == "PASSPORTUNIVERSITY is already live."
 
 
 def test_live_without_a_connection_says_what_to_run_first(company: Company) -> None:
@@ -190,7 +191,9 @@ def test_a_held_pull_exits_with_a_sentence_and_is_released_or_discarded(
     )
     assert json.loads(passport("status", "--json"))["zones"]["held"]
     assert "Discarded" in passport("refresh-zones", "--discard")
-    assert "is held" in refusal("passport", "refresh-zones", "--company", "university", "--release")
+    assert "has no held refresh" in refusal(
+        "passport", "refresh-zones", "--company", "university", "--release"
+    )
     refusal("passport", "refresh-zones", "--company", "university")
     assert "3 gone" in passport("refresh-zones", "--release")
     assert not Zone.objects.listed().exists()
@@ -205,7 +208,7 @@ def test_map_points_out_the_twin_of_the_zone(company: Company) -> None:
         "Lot B → LotB · Lot B",
         "Two zones differ only in case: LotB and LOTB. You picked LotB.",
     ]
-    assert "(as before)" in passport("map", "--location", "Lot B", "--zone", "LotB")
+    assert "(unchanged)" in passport("map", "--location", "Lot B", "--zone", "LotB")
 
 
 @pytest.mark.parametrize(
@@ -240,7 +243,7 @@ def test_map_asks_for_the_site_where_two_zones_have_the_number(company: Company)
 def test_unmap_takes_the_zone_away(company: Company) -> None:
     connected()
     passport("map", "--location", "Lot B", "--zone", "LotB")
-    assert passport("map", "--location", "Lot B", "--unmap") == "Lot B has no zone now."
+    assert passport("map", "--location", "Lot B", "--unmap") == "Lot B no longer has a zone."
     assert not ZoneMapping.objects.exists()
 
 
@@ -297,7 +300,7 @@ def test_compare_says_what_it_found_and_what_a_person_must_decide(
     company: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passport("connect", "--operator-id", OPERATOR, "--confirmed", "Agreed by phone")
-    assert passport("compare") == "seen: 0, missing: 0, too much: 0, unknown: 0"
+    assert passport("compare") == "seen: 0, missing: 0, surplus: 0, unknown: 0"
     assert passport("compare", "--end-unknown").startswith("unknown parking rights ended: 0")
     held = {"seen": 1, "missing": 30, "surplus": 0, "unknown": 0, "held": 1}
     words: list[bool] = []
@@ -351,7 +354,7 @@ def test_permit_add_with_the_external_id_of_something_else_is_refused(company: C
     first = add("--external-id", "R-1")
     run(*first)
     text = refusal(*[part if part != "abc-123" else "xyz-1" for part in first])
-    assert "which has another plate" in text
+    assert "which has a different plate" in text
 
 
 def test_a_time_without_an_offset_is_the_wall_clocks_at_the_location(company: Company) -> None:
@@ -381,7 +384,7 @@ def test_permit_change_changes_what_is_named_and_may_be_run_again(company: Compa
     assert run("permit", "change", pk, "--plate", "XYZ 9", "--location", "Visitor lane") == (
         f"Permit {pk} changed: location, plate."
     )
-    assert run("permit", "change", pk, "--plate", "XYZ 9") == f"Permit {pk} is so already."
+    assert run("permit", "change", pk, "--plate", "XYZ 9") == f"Permit {pk} already has these values."
     permit = Permit.objects.get()
     assert (permit.plate, permit.location.name, permit.revision) == ("XYZ9", "Visitor lane", 2)
     assert "Say what to change" in refusal("permit", "change", pk)
@@ -390,7 +393,7 @@ def test_permit_change_changes_what_is_named_and_may_be_run_again(company: Compa
 def test_permit_cancel_may_be_run_again_and_a_cancelled_one_is_not_changed(company: Company) -> None:
     pk = run(*add())
     assert run("permit", "cancel", pk) == f"Permit {pk} cancelled."
-    assert run("permit", "cancel", pk) == f"Permit {pk} was cancelled already."
+    assert run("permit", "cancel", pk) == f"Permit {pk} was already cancelled."
     assert "cancelled" in refusal("permit", "change", pk, "--plate", "XYZ9")
     assert refusal("permit", "cancel", "999999") == "There is no permit 999999."
 

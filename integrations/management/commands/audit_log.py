@@ -1,4 +1,4 @@
-"""`manage.py audit_log`: the audit log as CSV, and the end of what is too old. See `docs/audit-log.md`."""
+"""`manage.py audit_log`: export the audit log as CSV, and delete old rows. See `docs/audit-log.md`."""
 
 import csv
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ def _day(text: str) -> datetime:
 
 
 class Command(BaseCommand):
-    """See the module's text."""
+    """The command; the module says what it does."""
 
     help = (
         "Write the security log as CSV (export), or delete rows that are older than a year or more (prune)."
@@ -58,5 +58,5 @@ class Command(BaseCommand):
         except ValueError as error:
             raise CommandError(str(error)) from None
         except DatabaseError as error:
-            raise CommandError(f"The database refuses it to this role: {error}") from None
-        self.stdout.write(f"{gone} rows were older than {days} days and are deleted.")
+            raise CommandError(f"The database does not allow this role to do that: {error}") from None
+        self.stdout.write(f"Deleted {gone} rows older than {days} days.")

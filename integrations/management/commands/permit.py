@@ -1,4 +1,4 @@
-"""`manage.py permit`: register, change, cancel and show permits from a script, through the services as everywhere."""
+"""`manage.py permit`: register, change, cancel and show permits from a script, through the same services as the pages."""
 
 from argparse import ArgumentParser
 from datetime import datetime
@@ -23,7 +23,7 @@ _SOURCE = Permit.Source.COMMAND
 
 
 class Command(ScriptCommand):
-    """See the module's text."""
+    """The command; the module says what it does."""
 
     help = "Register, change, cancel and show permits."
 
@@ -34,7 +34,7 @@ class Command(ScriptCommand):
 
         add = subcommands.add_parser("add", help="register a plate; prints the permit's id alone on a line")
         add.add_argument("--company", required=True, metavar="SLUG")
-        add.add_argument("--location", required=True, metavar="NAME", help="letter for letter")
+        add.add_argument("--location", required=True, metavar="NAME", help="compared character by character")
         add.add_argument("--plate", required=True)
         add.add_argument("--state", required=True, metavar="US-NC")
         add.add_argument("--start", required=True, metavar="ISO", help=time_help)
@@ -43,10 +43,10 @@ class Command(ScriptCommand):
             "--external-id",
             default="",
             metavar="X",
-            help="your own id; adding the same again makes no second permit",
+            help="your reference; adding the same permit again does not create a second one",
         )
         add.add_argument(
-            "--space", default="", metavar="NUMBER", help="space number, in zones that go by space"
+            "--space", default="", metavar="NUMBER", help="space number, if the zone requires one"
         )
         add.add_argument("--type", default="")
         add.add_argument("--unit", default="")
@@ -57,7 +57,7 @@ class Command(ScriptCommand):
         change.add_argument("--state", metavar="US-NC")
         change.add_argument("--start", metavar="ISO", help=time_help)
         change.add_argument("--end", metavar="ISO", help=time_help)
-        change.add_argument("--location", metavar="NAME", help="letter for letter")
+        change.add_argument("--location", metavar="NAME", help="compared character by character")
         change.add_argument("--space", metavar="NUMBER")
         change.add_argument("--type")
         change.add_argument("--unit")
@@ -76,7 +76,7 @@ class Command(ScriptCommand):
         ](options)
 
     def add(self, options: dict[str, Any]) -> None:
-        """Register a plate, or find the permit that has this external id and the same content."""
+        """Register a plate, or find the permit with the same reference and content."""
         company = find_company(options["company"])
         location = find_location(company, options["location"])
         draft = PermitDraft(
@@ -95,11 +95,11 @@ class Command(ScriptCommand):
             permit = register_permit(draft=draft, source=_SOURCE)
             self.stderr.write(_("Registered at %(location)s.") % {"location": location}, self.style.SUCCESS)
         else:
-            self.stderr.write(_("It is registered already."), self.style.SUCCESS)
+            self.stderr.write(_("Already registered."), self.style.SUCCESS)
         self.stdout.write(str(permit.pk))
 
     def change(self, options: dict[str, Any]) -> None:
-        """Change what was named."""
+        """Change what the options name."""
         permit = _permit(options["id"])
         location = permit.location
         changes: dict[str, Any] = {}
@@ -126,22 +126,22 @@ class Command(ScriptCommand):
         words = (
             _("Permit %(id)d changed: %(what)s.")
             if changed.revision > permit.revision
-            else _("Permit %(id)d is so already.")
+            else _("Permit %(id)d already has these values.")
         )
         self.stdout.write(
             words % {"id": permit.pk, "what": ", ".join(name.replace("_", " ") for name in changes)}
         )
 
     def cancel(self, options: dict[str, Any]) -> None:
-        """Cancel, or say that it is cancelled."""
+        """Cancel, or say that it is cancelled already."""
         permit = _permit(options["id"])
         was = permit.status == Permit.Status.CANCELLED
         cancel_permit(permit=permit)
-        words = _("Permit %(id)d was cancelled already.") if was else _("Permit %(id)d cancelled.")
+        words = _("Permit %(id)d was already cancelled.") if was else _("Permit %(id)d cancelled.")
         self.stdout.write(words % {"id": permit.pk})
 
     def show(self, options: dict[str, Any]) -> None:
-        """Print what is known of a permit."""
+        """Print everything known about a permit."""
         delivery = delivery_of(_permit(options["id"]), timezone.now())
         document = permit_document(delivery)
         if options["json"]:
@@ -160,7 +160,7 @@ class Command(ScriptCommand):
 
 
 def permit_document(delivery: Delivery) -> dict[str, Any]:
-    """Return a permit with the state of its push and its evidence, as `permit show --json` prints it."""
+    """Return a permit with its delivery state and proof of delivery, as `permit show --json` prints it."""
     permit, permit_sync = delivery.permit, delivery.permit_sync
     zone = delivery.mapping.zone if delivery.mapping else None
     return {
@@ -205,7 +205,7 @@ def permit_document(delivery: Delivery) -> dict[str, Any]:
 
 
 def _session(permit_sync: PermitSync | None) -> str | None:
-    """Return the session that the vendor has, or the last one that it had."""
+    """Return the vendor's current session, or the last one."""
     if permit_sync is None:
         return None
     if permit_sync.remote_state:
@@ -232,7 +232,7 @@ def _iso(moment: datetime | None) -> str | None:
 
 
 def _same_as(draft: PermitDraft) -> Permit | None:
-    """Return the permit that has the draft's external id, or None; refuse where it is something else."""
+    """Return the permit with the draft's reference, or None; refuse if its content differs."""
     permit = Permit.objects.filter(company=draft.location.company_id, external_id=draft.external_id).first()
     if permit is None:
         return None
@@ -250,7 +250,7 @@ def _same_as(draft: PermitDraft) -> Permit | None:
     other = [name.replace("_", " ") for name, value in wanted.items() if getattr(permit, name) != value]
     if other:
         raise CommandError(
-            _("The external id %(external)s is that of permit %(id)d, which has another %(what)s.")
+            _("The reference %(external)s belongs to permit %(id)d, which has a different %(what)s.")
             % {"external": draft.external_id, "id": permit.pk, "what": ", ".join(other)}
         )
     return permit

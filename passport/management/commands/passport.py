@@ -1,4 +1,4 @@
-"""`manage.py passport`: what support does with a company's connection, by script. See `passport.management.subcommands`."""
+"""`manage.py passport`: manage a company's connection from a script. See `passport.management.subcommands`."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -8,9 +8,9 @@ from passport.management.subcommands import subcommands
 
 
 class Command(ScriptCommand):
-    """See the module's text."""
+    """The command; the module says what it does."""
 
-    help = "Connect companies to Passport, map their locations, and see how they are."
+    help = "Connect companies to Passport, map their locations, and check on them."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare all subcommands; each is for one company."""
@@ -19,7 +19,7 @@ class Command(ScriptCommand):
             part = choices.add_parser(name, help=module.HELP, description=module.HELP)
             part.add_argument("--company", required=True, metavar="SLUG")
             part.add_argument(
-                "--site", default="", metavar="NAME", help="where a company has several connections"
+                "--site", default="", metavar="NAME", help="which connection, if the company has several"
             )
             module.add_arguments(part)
 

@@ -1,7 +1,7 @@
 """The parts of `manage.py passport`, one module each; a new module here is a new subcommand.
 
-A module has `HELP`, `add_arguments(parser)` and `run(options, say)`; its name with hyphens is the subcommand's. `run` may
-raise what `integrations.management.scripting.one_sentence` turns into a sentence.
+A module has `HELP`, `add_arguments(parser)` and `run(options, say)`. The subcommand is named after the module, with
+hyphens. `run` may raise any error that `integrations.management.scripting.one_sentence` turns into a sentence.
 """
 
 import importlib
@@ -13,7 +13,7 @@ from integrations.management.scripting import Say
 
 
 class Subcommand(Protocol):
-    """What each module here has."""
+    """What each module here defines."""
 
     HELP: str
 

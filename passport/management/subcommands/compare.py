@@ -1,4 +1,4 @@
-"""`passport compare`: compare with what enforcement sees, and what a person must decide of it."""
+"""`passport compare`: compare what was accepted with what enforcement sees, and settle what a person must decide."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -16,10 +16,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--send-missing",
         action="store_true",
-        help="the list is true: send anew whatever it lacks, however much",
+        help="the list is right: send whatever is missing from it again, however much",
     )
     parser.add_argument(
-        "--end-unknown", action="store_true", help="end the parking rights that no registration stands for"
+        "--end-unknown", action="store_true", help="end the parking rights that belong to no permit"
     )
 
 
@@ -29,6 +29,10 @@ def run(options: dict[str, Any], say: Say) -> None:
     if options["end_unknown"]:
         say(_("unknown parking rights ended: %(n)d") % {"n": audit.end_unknown(connection)})
     found = audit.reconcile(connection, is_certain=options["send_missing"])
-    say(_("seen: %(seen)d, missing: %(missing)d, too much: %(surplus)d, unknown: %(unknown)d") % found)
+    say(_("seen: %(seen)d, missing: %(missing)d, surplus: %(surplus)d, unknown: %(unknown)d") % found)
     if found["held"]:
-        say(_("So much is missing that nothing was changed. Where OpsMan lacks it as well: --send-missing"))
+        say(
+            _(
+                "So much is missing that nothing was changed. If it is missing from OpsMan too, use --send-missing."
+            )
+        )

@@ -1,4 +1,4 @@
-"""`passport confirm-operator`: say that a connection's operator ID is the company's, or that it is not."""
+"""`passport confirm-operator`: confirm that an operator ID is the company's, or decline it."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -9,18 +9,18 @@ from django.utils.translation import gettext as _
 from integrations.management.scripting import Say, find_company, find_connection
 from integrations.zones import operator_claims
 
-HELP = "say that the operator ID is the company's, and how you know; before that nothing is read or sent"
+HELP = "confirm that the operator ID is the company's, or decline it; until then nothing is read or sent"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the arguments."""
     word = parser.add_mutually_exclusive_group(required=True)
-    word.add_argument("--how", metavar="TEXT", help="how you know that it is the company's; it is kept")
-    word.add_argument("--turn-down", metavar="TEXT", help="why it is not; the company is told")
+    word.add_argument("--how", metavar="TEXT", help="how you know that it is the company's (kept in the log)")
+    word.add_argument("--turn-down", metavar="TEXT", help="decline it, and why (the company is told)")
 
 
 def run(options: dict[str, Any], say: Say) -> None:
-    """Confirm or turn down; a confirmed operator ID stays as it is."""
+    """Confirm or decline; a confirmed operator ID stays as it is."""
     connection = find_connection(find_company(options["company"]), options["site"])
     operator_id = connection.operator_id_held or connection.operator_id
     if not operator_id:
@@ -28,9 +28,9 @@ def run(options: dict[str, Any], say: Say) -> None:
     words = {"name": connection, "id": operator_id}
     if options["turn_down"] is not None:
         operator_claims.turn_down(connection=connection, operator_id=operator_id, reason=options["turn_down"])
-        say(_("The operator ID %(id)s of %(name)s is turned down.") % words)
+        say(_("The operator ID %(id)s of %(name)s has been declined.") % words)
     elif not connection.is_claimed:
-        say(_("The operator ID %(id)s of %(name)s is confirmed already.") % words)
+        say(_("The operator ID %(id)s of %(name)s is already confirmed.") % words)
     else:
         operator_claims.confirm(connection=connection, operator_id=operator_id, how=options["how"])
-        say(_("The operator ID %(id)s of %(name)s is confirmed.") % words)
+        say(_("The operator ID %(id)s of %(name)s is now confirmed.") % words)

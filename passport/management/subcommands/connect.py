@@ -1,4 +1,4 @@
-"""`passport connect`: make or update a company's connection, and pull its zones once the operator ID is confirmed."""
+"""`passport connect`: create or update a company's connection, and import its zones once the operator ID is confirmed."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -10,7 +10,7 @@ from integrations.onboarding import connections
 from integrations.zones import operator_claims
 from passport.management.subcommands.refresh_zones import pull
 
-HELP = "make or update the connection; with --confirmed, confirm its operator ID and pull its zones"
+HELP = "create or update the connection; with --confirmed, confirm its operator ID and import its zones"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -22,7 +22,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: dict[str, Any], say: Say) -> None:
-    """Connect, confirm where that was said, then pull; the connection stays where the pull fails."""
+    """Connect, confirm if asked to, then refresh the zones; the connection stays if the refresh fails."""
     company = find_company(options["company"])
     connection = connections.connect(
         company=company, operator_id=options["operator_id"], label=options["site"].strip()
@@ -36,6 +36,6 @@ def run(options: dict[str, Any], say: Say) -> None:
             connection=connection, operator_id=connection.operator_id, how=options["confirmed"]
         )
     if not connection.is_confirmed:
-        say(_("The operator ID waits to be confirmed: passport confirm-operator."))
+        say(_("The operator ID has to be confirmed first: passport confirm-operator."))
         return
     pull(connection, say, trigger="connected")

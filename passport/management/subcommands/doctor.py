@@ -12,7 +12,7 @@ from integrations import diagnostics
 from integrations.management.scripting import Say, find_company, find_connection
 from integrations.onboarding import connections
 
-HELP = "run the checks of the troubleshooting guide and more; exits with 1 if something is wrong"
+HELP = "run all diagnostic checks; exits with 1 if something is wrong"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -21,13 +21,13 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--symptom",
         choices=list(diagnostics.SYMPTOMS),
         default="",
-        help="put the checks first that explain it most often",
+        help="list the most likely causes of this symptom first",
     )
     parser.add_argument("--json", action="store_true")
 
 
 def run(options: dict[str, Any], say: Say) -> None:
-    """Print the findings; raise `CommandError` where something is wrong (a warning alone is not)."""
+    """Print the findings; raise `CommandError` if something is wrong (warnings don't count)."""
     company = find_company(options["company"])
     has_any = connections.current_connections(company).exists()
     connection = find_connection(company, options["site"]) if has_any else None

@@ -1,4 +1,4 @@
-"""`passport map`: send a location's registrations to a zone."""
+"""`passport map`: send a location's permits to a zone."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -12,7 +12,7 @@ from integrations.onboarding.connections import current_connections
 from integrations.zones import mapping
 from locations.models import Permit
 
-HELP = "send a location's registrations to a zone; both are matched letter for letter"
+HELP = "send a location's permits to a zone; both names must match character by character"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -20,11 +20,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--location", required=True, metavar="NAME")
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument("--zone", metavar="NUMBER")
-    target.add_argument("--unmap", action="store_true", help="send them nowhere; what was sent is withdrawn")
+    target.add_argument("--unmap", action="store_true", help="send them nowhere, and remove what was sent")
 
 
 def run(options: dict[str, Any], say: Say) -> None:
-    """Map, and point out the zones that could be taken for this one."""
+    """Map, and point out zones that are easily mistaken for this one."""
     company = find_company(options["company"])
     location = find_location(company, options["location"])
     zone = None
@@ -33,9 +33,9 @@ def run(options: dict[str, Any], say: Say) -> None:
         zone = find_zone(company, options["zone"], connection)
     changed = mapping.map_location(location=location, zone=zone)
     if zone is None:
-        say(_("%(location)s has no zone now.") % {"location": location})
+        say(_("%(location)s no longer has a zone.") % {"location": location})
         return
-    words = _("%(location)s → %(zone)s") if changed else _("%(location)s → %(zone)s (as before)")
+    words = _("%(location)s → %(zone)s") if changed else _("%(location)s → %(zone)s (unchanged)")
     say(words % {"location": location, "zone": zone})
     if changed:
         count = Permit.objects.real().filter(location=location, permit_syncs__state="due").distinct().count()

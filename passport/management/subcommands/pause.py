@@ -1,4 +1,4 @@
-"""`passport pause`: hold pushes back, losing none."""
+"""`passport pause`: stop sending without losing anything."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from integrations.management.scripting import Say, find_company, find_connection
 from integrations.onboarding import connections
 
-HELP = "hold pushes back, losing none; the reason is kept and shown"
+HELP = "stop sending without losing anything; the reason is kept and shown"
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""`passport refresh-zones`: pull the zones now, or decide about a pull that is held."""
+"""`passport refresh-zones`: refresh the zones now, or decide on a refresh that is held."""
 
 import time
 from argparse import ArgumentParser
@@ -11,46 +11,46 @@ from integrations.management.scripting import Say, find_company, find_connection
 from integrations.models import Connection, ZoneRefresh
 from integrations.zones import refresh as zone_refresh
 
-HELP = "pull the zones and bring the table in line"
-# How long a refresh that somebody else has begun is waited for.
+HELP = "fetch the list of zones and update ours"
+# How long to wait for a refresh that someone else started.
 WAIT_S = 60
 LOOK_AGAIN_S = 0.25
-# So many zones of each kind are named; the page shows all.
+# How many zones of each kind are printed; the page shows all.
 NAMED = 10
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the arguments."""
     decision = parser.add_mutually_exclusive_group()
+    decision.add_argument("--release", action="store_true", help="accept the changes of a held refresh")
     decision.add_argument(
-        "--release", action="store_true", help="a pull is held: it is true, let the zones go"
+        "--discard", action="store_true", help="discard a held refresh and keep the current zones"
     )
-    decision.add_argument("--discard", action="store_true", help="a pull is held: it is not true, forget it")
 
 
 def run(options: dict[str, Any], say: Say) -> None:
-    """Pull, release or discard."""
+    """Refresh the zones, or accept or discard a held refresh."""
     connection = find_connection(find_company(options["company"]), options["site"])
     if not options["release"] and not options["discard"]:
         pull(connection, say, trigger="command")
         return
     held = connection.refreshes.filter(outcome=ZoneRefresh.Outcome.HELD).first()
     if held is None:
-        raise CommandError(_("No pull of %(name)s is held.") % {"name": connection})
+        raise CommandError(_("%(name)s has no held refresh.") % {"name": connection})
     if options["discard"]:
         zone_refresh.discard_refresh(refresh=held)
-        say(_("Discarded; the zones stay as they are."))
+        say(_("Discarded; the current zones are kept."))
     else:
         tell(zone_refresh.release_refresh(refresh=held), say)
 
 
 def pull(connection: Connection, say: Say, *, trigger: str) -> None:
-    """Refresh the zones and say what was found; raise `CommandError` where that failed or is held."""
+    """Refresh the zones and say what was found; raise `CommandError` if that failed or is held."""
     refresh = zone_refresh.refresh_zones(connection=connection, trigger=trigger)
     give_up_at = time.monotonic() + WAIT_S
     while refresh.outcome == ZoneRefresh.Outcome.RUNNING:
         if time.monotonic() > give_up_at:
-            raise CommandError(_("Another refresh of %(name)s is still under way.") % {"name": connection})
+            raise CommandError(_("Another refresh of %(name)s is still running.") % {"name": connection})
         time.sleep(LOOK_AGAIN_S)
         refresh.refresh_from_db()
     tell(refresh, say)

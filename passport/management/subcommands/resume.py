@@ -1,4 +1,4 @@
-"""`passport resume`: push again, beginning with what was held back."""
+"""`passport resume`: start sending again, first what was held back."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -8,11 +8,11 @@ from django.utils.translation import gettext as _
 from integrations.management.scripting import Say, find_company, find_connection
 from integrations.onboarding import connections
 
-HELP = "push again, beginning with what was held back"
+HELP = "start sending again, first what was held back"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """There are none beside the company's."""
+    """Declare no arguments beyond the company's."""
 
 
 def run(options: dict[str, Any], say: Say) -> None:

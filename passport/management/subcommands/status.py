@@ -1,4 +1,4 @@
-"""`passport status`: connection, zones, mappings, registrations by state, and the backlog's age."""
+"""`passport status`: connection, zones, mappings, permits by state, and the age of the backlog."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -14,7 +14,7 @@ from integrations.onboarding import connections
 from integrations.permits.queries import breaker_keys, pick_breaker
 from locations.models import Company, Permit
 
-HELP = "show connection, zones, mappings, registrations by state, and the backlog's age"
+HELP = "show connection, zones, mappings, permits by state, and the age of the backlog"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -121,18 +121,18 @@ def _print(document: dict[str, Any], say: Say) -> None:
         say(f"{connection['name']}{site}  {connection['operator_id'] or '–'}")
         say(f"{connection['status']} since {connection['since']}{reason}")
         if connection["operator_id"] and not connection["confirmed"]:
-            say(_("the operator ID is not confirmed: nothing is read or sent (passport confirm-operator)"))
+            say(_("the operator ID is not confirmed, so nothing is read or sent (passport confirm-operator)"))
         age = zones["refreshed_at"] or _("never")
         say(f"zones: {zones['listed']} listed, {zones['missing']} missing, refreshed {age}")
         if zones["held"]:
-            say(_("  a pull is held: refresh-zones --release or --discard"))
+            say(_("  a refresh is held: refresh-zones --release or --discard"))
         if breaker := document["breaker"]:
             say(f"{breaker['state']} since {breaker['since']}: {breaker['error']} {breaker['remedy']}")
     for entry in document["mappings"]:
         missing = _("  (no longer listed)") if entry["zone_missing"] else ""
         say(f"  {entry['location']} → {entry['zone']} · {entry['zone_name']}{missing}")
     for entry in document["unmapped"]:
-        say(f"  {entry['location']} → –  ({entry['permits']} permits wait)")
+        say(f"  {entry['location']} → –  ({entry['permits']} permits waiting)")
     say("registrations: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
     if document["backlog_age_s"] is not None:
         say(f"oldest waiting: {document['backlog_age_s']} s")

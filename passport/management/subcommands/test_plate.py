@@ -1,4 +1,4 @@
-"""`passport test-plate`: register a test plate and wait until Passport shows it in the parking rights."""
+"""`passport test-plate`: send a test plate and wait until Passport lists it in the parking rights."""
 
 import time
 from argparse import ArgumentParser
@@ -14,7 +14,7 @@ from integrations.models import PermitSync, TestPlate, ZoneMapping
 from integrations.onboarding import test_plate_poller, test_plates
 from integrations.onboarding.test_plate_page import headline
 
-HELP = "register a test plate at a mapped location; exits with 0 once Passport shows it"
+HELP = "send a test plate for a mapped location; exits with 0 once Passport lists it"
 LOOK_EVERY_S = 0.3
 WAIT_S = 60.0
 
@@ -24,13 +24,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--location", required=True, metavar="NAME")
     parser.add_argument("--plate", default=test_plates.DEFAULT_PLATE)
     parser.add_argument("--state", default=test_plates.DEFAULT_SUBDIVISION, metavar="US-NC")
-    parser.add_argument("--space", default="", metavar="NUMBER", help="where the zone goes by space number")
+    parser.add_argument("--space", default="", metavar="NUMBER", help="if the zone requires a space number")
     parser.add_argument(
         "--ask",
         action="append",
         default=[],
-        metavar="E-MAIL",
-        help="mail the link for a person's answer; may be repeated",
+        metavar="EMAIL",
+        help="email someone a link to confirm it; may be repeated",
     )
     parser.add_argument(
         "--wait",
@@ -42,7 +42,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: dict[str, Any], say: Say) -> None:
-    """Register, wait, and say what was seen; raise `CommandError` where Passport does not show it in time."""
+    """Register, wait, and say what was seen; raise `CommandError` if Passport does not list it in time."""
     location = find_location(find_company(options["company"]), options["location"])
     mapping = (
         ZoneMapping.objects.select_related("zone__connection__company").filter(location=location).first()
@@ -57,7 +57,7 @@ def run(options: dict[str, Any], say: Say) -> None:
         space_number=options["space"],
         ask=options["ask"],
     )
-    # The worker is told before the waiting begins, not when the command ends.
+    # Tell the worker before waiting, not when the command ends.
     wakeup.flush()
     say(
         _("%(plate)s is registered at %(location)s, zone %(zone)s, until %(end)s.")
@@ -78,7 +78,7 @@ def run(options: dict[str, Any], say: Say) -> None:
         )
     took = (test.seen_at - test.saved_at).total_seconds()
     say(
-        _("Passport shows it in zone %(zone)s, %(took).1f s after it was saved.")
+        _("Passport lists it in zone %(zone)s, %(took).1f s after it was saved.")
         % {"zone": mapping.zone.number, "took": took}
     )
 
