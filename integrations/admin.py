@@ -1,4 +1,4 @@
-"""Admin pages of connections, zones, deliveries, onboarding and mails, for support: nearly all of it is evidence.
+"""Admin pages of connections, zones, deliveries, onboarding and emails, for support; nearly all are read-only evidence.
 
 What changes a connection, a mapping or a test is done in the dashboard, which asks for reasons and tells people. Here
 support looks things up, and sets going what goes by itself: zones are pulled, refused registrations tried again.
@@ -54,7 +54,7 @@ from locations.pages import read_key
 
 
 def find_connections(text: str) -> list[int]:
-    """Return the ids of the connections of companies that `text` names."""
+    """Return the ids of connections whose company matches `text`."""
     found = Connection.objects.filter(company__in=find_companies(text))
     return list(found.order_by().values_list("pk", flat=True))
 
@@ -64,7 +64,7 @@ def find_connections(text: str) -> list[int]:
 
 @admin.register(Connection)
 class ConnectionAdmin(EvidenceHistoryAdmin):
-    """Connections; their steps are taken in the dashboard or by `manage.py passport`."""
+    """Connections; their steps are taken in the dashboard or by command."""
 
     list_display = ("name", "label", "company", "operator_id", "status", "status_since", "live_since")
     list_filter = ("status", "vendor")
@@ -72,9 +72,9 @@ class ConnectionAdmin(EvidenceHistoryAdmin):
     search_fields = ("name", "label", "operator_id", "company__name", "company__slug")
     actions = ("pull_zones",)
 
-    @admin.action(description=_("Pull the zones of the selected connections"))
+    @admin.action(description=_("Refresh the zones of the selected connections"))
     def pull_zones(self, request: HttpRequest, queryset: QuerySet[Connection]) -> None:
-        """Begin a refresh of each; the workers do the pulling, and its page shows what it found."""
+        """Start a refresh of each; the workers fetch the zones, and the refresh's page shows what it found."""
         begun = 0
         for connection in queryset:
             try:
@@ -92,7 +92,7 @@ class ConnectionAdmin(EvidenceHistoryAdmin):
 
 @admin.register(Contact)
 class ContactAdmin(SupportAdmin):
-    """Who hears of an integration by mail."""
+    """Who gets emails about an integration."""
 
     list_display = ("email", "name", "kind", "company")
     list_filter = ("kind",)
@@ -101,7 +101,7 @@ class ContactAdmin(SupportAdmin):
     autocomplete_fields = ("company",)
 
     def save_model(self, request: HttpRequest, obj: Contact, form: Any, change: bool) -> None:
-        """Save, and note who did it."""
+        """Save, and record who did it."""
         super().save_model(request, obj, form, change)
         contacts.note(
             contact=obj, kind="contact_changed" if change else "contact_added", actor=actor_of(request)
@@ -128,7 +128,7 @@ class ZoneAdmin(EvidenceAdmin):
 
 @admin.register(ZoneMapping)
 class ZoneMappingAdmin(EvidenceHistoryAdmin):
-    """Which location sends to which zone; mapped in the dashboard, where near misses are pointed out."""
+    """Which location is mapped to which zone; done in the dashboard, which points out near misses."""
 
     list_display = ("location", "zone", "mapped_at", "mapped_by")
     list_select_related = ("location", "zone", "mapped_by")
@@ -137,7 +137,7 @@ class ZoneMappingAdmin(EvidenceHistoryAdmin):
 
 @admin.register(ZoneRefresh)
 class ZoneRefreshAdmin(LookedUpAdmin, EvidenceAdmin):
-    """Pulls of zones and what they found."""
+    """Zone refreshes and what they found."""
 
     list_display = ("id", "connection", "started_at", "outcome", "trigger", "zones_listed", "error")
     list_filter = ("outcome",)
@@ -154,23 +154,23 @@ class ZoneRefreshAdmin(LookedUpAdmin, EvidenceAdmin):
 
 @admin.register(PermitSync)
 class PermitSyncAdmin(LookedUpAdmin, EvidenceAdmin):
-    """What the vendor has of each permit, and what is being brought there."""
+    """What the vendor has of each permit, and what is being sent."""
 
     list_display = (
         "id", "permit_id", "connection", "state", "priority", "due_since", "attempts", "accepted_at", "error_code",
     )  # fmt: skip
     list_filter = ("state",)
     list_select_related = ("connection",)
-    search_help_text = _("The beginning of a plate, however it is written; or a permit's id.")
+    search_help_text = _("The beginning of a plate, in any spelling, or a permit's ID.")
     actions = ("retry",)
 
     def look_up(self, text: str) -> Iterable[int]:
-        """Find registrations by their permits."""
+        """Find rows by their permits."""
         return newest_of(PermitSync.objects.filter(permit__in=list(find_permits(text))[:FOUND_ROWS]))
 
-    @admin.action(description=_("Try the selected refused registrations again"))
+    @admin.action(description=_("Try the selected refused permits again"))
     def retry(self, request: HttpRequest, queryset: QuerySet[PermitSync]) -> None:
-        """Unpark what is refused."""
+        """Make the refused rows due again."""
         ids = list(queryset.values_list("pk", flat=True))
         count = outbox.retry(permit_sync_ids=ids, actor=actor_of(request))
         words = ngettext("%(count)d is tried again.", "%(count)d are tried again.", count)
@@ -179,7 +179,7 @@ class PermitSyncAdmin(LookedUpAdmin, EvidenceAdmin):
 
 @admin.register(Push)
 class PushAdmin(LookedUpAdmin, EvidenceAdmin):
-    """Requests that carried events."""
+    """Requests that carried events, with their answers."""
 
     list_display = (
         "trace_id",
@@ -194,7 +194,7 @@ class PushAdmin(LookedUpAdmin, EvidenceAdmin):
     )
     list_filter = ("outcome",)
     list_select_related = ("connection",)
-    search_help_text = _("A trace id, or its beginning.")
+    search_help_text = _("A trace ID, or its beginning.")
 
     def look_up(self, text: str) -> Iterable[int]:
         """Find pushes by their trace id."""
@@ -207,14 +207,14 @@ class PushAdmin(LookedUpAdmin, EvidenceAdmin):
 
 @admin.register(PushEvent)
 class PushEventAdmin(LookedUpAdmin, EvidenceAdmin):
-    """What each request meant for one registration."""
+    """What each request meant for one permit."""
 
     list_display = ("id", "permit_sync_id", "push", "kind", "session_id", "result", "error_code")
     list_select_related = ("push",)
-    search_help_text = _("A permit's id, a whole session id, or the whole trace id of a push.")
+    search_help_text = _("A permit's ID, a complete session ID, or the complete trace ID of a push.")
 
     def look_up(self, text: str) -> Iterable[int]:
-        """Find events by permit, session or push. A session's id is no key here, but the permit's is a part of it."""
+        """Find events by permit, session or push. A session id has no index here, but it contains the permit's id."""
         named = {pk for part in text.split("-") if (pk := read_key(part)) is not None}
         permit_syncs = list(PermitSync.objects.filter(permit__in=named).values_list("pk", flat=True))
         events = PushEvent.objects.filter(permit_sync__in=permit_syncs)
@@ -225,7 +225,7 @@ class PushEventAdmin(LookedUpAdmin, EvidenceAdmin):
 
 @admin.register(PushHour)
 class PushHourAdmin(LookedUpAdmin, EvidenceAdmin):
-    """What a connection's pushes came to, hour by hour."""
+    """A connection's pushes, counted by the hour."""
 
     list_display = ("hour", "connection", "accepted", "refused")
     list_select_related = ("connection",)
@@ -258,7 +258,7 @@ class RateBucketAdmin(EvidenceAdmin):
 
 
 class TicketEntryInline(admin.TabularInline):  # type: ignore[type-arg]
-    """A ticket's time line."""
+    """A ticket's timeline."""
 
     model = TicketEntry
     fields = readonly_fields = ("at", "kind", "text", "by")
@@ -270,7 +270,7 @@ class TicketEntryInline(admin.TabularInline):  # type: ignore[type-arg]
         return True
 
     def has_add_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        """Events write themselves."""
+        """Refuse: events are recorded automatically."""
         return False
 
     has_change_permission = has_delete_permission = has_add_permission
@@ -278,7 +278,7 @@ class TicketEntryInline(admin.TabularInline):  # type: ignore[type-arg]
 
 @admin.register(Ticket)
 class TicketAdmin(EvidenceAdmin):
-    """Tracking tickets."""
+    """Tickets."""
 
     list_display = ("number", "company", "subject", "state", "opened_at", "done_at")
     list_filter = ("state",)
@@ -289,7 +289,7 @@ class TicketAdmin(EvidenceAdmin):
 
 @admin.register(TestPlate)
 class TestPlateAdmin(EvidenceAdmin):
-    """Test plates; secrets of links are hashes and not shown."""
+    """Test plates; the secrets of links are stored as hashes and not shown."""
 
     list_display = ("id", "location", "connection", "saved_at", "accepted_at", "seen_at", "answer", "gone_at")
     list_filter = ("answer",)
@@ -300,7 +300,7 @@ class TestPlateAdmin(EvidenceAdmin):
 
 @admin.register(StatusLink)
 class StatusLinkAdmin(EvidenceAdmin):
-    """Status pages that were passed on."""
+    """Shared status pages."""
 
     list_display = ("connection", "created_by", "created_at", "expires_at", "revoked_at", "last_opened_at")
     list_select_related = ("connection", "created_by")
@@ -312,22 +312,22 @@ class StatusLinkAdmin(EvidenceAdmin):
 
 @admin.register(Mail)
 class MailAdmin(LookedUpAdmin, EvidenceAdmin):
-    """Mails and whether they went out."""
+    """Emails, and whether they were sent."""
 
     list_display = ("id", "kind", "to", "subject", "state", "created_at", "sent_at", "attempts", "error")
     list_filter = ("state",)
-    search_help_text = _("A whole e-mail address, or a part of a company's name or address.")
+    search_help_text = _("A complete email address, or part of a company's name or address.")
     exclude = ("html",)
 
     def look_up(self, text: str) -> Iterable[int]:
-        """Find mails by whom they are to, or by their company."""
+        """Find emails by recipient or company."""
         yield from newest_of(Mail.objects.filter(to__iexact=text))
         yield from newest_of(Mail.objects.filter(company__in=find_companies(text)))
 
 
 @admin.register(MailChoice)
 class MailChoiceAdmin(EvidenceAdmin):
-    """Which mails people get; each person chooses in the dashboard."""
+    """Which emails people get; everyone chooses for themselves in the dashboard."""
 
     list_display = ("membership", "user", "topic", "wanted")
     list_filter = ("topic", "wanted")
@@ -337,7 +337,7 @@ class MailChoiceAdmin(EvidenceAdmin):
 
 @admin.register(Notice)
 class NoticeAdmin(LookedUpAdmin, EvidenceAdmin):
-    """What the dashboard shows to people."""
+    """Notices on the dashboard's pages."""
 
     list_display = ("text", "company", "level", "kind", "created_at", "done_at")
     list_filter = (("done_at", admin.EmptyFieldListFilter),)
@@ -349,9 +349,9 @@ class NoticeAdmin(LookedUpAdmin, EvidenceAdmin):
         """Find the notices of companies, newest first."""
         return newest_of(Notice.objects.filter(company__in=find_companies(text)))
 
-    @admin.action(description=_("Mark the selected notices as done"))
+    @admin.action(description=_("Dismiss the selected notices"))
     def close(self, request: HttpRequest, queryset: QuerySet[Notice]) -> None:
-        """Close what is open."""
+        """Dismiss those that are open."""
         count = sum(notices.dismiss(notice=one, actor=actor_of(request)) for one in queryset)
         self.message_user(request, _t("%(count)d marked as done.") % {"count": count}, messages.SUCCESS)
 
@@ -361,13 +361,13 @@ class NoticeAdmin(LookedUpAdmin, EvidenceAdmin):
 
 @admin.register(PeriodicTask)
 class PeriodicTaskAdmin(EvidenceAdmin):
-    """Periodic duties."""
+    """Periodic tasks."""
 
     list_display = ("name", "next_at", "last_began_at", "last_ended_at", "last_error")
 
 
 @admin.register(WorkerHeartbeat)
 class WorkerHeartbeatAdmin(EvidenceAdmin):
-    """Workers and when they were last alive."""
+    """Workers, and when they were last alive."""
 
     list_display = ("name", "started_at", "seen_at")

@@ -1,4 +1,4 @@
-"""Vendor-neutral integration data; see each module for its invariants."""
+"""The tables of the integration, for any vendor; each module states its invariants."""
 
 from integrations.models.connections import Connection, Contact
 from integrations.models.delivery import Breaker, PermitSync, Push, PushEvent, RateBucket

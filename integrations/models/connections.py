@@ -1,13 +1,13 @@
 """A connection: one company's link to one vendor account.
 
-Its life: `setup` (being prepared) → `testing` (a test plate is asked for) → `live` (each save is pushed) ⇄ `paused`;
-`ended` is for good. Only a *live* connection sends real registrations; the others hold them back without losing any.
-Trouble with the vendor is no status of its own: it is kept on the breaker (`integrations.models.delivery`), which opens
-and closes by itself, while a status changes only by somebody's decision.
+Its status: `setup` (being prepared) → `testing` (with test plates) → `live` (every save is pushed) ⇄ `paused`; `ended` is
+final. Only a *live* connection sends real permits; the others hold them back without losing any. Trouble with the vendor
+is not a status: it is kept on the breaker (`integrations.models.delivery`), which opens and closes automatically, while a
+status changes only when someone decides so.
 
-Invariants: an operator id belongs to one connection that has not ended; a live or paused connection has an operator id,
-and one that is confirmed (`integrations.zones.operator_claims`); `key` is random and never changes, since it makes
-session ids unique for ever.
+Invariants: an operator id belongs to at most one connection that has not ended; a live or paused connection has an
+operator id that is confirmed (`integrations.zones.operator_claims`); `key` is random and never changes, since it makes
+session ids unique for all time.
 """
 
 import re
@@ -29,7 +29,7 @@ _KEY_SIGNS = "".join(sign for sign in string.ascii_uppercase + string.digits if 
 
 
 def integration_name(vendor: str, company_name: str) -> str:
-    """Return the name by the convention: the vendor and the company in capitals, A–Z and 0–9 only.
+    """Return the conventional name: the vendor and the company in capitals, A–Z and 0–9 only.
 
     `passport`, *University* → `PASSPORTUNIVERSITY` (Offstreet's integration guide).
     """
@@ -37,15 +37,15 @@ def integration_name(vendor: str, company_name: str) -> str:
 
 
 def new_key() -> str:
-    """Return a fresh random key of eight signs that people don't mistake for one another."""
+    """Return a new random key of eight characters that are not easily confused."""
     return "".join(secrets.choice(_KEY_SIGNS) for _ in range(8))
 
 
 class Connection(models.Model):
-    """One company's link to one vendor account; see the module's text."""
+    """One company's link to one vendor account; see the module's docstring."""
 
     class Status(models.TextChoices):
-        """Somebody's decision about this connection; see the module's text."""
+        """What someone decided about this connection; see the module's docstring."""
 
         SETUP = "setup", _("being set up")
         TESTING = "testing", _("being tested")
@@ -68,15 +68,15 @@ class Connection(models.Model):
     live_since = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField()
 
-    # The way to live (integrations.onboarding): when each word was given. Empty means: not yet.
+    # The onboarding steps (integrations.onboarding): when each was done. Empty means not yet.
     contact_unknown = models.BooleanField(default=False)
     request_text = models.TextField(blank=True, default="")
     requested_at = models.DateTimeField(null=True, blank=True)
     operator_id_at = models.DateTimeField(null=True, blank=True)
     operator_id_checked_at = models.DateTimeField(null=True, blank=True)
     operator_id_finding = models.CharField(max_length=20, blank=True, default="")
-    # Whose operator ID it is (integrations.zones.operator_claims): who entered it, and who confirmed it and how they
-    # know. Held is one that another company has; nobody is asked about it until support has decided.
+    # Whose operator ID it is (integrations.zones.operator_claims): who entered it, who confirmed it, and how they know.
+    # `held` is an ID that another company has; it is not used until support has decided.
     operator_id_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )
@@ -131,29 +131,29 @@ class Connection(models.Model):
         return f"{self.name} ({self.label})" if self.label else self.name
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
-        """Refuse: a connection is ended, never deleted."""
+        """Refuse: connections are ended, never deleted."""
         raise NeverDeleted("Connections are never deleted; end them.")
 
     @property
     def is_confirmed(self) -> bool:
-        """Whether the operator id is known to be the company's, so that it may be used at all."""
+        """Whether the operator id is confirmed as the company's; only then may it be used."""
         return self.operator_confirmed_at is not None
 
     @property
     def is_claimed(self) -> bool:
-        """Whether an operator id was entered that waits for support's word."""
+        """Whether an operator id was entered that support has not confirmed yet."""
         if self.status == self.Status.ENDED:
             return False
         return bool(self.operator_id_held or (self.operator_id and not self.is_confirmed))
 
     @property
     def is_live(self) -> bool:
-        """Whether real registrations are pushed."""
+        """Whether real permits are pushed."""
         return self.status == self.Status.LIVE
 
 
 class Contact(models.Model):
-    """Somebody outside who hears of the integration by mail."""
+    """Someone outside Offstreet who gets emails about the integration."""
 
     class Kind(models.TextChoices):
         """What the contact is for."""

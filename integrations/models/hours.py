@@ -1,4 +1,4 @@
-"""Pushes counted by the hour, for charts over thirty days that read some hundred rows instead of a million."""
+"""Pushes counted by the hour, so that charts over thirty days read a few hundred rows instead of a million."""
 
 from django.db import models
 from django.db.models import Q
@@ -7,10 +7,10 @@ from integrations.models.connections import Connection
 
 
 class PushHour(models.Model):
-    """What one connection's pushes came to in one hour; without a connection, all of them together.
+    """One connection's pushes in one hour, counted; without a connection, those of all connections together.
 
-    `latencies` counts the accepted events by the time from their mark to Passport's answer, one number for each of
-    `integrations.dashboard.hourly_stats.BOUNDS_MS` and one for what took longer.
+    `latencies` counts the accepted events by the time from `due_since` to the vendor's answer: one number for each of
+    `integrations.dashboard.hourly_stats.BOUNDS_MS`, and one for those that took longer.
     """
 
     connection = models.ForeignKey(

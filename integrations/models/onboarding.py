@@ -1,8 +1,8 @@
-"""The way to live: the tracking ticket with its time line, test plates, and the status link that can be passed on.
+"""Onboarding: the ticket with its timeline, test plates, and status links that can be shared.
 
-A ticket's number (`OFF-1042`) is its row id beyond 1,000, so numbers are unique without a counter of their own. A test
-plate is a permit marked `is_test` and takes the same way as a real one; what is added here is who asked, what was seen,
-and the one answer of a person. Secrets of links are kept as hashes only.
+A ticket's number (`OFF-1042`) is its row id plus 1,000, so numbers are unique without a separate counter. A test plate is
+a permit marked `is_test` and is delivered like any other. This table adds who asked, what was seen, and a person's one
+answer. The secrets of links are stored only as hashes.
 """
 
 from datetime import datetime, timedelta
@@ -17,15 +17,15 @@ from integrations.models.zones import Zone
 from locations.models import Company, Location, Permit
 
 FIRST_TICKET_NUMBER = 1_000
-# A status page that nobody renews ends: whoever got its address once may have left long ago.
+# A status page that nobody renews expires: whoever got its address may have left long ago.
 STATUS_LINK_LIFETIME = timedelta(days=365)
 
 
 class Ticket(models.Model):
-    """One tracking ticket."""
+    """The record of one integration's set-up."""
 
     class State(models.TextChoices):
-        """Whether somebody still works on it."""
+        """Whether someone is still working on it."""
 
         OPEN = "open", _("open")
         DONE = "done", _("done")
@@ -55,7 +55,7 @@ class Ticket(models.Model):
 
 
 class TicketEntry(models.Model):
-    """One line of a ticket's time line."""
+    """One entry in a ticket's timeline."""
 
     ticket = models.ForeignKey(Ticket, on_delete=models.CASCADE, related_name="entries")
     at = models.DateTimeField()
@@ -74,9 +74,9 @@ class TicketEntry(models.Model):
 
 
 class TestPlate(models.Model):
-    """One test of one location: from the registration to the word of a person."""
+    """One test of one location: from saving the permit to a person's answer."""
 
-    __test__ = False  # not a test case, whatever its name makes a test runner think
+    __test__ = False  # not a test case, despite its name
 
     class Answer(models.TextChoices):
         """What a person said."""
@@ -120,7 +120,7 @@ class TestPlate(models.Model):
             ),
         ]
         indexes = [
-            # What the scheduler still has to follow: not yet gone from the parking rights.
+            # Those that the scheduler still has to follow: not yet gone from the parking rights.
             models.Index(fields=["connection"], name="test_plate_open", condition=Q(gone_at=None)),
         ]
 
@@ -129,7 +129,7 @@ class TestPlate(models.Model):
 
 
 class StatusLink(models.Model):
-    """A read-only page on a connection's steps, for somebody without a log-in."""
+    """A read-only page on a connection's steps, for someone without an account."""
 
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="status_links")
     created_by = models.ForeignKey(
@@ -148,9 +148,9 @@ class StatusLink(models.Model):
 
     @property
     def ends_at(self) -> datetime:
-        """When the page stops opening. Links from before they ended have no time of their own and get a first year."""
+        """When the page expires. Links from before expiry existed have no time of their own and get a first year."""
         return self.expires_at or self.created_at + STATUS_LINK_LIFETIME
 
     def works(self, now: datetime) -> bool:
-        """Whether the page still opens."""
+        """Whether the page can still be opened."""
         return self.revoked_at is None and now < self.ends_at

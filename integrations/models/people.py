@@ -1,10 +1,11 @@
-"""What people are told: mails (an outbox of their own) and notices in the dashboard.
+"""What people are told: emails (in their own outbox) and notices in the dashboard.
 
-A mail is written in the transaction of what it tells of and sent by the worker afterwards. `dedupe_key` makes it one mail
-however often the event is told; `state` moves to *sent* under a lock, so two workers never send it twice.
+An email is stored in the same transaction as the event it is about, and the worker sends it afterwards. `dedupe_key` makes
+sure that an event is emailed once however often it is reported. `state` moves to *sent* under a lock, so two workers never
+send the same email.
 
-Who of a company's members gets a mail is theirs to choose (`MailChoice`). Only what differs from the role's default need be
-kept: managers and operators get everything, viewers nothing.
+Members choose which emails they get (`MailChoice`). Only choices that differ from the role's default need a row: managers
+and operators get everything, viewers nothing.
 """
 
 from django.conf import settings
@@ -17,10 +18,10 @@ from locations.models import Company, Membership
 
 
 class Mail(models.Model):
-    """One mail to one address."""
+    """One email to one address."""
 
     class State(models.TextChoices):
-        """Where it is on its way."""
+        """How far it got."""
 
         DUE = "due", _("waiting")
         SENT = "sent", _("sent")
@@ -46,7 +47,7 @@ class Mail(models.Model):
         ordering = ["-id"]
         indexes = [
             models.Index(fields=["next_attempt_at"], name="mail_due", condition=Q(state="due")),
-            # Support's search by address, and its list of what failed.
+            # Support's search by address, and its list of failed emails.
             models.Index(Upper("to"), name="mail_to"),
             models.Index(fields=["-id"], name="mail_failed", condition=Q(state="failed")),
         ]
@@ -56,19 +57,19 @@ class Mail(models.Model):
 
 
 class Topic(models.TextChoices):
-    """What a mail is about, as far as people choose whether they get it."""
+    """What an email is about, for emails that people can choose to get."""
 
     ALARMS = "alarms", _("Alarms")
     STEPS = "steps", _("Set-up steps")
     RESULTS = "results", _("Test results and going live")
 
 
-# What support may choose: the mails of companies go to their members.
+# What support may choose: a company's emails go to its members.
 SUPPORT_TOPICS = (Topic.ALARMS, Topic.STEPS)
 
 
 class MailChoice(models.Model):
-    """Whether somebody gets the mails of one topic: as a member of a company, or, with `user`, as support."""
+    """Whether someone gets the emails of one topic: as a member of a company or, with `user`, as support."""
 
     membership = models.ForeignKey(
         Membership, on_delete=models.CASCADE, related_name="mail_choices", null=True, blank=True
@@ -102,10 +103,10 @@ class MailChoice(models.Model):
 
 
 class Notice(models.Model):
-    """One thing that people of a company (or support, without one) should know."""
+    """Something that a company's members should know; without a company, something for support."""
 
     class Level(models.TextChoices):
-        """How it is shown."""
+        """How it is displayed."""
 
         INFO = "info", _("information")
         SUCCESS = "success", _("good news")

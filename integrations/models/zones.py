@@ -1,8 +1,8 @@
-"""Zones as the vendor has them, and which location sends to which.
+"""Zones as the vendor lists them, and which location is mapped to which.
 
-A zone is told apart by the vendor's id alone; its number is compared letter for letter. A zone that the vendor no longer
-lists is *missing since* and comes back to life if it is listed again; it is never deleted. A location is mapped to one
-zone or to none, so it sends its registrations to one connection at the most.
+A zone is identified by the vendor's id alone; its number is compared character by character. A zone that the vendor no
+longer lists is marked `missing_since`, which is cleared if it is listed again; it is never deleted. A location is mapped
+to at most one zone, so it sends its permits to at most one connection.
 """
 
 from typing import Any, Self
@@ -19,14 +19,14 @@ from locations.models.permits import NeverDeleted
 
 
 class ZoneQuerySet(models.QuerySet["Zone"]):
-    """Reads on zones."""
+    """Queries on zones."""
 
     def listed(self) -> Self:
         """Those that the vendor still lists."""
         return self.filter(missing_since=None)
 
     def search(self, text: str) -> Self:
-        """Those whose number or name holds `text`, in any case (finding only; choosing is by id)."""
+        """Those whose number or name contains `text`, ignoring case (for searching only; choosing is by id)."""
         text = text.strip()
         return self.filter(Q(number__icontains=text) | Q(name__icontains=text)) if text else self
 
@@ -60,23 +60,23 @@ class Zone(models.Model):
         return f"{self.number} · {self.name}"
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
-        """Refuse: a zone goes missing, it is never deleted."""
+        """Refuse: zones are marked as missing, never deleted."""
         raise NeverDeleted("Zones are never deleted; a refresh marks them as missing.")
 
     @property
     def needs_space(self) -> bool:
-        """Whether a registration here must carry a space number (documented for `session_type` = `space`)."""
+        """Whether a permit here needs a space number (documented for `session_type` = `space`)."""
         return self.session_type == "space"
 
     @property
     def spaces(self) -> list[str]:
-        """The zone's space numbers, as far as the vendor lists them."""
+        """The zone's space numbers, if the vendor lists them."""
         listed = self.raw.get("spaces") if isinstance(self.raw, dict) else None
         return [space for space in listed if isinstance(space, str)] if isinstance(listed, list) else []
 
 
 class ZoneMapping(models.Model):
-    """The zone to which a location sends its registrations."""
+    """The zone under which a location's permits are sent."""
 
     location = models.OneToOneField(Location, on_delete=models.PROTECT, related_name="zone_mapping")
     zone = models.ForeignKey(Zone, on_delete=models.PROTECT, related_name="mappings")
@@ -91,7 +91,7 @@ class ZoneMapping(models.Model):
 
 
 class ZoneRefresh(models.Model):
-    """One pull of a connection's zones, and what it found.
+    """One refresh of a connection's zones, and what it found.
 
     `found` = {"added": [...], "renamed": [...], "case_changed": [...], "changed": [...], "gone": [...], "back": [...]},
     each entry {"zone": id, "number": …, "name": …, "was": {…}?, "locations": [{"id", "name", "permits"}]?}.
@@ -117,7 +117,7 @@ class ZoneRefresh(models.Model):
     found = models.JSONField(default=dict)
     error = models.TextField(blank=True, default="")
     remedy = models.TextField(blank=True, default="")
-    # The held refresh whose missing zones support lets go by this one.
+    # The held refresh whose changes support accepted with this one.
     releases = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     released_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
@@ -128,7 +128,7 @@ class ZoneRefresh(models.Model):
         ordering = ["-id"]
         indexes = [
             models.Index(fields=["connection", "-id"], name="refresh_history"),
-            # Support's list of those that did not go as they should: few among very many.
+            # Support's list of refreshes that failed or are held: few among very many.
             models.Index(fields=["-id"], name="refresh_not_done", condition=~Q(outcome="done")),
         ]
 

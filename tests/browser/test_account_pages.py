@@ -105,7 +105,7 @@ def test_two_step_sign_in_is_turned_on_and_then_asked_for(
     expect(page.locator("#id_code[aria-invalid=true]")).to_be_visible()
     watched.check_axe()
     page.get_by_label("Code from the app").fill(
-        totp_code(page.get_by_label("Or type this secret").input_value())
+        totp_code(page.get_by_label("Or enter this secret").input_value())
     )
     page.get_by_role("button", name="Turn on").click()
     codes = page.get_by_role("list", name="Unused codes").get_by_role("listitem")
@@ -221,7 +221,7 @@ def test_a_passkey_that_is_not_made_is_told_on_the_page(
         "() => { navigator.credentials.create = () => Promise.reject(new DOMException('no', 'NotAllowedError')); }"
     )
     page.get_by_role("button", name="Add passkey").click()
-    expect(page.get_by_role("alert")).to_contain_text("Nothing came of it")
+    expect(page.get_by_role("alert")).to_contain_text("That didn't work")
     watched.check()
     watched.check_axe()
     watched.shot("passkey-not-made", full=False)

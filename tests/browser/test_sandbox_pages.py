@@ -74,7 +74,7 @@ def test_faults_are_switched_on_and_off(open_page: Open, parked: Sandbox, scheme
     watched = open_page(scheme=scheme, width=width)
     page = watched.page
     watched.go(f"{parked.url}/faults")
-    expect(page.get_by_text("No fault is switched on")).to_be_visible()
+    expect(page.get_by_text("No faults are switched on")).to_be_visible()
     page.get_by_label("What goes wrong").select_option(label="429: too many requests")
     page.get_by_label("Times").fill("3")
     page.get_by_role("button", name="Switch on").click()
@@ -85,7 +85,7 @@ def test_faults_are_switched_on_and_off(open_page: Open, parked: Sandbox, scheme
     assert parked.state()["faults"][0]["kind"] == "429"
 
     page.get_by_role("button", name="Switch off").click()
-    expect(page.get_by_text("No fault is switched on")).to_be_visible()
+    expect(page.get_by_text("No faults are switched on")).to_be_visible()
     page.get_by_role("button", name="Withdraw University").click()
     expect(page.get_by_text("not authorised", exact=False)).to_have_count(
         2

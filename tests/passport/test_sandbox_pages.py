@@ -48,7 +48,7 @@ def test_a_right_that_begins_later_is_said_to_be_not_valid_yet(partner: Partner)
     partner.start(start_time=stamp(NOON + day), end_time=stamp(NOON + 2 * day))
     page = look_up(partner, "ABC123")
     assert "No valid session" in page
-    assert "begins <time" in page
+    assert "starts <time" in page
     assert "23 Nov 2026, 12:00 UTC" in page
     assert "not valid yet" in page
 
@@ -136,7 +136,7 @@ def test_a_form_from_another_site_is_refused(partner: Partner) -> None:
 
 
 def test_faults_are_switched_on_and_off_by_hand(partner: Partner) -> None:
-    assert "No fault is switched on" in partner.call("GET", "/faults").body.decode()
+    assert "No faults are switched on" in partner.call("GET", "/faults").body.decode()
     response = post(
         partner,
         "/faults",
