@@ -1,7 +1,7 @@
 """The Celery application.
 
-Celery only wakes the delivery engine and runs chores (zone pulls, e-mails); what is to be done is kept in the
-database. So a lost message costs seconds, never a record, and nothing here uses retries, ETAs or a result backend.
+Celery only wakes the delivery engine and runs zone refreshes; what is to be done is stored in the database. So a lost
+message costs seconds, never a record, and nothing here uses retries, ETAs or a result backend.
 
 Publishing and consuming have opposite needs of a socket. Who publishes must not hang because the broker does: tenths
 of a second, then the sweeper takes over. Who consumes must sit out a broker that stalls for a moment, waits for
@@ -68,4 +68,6 @@ class Application(Celery):  # type: ignore[misc]
 app = Application("offstreet")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["integrations.worker"])
+# By name, since it needs Django to be set up, and is loaded in workers alone.
+app.steps["worker"].add("integrations.worker.service:DeliveryStep")
 app.steps["consumer"].add(Heartbeat)

@@ -29,6 +29,13 @@ def known_environment(name: str) -> str:
     return name
 
 
+def positive(name: str, value: int) -> int:
+    """Return `value` if it is at least 1: none at all would look like a worker that hangs. Raises `ImproperlyConfigured`."""
+    if value < 1:
+        raise ImproperlyConfigured(f"{name} is {value}; it must be at least 1.")
+    return value
+
+
 def is_encryption_key(text: str) -> bool:
     """Tell whether `text` is a Fernet key: 32 bytes in URL-safe base 64."""
     try:

@@ -13,7 +13,7 @@ import environ
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
-from offstreet.guards import DEVELOPMENT_SECRET_KEY, known_environment, refuse_unsafe_production
+from offstreet.guards import DEVELOPMENT_SECRET_KEY, known_environment, positive, refuse_unsafe_production
 from offstreet.logs import logging_config
 from offstreet.runtime import private
 from passport.sandbox.credentials import SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET
@@ -207,7 +207,11 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 # Mails that go to the console are shown as they are, not as warnings of Celery's.
 CELERY_WORKER_REDIRECT_STDOUTS = False
 CELERY_WORKER_POOL = "threads"
-CELERY_WORKER_CONCURRENCY = env.int("WORKER_THREADS", default=4)
+# The threads of Celery's own pool, which run tasks (zone refreshes).
+CELERY_WORKER_CONCURRENCY = positive("CELERY_THREADS", env.int("CELERY_THREADS", default=4))
+# Requests with deliveries that one worker has in flight at the same time; as many again may hang beside them
+# (integrations.delivery.fair_share).
+DELIVERIES_AT_ONCE = positive("DELIVERIES_AT_ONCE", env.int("DELIVERIES_AT_ONCE", default=18))
 # Ours as well: the file that `offstreet.runtime.liveness` touches while a worker listens; empty: none.
 CELERY_WORKER_HEARTBEAT_FILE = env.str("WORKER_HEARTBEAT_FILE", default="")
 

@@ -1,7 +1,12 @@
-"""A worker process's engine and scheduler: two threads that begin with the Celery worker and end with it.
+"""The engine and the scheduler inside a Celery worker: two threads that a bootstep starts and stops with the worker.
 
-They begin before the broker is reached and do not need it: a worker that has lost its broker goes on delivering by the
-sweep. On SIGTERM the engine claims nothing more, finishes the requests under way and settles them.
+`offstreet.celery` adds the step to the worker's blueprint. It starts after the pool, so that no child process is forked
+while our threads run, and before the consumer. It does not need the broker: a worker that has lost its broker goes on
+delivering by the scheduler's sweep. On SIGTERM the engine claims nothing more, finishes the requests in flight and records
+their results.
+
+Deliveries run in the engine's own threads, whatever Celery's pool is; the pool only runs tasks such as zone refreshes. So
+the worker starts under any pool, and says so in the log where one is a poor choice.
 """
 
 import sys
@@ -9,7 +14,7 @@ import threading
 from typing import Any
 
 import structlog
-from celery.signals import worker_init, worker_shutdown, worker_shutting_down
+from celery import bootsteps
 from django.conf import settings
 
 from integrations.delivery import wakeup
@@ -24,8 +29,23 @@ log = structlog.get_logger(__name__)
 JOIN_S = 12.0
 SWITCH_S = 0.001
 
+# What is wrong with a pool for this worker; by the last part of the module that Celery keeps it in.
+_POOL_WARNINGS = {
+    "prefork": "Its child processes run zone refreshes alone and take memory for each; deliveries run in the main process. "
+    "Use --pool threads.",
+    "solo": "A zone refresh keeps the worker from hearing wake-ups while it runs; deliveries then wait for the sweep, up "
+    "to a second. Use --pool threads.",
+    "gevent": "It replaces the threads that deliver; this worker was never tested with it. Use --pool threads.",
+    "eventlet": "It replaces the threads that deliver; this worker was never tested with it. Use --pool threads.",
+}
 
-class Worker:
+
+def pool_warning(pool_module: str) -> str | None:
+    """Return what is wrong with the pool of this module ("celery.concurrency.prefork") for a worker; None: nothing."""
+    return _POOL_WARNINGS.get(pool_module.rpartition(".")[2])
+
+
+class DeliveryThreads:
     """The two threads."""
 
     def __init__(self) -> None:
@@ -38,24 +58,27 @@ class Worker:
         ]
 
     def start(self) -> None:
-        """Begin."""
-        # A chore that computes would otherwise keep the engine waiting for 5 ms after each of its statements.
+        """Start both."""
+        # A periodic task that computes would otherwise keep the engine waiting for 5 ms after each of its statements.
         sys.setswitchinterval(SWITCH_S)
         periodic_tasks.register_all()
         _load_vendors()
         freeze()
         for thread in self._threads:
             thread.start()
+        log.info("engine and scheduler are running")
 
     def begin_to_stop(self) -> None:
         """Claim nothing more."""
         self._stop.set()
         self.engine.wake([])
 
-    def join(self) -> None:
-        """Wait until what was under way is settled."""
+    def stop(self) -> None:
+        """Stop both, and wait until what was in flight is recorded."""
+        self.begin_to_stop()
         for thread in self._threads:
             thread.join(JOIN_S)
+        log.info("engine and scheduler have stopped")
 
 
 def _load_vendors() -> None:
@@ -64,37 +87,34 @@ def _load_vendors() -> None:
         try:
             get_vendor(slug)
         except Exception:
-            # The others go on; the engine says the same at each delivery of this one.
+            # The others go on; the engine logs the same at each delivery of this one.
             log.exception("a vendor could not be loaded", vendor=slug)
 
 
-_worker: Worker | None = None
+_running: DeliveryThreads | None = None
 
 
 def engine() -> Engine:
-    """Return this process's engine; only a worker has one."""
-    if _worker is None:
-        raise RuntimeError("This process is not a worker.")
-    return _worker.engine
+    """Return this process's engine; raise `RuntimeError` where there is none (not a worker, or a child of its pool)."""
+    if _running is None:
+        raise RuntimeError("This process has no delivery engine: it is no worker's main process.")
+    return _running.engine
 
 
-@worker_init.connect
-def _begin(**_: Any) -> None:
-    global _worker
-    _worker = Worker()
-    _worker.start()
-    log.info("engine and scheduler are running")
+class DeliveryStep(bootsteps.StartStopStep):  # type: ignore[misc]
+    """The step of the worker's blueprint that runs the engine and the scheduler."""
 
+    requires = ("celery.worker.components:Pool",)
 
-@worker_shutting_down.connect
-def _shutting_down(**_: Any) -> None:
-    if _worker is not None:
-        _worker.begin_to_stop()
+    def create(self, worker: Any) -> DeliveryThreads:
+        """Return the threads, not yet started; say so where the pool is a poor choice."""
+        global _running
+        pool_module = worker.pool_cls.__module__
+        if (warning := pool_warning(pool_module)) is not None:
+            log.warning("this pool is a poor choice for this worker", pool=pool_module, why=warning)
+        _running = DeliveryThreads()
+        return _running
 
-
-@worker_shutdown.connect
-def _shutdown(**_: Any) -> None:
-    if _worker is not None:
-        _worker.begin_to_stop()
-        _worker.join()
-        log.info("engine and scheduler have ended")
+    def close(self, worker: Any) -> None:
+        """Claim nothing more; called before any part of the worker is stopped."""
+        self.obj.begin_to_stop()

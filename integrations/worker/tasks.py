@@ -1,6 +1,6 @@
-"""Celery tasks: each fetches and calls, no more. None is retried by Celery and none carries a result.
+"""Celery tasks: each fetches and calls, no more. None is retried by Celery and none has a result.
 
-What a task is asked to do is always written down in the database first; the message is a hint that makes it quick.
+What a task is to do is always stored in the database first; the message is a hint that makes it quick.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,16 +10,18 @@ import structlog
 from celery import shared_task
 from kombu.exceptions import KombuError
 
+from integrations.models import ZoneRefresh
 from integrations.worker import service
+from integrations.zones import refresh as zone_refresh
 
 log = structlog.get_logger(__name__)
 
 
 def wake_at_once(task: Any, app: Any, consumer: Any) -> Callable[..., None]:
-    """Return how the worker takes a hint: in the thread that consumes, which then acknowledges it.
+    """Return how the worker handles a hint: in the thread that consumes, which then acknowledges it.
 
     A hint is one entry in the engine's inbox. Handing it to the pool like other tasks (a request object, a thread, a tracer)
-    would take several times as long as all of the rest between a save and its request that is not the database's.
+    would take several times as long as everything else between a save and its request, the database aside.
     """
 
     def take(message: Any, body: Any, ack: Any, reject: Any, callbacks: Any) -> None:
@@ -36,16 +38,13 @@ def wake_at_once(task: Any, app: Any, consumer: Any) -> Callable[..., None]:
 
 @shared_task(name="integrations.wake", ignore_result=True, Strategy="integrations.worker.tasks:wake_at_once")
 def wake_connections(connection_ids: Sequence[int]) -> None:
-    """Let this worker's engine look at these connections."""
+    """Have this worker's engine look at these connections."""
     service.engine().wake(connection_ids)
 
 
 @shared_task(name="integrations.refresh_zones", ignore_result=True)
 def refresh_zones(refresh_id: int) -> None:
-    """Pull the zones for which this refresh was begun."""
-    from integrations.models import ZoneRefresh
-    from integrations.zones import refresh as zone_refresh
-
+    """Run the zone refresh with this id, unless it has ended."""
     refresh = ZoneRefresh.objects.select_related("connection", "releases").get(pk=refresh_id)
     if refresh.outcome == ZoneRefresh.Outcome.RUNNING:
         zone_refresh.run_refresh(refresh=refresh)
