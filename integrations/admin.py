@@ -242,7 +242,17 @@ class PushHourAdmin(LookedUpAdmin, EvidenceAdmin):
 class BreakerAdmin(EvidenceAdmin):
     """What holds sends back."""
 
-    list_display = ("key", "failures", "failing_since", "open_until", "stopped", "error_code")
+    list_display = (
+        "connection",
+        "vendor",
+        "failures",
+        "failing_since",
+        "open_until",
+        "stopped",
+        "error_code",
+    )
+    list_display_links = ("connection", "vendor")
+    list_select_related = ("connection__company",)
     list_filter = ("stopped",)
     search_fields = ("key",)
 

@@ -68,6 +68,7 @@ class Passport:
 
     def __init__(self, client: PassportClient | None = None) -> None:
         self._client = client or default_client()
+        self.total_timeout_s: float = settings.PASSPORT_TOTAL_TIMEOUT_S
         self._batch = BatchSize(settings.PASSPORT_EVENT_BATCH_SIZE)
         self._wire: dict[str, Any] = {
             "state_format": settings.PASSPORT_STATE_FORMAT,

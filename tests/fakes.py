@@ -48,6 +48,7 @@ class FakeVendor:
         back_office="OpsMan Web or Portal",
     )
     batch_size = 100
+    total_timeout_s = 8.0
 
     def __init__(self) -> None:
         self.zones: list[ZoneSeen] = []

@@ -138,10 +138,10 @@ def lines(now: datetime) -> list[CompanyLine]:
         line.operator_ids.append(operator_id)
         line.vendors.add(vendor)
         line.zones_at = min(filter(None, (line.zones_at, zones_at)), default=None)
-    for key, error in Breaker.objects.filter(stopped=True).values_list("key", "error"):
-        kind, _colon, rest = key.partition(":")
-        if kind == "c" and rest.isdigit() and int(rest) in company_of:
-            company_of[int(rest)].stopped = error
+    stopped = Breaker.objects.filter(stopped=True, connection__isnull=False)
+    for connection_id, error in stopped.values_list("connection_id", "error"):
+        if connection_id in company_of:
+            company_of[connection_id].stopped = error
     _add_registrations(company_of, now)
     _add_unmapped(found, now)
     return sorted(found.values(), key=lambda line: ([-part for part in line.badness(now)], line.name))
@@ -149,9 +149,9 @@ def lines(now: datetime) -> list[CompanyLine]:
 
 def hosts(now: datetime) -> tuple[HostHealth, ...]:
     """Return the vendors' hosts that are stopped, or that have not answered for a while."""
-    rows = Breaker.objects.filter(key__startswith="h:", failures__gt=0).order_by("key")
+    rows = Breaker.objects.filter(vendor__isnull=False, failures__gt=0).order_by("vendor")
     return tuple(
-        HostHealth(row.key.removeprefix("h:"), row.stopped, row.error, row.remedy, row.failing_since)
+        HostHealth(row.vendor or "", row.stopped, row.error, row.remedy, row.failing_since)
         for row in rows
         if row.stopped or (row.failing_since and now - row.failing_since > OLD_BACKLOG)
     )

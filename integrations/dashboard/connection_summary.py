@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Case, CharField, OuterRef, Q, Subquery, Value, When
+from django.db.models import Case, CharField, F, OuterRef, Q, Subquery, Value, When
 from django.db.models.functions import Cast, Concat
 
 from integrations.models import (
@@ -57,11 +57,10 @@ def _latest_test(name: str) -> Subquery:
 
 
 def _stopped(name: str) -> Subquery:
-    key = Concat(Value("c:"), Cast(OuterRef("pk"), CharField()))
-    host = Concat(Value("h:"), OuterRef("vendor"))
-    return Subquery(
-        Breaker.objects.filter(Q(key=key) | Q(key=host), stopped=True).order_by("key").values(name)[:1]
-    )
+    mine = Q(connection=OuterRef("pk")) | Q(vendor=OuterRef("vendor"))
+    # The connection's own breaker before its host's.
+    found = Breaker.objects.filter(mine, stopped=True).order_by(F("vendor").asc(nulls_first=True))
+    return Subquery(found.values(name)[:1])
 
 
 def summaries_of(company: Company, now: datetime) -> list[ConnectionSummary]:

@@ -1,24 +1,24 @@
-"""Sending one unit of work: up to a batch of registrations of one connection, through all their steps. No database.
+"""Sending one batch: rows of one connection, through all their steps. No database.
 
 Steps of one kind travel together. Where a request is refused as a whole, the events that the refusal names are taken out
-and the others sent again; one that is named by a mere number is asked alone first, since nobody knows what the vendor
-counts from. Where none is named, `integrations.delivery.batch_search` finds them. So no event is refused that was not
-named surely or refused alone. Trouble with the remote or the connection ends the unit at once, so that nothing hammers. A
-row's steps go out in their order: the next only after the one before was accepted or has come to nothing.
+and the others sent again; one that is named by a bare number is sent alone first, since nobody knows what the vendor counts
+from. Where none is named, `integrations.delivery.batch_search` finds them. So no event counts as refused that was not named
+unambiguously or refused alone. Trouble with the remote or the connection ends the batch at once, so that nothing hammers.
+A row's steps go out in order: the next only after the one before was accepted or has become pointless.
 
 What a refusal means for the rest of a row: a start or an extension that is refused is dropped, and what should be stopped
-is stopped all the same, since a plate that is no longer wanted must not park for free. A stop that is refused stays in
+is stopped all the same, since a plate that is no longer wanted must not park for free. A stop that is refused stays with
 the row, to be sent again slowly (`integrations.delivery.refusals`); one that finds nothing to stop has reached its goal. A
-change of a session that is gone says that the vendor has nothing: the row is looked at again, and begins it anew.
+change of a session that is gone shows that the vendor has nothing: the row is planned anew, and starts another.
 
-A refusal that is not in the vendor's form (`Intercepted`: a proxy's page) is trouble of the way, unless the way is open for
-others: a firewall may object to one plate. So another event is sent alone. If that one is answered in the same manner, the
-unit ends in trouble after `STRIKES` requests; if the vendor answers it, the search goes on, and an event that is intercepted
-alone is shown as refused and tried again slowly; so is one that is intercepted again after others got through. Its steps
-stay in the row, since nobody knows what arrived.
+A refusal that is not in the vendor's form (`Intercepted`: a proxy's page) is trouble on the way to the vendor, unless other
+events get through: a firewall may object to one plate. So another event is sent alone. If that one is intercepted too, the
+batch ends in trouble after `STRIKES` requests. If the vendor answers it, the search goes on, and an event that is intercepted
+alone is shown as refused and retried slowly; so is one that is intercepted again after others got through. Its steps stay
+with the row, since nobody knows what arrived.
 
-A fault of our own while a request was under way is no refusal either: nothing is halved then, and the steps stay in the row
-as its intent, so that they go out again, word for word.
+An error of our own code during a request is no refusal either: nothing is halved then, and the steps stay with the row, so
+that exactly the same events go out again.
 """
 
 import math
@@ -30,7 +30,8 @@ from datetime import datetime
 from django.utils.translation import gettext as _
 
 from integrations.delivery.batch_search import BatchSearch
-from integrations.delivery.claim import ClaimedRow, ConnectionState
+from integrations.delivery.connection_state import ConnectionState
+from integrations.delivery.row_outcome import ClaimedRow, RowOutcome
 from integrations.models.delivery import Priority
 from integrations.vendors.errors import (
     DeliveryError,
@@ -43,8 +44,8 @@ from integrations.vendors.errors import (
 )
 from integrations.vendors.protocol import Account, RemoteState, Sent, Step, Vendor
 
-# After so many intercepted requests in a row it is the way that is in trouble; more once the vendor has answered meanwhile,
-# since a search among a hundred events that holds a single bad one halves it seven times.
+# After so many intercepted requests in a row the way to the vendor is in trouble; more once the vendor has answered
+# meanwhile, since a search among a hundred events with a single bad one halves them seven times.
 STRIKES = 3
 STRIKES_WITHIN_SEARCH = 10
 
@@ -55,50 +56,75 @@ class Batch:
 
     account: Account
     vendor: Vendor
-    works: list[ClaimedRow]
+    outcomes: list[RowOutcome]
     now: datetime
     probing: bool = False
     pushes: list[tuple[str, int, Sent]] = field(default_factory=list)
-    # What ended the unit before its time: trouble of the remote or the connection, not of a record.
+    # What ended the batch before its time: trouble with the remote or the connection, not with a record.
     trouble: DeliveryError | None = None
     # Until when its leases hold for sure (monotonic seconds). A process that was frozen for longer must not send any more.
     good_until: float = math.inf
-    # Whether the vendor itself has answered a request of this unit; how many in a row something else has answered since,
-    # and the rows whose events were intercepted alone.
+    # Whether the vendor itself has answered a request of this batch; how many in a row were intercepted since, and the
+    # rows whose events were intercepted alone.
     answered: bool = False
     strikes: int = 0
     intercepted: set[int] = field(default_factory=set)
-    # The row that a number in a refusal pointed to, which is asked alone; and whether such numbers have been right so far.
-    hinted: ClaimedRow | None = None
+    # The row that a number in a refusal points to, which is sent alone; and whether such numbers have been right so far.
+    hinted: RowOutcome | None = None
     hints_hold: bool = True
 
+    @classmethod
+    def of(
+        cls,
+        rows: Sequence[ClaimedRow],
+        account: Account,
+        vendor: Vendor,
+        now: datetime,
+        *,
+        probing: bool = False,
+    ) -> "Batch":
+        """Return a batch of claimed rows of which nothing has been sent."""
+        return cls(account, vendor, [RowOutcome(row) for row in rows], now, probing)
+
+    @property
+    def connection_id(self) -> int:
+        """The connection that all rows are of."""
+        return self.account.connection_id
+
+    @property
+    def rows(self) -> list[ClaimedRow]:
+        """The rows as they were claimed."""
+        return [outcome.row for outcome in self.outcomes]
+
     def deliver(self) -> None:
-        """Send all steps of all rows; results are left on the rows. Never raises a `DeliveryError`."""
-        waiting = [work for work in self.works if work.steps]
+        """Send all steps of all rows; the results are left in `outcomes`. Never raises a `DeliveryError`."""
+        waiting = [outcome for outcome in self.outcomes if outcome.steps]
         while waiting and self.trouble is None:
             kind = waiting[0].steps[0]["kind"]
-            self._send([work for work in waiting if work.steps[0]["kind"] == kind], kind)
-            waiting = [work for work in waiting if work.steps and work.later is None]
-        for work in waiting:
-            work.later = work.later or self.trouble
+            self._send([outcome for outcome in waiting if outcome.steps[0]["kind"] == kind], kind)
+            waiting = [outcome for outcome in waiting if outcome.steps and outcome.retry_error is None]
+        if self.trouble is not None:
+            for outcome in waiting:
+                outcome.retry(self.trouble)
 
-    def _send(self, works: list[ClaimedRow], kind: str) -> None:
+    def _send(self, outcomes: list[RowOutcome], kind: str) -> None:
         """Send the first step of each of these, in as many requests as it takes to learn what becomes of each."""
-        search = BatchSearch(works, suspected=works[0].suspected, most=self.vendor.batch_size)
+        search = BatchSearch(outcomes, suspected=outcomes[0].row.is_suspect, most=self.vendor.batch_size)
         ended: DeliveryError | None = None
         while ended is None and (group := search.next()):
             if time.monotonic() > self.good_until:
-                # Whoever has the rows by now goes on; settling is fenced, and keeps them due.
+                # Whichever worker has the rows by now goes on; recording is fenced, and keeps them due.
                 ended = TryLater(_("The worker was held up; another one goes on."), code="lease_over")
             else:
                 self._request(search, group, kind)
                 ended = self.trouble
-        for work in search.left:
-            work.later = work.later or ended
+        if ended is not None:
+            for outcome in search.left:
+                outcome.retry(ended)
 
-    def _request(self, search: BatchSearch[ClaimedRow], group: list[ClaimedRow], kind: str) -> None:
+    def _request(self, search: BatchSearch[RowOutcome], group: list[RowOutcome], kind: str) -> None:
         """Send one request, and tell the search what came of it."""
-        sent = self.vendor.send(self.account, [work.steps[0] for work in group])
+        sent = self.vendor.send(self.account, [outcome.steps[0] for outcome in group])
         push, error = len(self.pushes), sent.error
         self.pushes.append((kind, len(group), sent))
         if len(group) > 1 and isinstance(error, TooLarge):
@@ -108,23 +134,23 @@ class Batch:
             self._intercepted(search, group, error, push)
             return
         if len(group) > 1 and error is not None and _is_refusal(error):
-            self._heard()
+            self._vendor_answered()
             self._refused(search, group, sent, push)
             return
         if isinstance(error, TryLater | FixConnection):
             self.trouble = error
         else:
-            self._heard()
+            self._vendor_answered()
         refused = 0
-        for work, result in zip(group, sent.results, strict=True):
-            self._note(work, result, push)
+        for outcome, result in zip(group, sent.results, strict=True):
+            self._note(outcome, result, push)
             refused += result is not None and _is_refusal(result)
-            # Put off one by one they wait one by one, unless the remote asks for time or it was the question of a probe.
-            asked = isinstance(result, TryLater) and result.retry_after is not None
-            if self.trouble is None and work.later is not None and (self.probing or asked):
-                self.trouble = work.later
+            # Events that are put off one by one wait one by one, unless the remote asks for time or this was a probe.
+            asks_for_time = isinstance(result, TryLater) and result.retry_after is not None
+            if self.trouble is None and (self.probing or asks_for_time):
+                self.trouble = outcome.retry_error
         if group[0] is self.hinted:
-            # Believed of the next ones too, as long as it was true: each is asked alone.
+            # As long as such numbers are right the next ones are believed too: each is sent alone.
             self.hinted, self.hints_hold = None, refused > 0
             search.decided(bad=refused)
             if self.hints_hold:
@@ -132,17 +158,17 @@ class Batch:
             return
         search.decided(bad=refused)
 
-    def _heard(self) -> None:
+    def _vendor_answered(self) -> None:
         self.answered, self.strikes = True, 0
 
     def _refused(
-        self, search: BatchSearch[ClaimedRow], group: list[ClaimedRow], sent: Sent, push: int
+        self, search: BatchSearch[RowOutcome], group: list[RowOutcome], sent: Sent, push: int
     ) -> None:
         """Take in a refusal of several events: nothing of it was applied."""
         named = [group[place] for place in sent.named]
         if named and sent.named_surely:
-            for work in named:
-                self._note(work, sent.error, push)
+            for outcome in named:
+                self._note(outcome, sent.error, push)
             search.named(named)
             return
         search.refused()
@@ -151,21 +177,21 @@ class Batch:
             search.try_alone(named[0])
 
     def _intercepted(
-        self, search: BatchSearch[ClaimedRow], group: list[ClaimedRow], error: Intercepted, push: int
+        self, search: BatchSearch[RowOutcome], group: list[RowOutcome], error: Intercepted, push: int
     ) -> None:
-        """Take in an answer that the vendor did not give: is it about these events, or is the way closed?"""
+        """Take in an answer that the vendor did not give: is it about these events, or does nothing get through?"""
         alone = len(group) == 1
         if alone:
-            work = group[0]
-            self._note(work, error, push)
+            outcome = group[0]
             search.decided(bad=1)
-            if self.answered or work.barred:
-                work.later = None
-                set_aside(work, _as_refusal(error))
+            self._add_evidence(outcome, error, push)
+            if self.answered or outcome.row.is_barred:
+                outcome.set_aside(_as_refusal(error))
             else:
-                self.intercepted.add(work.id)
-            if work.barred and not self.probing:
-                return  # that says nothing new of the way
+                outcome.retry(error)
+                self.intercepted.add(outcome.row.id)
+            if outcome.row.is_barred and not self.probing:
+                return  # that says nothing new about the way to the vendor
         self.strikes += 1
         most = STRIKES_WITHIN_SEARCH if self.answered else STRIKES
         if self.probing or error.retry_after is not None or self.strikes >= most:
@@ -175,57 +201,53 @@ class Batch:
         if not self.answered and (rest := search.left):
             search.try_alone(rest[0])
 
-    def _note(self, work: ClaimedRow, result: DeliveryError | None, push: int) -> None:
+    def _add_evidence(
+        self, outcome: RowOutcome, result: DeliveryError | None, push: int
+    ) -> RemoteState | None:
+        """Note the result of a row's first step; return what the vendor would have after it."""
+        step = outcome.steps[0]
+        after = self.vendor.apply(outcome.remote_state, step)
+        session = _session_of(step, outcome.remote_state, after)
+        outcome.evidence.append((push, step["kind"], step["session"], result, session))
+        return after
+
+    def _note(self, outcome: RowOutcome, result: DeliveryError | None, push: int) -> None:
         """Take in what became of a row's first step."""
-        step = work.steps[0]
-        after = self.vendor.apply(work.remote_state, step)
-        work.evidence.append(
-            (push, step["kind"], step["session"], result, _told(step, work.remote_state, after))
-        )
+        step = outcome.steps[0]
+        after = self._add_evidence(outcome, result, push)
         if isinstance(result, TryLater | FixConnection):
-            work.later = result
+            outcome.retry(result)
             if isinstance(result, FixConnection):
                 self.trouble = self.trouble or result
             return
         if isinstance(result, Unexpected) and result.leaves_open:
-            set_aside(work, result)
+            outcome.set_aside(result)
             return
-        del work.steps[0]
+        del outcome.steps[0]
         gone = isinstance(result, FixRecord) and result.gone
         if result is None or (gone and step.get("ends")):
-            work.remote_state = after
-            work.accepted_any = work.accepted_any or result is None
+            outcome.remote_state = after
             return
         undo = self.vendor.undo(self.account, step, now=self.now)
         if gone and undo is None:
-            work.remote_state, work.again = None, True
+            outcome.remote_state = None
+            outcome.replan()
             return
-        if gone and work.replay:
-            # The start had arrived and its session was ended since: the next plan begins another.
+        if gone and outcome.row.is_replay:
+            # The start had arrived and its session was ended since: the next plan starts another.
             return
-        work.refusal = work.refusal or result
+        outcome.refuse(result)
         if step.get("ends"):
-            work.stop_refused = True
-            if work.remote_state is None or not self._is_of_observed(work, step):
-                work.kept.append({**step, "refused": True})
-            return
-        if undo is not None and work.replay and not work.undone:
-            # An earlier try of this very start may have arrived: what may be there is ended.
-            work.undone = True
-            work.steps.insert(0, undo)
+            outcome.stop_refused = True
+            if outcome.remote_state is None or not self._ends_current_session(outcome, step):
+                outcome.retained_steps.append({**step, "refused": True})
+        elif undo is not None and outcome.row.is_replay:
+            # An earlier attempt to send this very start may have arrived: what may be there is ended.
+            outcome.steps.insert(0, undo)
 
-    def _is_of_observed(self, work: ClaimedRow, step: Step) -> bool:
+    def _ends_current_session(self, outcome: RowOutcome, step: Step) -> bool:
         """Whether a step ends the very session that the row still has: the next plan will ask for that again."""
-        return self.vendor.apply(work.remote_state, step) is None
-
-
-def set_aside(work: ClaimedRow, error: DeliveryError) -> None:
-    """Park a row after a fault of our own: its steps may have arrived or not, so they stay as its intent.
-
-    It is no `replay` any more, or settling would have it sent again at once and without end.
-    """
-    work.refusal = work.refusal or error
-    work.kept, work.steps, work.replay = work.kept + work.steps, [], False
+        return self.vendor.apply(outcome.remote_state, step) is None
 
 
 def _as_refusal(error: Intercepted) -> Unexpected:
@@ -240,56 +262,54 @@ def _is_refusal(error: DeliveryError) -> bool:
     return not isinstance(error, TryLater | FixConnection)
 
 
-def _told(step: Step, before: RemoteState | None, after: RemoteState | None) -> RemoteState:
-    """Return the session that a step is about, as the step leaves it; empty where it is not the row's own any more."""
+def _session_of(step: Step, before: RemoteState | None, after: RemoteState | None) -> RemoteState:
+    """Return the session that a step is about, as the step leaves it; empty where the row has another one by now."""
     session = after or before or {}
     return session if session.get("session_id") == step["session"] else {}
 
 
-def given_up(unit: Batch, name: str) -> Batch:
-    """Return a unit in the place of one whose results can't be written: its rows are shown as refused, without evidence.
+def given_up(batch: Batch, name: str) -> Batch:
+    """Return a batch that stands in for one whose results can't be written: its rows are set aside, without evidence.
 
-    What may have been sent stays with the rows, so that it is looked into when somebody retries them.
+    What may have been sent stays with the rows, so that it is looked into when they are retried.
     """
-    refusal = Unexpected(_("The result could not be written: %(name)s.") % {"name": name}, code=name)
-    for work in unit.works:
-        work.evidence = []
-        work.refusal, work.later, work.again = refusal, None, False
-        set_aside(work, refusal)
-    return Batch(unit.account, unit.vendor, unit.works, unit.now)
+    error = Unexpected(_("The result could not be written: %(name)s.") % {"name": name}, code=name)
+    for outcome in batch.outcomes:
+        outcome.give_up(error)
+    return Batch(batch.account, batch.vendor, batch.outcomes, batch.now)
 
 
 def batches(
-    works: Sequence[ClaimedRow], account: Account, vendor: Vendor, *, now: datetime, probing: bool
+    rows: Sequence[ClaimedRow], account: Account, vendor: Vendor, *, now: datetime, probing: bool
 ) -> list[Batch]:
-    """Group claimed rows of one connection into units: by the kind of their first step, at most a batch each.
+    """Group claimed rows of one connection into batches, by the kind of their first step.
 
-    Rows that have failed before travel in ever smaller company, so that one event that breaks a request can't hold up
-    the others for long: 100, 100, 25, 6, 1. Rows that were refused before travel apart from those that were not.
+    Rows that have failed before travel in ever smaller groups, so that one event that breaks a request can't hold up the
+    others for long: 100, 100, 25, 6, 1. Rows that were refused before travel apart from those that were not.
     """
     groups: dict[tuple[str, int, bool], list[ClaimedRow]] = {}
     made: list[Batch] = []
-    for work in works:
-        size = 1 if probing or work.barred else batch_limit(vendor.batch_size, work.attempts)
-        key = (work.steps[0]["kind"], size, work.suspected)
+    for row in rows:
+        size = 1 if probing or row.is_barred else batch_limit(vendor.batch_size, row.attempts)
+        key = (row.steps[0]["kind"], size, row.is_suspect)
         group = groups.setdefault(key, [])
-        group.append(work)
+        group.append(row)
         if len(group) == size:
-            made.append(Batch(account, vendor, group, now, probing))
+            made.append(Batch.of(group, account, vendor, now, probing=probing))
             groups[key] = []
-    made += [Batch(account, vendor, group, now, probing) for group in groups.values() if group]
+    made += [Batch.of(group, account, vendor, now, probing=probing) for group in groups.values() if group]
     return made
 
 
 def batch_limit(batch_size: int, attempts: int) -> int:
-    """Return with how many others a row may travel that was tried `attempts` times before without success."""
+    """Return how many rows travel together where each was tried `attempts` times before without success."""
     return max(1, batch_size >> (2 * max(0, attempts - 1)))
 
 
-def may_go(unit: Batch, party: ConnectionState | None) -> bool:
-    """Whether a unit that is lined up may still be sent, by how its connection stands now. Pure."""
-    if unit.probing:
+def may_go(batch: Batch, connection: ConnectionState | None) -> bool:
+    """Whether a batch that is lined up may still be sent, by how its connection stands now. Pure."""
+    if batch.probing:
         return True  # it is what a breaker waits for
-    if party is None or any(breaker.open_until is not None for breaker in party.breakers):
+    if connection is None or any(breaker.open_until is not None for breaker in connection.breakers):
         return False
-    return party.is_live or all(work.priority == Priority.TEST for work in unit.works)
+    return connection.is_live or all(row.priority == Priority.TEST for row in batch.rows)

@@ -1,26 +1,27 @@
-"""Breakers: when nothing should be sent for a while, and how it begins again.
+"""Circuit breakers: when sending pauses, and how it resumes.
 
-One per connection, and one per vendor host for when several connections fail at once. Closed: everything flows. Open:
-nothing is sent until `open_until`; then one worker takes the word (`probe_until`, a conditional update) and sends a single
-event; an acceptance closes the breaker, a failure opens it again for longer, at most `OPEN_MAX`, so that a remote that comes
-back is found within ten seconds. `Retry-After` is obeyed up to `OBEY_MAX`.
+One per connection, and one per vendor host for when several connections fail at once. Closed: everything is sent. Open:
+nothing is sent until `open_until`; then one worker acquires the probe (`probe_until`, a conditional update) and sends a
+single event. An acceptance closes the breaker; a failure opens it again for longer, at most `OPEN_MAX`, so that a remote
+that comes back is found within ten seconds. `Retry-After` is obeyed up to `OBEY_MAX`.
 
-A *stopped* breaker is trouble that people must mend (credentials, authorisation). They are told once; meanwhile single
-probes go out, ever more rarely, so that a connection that was put right elsewhere comes back by itself.
+A *stopped* breaker stands for a problem that people must fix (credentials, authorisation). They are told once; meanwhile
+single probes are sent at growing intervals, so that a connection that was fixed elsewhere recovers automatically.
 
 `after_failure` is pure; the rest are single statements. Rows that failed before `recovered_at` need not wait out their own
 backoff.
 """
 
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
-from integrations.models import Breaker
+from integrations.models import Breaker, Connection
 from integrations.vendors.errors import DeliveryError, FixConnection, TryLater
 
 OPEN_FIRST = timedelta(milliseconds=250)
@@ -32,14 +33,27 @@ OBEY_MAX = timedelta(minutes=5)
 PROBE_LEASE = timedelta(seconds=12)
 
 
-def connection_key(connection_id: int) -> str:
-    """Return the key of a connection's breaker."""
-    return f"c:{connection_id}"
+class Scope(NamedTuple):
+    """Whose breaker it is: that of a connection, or that of a vendor's host. One of the two is None."""
+
+    connection_id: int | None
+    vendor: str | None
 
 
-def host_key(vendor: str) -> str:
-    """Return the key of the breaker of a vendor's host."""
-    return f"h:{vendor}"
+def connection_scope(connection_id: int) -> Scope:
+    """Return the scope of a connection's own breaker."""
+    return Scope(connection_id, None)
+
+
+def host_scope(vendor: str) -> Scope:
+    """Return the scope of the breaker of a vendor's host."""
+    return Scope(None, vendor)
+
+
+def breakers_of(connections: Collection[Connection]) -> QuerySet[Breaker]:
+    """Return the breakers that may hold these connections back: their own and their hosts'."""
+    own = Q(connection__in={connection.pk for connection in connections})
+    return Breaker.objects.filter(own | Q(vendor__in={connection.vendor for connection in connections}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +89,13 @@ class SendPermission:
     may_send: bool
     probing: bool = False
     recovered_at: datetime | None = None
-    troubled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class BreakerState:
     """A breaker as it was read; see `Breaker`."""
 
-    key: str
+    scope: Scope
     failures: int
     open_until: datetime | None
     recovered_at: datetime | None
@@ -91,78 +104,86 @@ class BreakerState:
 def send_permissions(
     breakers: Mapping[int, Sequence[BreakerState]], *, now: datetime, most_probes: int | None = None
 ) -> dict[int, SendPermission]:
-    """Return the gate of each connection, given with its breakers; take the word for a probe where one is due.
+    """Return whether each connection, given with its breakers, may send; acquire the probe where one is due.
 
-    At most `most_probes` get the word (None: all); the others find their gates closed until the next time.
+    At most `most_probes` probes are acquired (None: all that are due); the other connections may not send yet.
     """
     pairs = list(breakers.items())
-    # In no order but this: those first that have not failed themselves, since one that is dead for itself must not get the
-    # word for the host time and again.
+    # Shuffled, but connections that have not failed themselves come first: one that is dead itself must not get the host's
+    # probe time and again.
     random.shuffle(pairs)
-    pairs.sort(key=lambda pair: any(row.failures for row in pair[1] if row.key == connection_key(pair[0])))
+    pairs.sort(key=lambda pair: any(row.failures for row in pair[1] if row.scope.connection_id is not None))
     left = len(pairs) if most_probes is None else most_probes
     found = {}
     for pk, mine in pairs:
         open_ones = [row for row in mine if row.open_until is not None]
         recovered = max((row.recovered_at for row in mine if row.recovered_at), default=None)
         if not open_ones:
-            found[pk] = SendPermission(
-                True, recovered_at=recovered, troubled=any(row.failures for row in mine)
-            )
+            found[pk] = SendPermission(True, recovered_at=recovered)
         elif left > 0 and acquire_probe(open_ones, now):
             left -= 1
-            found[pk] = SendPermission(True, probing=True, recovered_at=recovered, troubled=True)
+            found[pk] = SendPermission(True, probing=True, recovered_at=recovered)
         else:
             found[pk] = SendPermission(False)
     return found
 
 
 def acquire_probe(rows: Sequence[BreakerState], now: datetime) -> bool:
-    """Take the word of all these breakers, or of none."""
+    """Acquire the probe of all these breakers, or of none."""
     if any(row.open_until is None or row.open_until > now for row in rows):
         return False
     free = Q(probe_until=None) | Q(probe_until__lt=now)
-    taken: list[str] = []
+    acquired: list[Scope] = []
     for row in rows:
-        due = Breaker.objects.filter(free, key=row.key, open_until__lte=now)
+        due = _breaker(row.scope).filter(free, open_until__lte=now)
         if not due.update(probe_until=now + PROBE_LEASE):
-            Breaker.objects.filter(key__in=taken, probe_until=now + PROBE_LEASE).update(probe_until=None)
+            for scope in acquired:
+                _breaker(scope).filter(probe_until=now + PROBE_LEASE).update(probe_until=None)
             return False
-        taken.append(row.key)
+        acquired.append(row.scope)
     return True
 
 
-def is_open(key: str) -> bool:
+def is_open(scope: Scope) -> bool:
     """Whether a breaker is open."""
-    return Breaker.objects.filter(key=key, open_until__isnull=False).exists()
+    return _breaker(scope).filter(open_until__isnull=False).exists()
 
 
 def release_probe(connection_id: int, vendor: str) -> None:
-    """Give the word back where there was nothing to probe with."""
-    for key in (connection_key(connection_id), host_key(vendor)):
-        Breaker.objects.filter(key=key).update(probe_until=None)
+    """Release the probe of a connection and its host where there was nothing to probe with."""
+    for scope in (connection_scope(connection_id), host_scope(vendor)):
+        _breaker(scope).update(probe_until=None)
 
 
-def record_failure(key: str, error: DeliveryError, *, now: datetime, began: datetime) -> Breaker | None:
+def _breaker(scope: Scope) -> QuerySet[Breaker]:
+    if scope.connection_id is not None:
+        return Breaker.objects.filter(connection=scope.connection_id)
+    return Breaker.objects.filter(vendor=scope.vendor)
+
+
+def record_failure(scope: Scope, error: DeliveryError, *, now: datetime, began: datetime) -> Breaker | None:
     """Open a breaker after a failure of a request that was sent at `began`; return the row, or None if it was stale.
 
-    Several requests that were under way together are one failure: one that began before the breaker opened does not
+    Several requests that were in flight together are one failure: one that began before the breaker opened does not
     lengthen it. An answer that asks for more time or stops the connection counts in any case. The pause is counted from
     `began`: a remote that is away often shows it by not answering for seconds, and its return must be found within ten.
     """
     asked = error.retry_after if isinstance(error, TryLater) else None
     with transaction.atomic():
-        Breaker.objects.get_or_create(key=key)
+        # By the key: a worker from before the columns may just have made the row.
+        key = Breaker.key_of(**scope._asdict())
+        Breaker.objects.get_or_create(key=key, defaults=scope._asdict())
         row = Breaker.objects.select_for_update(no_key=True).get(key=key)
-        fresh_word = isinstance(error, FixConnection) and not row.stopped
-        if row.open_until is not None and row.probe_until is None and not fresh_word:
+        row.connection_id, row.vendor = scope
+        newly_stopped = isinstance(error, FixConnection) and not row.stopped
+        if row.open_until is not None and row.probe_until is None and not newly_stopped:
             if asked is not None:
                 row.open_until = max(row.open_until, now + min(asked, OBEY_MAX))
                 row.save(update_fields=["open_until"])
             return None
-        if row.recovered_at is not None and began < row.recovered_at and asked is None and not fresh_word:
+        if row.recovered_at is not None and began < row.recovered_at and asked is None and not newly_stopped:
             return None
-        row.failures = 1 if fresh_word else row.failures + 1
+        row.failures = 1 if newly_stopped else row.failures + 1
         verdict = after_failure(row.failures, error)
         row.failing_since = row.failing_since or now
         counted_from = began if asked is None and not verdict.stopped else now
@@ -174,10 +195,12 @@ def record_failure(key: str, error: DeliveryError, *, now: datetime, began: date
         return row
 
 
-def record_success(key: str, *, now: datetime) -> bool:
+def record_success(scope: Scope, *, now: datetime) -> bool:
     """Close a breaker after an acceptance; return whether it was open."""
     return bool(
-        Breaker.objects.filter(key=key, failures__gt=0).update(
+        _breaker(scope)
+        .filter(failures__gt=0)
+        .update(
             failures=0,
             failing_since=None,
             open_until=None,
@@ -191,16 +214,16 @@ def record_success(key: str, *, now: datetime) -> bool:
     )
 
 
-def try_now(key: str, *, now: datetime) -> None:
-    """Let the next probe go at once (somebody pressed "try now")."""
-    Breaker.objects.filter(key=key, open_until__isnull=False).update(open_until=now, probe_until=None)
+def free_connections(vendor: str, *, now: datetime) -> None:
+    """After a vendor's host came back: let the breakers of its connections probe at once.
 
-
-def free_connections(connection_ids: Iterable[int], *, now: datetime) -> None:
-    """After the host came back: let its connections' own breakers probe at once, unless they were told to wait longer."""
-    keys = [connection_key(pk) for pk in connection_ids]
+    Not those that are stopped or were told to wait longer.
+    """
     with transaction.atomic():
-        # Those that somebody is writing to know better already.
-        rows = Breaker.objects.filter(key__in=keys, stopped=False, open_until__lte=now + OPEN_MAX)
-        free = list(rows.select_for_update(no_key=True, skip_locked=True).values_list("key", flat=True))
-        Breaker.objects.filter(key__in=free).update(open_until=now, probe_until=None)
+        # Rows that another transaction is writing to have newer information than this.
+        rows = Breaker.objects.filter(
+            connection__vendor=vendor, failures__gt=0, stopped=False, open_until__lte=now + OPEN_MAX
+        )
+        rows = rows.select_for_update(of=("self",), no_key=True, skip_locked=True)
+        free = list(rows.values_list("pk", flat=True))
+        Breaker.objects.filter(pk__in=free).update(open_until=now, probe_until=None)

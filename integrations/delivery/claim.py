@@ -1,18 +1,19 @@
-"""Claiming: taking due rows, deciding what is to be sent, and writing that down — in one short transaction.
+"""Claiming: lock due rows, plan what is to be sent, and store the plan, all in one short transaction.
 
-Two statements read: the first locks rows that are due (SKIP LOCKED on PostgreSQL; SQLite's one writer needs no more), the
-second reads what they stand for. They must be two: a row that changed while it was being locked would otherwise be joined
-with the permit as it was before. The third writes the lease, the *intent* (the very events that go out) and the next
-attempt. So a crash afterwards costs an attempt and never the record, and the same events go out again.
+Two statements read: the first locks rows that are due (SKIP LOCKED on PostgreSQL; SQLite has a single writer and needs no
+more), the second reads the permits behind them. They must be two: a row that changed while it was being locked would
+otherwise be joined with the permit as it was before. A third statement writes the lease, the pending steps (the exact
+events that will be sent) and the next attempt. So a crash afterwards costs an attempt and loses nothing: the same events
+are sent again.
 
-Per connection at most `quota` rows are taken, in the order of priority and age: a company with a hundred thousand due rows
-takes no more of a claim than one with a single row.
+At most `quota` rows are taken per connection, by priority and age: a company with a hundred thousand due rows takes no
+more of a claim than one with a single row.
 """
 
 import uuid
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,60 +26,22 @@ from django.db.models.functions import Greatest
 from django.utils.translation import gettext as _
 
 from integrations.delivery import bulk_sql
-from integrations.delivery.circuit_breaker import BreakerState, SendPermission
-from integrations.delivery.database_clock import database_now, sql_now
-from integrations.delivery.desired_state import desired_of
+from integrations.delivery.circuit_breaker import SendPermission
+from integrations.delivery.database_clock import database_now
+from integrations.delivery.desired_state import PermitFacts, desired_of
+from integrations.delivery.row_outcome import ClaimedRow
+from integrations.delivery.session_id import session_id
 from integrations.models import PermitSync
 from integrations.models.delivery import PermitSyncQuerySet, Priority
-from integrations.vendors.errors import INTERCEPTED, DeliveryError, Unexpected
-from integrations.vendors.protocol import Account, Desired, RemoteState, Step, Vendor
+from integrations.vendors.errors import INTERCEPTED, Unexpected
+from integrations.vendors.protocol import Account, Step, Vendor
 
 log = structlog.get_logger(__name__)
 
 LEASE = timedelta(seconds=12)
-
-
-@dataclass(slots=True)
-class ClaimedRow:
-    """One claimed row, what is to be sent for it, and (filled in by the sender) what became of it."""
-
-    id: int
-    connection_id: int
-    priority: int
-    version: int
-    attempts: int
-    session_count: int
-    due_since: datetime
-    revision: int
-    lease: str
-    remote_state: RemoteState | None
-    steps: list[Step]
-    # The steps were decided at an earlier attempt that may have reached the vendor.
-    replay: bool = False
-    undone: bool = False
-    # What was believed of the vendor turned out wrong: the rest is planned anew at once.
-    again: bool = False
-    refusal: DeliveryError | None = None
-    later: DeliveryError | None = None
-    # Something that takes a session away was refused: never for good.
-    stop_refused: bool = False
-    # What was wanted of the vendor when the steps were planned; not known where they were planned earlier.
-    desired: Desired | None = None
-    planned: bool = False
-    # How often in a row the vendor has refused this row, and how often since somebody last changed it.
-    refusals: int = 0
-    refusals_since_edit: int = 0
-    # Others have got through since this row was first intercepted.
-    barred: bool = False
-    kept: list[Step] = field(default_factory=list)
-    accepted_any: bool = False
-    # Rows of `PushEvent`: (index of the push in the unit, kind, session id, error or None, the session as it says).
-    evidence: list[tuple[int, str, str, DeliveryError | None, RemoteState]] = field(default_factory=list)
-
-    @property
-    def suspected(self) -> bool:
-        """Whether it was refused before, so that it should not hold up others."""
-        return self.refusals > 0
+# For how many seconds after a claim rows may be sent. Nothing is sent in the last moments of a lease: a process that was
+# frozen for so long may have lost the rows to another worker.
+LEASE_SAFE_S = LEASE.total_seconds() - 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +51,7 @@ class ClaimRequest:
     account: Account
     vendor: Vendor
     quota: int
-    gate: SendPermission
+    permission: SendPermission
     tests_only: bool
 
     @property
@@ -97,74 +60,21 @@ class ClaimRequest:
         return Priority.TEST if self.tests_only else max(Priority)
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionState:
-    """A connection, as far as a claim must know it."""
-
-    vendor: str
-    account: Account
-    is_live: bool
-    breakers: tuple[BreakerState, ...] = ()
-
-
-_CONNECTIONS = """
-SELECT c.id, c.vendor, c.operator_id, c.key, c.status = 'live', {now},
-    own.key, own.failures, own.open_until, own.recovered_at, host.key, host.failures, host.open_until, host.recovered_at
-FROM {ids} JOIN integrations_connection c ON c.id = a.id
-LEFT JOIN integrations_breaker own ON own.key = 'c:' || c.id
-LEFT JOIN integrations_breaker host ON host.key = 'h:' || c.vendor
-WHERE c.status <> 'ended' AND c.operator_id <> '' AND c.operator_confirmed_at IS NOT NULL
-"""
-
-
-def connections(ids: Sequence[int]) -> tuple[datetime, dict[int, ConnectionState]]:
-    """Return the database's time and those of the connections that may send at all, in one round trip.
-
-    SQL, and with the breakers, since this is the first thing between a save and its request.
-    """
-    item, value = bulk_sql.id_list(ids)
-    now = sql_now() if db.vendor == "postgresql" else "NULL"
-    with bulk_sql.cursor(rows=len(ids)) as cursor:
-        cursor.execute(_CONNECTIONS.format(ids=item, now=now), {"ids": value})
-        rows = cursor.fetchall()
-    found = {
-        row[0]: ConnectionState(row[1], Account(row[0], row[2], row[3]), bool(row[4]), _breakers(row[6:]))
-        for row in rows
-    }
-    at: datetime | None = rows[0][5] if rows else None
-    return at or database_now(), found
-
-
-def _breakers(columns: Sequence[Any]) -> tuple[BreakerState, ...]:
-    """Return the breakers (a connection's own and its host's) that there are."""
-    both = (columns[:4], columns[4:])
-    return tuple(
-        BreakerState(
-            key,
-            failures,
-            open_until and bulk_sql.as_time(open_until),
-            recovered_at and bulk_sql.as_time(recovered_at),
-        )
-        for key, failures, open_until, recovered_at in both
-        if key is not None
-    )
-
-
-def claim(asks: Sequence[ClaimRequest], *, now: datetime | None = None) -> list[ClaimedRow]:
+def claim(requests: Sequence[ClaimRequest], *, now: datetime | None = None) -> list[ClaimedRow]:
     """Claim due rows and return them with their steps; rows without any step (nothing to do) are among them.
 
     `now` is the database's time, where it was read just before.
     """
-    by_connection = {ask.account.connection_id: ask for ask in asks}
+    by_connection = {request.account.connection_id: request for request in requests}
     with transaction.atomic():
         now = now or database_now()
-        ids = _lock(asks, now)
+        ids = _lock(requests, now)
         if not ids:
             return []
         lease = uuid.uuid4().hex
-        works = [_decide_safely(row, by_connection[row[1]], lease, now) for row in _read(ids)]
-        _write(works, lease, now)
-    return works
+        rows = [_decide_safely(row, by_connection[row[1]], lease, now) for row in _read(ids)]
+        _write(rows, lease, now)
+    return rows
 
 
 _DUE = """
@@ -175,17 +85,18 @@ ORDER BY r.priority, r.marked_at LIMIT {quota}
 """
 
 
-def _lock(asks: Sequence[ClaimRequest], now: datetime) -> list[int]:
-    probes = [ask for ask in asks if ask.gate.probing]
+def _lock(requests: Sequence[ClaimRequest], now: datetime) -> list[int]:
+    probes = [request for request in requests if request.permission.probing]
     if not probes:
-        return _locked(asks, now, which="true")
-    # What was intercepted may be barred for itself, whatever the way is like: it is probed with where there is nothing else.
-    found = _locked(asks, now, which=f"(NOT {{probing}} OR r.error_code <> '{INTERCEPTED}')")
+        return _locked(requests, now, which="true")
+    # An intercepted row may be blocked because of what it says, however healthy the path is: it serves as a probe only
+    # where there is nothing else.
+    found = _locked(requests, now, which=f"(NOT {{probing}} OR r.error_code <> '{INTERCEPTED}')")
     return found or _locked(probes, now, which="true")
 
 
-def _locked(asks: Sequence[ClaimRequest], now: datetime, *, which: str) -> list[int]:
-    """Lock the due rows of each ask that also meet `which`, SQL of our own."""
+def _locked(requests: Sequence[ClaimRequest], now: datetime, *, which: str) -> list[int]:
+    """Lock the due rows of each request that also meet `which`, an SQL condition written here."""
     if db.vendor == "postgresql":
         due = _DUE.format(
             which=which.format(probing="a.probing"),
@@ -202,13 +113,13 @@ def _locked(asks: Sequence[ClaimRequest], now: datetime, *, which: str) -> list[
         """
         parameters: dict[str, Any] = {
             "now": now,
-            "ids": [ask.account.connection_id for ask in asks],
-            "quotas": [ask.quota for ask in asks],
-            "probing": [ask.gate.probing for ask in asks],
-            "recovered": [ask.gate.recovered_at for ask in asks],
-            "lowest": [ask.lowest_priority for ask in asks],
+            "ids": [request.account.connection_id for request in requests],
+            "quotas": [request.quota for request in requests],
+            "probing": [request.permission.probing for request in requests],
+            "recovered": [request.permission.recovered_at for request in requests],
+            "lowest": [request.lowest_priority for request in requests],
         }
-        with bulk_sql.fast_cursor(rows=len(asks)) as cursor:
+        with bulk_sql.fast_cursor(rows=len(requests)) as cursor:
             cursor.execute(sql, parameters)
             return [row[0] for row in cursor.fetchall()]
     due = _DUE.format(
@@ -221,16 +132,16 @@ def _locked(asks: Sequence[ClaimRequest], now: datetime, *, which: str) -> list[
     )
     found: list[int] = []
     with db.cursor() as cursor:
-        for ask in asks:
+        for request in requests:
             cursor.execute(
                 f"SELECT r.id FROM integrations_registration r WHERE {due}",
                 {
                     "now": bulk_sql.adapted(now),
-                    "id": ask.account.connection_id,
-                    "quota": ask.quota,
-                    "probing": ask.gate.probing,
-                    "recovered": bulk_sql.adapted(ask.gate.recovered_at),
-                    "lowest": ask.lowest_priority,
+                    "id": request.account.connection_id,
+                    "quota": request.quota,
+                    "probing": request.permission.probing,
+                    "recovered": bulk_sql.adapted(request.permission.recovered_at),
+                    "lowest": request.lowest_priority,
                 },
             )
             found += [row[0] for row in cursor.fetchall()]
@@ -238,9 +149,10 @@ def _locked(asks: Sequence[ClaimRequest], now: datetime, *, which: str) -> list[
 
 
 _READ = """
-SELECT r.id, r.connection_id, r.priority, r.generation, r.attempts, r.sessions, r.marked_at, CAST(r.observed AS text),
-    CAST(r.intent AS text), p.revision, p.plate, p.country, p.subdivision, p.start, p."end", p.space_number, p.type,
-    p.status, z.connection_id, z.remote_id, z.session_type, r.error_code, r.refusals, r.error_since
+SELECT r.id, r.connection_id, r.priority, r.generation, r.attempts, r.sessions, r.marked_at, p.revision,
+    CAST(r.observed AS text), CAST(r.intent AS text), r.error_code, r.refusals, r.error_since,
+    p.plate, p.country, p.subdivision, p.start, p."end", p.space_number, p.type, p.status,
+    z.connection_id, z.remote_id, z.session_type
 FROM {ids} JOIN integrations_registration r ON r.id = a.id JOIN locations_permit p ON p.id = r.permit_id
 LEFT JOIN integrations_zonemapping m ON m.location_id = p.location_id LEFT JOIN integrations_zone z ON z.id = m.zone_id
 ORDER BY a.place
@@ -256,90 +168,64 @@ def _read(ids: Sequence[int]) -> list[tuple[Any, ...]]:
     return rows
 
 
-def _decide_safely(row: Any, ask: ClaimRequest, lease: str, now: datetime) -> ClaimedRow:
-    """Decide on a row; one that nobody can make sense of is shown as refused, and does not hold up the others."""
+def _decide_safely(row: Any, request: ClaimRequest, lease: str, now: datetime) -> ClaimedRow:
+    """Decide on a row; one that can't be planned is shown as refused, and does not hold up the others."""
     try:
-        return _decide(row, ask, lease, now)
+        return _decide(row, request, lease, now)
     except Exception as error:
-        (
-            pk,
-            connection_id,
-            priority,
-            version,
-            attempts,
-            session_count,
-            due_since,
-            remote_state,
-            pending_steps,
-            revision,
-        ) = row[:10]
-        log.exception("a registration could not be planned", permit_sync_id=pk)
+        log.exception("a registration could not be planned", permit_sync_id=row[0])
         name = type(error).__name__
         refusal = Unexpected(_("Planning failed: %(name)s.") % {"name": name}, code=name)
+        (pk, connection_id, priority, version, attempts, session_count, due_since, revision, remote_state, pending_steps,
+         _error_code, refusals, error_since, *_permit) = row  # fmt: skip
         return ClaimedRow(
             pk, connection_id, priority, version, attempts, session_count, bulk_sql.as_time(due_since), revision, lease,
-            None if remote_state is None else orjson.loads(remote_state), [],
-            refusal=refusal, kept=[] if pending_steps is None else orjson.loads(pending_steps), refusals=row[-2],
-            refusals_since_edit=0 if row[-1] is None else row[-2],
+            _loaded(remote_state), [], retained_steps=_loaded(pending_steps) or [], preflight_error=refusal,
+            refusals=refusals, refusals_since_edit=0 if error_since is None else refusals,
         )  # fmt: skip
 
 
-def _decide(row: Any, ask: ClaimRequest, lease: str, now: datetime) -> ClaimedRow:
-    (pk, connection_id, priority, version, attempts, session_count, due_since, remote_state, pending_steps, revision,
-    plate, country,
-     subdivision, start, end, space_number, permit_type, status, zone_connection_id, zone_id, session_type, error_code,
-     refusals, error_since) = row  # fmt: skip
-    remote_state = None if remote_state is None else orjson.loads(remote_state)
-    decided: list[Step] = [] if pending_steps is None else orjson.loads(pending_steps)
-    due_since, start, end = bulk_sql.as_time(due_since), bulk_sql.as_time(start), bulk_sql.as_time(end)
-    work = ClaimedRow(
-        pk,
-        connection_id,
-        priority,
-        version,
-        attempts,
-        session_count,
-        due_since,
-        revision,
-        lease,
-        remote_state,
-        [],
-    )
-    # A mark has cleared what was wrong, so that the waits begin anew.
-    work.refusals, work.refusals_since_edit = refusals, 0 if error_since is None else refusals
-    recovered_at = ask.gate.recovered_at
+def _decide(row: Any, request: ClaimRequest, lease: str, now: datetime) -> ClaimedRow:
+    """Return a row with the steps of an earlier attempt, or with what is to be sent by a new plan."""
+    (pk, connection_id, priority, version, attempts, session_count, due_since, revision, remote_state, pending_steps,
+     error_code, refusals, error_since, plate, country, subdivision, start, end, *zone_and_rest) = row  # fmt: skip
+    remote_state, decided = _loaded(remote_state), _loaded(pending_steps) or []
+    recovered_at = request.permission.recovered_at
+    is_barred = False
     if error_code == INTERCEPTED and error_since is not None and recovered_at is not None:
-        work.barred = bulk_sql.as_time(error_since) < recovered_at
+        is_barred = bulk_sql.as_time(error_since) < recovered_at
     decided = [step for step in decided if not _is_over(step, now)]
-    if any(not step.get("refused") for step in decided):
-        work.steps, work.replay = decided, True
-        return work
-    desired = desired_of(
-        connection_id=connection_id,
-        zone_connection_id=zone_connection_id,
-        zone_id=zone_id,
-        session_type=session_type,
-        status=status,
-        plate=plate,
-        country=country,
-        subdivision=subdivision,
-        start=start,
-        end=end,
-        space_number=space_number,
-        permit_type=permit_type,
-        now=now,
-    )
-    work.desired, work.planned = desired, True
-    if desired is not None and (refusal := ask.vendor.preflight_error(desired)) is not None:
-        # What the vendor would refuse must not stand in for what it replaces: that one is taken away.
-        work.refusal, desired = refusal, None
-    account = ask.account
-    session_id = f"os-{account.key}-{pk}-{session_count + 1}"
-    steps = ask.vendor.plan(account, remote_state, desired, now=now, session_id=session_id)
-    if any(step["session"] == session_id for step in steps):
-        work.session_count = session_count + 1
-    work.steps = [*decided, *steps]
-    return work
+    is_replay = any(not step.get("refused") for step in decided)
+    desired, preflight_error = None, None
+    if not is_replay:
+        facts = PermitFacts(
+            connection_id,
+            plate,
+            country,
+            subdivision,
+            bulk_sql.as_time(start),
+            bulk_sql.as_time(end),
+            *zone_and_rest,
+        )
+        desired = wanted = desired_of(facts, now=now)
+        if wanted is not None and (preflight_error := request.vendor.preflight_error(wanted)) is not None:
+            # What the vendor would refuse must not stand in for what it replaces: that one is taken away.
+            wanted = None
+        fresh_id = session_id(request.account.key, pk, session_count + 1)
+        steps = request.vendor.plan(request.account, remote_state, wanted, now=now, session_id=fresh_id)
+        if any(step["session"] == fresh_id for step in steps):
+            session_count += 1
+        decided = [*decided, *steps]
+    return ClaimedRow(
+        pk, connection_id, priority, version, attempts, session_count, bulk_sql.as_time(due_since), revision, lease,
+        remote_state, decided, [], is_replay, preflight_error, desired, not is_replay, refusals,
+        # An edit clears what was wrong, so that the waits begin anew.
+        0 if error_since is None else refusals, is_barred,
+    )  # fmt: skip
+
+
+def _loaded(document: str | None) -> Any:
+    return None if document is None else orjson.loads(document)
 
 
 def _is_over(step: Step, now: datetime) -> bool:
@@ -354,62 +240,66 @@ tried_at = %(now)s, attempts = r.attempts + 1
 """
 
 
-def _write(works: Sequence[ClaimedRow], lease: str, now: datetime) -> None:
+def _write(rows: Sequence[ClaimedRow], lease: str, now: datetime) -> None:
     """Write lease, intent and the next attempt of all rows in one statement."""
     bulk_sql.update(
         "integrations_registration",
         {"id": "bigint", "intent": "jsonb", "sessions": "int"},
-        [{"id": work.id, "intent": work.steps or None, "sessions": work.session_count} for work in works],
+        [
+            {"id": row.id, "intent": row.steps or row.retained_steps or None, "sessions": row.session_count}
+            for row in rows
+        ],
         assignments=_LEASE,
         parameters={"lease": lease, "until": now + LEASE, "now": now},
     )
 
 
-def renew(works: Sequence[ClaimedRow]) -> None:
-    """Lengthen the leases of rows whose requests are still under way.
+def renew(rows: Sequence[ClaimedRow]) -> None:
+    """Extend the leases of rows whose requests are still under way.
 
-    Rows that somebody is changing are passed over: nobody waits here, and such a row has seconds left for the next time.
+    Rows that another transaction has locked are skipped: nothing waits here, and such a row has seconds left until
+    the next time.
     """
     until = database_now() + LEASE
-    for part in _parts(works):
+    for part in _parts(rows):
         with transaction.atomic():
             _held(part).update(leased_until=until, next_attempt_at=until)
 
 
-def release(works: Sequence[ClaimedRow]) -> None:
-    """Give up the leases of rows that were not sent: any worker may take them at once.
+def release(rows: Sequence[ClaimedRow]) -> None:
+    """Give up the leases of rows that were not sent, so that any worker may claim them at once.
 
-    This claim was no attempt then. What it decided has not gone out and is decided anew; what an earlier one decided, or what
-    was refused before, stays as the row's intent.
+    This claim then counts as no attempt. The steps that it planned were not sent and are planned anew; those of an earlier
+    claim, or that were refused before, stay with the row.
     """
     now = database_now()
-    anew = [work for work in works if not work.replay and not any(step.get("refused") for step in work.steps)]
-    ids = {work.id for work in anew}
+    fresh = [row for row in rows if not row.is_replay and not any(step.get("refused") for step in row.steps)]
+    ids = {row.id for row in fresh}
     for some, decided in (
-        (anew, {"pending_steps": None}),
-        ([work for work in works if work.id not in ids], {}),
+        (fresh, {"pending_steps": None}),
+        ([row for row in rows if row.id not in ids], {}),
     ):
         for part in _parts(some):
             with transaction.atomic():
-                # An edit meanwhile has set the attempts to none.
+                # An edit meanwhile has reset the attempts to 0.
                 attempts = Greatest(F("attempts") - 1, 0)
                 _held(part).update(
                     lease=None, leased_until=None, next_attempt_at=now, attempts=attempts, **decided
                 )
 
 
-def _parts(works: Sequence[ClaimedRow]) -> Iterator[tuple[str, list[int]]]:
+def _parts(rows: Sequence[ClaimedRow]) -> Iterator[tuple[str, list[int]]]:
     """Return the ids of rows by their lease, a bounded number at a time."""
     ids: dict[str, list[int]] = defaultdict(list)
-    for work in works:
-        ids[work.lease].append(work.id)
+    for row in rows:
+        ids[row.lease].append(row.id)
     for lease, pks in ids.items():
         for begin in range(0, len(pks), bulk_sql.MAX_PARAMETERS):
             yield lease, pks[begin : begin + bulk_sql.MAX_PARAMETERS]
 
 
 def _held(part: tuple[str, list[int]]) -> PermitSyncQuerySet:
-    """Lock those rows that still have their lease and that nobody else has locked."""
+    """Lock those rows that still have their lease and that no other transaction has locked."""
     lease, pks = part
     rows = PermitSync.objects.filter(pk__in=pks, lease=lease)
     rows = rows.select_for_update(skip_locked=True, no_key=True)

@@ -1,7 +1,8 @@
-"""What a registration should be at the vendor: decided in one place, for the claim and for the audit. Pure."""
+"""What a registration should be at the vendor, decided in one place for the claim, the audit and the comparison. Pure."""
 
 from datetime import UTC, datetime
 from hashlib import blake2b
+from typing import NamedTuple
 
 from integrations.vendors.protocol import Desired
 
@@ -9,45 +10,69 @@ from integrations.vendors.protocol import Desired
 NOTHING = "nothing"
 
 
-def desired_of(
-    *,
-    connection_id: int,
-    zone_connection_id: int | None,
-    zone_id: str | None,
-    session_type: str | None,
-    status: str,
-    plate: str,
-    country: str,
-    subdivision: str,
-    start: datetime,
-    end: datetime,
-    space_number: str,
-    permit_type: str,
-    now: datetime,
-) -> Desired | None:
+class PermitFacts(NamedTuple):
+    """A permit, and the zone that its location is mapped to (None: to none), as seen from one of its registrations.
+
+    The order is that of `FACT_LOOKUPS` and of the columns that the claim reads. A tuple, since one is made for each row.
+    """
+
+    connection_id: int
+    plate: str
+    country: str
+    subdivision: str
+    start: datetime
+    end: datetime
+    space_number: str
+    permit_type: str
+    status: str
+    zone_connection_id: int | None
+    zone_id: str | None
+    session_type: str | None
+
+
+# The lookups of the ORM that give `PermitFacts`, from a `PermitSync`.
+FACT_LOOKUPS = (
+    "connection_id",
+    "permit__plate",
+    "permit__country",
+    "permit__subdivision",
+    "permit__start",
+    "permit__end",
+    "permit__space_number",
+    "permit__type",
+    "permit__status",
+    "permit__location__zone_mapping__zone__connection_id",
+    "permit__location__zone_mapping__zone__remote_id",
+    "permit__location__zone_mapping__zone__session_type",
+)
+
+
+def desired_of(facts: PermitFacts, *, now: datetime) -> Desired | None:
     """Return what the vendor should have for a permit on a connection, or None for nothing. Pure.
 
     Nothing is wanted of a permit that is cancelled or over, or whose location sends elsewhere or nowhere.
     """
-    if status != "active" or end <= now or zone_id is None or zone_connection_id != connection_id:
+    if facts.status != "active" or facts.end <= now or facts.zone_id is None:
         return None
-    needs_space = session_type == "space"
+    if facts.zone_connection_id != facts.connection_id:
+        return None
+    needs_space = facts.session_type == "space"
     return Desired(
-        zone_id=zone_id,
-        plate=plate,
-        country=country,
-        subdivision=subdivision,
-        start=start,
-        end=end,
-        # A number typed for another zone must not travel to one that does not go by space.
-        space_number=space_number if needs_space else "",
-        rate_name=permit_type,
+        zone_id=facts.zone_id,
+        plate=facts.plate,
+        country=facts.country,
+        subdivision=facts.subdivision,
+        start=facts.start,
+        end=facts.end,
+        # A number typed for another zone must not travel to one that does not require a space number.
+        space_number=facts.space_number if needs_space else "",
+        rate_name=facts.permit_type,
         needs_space=needs_space,
     )
 
 
 def desired_key(desired: Desired | None) -> str:
-    """Return a short text that is the same for the same wish, so that a row can keep what was refused."""
+    """Return a short text that is equal for equal wishes, so that a row can keep what was refused."""
     if desired is None:
         return NOTHING
     parts = [

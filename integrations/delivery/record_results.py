@@ -1,7 +1,7 @@
-"""Settling: writing what became of a unit's rows, and the evidence, in one transaction and one statement for all rows.
+"""Recording what became of the rows of batches, and the evidence: one transaction, and one statement for all rows.
 
 Fenced by the lease: a row whose lease has passed to another worker is left alone. A row becomes *done* or *refused* only if
-nothing changed it while it was under way (`generation`); otherwise it stays due, and the next look decides.
+nothing changed it while it was in flight (`version`); otherwise it stays due, and the next claim decides.
 """
 
 import random
@@ -21,15 +21,15 @@ from psycopg.errors import LockNotAvailable
 
 from integrations.delivery import bulk_sql, refusals
 from integrations.delivery.batch import Batch
-from integrations.delivery.claim import ClaimedRow
 from integrations.delivery.database_clock import database_now, sql_now
 from integrations.delivery.desired_state import desired_key
+from integrations.delivery.row_outcome import Disposition, RowOutcome
 from integrations.models import Push, PushEvent
 from integrations.vendors.errors import DeliveryError, FixConnection, TryLater
 from integrations.vendors.protocol import Sent, Step, Vendor
 
-# As long as a single save holds its rows, and no longer: the engine settles for everybody. Far shorter than PostgreSQL's own
-# search for deadlocks, so that it is never a person's save that is given up.
+# As long as a single save holds its rows, and no longer: the engine records for every company. Far shorter than
+# PostgreSQL's own `deadlock_timeout`, so that it is never a person's save that is cancelled.
 LOCK_WAIT_MS = 30
 BACKOFF_FIRST = timedelta(milliseconds=500)
 BACKOFF_MAX = timedelta(minutes=2)
@@ -54,29 +54,32 @@ class RowResult(NamedTuple):
     retry_at: datetime | None = None
 
 
-def row_result(work: ClaimedRow, *, now: datetime) -> RowResult:
+def row_result(outcome: RowOutcome, *, now: datetime) -> RowResult:
     """Decide what a row becomes. Pure but for the jitter.
 
-    | what happened | state | intent | next |
+    | what happened | state | pending steps | next attempt |
     |---|---|---|---|
-    | trouble on the way | due | what is left | after a backoff (the breaker's time where it is open) |
-    | refused, from a fresh plan | refused | stops that were refused | slowly (`refusals`) or when somebody changes it |
-    | an earlier plan is done, or a belief was wrong | due | stops that were refused | at once: the rest is planned |
+    | trouble with the remote | due | what was not sent | after a backoff (or when the breaker allows it) |
+    | an earlier plan is complete, or a belief was wrong | due | stops that were refused | at once, with a new plan |
+    | refused, from a fresh plan | refused | stops that were refused | slowly (`refusals`), or after an edit |
+    | set aside | refused | all | slowly, or after an edit |
     | all accepted, or nothing to do | done | none | – |
     """
-    left = work.kept + work.steps
-    if work.later is not None:
+    row, error = outcome.row, outcome.error
+    if outcome.disposition is Disposition.RETRY:
         # Trouble of the whole connection is the breaker's to time; a row's own waits by itself.
-        wait = backoff(work.attempts + 1)
-        attempts = work.attempts + 1
-        return RowResult("due", now + wait, left or None, work.later, attempts, False, work.refusals)
-    if work.replay or work.again:
-        return RowResult("due", now, work.kept or None, work.refusal, 0, False, work.refusals)
-    if work.refusal is not None:
-        wait = refusals.wait(work.refusals_since_edit + 1)
-        retry_at = now + wait if refusals.retries(work) else None
-        since_edit = work.refusals_since_edit + 1
-        return RowResult("refused", now, work.kept or None, work.refusal, 0, False, since_edit, retry_at)
+        attempts = row.attempts + 1
+        wait = backoff(attempts)
+        return RowResult(
+            "due", now + wait, outcome.unsent_steps or None, error, attempts, False, row.refusals
+        )
+    retained = outcome.retained_steps or None
+    if outcome.needs_replan:
+        return RowResult("due", now, retained, error, 0, False, row.refusals)
+    if error is not None:
+        since_edit = row.refusals_since_edit + 1
+        retry_at = now + refusals.wait(since_edit) if refusals.retries(outcome) else None
+        return RowResult("refused", now, retained, error, 0, False, since_edit, retry_at)
     return RowResult("done", now, None, None, 0, accepted=True)
 
 
@@ -118,24 +121,24 @@ _SET = """
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """The database's time at which it was done, and the connections with rows that are due again at once."""
+    """When results were recorded (the database's time), and the connections with rows that are due again at once."""
 
     at: datetime
     due_again: frozenset[int]
 
 
 class Blocked(Exception):
-    """Somebody else holds rows of these units for longer than the engine may wait; to be settled again in a moment."""
+    """Another transaction holds rows of these batches for longer than the engine may wait; try again in a moment."""
 
 
-def record(units: Sequence[Batch]) -> Recorded:
-    """Write the results of finished units; raise `Blocked`, and whatever Django raises for a database in trouble."""
+def record(batches: Sequence[Batch]) -> Recorded:
+    """Write the results of finished batches; raise `Blocked`, and whatever Django raises for a database in trouble."""
     try:
         with transaction.atomic():
             now, ahead = _begin()
-            _lock([work.id for unit in units for work in unit.works])
-            _write_events(units, _write_pushes(units, ahead))
-            return Recorded(now, _write_rows(units, now))
+            _lock([outcome.row.id for batch in batches for outcome in batch.outcomes])
+            _write_events(batches, _write_pushes(batches, ahead))
+            return Recorded(now, _write_rows(batches, now))
     except OperationalError as error:
         if isinstance(error.__cause__, LockNotAvailable):
             raise Blocked from error
@@ -151,7 +154,7 @@ def _begin() -> tuple[datetime, timedelta]:
         return database_now(), timedelta(0)
     db.ensure_connection()
     with db.wrap_database_errors, psycopg.ClientCursor(db.connection) as cursor:
-        # Before, since the database reads its clock when the statement arrives: its work and the way back don't count.
+        # Read before, since the database reads its clock when the statement arrives: its work and the way back don't count.
         own = timezone.now()
         cursor.execute(f"SET LOCAL lock_timeout = {LOCK_WAIT_MS}; SELECT {sql_now()}".encode())
         cursor.nextset()
@@ -162,7 +165,7 @@ def _begin() -> tuple[datetime, timedelta]:
 
 
 def _lock(ids: Sequence[int]) -> None:
-    """Lock rows in the order in which `mark` does, by permit, so that the two never wait for one another in a circle."""
+    """Lock rows in the order in which `mark` does, by permit, so that the two can't deadlock."""
     if db.vendor != "postgresql" or len(ids) < 2:
         return
     item, value = bulk_sql.id_list(ids)
@@ -174,13 +177,17 @@ def _lock(ids: Sequence[int]) -> None:
         )
 
 
-def _write_rows(units: Sequence[Batch], now: datetime) -> frozenset[int]:
-    """Write what the rows become, in one statement; the fence leaves those alone that another worker has by now.
+def _write_rows(batches: Sequence[Batch], now: datetime) -> frozenset[int]:
+    """Write what the rows become, in one statement; the fence leaves out those that another worker has by now.
 
-    Returns the connections of rows that are due at once: something changed them meanwhile, or only an earlier plan of theirs
-    has come to its end. Nobody else will say so, since the hint came while they were held.
+    Returns the connections of rows that are due again at once: something changed them meanwhile, or only the plan of an
+    earlier attempt is complete. Nothing else will say so, since the hint came while they were leased.
     """
-    rows = [_columns(work, row_result(work, now=now), unit.vendor) for unit in units for work in unit.works]
+    rows = [
+        _columns(outcome, row_result(outcome, now=now), batch.vendor)
+        for batch in batches
+        for outcome in batch.outcomes
+    ]
     written = bulk_sql.update(
         _TABLE,
         _COLUMNS,
@@ -193,28 +200,29 @@ def _write_rows(units: Sequence[Batch], now: datetime) -> frozenset[int]:
     return frozenset(pk for pk, state, at in written if state == "due" and bulk_sql.as_time(at) <= now)
 
 
-def _columns(work: ClaimedRow, what: RowResult, vendor: Vendor) -> dict[str, Any]:
+def _columns(outcome: RowOutcome, result: RowResult, vendor: Vendor) -> dict[str, Any]:
+    claimed = outcome.row
     row: dict[str, Any] = {
-        "id": work.id,
-        "generation": work.version,
-        "lease": work.lease,
-        "state": what.state,
-        "observed": work.remote_state,
-        "observed_until": vendor.until(work.remote_state),
-        "intent": what.pending_steps,
-        "next_attempt_at": what.next_attempt_at,
-        "attempts": what.attempts,
+        "id": claimed.id,
+        "generation": claimed.version,
+        "lease": claimed.lease,
+        "state": result.state,
+        "observed": outcome.remote_state,
+        "observed_until": vendor.until(outcome.remote_state),
+        "intent": result.pending_steps,
+        "next_attempt_at": result.next_attempt_at,
+        "attempts": result.attempts,
     }
-    if what.accepted:
-        row["revision"] = work.revision
-    if what.refusals:
-        row["refusals"] = what.refusals
-    if what.state == "refused":
-        row["retry_at"] = what.retry_at
-        # Of steps that were decided earlier nobody knows here what they were for; they are tried again in any case.
-        row["refused_key"] = desired_key(work.desired) if work.planned else ""
-    if what.error is not None:
-        error = what.error
+    if result.accepted:
+        row["revision"] = claimed.revision
+    if result.refusals:
+        row["refusals"] = result.refusals
+    if result.state == "refused":
+        row["retry_at"] = result.retry_at
+        # What steps of an earlier attempt were for is not known here; they are tried again in any case.
+        row["refused_key"] = desired_key(claimed.desired) if claimed.was_planned else ""
+    if result.error is not None:
+        error = result.error
         row |= {
             "error_kind": error.kind,
             "error_code": error.code[:120],
@@ -249,15 +257,15 @@ _PUSH_COLUMNS = {
 }
 
 
-def _write_pushes(units: Sequence[Batch], ahead: timedelta) -> list[list[int]]:
-    """Write the requests that each unit took, and return their ids; our clock is `ahead` of the database's."""
+def _write_pushes(batches: Sequence[Batch], ahead: timedelta) -> list[list[int]]:
+    """Write the requests that each batch took, and return their ids; our clock is `ahead` of the database's."""
     rows = [
-        _push(unit.account.connection_id, kind, count, sent, ahead)
-        for unit in units
-        for kind, count, sent in unit.pushes
+        _push(batch.account.connection_id, kind, count, sent, ahead)
+        for batch in batches
+        for kind, count, sent in batch.pushes
     ]
     ids = iter(bulk_sql.insert("integrations_push", _PUSH_COLUMNS, rows, with_ids=True))
-    return [list(islice(ids, len(unit.pushes))) for unit in units]
+    return [list(islice(ids, len(batch.pushes))) for batch in batches]
 
 
 def _push(connection_id: int, kind: str, count: int, sent: Sent, ahead: timedelta) -> dict[str, Any]:
@@ -268,7 +276,7 @@ def _push(connection_id: int, kind: str, count: int, sent: Sent, ahead: timedelt
         "kind": kind,
         "events": count,
         "accepted": accepted,
-        # By the one clock of all workers: theirs may be minutes apart, and evidence must stand in the order in which it was.
+        # By the one clock that all workers share: their own may be minutes apart, and evidence must be in order.
         "sent_at": sent.sent_at - ahead,
         "answered_at": sent.answered_at - ahead,
         "trace_id": sent.trace_id,
@@ -296,14 +304,14 @@ _EVENT_COLUMNS = {
 }
 
 
-def _write_events(units: Sequence[Batch], pushes: Sequence[Sequence[int]]) -> None:
+def _write_events(batches: Sequence[Batch], pushes: Sequence[Sequence[int]]) -> None:
     rows = [
         {
-            "registration_id": work.id,
+            "registration_id": outcome.row.id,
             "push_id": made[place],
             "kind": kind,
             "session_id": session_id,
-            "marked_at": work.due_since,
+            "marked_at": outcome.row.due_since,
             "result": _result(error),
             "error_code": error.code[:120] if error else "",
             "error": error.sentence if error else "",
@@ -313,9 +321,9 @@ def _write_events(units: Sequence[Batch], pushes: Sequence[Sequence[int]]) -> No
             "since": _moment(told.get("start")),
             "until": _moment(told.get("end")),
         }
-        for unit, made in zip(units, pushes, strict=True)
-        for work in unit.works
-        for place, kind, session_id, error, told in work.evidence
+        for batch, made in zip(batches, pushes, strict=True)
+        for outcome in batch.outcomes
+        for place, kind, session_id, error, told in outcome.evidence
     ]
     bulk_sql.insert("integrations_pushevent", _EVENT_COLUMNS, rows)
 

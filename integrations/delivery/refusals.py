@@ -1,11 +1,11 @@
-"""Refused registrations that are tried again by themselves, ever more slowly.
+"""Refused registrations that are retried automatically, with growing delays.
 
-A refusal is final only where the same record would be refused whenever it is sent (`DeliveryError.for_good`, the vendor's
-to say); then somebody has to change the permit or the zone. All other reasons may pass: a zone that was gone for a moment, a
-firewall, a fault of our own that a new version mends. What takes a session away is never refused for good: a plate that
-is no longer wanted would park for free until its session ends by itself.
+A refusal is final only where the same record would be refused whenever it is sent (the vendor says so:
+`DeliveryError.for_good`); then the permit or the zone has to be changed. All other reasons may pass: a zone that was gone
+for a moment, a firewall, a fault of our own that a new version fixes. The refusal of a stop is never final: a plate that is
+no longer wanted would park for free until its session expires.
 
-`settle` writes when a row is tried again (`Registration.retry_at`). Until then it is shown as refused, with its reason.
+`record_results` writes when a row is retried (`PermitSync.retry_at`). Until then it is shown as refused, with its reason.
 """
 
 import random
@@ -18,20 +18,22 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.db.models.functions import Greatest
 
-from integrations.delivery.claim import ClaimedRow
+from integrations.delivery.row_outcome import RowOutcome
 from integrations.models import Connection, PermitSync
 from integrations.models.delivery import PermitSyncQuerySet, Priority
 
-CHORE = "try refused ones again"
-# Rows of one connection that are tried again in one round (every few seconds), so that a hundred thousand that are refused
-# for the same reason keep nobody from being sent.
+RETRY_TASK = "try refused ones again"
+# Rows of one connection that are retried in one round (every few seconds), so that a hundred thousand that are refused for
+# the same reason don't delay anything else.
 ROWS_EACH = 50
 CONNECTIONS = 200
 
 
-def retries(work: ClaimedRow) -> bool:
-    """Whether a refused row is tried again by itself. Pure."""
-    return work.stop_refused or bool(work.kept) or work.refusal is None or not work.refusal.for_good
+def retries(outcome: RowOutcome) -> bool:
+    """Whether a refused row is retried automatically. Pure."""
+    if outcome.stop_refused or outcome.retained_steps:
+        return True
+    return outcome.error is None or not outcome.error.for_good
 
 
 def wait(refusals: int, *, draw: Callable[[], float] = random.random) -> timedelta:
@@ -43,7 +45,7 @@ def wait(refusals: int, *, draw: Callable[[], float] = random.random) -> timedel
 def retry_due(now: datetime) -> int:
     """Make the refused rows due whose time has come; return how many (periodic task).
 
-    What went wrong stays written on them, and so does how often it did: the next wait is longer.
+    The error stays on them, and so does the number of refusals: the next wait is longer.
     """
     due = PermitSync.objects.refused().filter(retry_at__lte=now)
     due = due.filter(Q(connection__status=Connection.Status.LIVE) | Q(priority=Priority.TEST))
@@ -70,6 +72,6 @@ def _retry(connection_id: int, due: PermitSyncQuerySet, now: datetime) -> int:
         }
         changed = PermitSync.objects.filter(pk__in=[pk for pk, _priority in held])
         changed.update(**changes, version=F("version") + 1)
-        # Behind people's own edits.
+        # Behind edits that people make now.
         PermitSync.objects.filter(pk__in=mine).update(priority=Greatest(F("priority"), Priority.MASS_END))
     return len(held)

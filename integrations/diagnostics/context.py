@@ -6,8 +6,9 @@ from datetime import datetime
 from django.urls import NoReverseMatch, reverse
 from django.utils.functional import cached_property
 
+from integrations.delivery.circuit_breaker import breakers_of
 from integrations.models import Breaker, Connection, TestPlate, ZoneMapping, ZoneRefresh
-from integrations.permits.queries import breaker_keys, pick_breaker
+from integrations.permits.queries import pick_breaker
 from integrations.vendors.errors import DeliveryError, TryLater
 from integrations.vendors.protocol import ZoneSeen, get_vendor
 from locations.models import Company, Location
@@ -109,8 +110,7 @@ class DiagnosticContext:
         """What holds the connection's sends back now, or None."""
         if self.connection is None:
             return None
-        rows = {row.key: row for row in Breaker.objects.filter(key__in=breaker_keys(self.connection))}
-        return pick_breaker(rows, self.connection, self.now)
+        return pick_breaker(breakers_of([self.connection]), self.connection, self.now)
 
     @cached_property
     def test(self) -> TestPlate | None:

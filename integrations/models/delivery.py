@@ -1,18 +1,19 @@
-"""What the delivery engine keeps.
+"""What the delivery engine stores.
 
-`Registration` is the state of one permit on one connection: what Passport has (`observed`), what is being brought there
-(`intent`, written before anything is sent), and whether it has to be looked at again (`state`). There is exactly one row
-for each pair, so ten edits while a push is under way are one more push.
+`PermitSync` is the registration of one permit on one connection: what the vendor has (`remote_state`), what is being sent
+(`pending_steps`, stored before anything is sent), and whether it has to be brought up to date (`state`). There is exactly
+one row for each pair, so ten edits during a push are one more push.
 
-Invariants: `state = due` rows alone are worked on; each mark raises `generation`, and a result settles a row only if its
-lease token is still the one under which it was claimed, and makes it *done* only if `generation` did not move meanwhile.
-So an edit during a push can't be lost, and a worker that was thought dead can't overwrite what its successor learned.
+Invariants: only rows with `state = due` are worked on; each change of the permit raises `version`, and a result is recorded
+only if the row's lease token is still the one under which it was claimed, and makes it *done* only if `version` did not
+move meanwhile. So an edit during a push can't be lost, and a worker that was thought dead can't overwrite what its
+successor learned.
 
 `Push` is one HTTP request that carried events, `PushEvent` what it meant for one registration: the evidence.
 """
 
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
 from django.db import models
 from django.db.models import Case, F, Q, Value, When
@@ -26,10 +27,10 @@ NOT_LISTED = "not_listed"
 
 
 class PermitSyncQuerySet(models.QuerySet["PermitSync"]):
-    """Reads on registrations."""
+    """Queries for registrations."""
 
     def due(self) -> Self:
-        """Those that wait to be brought in line."""
+        """Those that wait to be brought up to date."""
         return self.filter(state=PermitSync.State.DUE)
 
     def refused(self) -> Self:
@@ -37,12 +38,13 @@ class PermitSyncQuerySet(models.QuerySet["PermitSync"]):
         return self.filter(state=PermitSync.State.REFUSED)
 
     def drifting(self) -> Self:
-        """Those that the vendor accepted and does not show."""
+        """Those that the vendor accepted and does not list."""
         return self.filter(state=PermitSync.State.DONE).exclude(error_code="")
 
     def hold(self) -> list[int]:
-        """Lock these rows until the commit, in the one order in which all do (`integrations.delivery.outbox`); return
-        their ids.
+        """Lock these rows until the commit, in the order that everyone keeps (`integrations.delivery.outbox`).
+
+        Returns their ids.
         """
         rows = self.order_by("permit_id", "connection_id").select_for_update(of=("self",), no_key=True)
         return list(rows.values_list("pk", flat=True))
@@ -50,7 +52,7 @@ class PermitSyncQuerySet(models.QuerySet["PermitSync"]):
     def note_seen(self, at: datetime) -> int:
         """Note that enforcement showed these at `at`; return how many there are.
 
-        What counts is the first time since the present acceptance: a time from before it tells of something else.
+        What counts is the first time since the current acceptance; an earlier time belongs to something else.
         """
         anew = Q(seen_at=None) | Q(seen_at__lt=F("accepted_at"))
         return self.update(checked_at=at, seen_at=Case(When(anew, then=Value(at)), default=F("seen_at")))
@@ -68,10 +70,10 @@ class Priority(models.IntegerChoices):
 
 
 class PermitSync(models.Model):
-    """The state of one permit on one connection; see the module's text."""
+    """The registration of one permit on one connection; see the module's docstring."""
 
     class State(models.TextChoices):
-        """Whether the row is to be looked at."""
+        """Whether the row has to be brought up to date."""
 
         DUE = "due", _("waiting")
         DONE = "done", _("accepted")
@@ -93,7 +95,7 @@ class PermitSync(models.Model):
     leased_until = models.DateTimeField(null=True, blank=True)
     # Number of sessions ever begun for this row: the last part of a session's id.
     session_count = models.PositiveIntegerField(db_column="sessions", default=0)
-    # What the vendor has, in the vendor's own words (passport.plan.Session), or null.
+    # What the vendor has, as a document in the vendor's own form, or null.
     remote_state = models.JSONField(db_column="observed", null=True, blank=True)
     # Steps that have been decided and may have been sent (integrations.vendors.protocol.Step), or null.
     pending_steps = models.JSONField(db_column="intent", null=True, blank=True)
@@ -101,7 +103,7 @@ class PermitSync(models.Model):
     remote_until = models.DateTimeField(db_column="observed_until", null=True, blank=True)
     accepted_at = models.DateTimeField(null=True, blank=True)
     accepted_revision = models.PositiveIntegerField(default=0)
-    # When enforcement was first seen to show the present acceptance; before `accepted_at` it tells of an earlier one.
+    # When enforcement was first seen to show the current acceptance; a time before `accepted_at` belongs to an earlier one.
     seen_at = models.DateTimeField(null=True, blank=True)
     checked_at = models.DateTimeField(null=True, blank=True)
     error_kind = models.CharField(max_length=20, blank=True, default="")
@@ -109,8 +111,8 @@ class PermitSync(models.Model):
     error = models.TextField(blank=True, default="")
     remedy = models.TextField(blank=True, default="")
     error_since = models.DateTimeField(null=True, blank=True)
-    # Refused rows: how often in a row, when it is tried again by itself (null: not before somebody changes something), and
-    # what was wanted then (integrations.delivery.desired_state.desired_key), which shows whether the permit has changed
+    # Refused rows: how often in a row, when it is retried automatically (null: only after an edit), and what was wanted
+    # then (integrations.delivery.desired_state.desired_key), which shows whether the permit has changed
     # since.
     refusals = models.PositiveIntegerField(default=0, db_default=0)
     retry_at = models.DateTimeField(null=True, blank=True)
@@ -150,7 +152,7 @@ class PermitSync(models.Model):
             models.Index(
                 fields=["connection", "error_code"], name="registration_refused", condition=Q(state="refused")
             ),
-            # What was refused and is tried again by itself (integrations.delivery.refusals).
+            # What was refused and is retried automatically (integrations.delivery.refusals).
             models.Index(fields=["retry_at"], name="registration_retry", condition=Q(state="refused")),
             # Drift, for the overview. Nearly always empty, so that writing results costs no more.
             models.Index(
@@ -171,7 +173,7 @@ class PermitSync(models.Model):
 
     @property
     def is_seen(self) -> bool:
-        """Whether enforcement was seen to show the present acceptance."""
+        """Whether enforcement was seen to show the current acceptance."""
         return self.seen_at is not None and (self.accepted_at is None or self.seen_at >= self.accepted_at)
 
 
@@ -223,14 +225,13 @@ class Push(models.Model):
 class PushEvent(models.Model):
     """What one push meant for one registration.
 
-    Both rows that it refers to are there by construction: `settle` writes it in the transaction that makes the push and
-    updates the registration, and registrations are not deleted. So the database does not check it once more for each
-    event, which was a fifth of its work for a delivery (`benchmarks/README.md`); what is deleted takes its events along
-    through Django.
+    Both rows that it refers to exist by construction: `record_results` writes it in the transaction that makes the push and
+    updates the registration, and registrations are not deleted. So the database does not check them again for each
+    event, which was a fifth of its work for a delivery (`benchmarks/README.md`); deletions cascade through Django.
     """
 
     class Result(models.TextChoices):
-        """What Passport said of the event."""
+        """What the vendor said of the event."""
 
         ACCEPTED = "accepted", _("accepted")
         REFUSED = "refused", _("refused")
@@ -277,14 +278,22 @@ class PushEvent(models.Model):
 
 
 class Breaker(models.Model):
-    """Holds sends back after failures: one row per connection (`c:<id>`) and one per vendor host (`h:<vendor>`).
+    """A circuit breaker, which pauses sends after failures: one row per connection, and one per vendor (its host).
 
     Closed: `open_until` is empty. Open: nothing is sent until `open_until`, then one probe at a time (`probe_until` says
-    who has the word). `stopped` marks trouble that people must mend (credentials, authorisation), told once and probed
-    rarely. `recovered_at` lets rows that failed before it go at once, whatever their own backoff says.
+    until when a worker has it). `stopped` marks a problem that people must fix (credentials, authorisation), reported once
+    and probed rarely. `recovered_at` lets rows that failed before it go at once, whatever their own backoff says.
+
+    Invariants: a row is never of a connection and of a vendor; no two are of the same. That it is of one of them is kept by
+    `save`, not yet by the database, since a worker from before the two columns writes `key` alone.
     """
 
+    # What a row is of, as text ("c:7", "h:vendor"): written for workers from before the columns, which look rows up by it.
     key = models.CharField(max_length=60, primary_key=True)
+    connection = models.OneToOneField(
+        Connection, on_delete=models.CASCADE, null=True, blank=True, related_name="breaker"
+    )
+    vendor = models.CharField(max_length=20, null=True, blank=True, unique=True)
     failures = models.PositiveIntegerField(default=0)
     failing_since = models.DateTimeField(null=True, blank=True)
     open_until = models.DateTimeField(null=True, blank=True)
@@ -295,8 +304,27 @@ class Breaker(models.Model):
     error = models.TextField(blank=True, default="")
     remedy = models.TextField(blank=True, default="")
 
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(connection=None) | Q(vendor=None), name="breaker_of_a_connection_or_a_vendor"
+            ),
+        ]
+
     def __str__(self) -> str:
         return self.key
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save, with the key that belongs to the connection or the vendor; raise `ValueError` where it is not of one."""
+        self.key = self.key_of(self.connection_id, self.vendor)
+        super().save(*args, **kwargs)
+
+    @staticmethod
+    def key_of(connection_id: int | None, vendor: str | None) -> str:
+        """Return the key of the breaker of a connection or of a vendor; raise `ValueError` unless it is one of the two."""
+        if (connection_id is None) == (vendor is None):
+            raise ValueError("A breaker is of a connection or of a vendor.")
+        return f"h:{vendor}" if connection_id is None else f"c:{connection_id}"
 
 
 class RateBucket(models.Model):

@@ -1,8 +1,8 @@
-"""What keeps the product running without a process that everything hangs on.
+"""What keeps the product running without a single process that everything depends on.
 
-Each worker runs the scheduler; a `Chore` row is the baton: whoever moves `next_at` forward does the work this time.
-`WorkerBeat` says which workers are alive, for the doctor and for the readiness of a deployment. A `CheckRun` is what a
-person asked to be looked up with the vendor, which a worker does while the person's page waits.
+Each worker runs the scheduler; whichever moves a `PeriodicTask`'s `next_at` forward runs it this time. `WorkerHeartbeat` says
+which workers are alive, for the diagnostics and for the readiness of a deployment. A `CheckRun` is a look-up with the vendor
+that a person asked for, which a worker does while the person's page waits.
 """
 
 from django.conf import settings
@@ -16,7 +16,7 @@ from locations.models import Company, Permit
 
 
 class PeriodicTask(models.Model):
-    """One periodic duty and when it is next due."""
+    """A periodic task and when it is next due."""
 
     name = models.CharField(max_length=80, primary_key=True)
     next_at = models.DateTimeField()
@@ -47,9 +47,9 @@ class WorkerHeartbeat(models.Model):
 
 
 class CheckRun(models.Model):
-    """One look-up that somebody asked for, and what it found; see `integrations.reconciliation.check_runs`.
+    """One look-up that a person asked for, and what it found; see `integrations.reconciliation.check_runs`.
 
-    It waits while `leased_until` is None or over, is under way until then, and is done once there is `finished_at`. The
+    It waits while `leased_until` is None or past, runs until then, and is done once `finished_at` is set. The
     result may hold plates, so rows are kept for an hour.
     """
 

@@ -17,6 +17,7 @@ from django.db import connection as db
 from django.db.models import Count, Exists, IntegerField, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce
 
+from integrations.delivery.circuit_breaker import breakers_of
 from integrations.delivery.status import PushState, push_state
 from integrations.models import Breaker, Connection, PermitSync, ZoneMapping
 from locations.models import Company, Location, Permit, PermitQuerySet
@@ -68,19 +69,15 @@ class PermitPage:
     more: bool = False
 
 
-def breaker_keys(connection: Connection) -> tuple[str, str]:
-    """Return the keys of the breakers that hold a connection back: its own, and the vendor's host."""
-    return f"c:{connection.pk}", f"h:{connection.vendor}"
-
-
-def pick_breaker(breakers: dict[str, Breaker], connection: Connection, now: datetime) -> Breaker | None:
-    """Return the breaker that holds the connection back at `now`; one that people must mend goes first."""
+def pick_breaker(breakers: Iterable[Breaker], connection: Connection, now: datetime) -> Breaker | None:
+    """Return which of these breakers holds the connection back at `now`; one that people must fix goes first."""
     holding = [
         found
-        for key in breaker_keys(connection)
-        if (found := breakers.get(key)) and (found.stopped or (found.open_until and found.open_until > now))
+        for found in breakers
+        if (found.connection_id == connection.pk or found.vendor == connection.vendor)
+        and (found.stopped or (found.open_until and found.open_until > now))
     ]
-    return min(holding, key=lambda found: not found.stopped, default=None)
+    return min(holding, key=lambda found: (not found.stopped, found.vendor is not None), default=None)
 
 
 def pick_permit_sync(permit_syncs: Sequence[PermitSync], connection: Connection | None) -> PermitSync | None:
@@ -119,8 +116,7 @@ def deliveries(permits: Sequence[Permit], now: datetime) -> list[Delivery]:
         picked.append(
             (permit, permit_sync, mapping, mapped or (permit_sync.connection if permit_sync else None))
         )
-    keys = {key for _, _, _, connection in picked if connection for key in breaker_keys(connection)}
-    breakers = {breaker.key: breaker for breaker in Breaker.objects.filter(key__in=keys)} if keys else {}
+    breakers = list(breakers_of([connection for _, _, _, connection in picked if connection]))
     found = []
     for permit, permit_sync, mapping, connection in picked:
         breaker = pick_breaker(breakers, connection, now) if connection else None

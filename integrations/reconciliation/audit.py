@@ -25,12 +25,13 @@ from django.utils.translation import gettext as _
 
 from integrations.delivery import bulk_sql, outbox
 from integrations.delivery.database_clock import database_now
-from integrations.delivery.desired_state import NOTHING, desired_key, desired_of
+from integrations.delivery.desired_state import FACT_LOOKUPS, NOTHING, PermitFacts, desired_key, desired_of
+from integrations.delivery.session_id import UNUSED, read_session_id, session_id
 from integrations.models import Connection, PeriodicTask, PermitSync, ZoneMapping
 from integrations.models.delivery import NOT_LISTED, PermitSyncQuerySet
 from integrations.reconciliation import compare
 from integrations.reconciliation import notices as drift_notices
-from integrations.reconciliation.compare import SETTLING_TIME, Believed, ListedRights, own_session
+from integrations.reconciliation.compare import SETTLING_TIME, Believed, ListedRights
 from integrations.vendors.errors import DeliveryError
 from integrations.vendors.protocol import Account, Desired, RemoteState, RightSeen, Step, get_vendor
 from locations.models import Permit
@@ -111,12 +112,13 @@ def find_unmarked(permit_ids: Sequence[int], now: datetime) -> list[int]:
 
 
 _COLUMNS = (
-    "permit_id", "connection_id", "remote_state", "permit__plate", "permit__country", "permit__subdivision",
-    "permit__start", "permit__end", "permit__space_number", "permit__type", "permit__status",
-    "permit__location__zone_mapping__zone__connection_id", "permit__location__zone_mapping__zone__remote_id",
-    "permit__location__zone_mapping__zone__session_type", "connection__vendor", "connection__operator_id",
+    "permit_id",
+    *FACT_LOOKUPS,
+    "remote_state",
+    "connection__vendor",
+    "connection__operator_id",
     "connection__key",
-)  # fmt: skip
+)
 
 
 def find_stale(permit_ids: Sequence[int], now: datetime) -> list[int]:
@@ -135,29 +137,14 @@ def find_stale(permit_ids: Sequence[int], now: datetime) -> list[int]:
 
 def _differs(row: Any, now: datetime) -> bool:
     vendor_slug, account, remote_state, desired = _read(row, now)
-    return bool(get_vendor(vendor_slug).plan(account, remote_state, desired, now=now, session_id="?"))
+    return bool(get_vendor(vendor_slug).plan(account, remote_state, desired, now=now, session_id=UNUSED))
 
 
 def _read(row: Any, now: datetime) -> tuple[str, Account, RemoteState | None, Desired | None]:
     """Return the vendor, the account, what it has and what it should have, of a row of `_COLUMNS`."""
-    (_permit_id, connection_id, remote_state, plate, country, subdivision, start, end, space_number, permit_type, status,
-     zone_connection_id, zone_id, session_type, vendor_slug, operator_id, key) = row  # fmt: skip
-    desired = desired_of(
-        connection_id=connection_id,
-        zone_connection_id=zone_connection_id,
-        zone_id=zone_id,
-        session_type=session_type,
-        status=status,
-        plate=plate,
-        country=country,
-        subdivision=subdivision,
-        start=start,
-        end=end,
-        space_number=space_number,
-        permit_type=permit_type,
-        now=now,
-    )
-    return vendor_slug, Account(connection_id, operator_id, key), remote_state, desired
+    _permit_id, *facts, remote_state, vendor_slug, operator_id, key = row
+    desired = desired_of(PermitFacts(*facts), now=now)
+    return vendor_slug, Account(facts[0], operator_id, key), remote_state, desired
 
 
 # --- Registrations and what enforcement sees ----------------------------------------------------------------------------
@@ -235,8 +222,8 @@ def _listen(connection: Connection, asked_at: datetime) -> ListedRights:
     numbers: dict[int, int] = {}
     running = PermitSync.objects.filter(connection=connection, remote_until__gt=asked_at)
     rows = running.values_list("pk", KeyTextTransform("session_id", "remote_state"))
-    for pk, session_id in rows.iterator(chunk_size=2_000):
-        own = own_session(connection.key, session_id or "")
+    for pk, reference in rows.iterator(chunk_size=2_000):
+        own = read_session_id(connection.key, reference or "")
         if own is not None:
             numbers[pk] = own[1]
     listing = ListedRights(connection.key, numbers)
@@ -254,8 +241,8 @@ def _believed(connection: Connection, listing: ListedRights, at: datetime) -> It
     )
     parts = [KeyTextTransform(name, "remote_state") for name in _PARTS]
     rows = settled.values_list("pk", "remote_until", "accepted_at", *parts)
-    for pk, until, accepted_at, session_id, start, *known_by in rows.iterator(chunk_size=2_000):
-        own = own_session(connection.key, session_id or "")
+    for pk, until, accepted_at, reference, start, *known_by in rows.iterator(chunk_size=2_000):
+        own = read_session_id(connection.key, reference or "")
         is_listed = own is not None and listing.has(pk, own[1])
         is_listed = is_listed or compare.vehicle(*known_by) in listing.vehicles
         if accepted_at is not None and start:
@@ -332,9 +319,9 @@ def _send_anew(ids: Sequence[int], now: datetime, *, is_certain: bool) -> None:
             vendor, number = get_vendor(slug), session_count + 1
             if desired is None or vendor.preflight_error(desired) is not None:
                 continue  # the next plan says what is to be done
-            session_id = f"os-{account.key}-{pk}-{number}"
-            started = vendor.plan(account, None, desired, now=now, session_id=session_id)
-            stopped = vendor.plan(account, remote_state, None, now=now, session_id="?")
+            fresh_id = session_id(account.key, pk, number)
+            started = vendor.plan(account, None, desired, now=now, session_id=fresh_id)
+            stopped = vendor.plan(account, remote_state, None, now=now, session_id=UNUSED)
             if started:
                 yield {"id": pk, "intent": started + stopped, "sessions": number}
 
@@ -348,7 +335,7 @@ def _end_surplus(connection: Connection, surplus: Mapping[int, Sequence[RightSee
 
         def intents(rows: PermitSyncQuerySet) -> Iterator[dict[str, Any]]:
             for pk, session_count in rows.values_list("pk", "session_count"):
-                owns = [own_session(connection.key, right.reference) for right in surplus[pk]]
+                owns = [read_session_id(connection.key, right.reference) for right in surplus[pk]]
                 # A restored backup may have forgotten how many were begun: a number is never used twice.
                 number = max([session_count, *(own[1] for own in owns if own is not None)])
                 yield {
@@ -364,7 +351,7 @@ def _ending(connection: Connection, rights: Sequence[RightSeen], now: datetime) 
     """Return the steps that end these rights."""
     vendor = get_vendor(connection.vendor)
     account, seen = _account(connection), [vendor.observe(right) for right in rights]
-    return [step for one in seen for step in vendor.plan(account, one, None, now=now, session_id="?")]
+    return [step for one in seen for step in vendor.plan(account, one, None, now=now, session_id=UNUSED)]
 
 
 def _account(connection: Connection) -> Account:

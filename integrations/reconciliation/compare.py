@@ -11,12 +11,12 @@ listed *now* can be missing. A list that lacks too much is no proof that enforce
 that is short. Then the whole comparison is *held*: nothing is changed, and people are told.
 """
 
-import re
 from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from integrations.delivery.session_id import read_session_id
 from integrations.vendors.protocol import RightSeen
 
 # How long after an acceptance, and around the edges of its window, a right may be listed or not.
@@ -26,13 +26,6 @@ HELD_ROWS = 20
 HELD_SHARE = 0.05
 # Rights that are not as we believe are kept with their details up to this number; the next comparison finds the rest.
 OTHERS_MAX = 5_000
-_SESSION = re.compile(r"os-([^-]{1,8})-([1-9][0-9]{0,17})-([1-9][0-9]{0,8})")
-
-
-def own_session(key: str, reference: str) -> tuple[int, int] | None:
-    """Return the registration's id and the session's number of a reference that we made; None for any other text."""
-    found = _SESSION.fullmatch(reference)
-    return (int(found[2]), int(found[3])) if found is not None and found[1] == key else None
 
 
 def vehicle(plate: str, subdivision: str, zone_id: str) -> tuple[str, str, str]:
@@ -60,7 +53,7 @@ class ListedRights:
             zone_id = self._zones.setdefault(right.zone_id, right.zone_id)
             self.vehicles.add(vehicle(right.plate, right.subdivision, zone_id))
             return
-        own = own_session(self._key, right.reference)
+        own = read_session_id(self._key, right.reference)
         if own is None:
             return  # a driver's own session, or another provider's
         pk, number = own
@@ -76,7 +69,7 @@ class ListedRights:
         if pk in self._as_believed and self._believed[pk] == number:
             return True
         return any(
-            own_session(self._key, right.reference) == (pk, number) for right in self.others.get(pk, ())
+            read_session_id(self._key, right.reference) == (pk, number) for right in self.others.get(pk, ())
         )
 
 

@@ -131,6 +131,8 @@ class Vendor(Protocol):
     slug: str
     names: VendorNames
     batch_size: int
+    # The longest that one request may take, in seconds: a worker that ends waits for its last requests that long.
+    total_timeout_s: float
 
     def plan(
         self,

@@ -38,7 +38,7 @@ def register_all() -> None:
     scheduler.register("raise urgency", 10, scheduler.raise_urgency)
     scheduler.register("reconcile", 5, audit.reconcile_all)
     scheduler.register("refresh zones", 60, refresh_oldest_zones)
-    scheduler.register(refusals.CHORE, 5, refusals.retry_due)
+    scheduler.register(refusals.RETRY_TASK, 5, refusals.retry_due)
     scheduler.register("send mails", 2, email_queue.send_due)
     scheduler.register("tidy check runs", 30, check_runs.tidy)
     scheduler.register(retention.RETENTION_TASK, 3600, retention.thin)
@@ -74,7 +74,7 @@ def keep_tokens(now: datetime) -> None:
     """
     used = Connection.objects.exclude(operator_id="").exclude(status=Connection.Status.ENDED)
     for slug in used.values_list("vendor", flat=True).distinct().order_by("vendor"):
-        if Breaker.objects.filter(key=circuit_breaker.host_key(slug), failures__gt=0).exists():
+        if Breaker.objects.filter(vendor=slug, failures__gt=0).exists():
             continue
         try:
             get_vendor(slug).check_token()

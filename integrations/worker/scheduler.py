@@ -80,8 +80,8 @@ def due_connections(now: datetime) -> list[int]:
     )
     found = set(live.filter(Exists(soon)).values_list("pk", flat=True))
     found.update(others.filter(Exists(soon.filter(priority=Priority.TEST))).values_list("pk", flat=True))
-    probing = Breaker.objects.filter(key__startswith="c:", failures__gt=0, open_until__lte=now)
-    found.update(int(key.removeprefix("c:")) for key in probing.values_list("key", flat=True))
+    probes = Breaker.objects.filter(connection__isnull=False, failures__gt=0, open_until__lte=now)
+    found.update(probes.values_list("connection_id", flat=True))
     found.update(_recovered(live, claimable, now))
     return sorted(found)
 
@@ -92,10 +92,9 @@ def _recovered(live: QuerySet[Connection], claimable: QuerySet[PermitSync], now:
     The worker whose probe succeeded goes on by itself; this is for when it dies right then.
     """
     found: set[int] = set()
-    for key, at in Breaker.objects.filter(recovered_at__gt=now - BACKOFF_MAX, open_until=None).values_list(
-        "key", "recovered_at"
-    ):
-        back = live.filter(pk=int(key[2:])) if key.startswith("c:") else live
+    closed = Breaker.objects.filter(recovered_at__gt=now - BACKOFF_MAX, open_until=None)
+    for connection_id, vendor, at in closed.values_list("connection_id", "vendor", "recovered_at"):
+        back = live.filter(pk=connection_id) if vendor is None else live.filter(vendor=vendor)
         found.update(back.filter(Exists(claimable.filter(tried_at__lt=at))).values_list("pk", flat=True))
     return found
 

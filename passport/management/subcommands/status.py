@@ -8,10 +8,11 @@ from django.db.models import Count, Min, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from integrations.delivery.circuit_breaker import breakers_of
 from integrations.management.scripting import Say, find_company, find_connection
-from integrations.models import Breaker, Connection, ZoneMapping, ZoneRefresh
+from integrations.models import Connection, ZoneMapping, ZoneRefresh
 from integrations.onboarding import connections
-from integrations.permits.queries import breaker_keys, pick_breaker
+from integrations.permits.queries import pick_breaker
 from locations.models import Company, Permit
 
 HELP = "show connection, zones, mappings, permits by state, and the age of the backlog"
@@ -77,8 +78,7 @@ def _connected(connection: Connection) -> dict[str, Any]:
         .order_by("location__name")
     )
     oldest = connection.permit_syncs.due().aggregate(oldest=Min("due_since"))["oldest"]
-    breakers = {breaker.key: breaker for breaker in Breaker.objects.filter(key__in=breaker_keys(connection))}
-    holding = pick_breaker(breakers, connection, now)
+    holding = pick_breaker(breakers_of([connection]), connection, now)
     return {
         "connection": {
             "name": connection.name,

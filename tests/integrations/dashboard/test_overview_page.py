@@ -181,7 +181,7 @@ def test_a_paused_connection_says_why_and_what_is_held_back(world: World) -> Non
 
 def test_a_stopped_connection_is_the_answer(world: World) -> None:
     Breaker.objects.create(
-        key=f"c:{world.connection.pk}",
+        connection=world.connection,
         stopped=True,
         error="Passport does not know this operator.",
         remedy="Check the operator ID.",
@@ -228,7 +228,7 @@ def test_what_waits_for_people_is_not_asked_for_every_three_seconds(world: World
     assert (figures.unprotected.n, figures.moves) == (2, False)
     waiting = PermitFactory(location=mapped)
     assert figures_of(world.company, now).moves
-    Breaker.objects.create(key=f"c:{world.connection.pk}", stopped=True, error="Not authorised.")
+    Breaker.objects.create(connection=world.connection, stopped=True, error="Not authorised.")
     assert not figures_of(world.company, now).moves
     Breaker.objects.all().delete()
     Connection.objects.update(status="paused")
@@ -291,7 +291,7 @@ def test_the_worst_company_comes_first(world: World) -> None:
     fine, bad, worse = World.build(name="Fine"), World.build(name="Bad"), World.build(name="Worse")
     settle(PermitFactory(location=fine.location("L", fine.zone("Z"))))
     PermitFactory(location=bad.location("L", bad.zone("Z")))
-    Breaker.objects.create(key=f"c:{worse.connection.pk}", stopped=True, error="Not authorised.")
+    Breaker.objects.create(connection=worse.connection, stopped=True, error="Not authorised.")
     page = text_of(world.support.get(reverse("companies")))
     assert page.index(">Worse<") < page.index(">Bad<") < page.index(">Fine<")
     assert "The connection of 1 company is stopped." in page
@@ -332,14 +332,14 @@ def test_companies_are_sorted_by_what_the_address_says(world: World) -> None:
 def test_a_company_with_two_stopped_connections_is_one_company(world: World) -> None:
     second = ConnectionFactory(company=world.company, label="South", live=True)
     for connection in (world.connection, second):
-        Breaker.objects.create(key=f"c:{connection.pk}", stopped=True, error="Not authorised.")
+        Breaker.objects.create(connection=connection, stopped=True, error="Not authorised.")
     World.build()
     assert "The connection of 1 company is stopped." in text_of(world.support.get(reverse("companies")))
 
 
 def break_host(*, stopped: bool, minutes: int = 7) -> None:
     Breaker.objects.create(
-        key="h:passport", failures=3, stopped=stopped, failing_since=timezone.now() - timedelta(minutes=minutes),
+        vendor="passport", failures=3, stopped=stopped, failing_since=timezone.now() - timedelta(minutes=minutes),
         error="Passport refuses Offstreet's credentials.", remedy="Support renews them.",
     )  # fmt: skip
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from integrations.delivery.batch import Batch, batch_limit, batches
-from integrations.delivery.claim import ClaimedRow
 from integrations.delivery.record_results import row_result
+from integrations.delivery.row_outcome import ClaimedRow, Disposition, RowOutcome
 from integrations.vendors.errors import DeliveryError, FixRecord, Intercepted, TooLarge, TryLater, Unexpected
 from integrations.vendors.protocol import Account, RemoteState, RightSeen, Sent, Step
 from tests.fakes import FakeVendor
@@ -85,18 +85,20 @@ def start(number: int) -> Step:
     return Step(kind="started", session=f"os-K-{number}-1", event={"plate": f"P{number}"})
 
 
-def work(number: int, **values: Any) -> ClaimedRow:
-    made = ClaimedRow(
-        id=number, connection_id=1, priority=0, version=1, attempts=0, session_count=1, due_since=NOW, revision=1,
-        lease="lease", remote_state=None, steps=[start(number)],
-    )  # fmt: skip
-    for name, value in values.items():
-        setattr(made, name, value)
-    return made
+def row(number: int, **values: Any) -> ClaimedRow:
+    plain: dict[str, Any] = {
+        "id": number, "connection_id": 1, "priority": 0, "version": 1, "attempts": 0, "session_count": 1, "due_since": NOW,
+        "revision": 1, "lease": "lease", "remote_state": None, "steps": [start(number)],
+    }  # fmt: skip
+    return ClaimedRow(**plain | values)
 
 
-def delivered(vendor: Vendor, *works: ClaimedRow, probing: bool = False) -> Batch:
-    unit = Batch(Account(1, "operator", "K"), vendor, list(works), NOW, probing)
+def outcome(number: int, **values: Any) -> RowOutcome:
+    return RowOutcome(row(number, **values))
+
+
+def delivered(vendor: Vendor, *outcomes: RowOutcome, probing: bool = False) -> Batch:
+    unit = Batch(Account(1, "operator", "K"), vendor, list(outcomes), NOW, probing)
     unit.deliver()
     return unit
 
@@ -118,20 +120,20 @@ def test_after_a_fault_of_our_own_nothing_is_halved_and_nothing_that_may_have_ar
     replay: bool,
 ) -> None:
     vendor = Vendor(whole=OURS)
-    works = [work(number, replay=replay) for number in range(100)]
-    delivered(vendor, *works)
+    outcomes = [outcome(number, is_replay=replay) for number in range(100)]
+    delivered(vendor, *outcomes)
     assert len(vendor.sent) == 1
-    for number, row in enumerate(works):
-        found = row_result(row, now=NOW)
+    for number, one in enumerate(outcomes):
+        found = row_result(one, now=NOW)
         # Parked, so that nothing goes round and round, with the very events that went out.
         assert (found.state, found.pending_steps, found.error) == ("refused", [start(number)], OURS)
 
 
 def test_after_a_fault_of_our_own_the_steps_behind_stay_too() -> None:
     stop = Step(kind="stopped", session="os-K-0-1", event={}, ends=True)
-    row = work(1, steps=[start(1), stop])
-    delivered(Vendor(whole=OURS), row)
-    assert row_result(row, now=NOW).pending_steps == [start(1), stop]
+    one = outcome(1, steps=[start(1), stop])
+    delivered(Vendor(whole=OURS), one)
+    assert row_result(one, now=NOW).pending_steps == [start(1), stop]
 
 
 @pytest.mark.parametrize(
@@ -139,18 +141,18 @@ def test_after_a_fault_of_our_own_the_steps_behind_stay_too() -> None:
 )
 def test_a_request_that_the_vendor_refuses_is_halved_down_to_the_bad_event(refusal: DeliveryError) -> None:
     vendor = Vendor(whole=refusal)
-    works = [work(number) for number in range(4)]
-    delivered(vendor, *works)
+    outcomes = [outcome(number) for number in range(4)]
+    delivered(vendor, *outcomes)
     # Two that are bad in a row: the others go alone.
     assert [len(steps) for steps in vendor.sent] == [4, 2, 1, 1, 1, 1]
-    assert all(row_result(row, now=NOW).pending_steps is None for row in works)
+    assert all(row_result(one, now=NOW).pending_steps is None for one in outcomes)
 
 
 # --- How many requests it takes -----------------------------------------------------------------------------------
 
 
-def refused_plates(works: Iterable[ClaimedRow]) -> set[str]:
-    return {f"P{row.id}" for row in works if row.refusal is not None}
+def refused_plates(outcomes: Iterable[RowOutcome]) -> set[str]:
+    return {f"P{one.row.id}" for one in outcomes if one.disposition is Disposition.REFUSED}
 
 
 def requests_for(
@@ -160,14 +162,16 @@ def requests_for(
     draw = random.Random(seed)
     bad = {f"P{number}" for number in range(rows) if draw.random() < share}
     vendor = Strict(bad, naming=naming)
-    works = [work(number, refusals=int(suspected)) for number in range(rows)]
-    for unit in batches(works, Account(1, "operator", "K"), vendor, now=NOW, probing=False):
-        unit.deliver()
-        assert unit.trouble is None
+    claimed = [row(number, refusals=int(suspected)) for number in range(rows)]
+    outcomes = []
+    for batch in batches(claimed, Account(1, "operator", "K"), vendor, now=NOW, probing=False):
+        batch.deliver()
+        assert batch.trouble is None
+        outcomes += batch.outcomes
     # The whole effect: what was accepted is there, what is bad is refused, and each started once.
-    assert refused_plates(works) == bad
+    assert refused_plates(outcomes) == bad
     assert vendor.accepted == sorted(f"P{number}" for number in range(rows) if f"P{number}" not in bad)
-    assert not any(row.steps or row.kept or row.later for row in works)
+    assert not any(one.unsent_steps or one.retry_error for one in outcomes)
     return len(vendor.sent)
 
 
@@ -220,8 +224,8 @@ def test_what_was_refused_before_is_sent_alone() -> None:
 
 def test_what_was_refused_before_travels_apart_from_what_was_not() -> None:
     vendor = Strict({"P1"})
-    works = [work(number, refusals=int(number == 1)) for number in range(100)]
-    made = batches(works, Account(1, "operator", "K"), vendor, now=NOW, probing=False)
+    rows = [row(number, refusals=int(number == 1)) for number in range(100)]
+    made = batches(rows, Account(1, "operator", "K"), vendor, now=NOW, probing=False)
     for unit in made:
         unit.deliver()
     assert sorted(len(steps) for steps in vendor.sent) == [1, 99]
@@ -237,9 +241,9 @@ def test_whoever_is_bad_and_whatever_is_named_each_event_meets_its_own_fate(
 ) -> None:
     vendor = Strict({f"P{number}" for number in bad}, naming=naming)
     vendor.batch_size = most
-    works = [work(number) for number in range(30)]
-    delivered(vendor, *works)
-    assert refused_plates(works) == vendor.bad
+    outcomes = [outcome(number) for number in range(30)]
+    delivered(vendor, *outcomes)
+    assert refused_plates(outcomes) == vendor.bad
     assert vendor.accepted == sorted(f"P{number}" for number in range(30) if number not in bad)
 
 
@@ -248,16 +252,16 @@ def test_whoever_is_bad_and_whatever_is_named_each_event_meets_its_own_fate(
 
 def test_a_request_that_is_too_large_is_parted_and_nobody_is_refused_for_it() -> None:
     vendor = Strict(set(), takes=30)
-    works = [work(number) for number in range(100)]
-    assert delivered(vendor, *works).trouble is None
+    outcomes = [outcome(number) for number in range(100)]
+    assert delivered(vendor, *outcomes).trouble is None
     assert [len(steps) for steps in vendor.sent] == [100, 50, 25, 25, 25, 25]
-    assert not refused_plates(works)
+    assert not refused_plates(outcomes)
 
 
 def test_a_single_event_that_is_too_large_waits() -> None:
-    row = work(1)
-    delivered(Strict(set(), takes=0), row)
-    assert row_result(row, now=NOW).state == "due"
+    one = outcome(1)
+    delivered(Strict(set(), takes=0), one)
+    assert row_result(one, now=NOW).state == "due"
 
 
 # --- Answers that the vendor did not give -------------------------------------------------------------------------
@@ -265,46 +269,46 @@ def test_a_single_event_that_is_too_large_waits() -> None:
 
 def test_a_proxy_that_answers_everything_is_asked_three_times_and_nothing_is_refused() -> None:
     vendor = Strict(set(), barred={f"P{number}" for number in range(100)})
-    works = [work(number) for number in range(100)]
-    unit = delivered(vendor, *works)
+    outcomes = [outcome(number) for number in range(100)]
+    unit = delivered(vendor, *outcomes)
     assert isinstance(unit.trouble, Intercepted)
     assert [len(steps) for steps in vendor.sent] == [100, 1, 1]
-    for number, row in enumerate(works):
-        found = row_result(row, now=NOW)
+    for number, one in enumerate(outcomes):
+        found = row_result(one, now=NOW)
         assert (found.state, found.pending_steps) == ("due", [start(number)])
 
 
 @pytest.mark.parametrize("barred", [{"P0"}, {"P7"}, {"P99"}, {"P1", "P50", "P51"}], ids=sorted)
 def test_a_firewall_that_bars_a_few_events_holds_up_nobody_else(barred: set[str]) -> None:
     vendor = Strict(set(), barred=barred)
-    works = [work(number) for number in range(100)]
-    assert delivered(vendor, *works).trouble is None
+    outcomes = [outcome(number) for number in range(100)]
+    assert delivered(vendor, *outcomes).trouble is None
     assert vendor.accepted == sorted({f"P{number}" for number in range(100)} - barred)
     assert len(vendor.sent) <= 2 + len(barred) * 12
-    for number, row in enumerate(works):
+    for number, one in enumerate(outcomes):
         if f"P{number}" not in barred:
-            assert row_result(row, now=NOW).state == "done"
+            assert row_result(one, now=NOW).state == "done"
             continue
-        found = row_result(row, now=NOW)
+        found = row_result(one, now=NOW)
         # Nobody knows what arrived: the very same goes out again. The first of all was asked for the way's sake.
         assert (found.state, found.pending_steps) == ("due" if number == 0 else "refused", [start(number)])
         assert number == 0 or found.retry_at is not None
 
 
 def test_an_event_that_is_barred_with_nobody_beside_it_waits_by_itself() -> None:
-    row = work(1)
-    unit = delivered(Strict(set(), barred={"P1"}), row)
+    one = outcome(1)
+    unit = delivered(Strict(set(), barred={"P1"}), one)
     assert (unit.trouble, unit.intercepted) == (None, {1})
-    assert row_result(row, now=NOW).state == "due"
+    assert row_result(one, now=NOW).state == "due"
 
 
 def test_a_probe_that_something_else_answers_has_found_the_trouble_still_there() -> None:
-    assert delivered(Strict(set(), barred={"P1"}), work(1), probing=True).trouble is not None
+    assert delivered(Strict(set(), barred={"P1"}), outcome(1), probing=True).trouble is not None
 
 
 def test_a_unit_whose_leases_have_ended_sends_no_further_request() -> None:
     vendor = Strict({"P1"})
-    unit = Batch(Account(1, "operator", "K"), vendor, [work(number) for number in range(8)], NOW)
+    unit = Batch(Account(1, "operator", "K"), vendor, [outcome(number) for number in range(8)], NOW)
     send = vendor.send
 
     def slow(account: Account, steps: Sequence[Step]) -> Sent:
@@ -314,32 +318,32 @@ def test_a_unit_whose_leases_have_ended_sends_no_further_request() -> None:
     vendor.send = slow  # type: ignore[method-assign]
     unit.deliver()
     assert len(vendor.sent) == 1
-    assert (unit.trouble, {row_result(row, now=NOW).state for row in unit.works}) == (None, {"due"})
+    assert (unit.trouble, {row_result(one, now=NOW).state for one in unit.outcomes}) == (None, {"due"})
 
 
 # --- Events that are answered one by one --------------------------------------------------------------------------
 
 
 def test_a_single_event_that_is_put_off_waits_by_itself() -> None:
-    row = work(1)
-    assert delivered(Vendor(parts=TryLater("Later.")), row).trouble is None
-    assert row_result(row, now=NOW).state == "due"
+    one = outcome(1)
+    assert delivered(Vendor(parts=TryLater("Later.")), one).trouble is None
+    assert row_result(one, now=NOW).state == "due"
 
 
 def test_a_probe_that_is_put_off_has_found_the_trouble_still_there() -> None:
     later = TryLater("Later.")
-    assert delivered(Vendor(parts=later), work(1), probing=True).trouble is later
+    assert delivered(Vendor(parts=later), outcome(1), probing=True).trouble is later
 
 
 def test_a_probe_that_is_accepted_or_refused_has_found_a_remote_that_works() -> None:
-    assert delivered(Vendor(), work(1), probing=True).trouble is None
-    assert delivered(Vendor(parts=FixRecord("No.")), work(1), probing=True).trouble is None
+    assert delivered(Vendor(), outcome(1), probing=True).trouble is None
+    assert delivered(Vendor(parts=FixRecord("No.")), outcome(1), probing=True).trouble is None
 
 
 def test_a_retry_after_on_an_answer_to_single_events_ends_the_unit() -> None:
     """Issue: 99 of 100 were told one by one to wait two minutes, and asked again at once."""
     later = TryLater("Slow down.", retry_after=timedelta(minutes=2))
     vendor = Vendor(parts=later)
-    works = [work(number, steps=[start(number), start(number + 100)]) for number in range(3)]
-    assert delivered(vendor, *works).trouble is later
+    outcomes = [outcome(number, steps=[start(number), start(number + 100)]) for number in range(3)]
+    assert delivered(vendor, *outcomes).trouble is later
     assert len(vendor.sent) == 1

@@ -328,14 +328,14 @@ def test_no_authorisation_stops_the_connection_and_hammers_nobody(world: World) 
     for _ in range(5):
         world.engine.drain([world.connection.pk])
     assert len(world.events()) == 1
-    breaker = Breaker.objects.get(key=f"c:{world.connection.pk}")
+    breaker = Breaker.objects.get(connection=world.connection)
     assert breaker.stopped
     assert PermitSync.objects.get().state == PermitSync.State.DUE
     world.heal()
     world.let_time_pass()
     world.deliver(turns=2)
     assert world.rights() == world.wanted()
-    assert not Breaker.objects.get(key=f"c:{world.connection.pk}").stopped
+    assert not Breaker.objects.get(connection=world.connection).stopped
 
 
 def test_after_an_outage_a_single_probe_goes_first(world: World) -> None:

@@ -14,8 +14,7 @@ from integrations.delivery.batch import Batch, batches
 from integrations.delivery.circuit_breaker import (
     OPEN_MAX,
     SendPermission,
-    connection_key,
-    host_key,
+    connection_scope,
     record_failure,
     record_success,
 )
@@ -77,9 +76,9 @@ def test_a_result_that_the_database_does_not_take_is_shown_and_the_others_are_wr
 
     def stumble(done: Sequence[Batch], pushes: Any) -> None:
         if any(
-            work.steps == [] and work.remote_state and work.remote_state["plate"] == "BAD1" and work.evidence
-            for unit in done
-            for work in unit.works
+            outcome.steps == [] and (outcome.remote_state or {}).get("plate") == "BAD1" and outcome.evidence
+            for batch in done
+            for outcome in batch.outcomes
         ):
             raise DataError("value too long")
         write(done, pushes)
@@ -127,34 +126,34 @@ def answered(world: World, error: DeliveryError | None, *, sent_at: datetime, pr
 
 @pytest.mark.django_db
 def test_a_success_that_was_under_way_does_not_lift_what_another_answer_asked_for(world: World) -> None:
-    now, watch, key = timezone.now(), host_failures.HostFailureDetector(), connection_key(world.connection.pk)
+    now, watch = timezone.now(), host_failures.HostFailureDetector()
     wait = TryLater("Slow down.", retry_after=timedelta(seconds=30))
     watch.note(answered(world, wait, sent_at=now), now=now)
     watch.note(answered(world, None, sent_at=now), now=now)
-    opened = Breaker.objects.get(key=key)
+    opened = Breaker.objects.get()
     assert opened.open_until is not None
     assert opened.open_until >= now + timedelta(seconds=30)
     watch.note(answered(world, None, sent_at=now, probing=True), now=now)
-    assert Breaker.objects.get(key=key).open_until is None
+    assert Breaker.objects.get().open_until is None
 
 
 @pytest.mark.django_db
 def test_a_failure_counts_also_where_this_processs_clock_is_behind(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now, key = timezone.now(), connection_key(world.connection.pk)
-    record_failure(key, TryLater("Away."), now=now - timedelta(seconds=9), began=now - timedelta(seconds=9))
-    record_success(key, now=now - timedelta(seconds=5))
+    now, scope = timezone.now(), connection_scope(world.connection.pk)
+    record_failure(scope, TryLater("Away."), now=now - timedelta(seconds=9), began=now - timedelta(seconds=9))
+    record_success(scope, now=now - timedelta(seconds=5))
     behind = now - timedelta(seconds=60)
     monkeypatch.setattr("integrations.delivery.host_failures.timezone.now", lambda: behind)
     host_failures.HostFailureDetector().note(answered(world, TryLater("Away."), sent_at=behind), now=now)
-    assert Breaker.objects.get(key=key).open_until is not None
+    assert Breaker.objects.get().open_until is not None
 
 
 @pytest.mark.django_db
 def test_companies_that_stay_dead_hold_up_the_others_once_at_most(world: World) -> None:
     """Three that begin to fail look like the host; the probe of one that lives shows otherwise, and then for good."""
-    host, vendor = host_key("passport"), get_vendor("passport")
+    vendor = get_vendor("passport")
     dead = [ConnectionFactory(live=True) for _ in range(host_failures.HOST_CONNECTIONS)]
     now, watch, away = timezone.now(), host_failures.HostFailureDetector(), TryLater("Away.")
 
@@ -166,18 +165,18 @@ def test_companies_that_stay_dead_hold_up_the_others_once_at_most(world: World) 
 
     for connection in dead[:-1]:
         one(connection, away, probing=False)
-    assert not Breaker.objects.filter(key=host).exists()
+    assert not Breaker.objects.filter(vendor="passport").exists()
     one(dead[-1], away, probing=False)
-    assert Breaker.objects.get(key=host).open_until is not None
+    assert Breaker.objects.get(vendor="passport").open_until is not None
     now += timedelta(seconds=10)
     one(world.connection, None, probing=True)
     for _ in range(5):
         now += timedelta(seconds=10)
         for connection in dead:
-            Breaker.objects.filter(key=connection_key(connection.pk)).update(probe_until=now)
+            Breaker.objects.filter(connection=connection).update(probe_until=now)
             one(connection, away, probing=True)
-        assert Breaker.objects.get(key=host).open_until is None
-    assert Breaker.objects.get(key=connection_key(dead[0].pk)).failures > 3
+        assert Breaker.objects.get(vendor="passport").open_until is None
+    assert Breaker.objects.get(connection=dead[0]).failures > 3
 
 
 @pytest.mark.parametrize(
@@ -210,8 +209,8 @@ def test_half_of_the_companies_dying_at_once_do_not_stop_the_other_half(world: W
         unit = answered(world, away, sent_at=now - timedelta(seconds=6))
         unit.account = Account(connection.pk, connection.operator_id, connection.key)
         watch.note(unit, now=now)
-    assert Breaker.objects.filter(key__startswith="c:", open_until__isnull=False).count() == 20
-    assert not Breaker.objects.filter(key=host_key("passport")).exists()
+    assert Breaker.objects.filter(connection__isnull=False, open_until__isnull=False).count() == 20
+    assert not Breaker.objects.filter(vendor="passport").exists()
 
 
 @pytest.mark.django_db
@@ -223,17 +222,18 @@ def test_a_host_that_goes_away_right_after_an_answer_is_found_by_the_next_failur
         for connection in dead:
             unit = answered(world, away, sent_at=timezone.now(), probing=after > host_failures.HOST_QUIET)
             unit.account = Account(connection.pk, connection.operator_id, connection.key)
-            Breaker.objects.filter(key=connection_key(connection.pk)).update(probe_until=now + after)
+            Breaker.objects.filter(connection=connection).update(probe_until=now + after)
             watch.note(unit, now=now + after)
-    assert Breaker.objects.get(key=host_key("passport")).open_until is not None
+    assert Breaker.objects.get(vendor="passport").open_until is not None
 
 
 @pytest.mark.django_db
 def test_a_remote_that_does_not_answer_for_long_is_looked_for_again_just_as_soon() -> None:
     now = timezone.now()
     began = now - timedelta(seconds=6)
-    Breaker.objects.create(key="c:1", failures=40, open_until=began, probe_until=now)
-    row = record_failure("c:1", TryLater("No answer."), now=now, began=began)
+    connection = ConnectionFactory()
+    Breaker.objects.create(connection=connection, failures=40, open_until=began, probe_until=now)
+    row = record_failure(connection_scope(connection.pk), TryLater("No answer."), now=now, began=began)
     assert row is not None
     assert row.open_until is not None
     assert now < row.open_until <= began + OPEN_MAX
@@ -242,9 +242,10 @@ def test_a_remote_that_does_not_answer_for_long_is_looked_for_again_just_as_soon
 @pytest.mark.django_db
 def test_an_answer_that_asks_for_time_counts_even_where_it_is_old() -> None:
     now = timezone.now()
-    Breaker.objects.create(key="c:1", failures=0, recovered_at=now)
+    connection = ConnectionFactory()
+    Breaker.objects.create(connection=connection, failures=0, recovered_at=now)
     wait = TryLater("Slow down.", retry_after=timedelta(seconds=30))
-    row = record_failure("c:1", wait, now=now, began=now - timedelta(seconds=1))
+    row = record_failure(connection_scope(connection.pk), wait, now=now, began=now - timedelta(seconds=1))
     assert row is not None
     assert row.open_until is not None
     assert row.open_until >= now + timedelta(seconds=30)

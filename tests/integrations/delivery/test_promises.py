@@ -13,10 +13,11 @@ from django.utils import timezone
 from integrations.delivery import circuit_breaker
 from integrations.delivery.batch import Batch, batches
 from integrations.delivery.circuit_breaker import SendPermission
-from integrations.delivery.claim import ClaimedRow, ClaimRequest, claim, release
+from integrations.delivery.claim import ClaimRequest, claim, release
 from integrations.delivery.engine import Engine
 from integrations.delivery.outbox import retry
 from integrations.delivery.record_results import record
+from integrations.delivery.row_outcome import ClaimedRow
 from integrations.models import Breaker, Notice, PermitSync
 from integrations.onboarding import connections
 from integrations.vendors.errors import TryLater
@@ -160,7 +161,7 @@ def test_answers_of_which_nothing_can_be_made_open_the_breaker_and_hammer_nobody
     for _ in range(5):
         world.engine.drain([world.connection.pk])
     assert len(world.events()) == 1
-    assert Breaker.objects.get(key=f"c:{world.connection.pk}").open_until is not None
+    assert Breaker.objects.get(connection=world.connection).open_until is not None
     world.heal()
     world.deliver(turns=3)
     assert world.rights() == world.wanted()
@@ -177,8 +178,8 @@ def test_one_operators_refused_token_stops_nobody_else(transport: SandboxTranspo
         barred.engine.drain([barred.connection.pk])
         fine.engine.drain([fine.connection.pk])
         assert fine.plates() == ["ANY1"]
-        assert Breaker.objects.get(key=f"c:{barred.connection.pk}").stopped
-        assert not Breaker.objects.filter(key="h:passport", failures__gt=0).exists()
+        assert Breaker.objects.get(connection=barred.connection).stopped
+        assert not Breaker.objects.filter(vendor="passport", failures__gt=0).exists()
         for world in (barred, fine):
             world.engine.close()
 
@@ -290,7 +291,7 @@ def test_an_import_never_takes_all_senders_even_while_nothing_else_waits(world: 
     with mock.patch.object(vendor, "send", side_effect=lambda *args: (gate.wait(10), real(*args))[1]):
         for _ in range(5):
             engine._turn(0.01)
-        under_way = len(engine._places.flights)
+        under_way = len(engine._share.flights)
         gate.set()
         engine.drain([world.connection.pk])
     assert 0 < under_way <= 2  # of four senders
@@ -310,17 +311,19 @@ def test_what_is_lined_up_is_given_back_when_its_connection_is_stopped_elsewhere
     with mock.patch.object(vendor, "send", side_effect=lambda *args: (gate.wait(10), real(*args))[1]) as send:
         for _ in range(5):
             engine._turn(0.01)
-        assert engine._ready
+        assert engine._pipeline.lined_up
         if by == "a person":
             connections.pause(connection=connection, reason="A gate is rebuilt.")
         else:
             now = timezone.now()
             error = TryLater("Slow down.", retry_after=timedelta(minutes=1))
-            circuit_breaker.record_failure(f"c:{connection.pk}", error, now=now, began=now)
-        under_way = len(engine._places.flights)
+            circuit_breaker.record_failure(
+                circuit_breaker.connection_scope(connection.pk), error, now=now, began=now
+            )
+        under_way = len(engine._share.flights)
         engine.wake([connection.pk])
         engine._turn(0.01)
-        assert not engine._ready
+        assert not engine._pipeline.lined_up
         waiting = PermitSync.objects.filter(state="due", lease=None)
         assert set(waiting.values_list("pending_steps", "attempts")) == {(None, 0)}
         gate.set()
@@ -342,7 +345,7 @@ def test_a_company_that_is_refused_leaves_the_others_alone(transport: SandboxTra
         fine.permit("YES1")
         refused.engine.drain([refused.connection.pk, fine.connection.pk])
         assert fine.plates() == ["YES1"]
-        assert not Breaker.objects.filter(key="h:passport").exists()
+        assert not Breaker.objects.filter(vendor="passport").exists()
         for world in (refused, fine):
             world.engine.close()
 
@@ -359,8 +362,8 @@ def test_a_worker_that_ends_leaves_nothing_leased(world: World) -> None:
     real = vendor.send
     with mock.patch.object(vendor, "send", side_effect=lambda *args: (gate.wait(10), real(*args))[1]):
         engine._turn(0.01)
-        assert engine._places.flights
-        assert engine._ready or len(engine._places.flights) == 2
+        assert engine._share.flights
+        assert engine._pipeline.lined_up or len(engine._share.flights) == 2
         gate.set()
         stop.set()
         engine.run(stop)
@@ -425,7 +428,7 @@ def test_what_is_lined_up_stays_here_once_a_request_was_told_to_wait(world: Worl
     world.engine.drain([world.connection.pk])
     assert len(world.events()) <= 2  # as many as were under way together
     assert PermitSync.objects.due().count() == 200
-    breaker = Breaker.objects.get(key=f"c:{world.connection.pk}")
+    breaker = Breaker.objects.get(connection=world.connection)
     assert breaker.open_until is not None
     assert breaker.open_until > timezone.now() + timedelta(seconds=25)
 
@@ -433,11 +436,11 @@ def test_what_is_lined_up_stays_here_once_a_request_was_told_to_wait(world: Worl
 def test_a_probe_that_finds_no_room_gives_the_word_back(world: World) -> None:
     world.permit()
     Breaker.objects.create(
-        key=f"c:{world.connection.pk}", failures=1, open_until=timezone.now() - timedelta(seconds=1)
+        connection=world.connection, failures=1, open_until=timezone.now() - timedelta(seconds=1)
     )
     engine = world.engine
-    engine._places.busy[world.connection.pk] = 99
-    engine._awake[world.connection.pk] = None
+    engine._share.busy[world.connection.pk] = 99
+    engine._inbox.awaken([world.connection.pk])
     engine._claim()
     assert Breaker.objects.get().probe_until is None
 
@@ -456,7 +459,7 @@ def test_wrong_credentials_stop_everything_tell_people_once_and_hammer_nobody(
         tokens = [request for request in transport.requests if request.url.path.endswith("access-tokens")]
         assert len(tokens) == 1
         assert not worlds[0].events()
-        assert Breaker.objects.get(key="h:passport").stopped
+        assert Breaker.objects.get(vendor="passport").stopped
         assert Notice.objects.filter(kind="host_stopped").count() == 1
         transport.simulator.faults.clear()
         worlds[0].let_time_pass()

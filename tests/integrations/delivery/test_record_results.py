@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from integrations.delivery.batch import Batch, batches
 from integrations.delivery.circuit_breaker import SendPermission
-from integrations.delivery.claim import ClaimedRow, ClaimRequest, claim
+from integrations.delivery.claim import ClaimRequest, claim
 from integrations.delivery.record_results import BACKOFF_FIRST, BACKOFF_MAX, backoff, record, row_result
+from integrations.delivery.row_outcome import ClaimedRow, RowOutcome
 from integrations.models import PermitSync, Push, PushEvent
-from integrations.vendors.errors import FixRecord, TryLater
+from integrations.vendors.errors import FixRecord, TryLater, Unexpected
 from integrations.vendors.protocol import Account, get_vendor
 from locations import services
 from tests.passport.sandbox_transport import SandboxTransport
@@ -24,14 +25,22 @@ NOW = datetime(2026, 11, 22, 17, 0, tzinfo=UTC)
 STOP: Any = {"kind": "stopped", "session": "os-K-1-1", "event": {}, "ends": True}
 
 
-def work(**values: Any) -> ClaimedRow:
-    plain = ClaimedRow(
-        id=1, connection_id=1, priority=0, version=1, attempts=0, session_count=1, due_since=NOW, revision=1,
-        lease="lease", remote_state=None, steps=[],
-    )  # fmt: skip
-    for name, value in values.items():
-        setattr(plain, name, value)
-    return plain
+def outcome(
+    *, retry: TryLater | None = None, refusal: FixRecord | None = None, replan: bool = False, **values: Any
+) -> RowOutcome:
+    """Return the outcome of a row of which nothing is left to send but `steps`."""
+    plain: dict[str, Any] = {
+        "id": 1, "connection_id": 1, "priority": 0, "version": 1, "attempts": 0, "session_count": 1, "due_since": NOW,
+        "revision": 1, "lease": "lease", "remote_state": None, "steps": [],
+    }  # fmt: skip
+    made = RowOutcome(ClaimedRow(**plain | values))
+    if refusal is not None:
+        made.refuse(refusal)
+    if replan:
+        made.replan()
+    if retry is not None:
+        made.retry(retry)
+    return made
 
 
 # --- Decisions ----------------------------------------------------------------------------------------------------
@@ -55,12 +64,14 @@ def test_a_herd_does_not_come_back_in_step() -> None:
     [
         ({}, "done", None),
         ({"refusal": FixRecord("No.")}, "refused", None),
-        ({"refusal": FixRecord("No."), "kept": [STOP]}, "refused", [STOP]),
-        ({"later": TryLater("Later."), "steps": [STOP]}, "due", [STOP]),
-        ({"later": TryLater("Later."), "steps": [STOP], "replay": True}, "due", [STOP]),
-        ({"replay": True}, "due", None),
-        ({"replay": True, "refusal": FixRecord("No.")}, "due", None),
-        ({"again": True}, "due", None),
+        ({"refusal": FixRecord("No."), "retained_steps": [STOP]}, "refused", [STOP]),
+        ({"retry": TryLater("Later."), "steps": [STOP]}, "due", [STOP]),
+        ({"retry": TryLater("Later."), "steps": [STOP], "is_replay": True}, "due", [STOP]),
+        ({"is_replay": True}, "due", None),
+        ({"is_replay": True, "refusal": FixRecord("No.")}, "due", None),
+        ({"replan": True}, "due", None),
+        ({"is_replay": True, "refusal": FixRecord("No."), "retained_steps": [STOP]}, "due", [STOP]),
+        ({"replan": True, "retry": TryLater("Later."), "steps": [STOP]}, "due", [STOP]),
     ],
     ids=[
         "accepted",
@@ -71,18 +82,42 @@ def test_a_herd_does_not_come_back_in_step() -> None:
         "replayed",
         "replay refused",
         "was wrong",
+        "replay and its stop refused",
+        "was wrong, then trouble",
     ],
 )
 def test_what_a_row_becomes(values: dict[str, Any], state: str, pending_steps: Any) -> None:
-    found = row_result(work(**values), now=NOW)
+    found = row_result(outcome(**values), now=NOW)
     assert (found.state, found.pending_steps) == (state, pending_steps)
     assert found.accepted == (state == "done")
     assert found.next_attempt_at >= NOW
 
 
+@pytest.mark.parametrize("is_replay", [False, True], ids=["first attempt", "sent before"])
+def test_a_row_that_is_set_aside_is_shown_as_refused_with_its_steps_whether_it_was_sent_before_or_not(
+    is_replay: bool,
+) -> None:
+    error = Unexpected("Sending failed: KeyError.")
+    made = outcome(steps=[STOP], is_replay=is_replay)
+    made.set_aside(error)
+    found = row_result(made, now=NOW)
+    assert (found.state, found.pending_steps, found.error) == ("refused", [STOP], error)
+    assert found.retry_at is not None
+
+
+def test_the_first_refusal_is_shown_and_trouble_overrides_it() -> None:
+    first, later = FixRecord("First."), TryLater("Later.")
+    made = outcome(refusal=first)
+    made.refuse(FixRecord("Second."))
+    assert row_result(made, now=NOW).error is first
+    made.retry(later)
+    made.retry(TryLater("Later still."))
+    assert row_result(made, now=NOW).error is later
+
+
 def test_trouble_counts_an_attempt_and_an_end_counts_none() -> None:
-    assert row_result(work(attempts=3, later=TryLater("Later.")), now=NOW).attempts == 4
-    assert row_result(work(attempts=3), now=NOW).attempts == 0
+    assert row_result(outcome(attempts=3, retry=TryLater("Later.")), now=NOW).attempts == 4
+    assert row_result(outcome(attempts=3), now=NOW).attempts == 0
 
 
 # --- Writing ------------------------------------------------------------------------------------------------------

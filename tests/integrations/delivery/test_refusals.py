@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from integrations.delivery import outbox, refusals, status
-from integrations.delivery.claim import ClaimedRow
 from integrations.delivery.record_results import row_result
+from integrations.delivery.row_outcome import ClaimedRow, RowOutcome
 from integrations.models import Breaker, PermitSync
 from integrations.reconciliation import audit
-from integrations.vendors.errors import FixRecord, Unexpected
+from integrations.vendors.errors import DeliveryError, FixRecord, Unexpected
 from integrations.vendors.protocol import Account, Sent, get_vendor
 from integrations.zones import mapping
 from integrations.zones import refresh as zone_refresh
@@ -93,13 +93,15 @@ def test_a_refused_row_waits_ever_longer_from_a_minute_to_an_hour(refused: int, 
     assert refusals.wait(7, draw=lambda: 1) == HOUR
 
 
-def work(**values: Any) -> ClaimedRow:
-    made = ClaimedRow(
-        id=1, connection_id=1, priority=0, version=1, attempts=0, session_count=1, due_since=timezone.now(), revision=1,
-        lease="lease", remote_state=None, steps=[],
-    )  # fmt: skip
-    for name, value in values.items():
-        setattr(made, name, value)
+def refused(error: DeliveryError, *, stop_refused: bool = False, **values: Any) -> RowOutcome:
+    """Return the outcome of a row that the vendor refused."""
+    plain: dict[str, Any] = {
+        "id": 1, "connection_id": 1, "priority": 0, "version": 1, "attempts": 0, "session_count": 1,
+        "due_since": timezone.now(), "revision": 1, "lease": "lease", "remote_state": None, "steps": [],
+    }  # fmt: skip
+    made = RowOutcome(ClaimedRow(**plain | values))
+    made.refuse(error)
+    made.stop_refused = stop_refused
     return made
 
 
@@ -109,18 +111,18 @@ STOP: Any = {"kind": "stopped", "session": "os-K-1-1", "event": {}, "ends": True
 @pytest.mark.parametrize(
     ("values", "again"),
     [
-        ({"refusal": FixRecord("No zone.")}, True),
-        ({"refusal": FixRecord("No.", for_good=True)}, False),
-        ({"refusal": FixRecord("No.", for_good=True), "kept": [STOP]}, True),
-        ({"refusal": FixRecord("No.", for_good=True), "stop_refused": True}, True),
-        ({"refusal": Unexpected("Planning failed.")}, True),
+        ({"error": FixRecord("No zone.")}, True),
+        ({"error": FixRecord("No.", for_good=True)}, False),
+        ({"error": FixRecord("No.", for_good=True), "retained_steps": [STOP]}, True),
+        ({"error": FixRecord("No.", for_good=True), "stop_refused": True}, True),
+        ({"error": Unexpected("Planning failed.")}, True),
     ],
     ids=["may pass", "for good", "a stop is left", "its own stop", "a fault of ours"],
 )
 def test_only_a_record_that_is_wrong_for_good_and_ends_nothing_is_not_tried_again(
     values: dict[str, Any], again: bool
 ) -> None:
-    found = row_result(work(**values), now=timezone.now())
+    found = row_result(refused(**values), now=timezone.now())
     assert found.state == "refused"
     assert (found.retry_at is not None) is again
 
@@ -507,7 +509,7 @@ def test_a_retry_after_on_an_answer_to_single_events_is_obeyed(world: World) -> 
     for _ in range(5):
         world.engine.drain([world.connection.pk])
     assert seen == [60]
-    breaker = Breaker.objects.get(key=f"c:{world.connection.pk}")
+    breaker = Breaker.objects.get(connection=world.connection)
     assert breaker.open_until is not None
     assert breaker.open_until > timezone.now() + timedelta(seconds=100)
     assert PermitSync.objects.due().count() == 59

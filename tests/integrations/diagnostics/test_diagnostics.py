@@ -137,7 +137,7 @@ def wait_long(world: World, vendor: FakeVendor) -> None:
 
 def hold_back(world: World, vendor: FakeVendor) -> None:
     Breaker.objects.create(
-        key=f"c:{world.connection.pk}", failures=3, failing_since=timezone.now(), stopped=True,
+        connection=world.connection, failures=3, failing_since=timezone.now(), stopped=True,
         error="Not authorised.", remedy="Ask Passport.",
     )  # fmt: skip
 

@@ -795,16 +795,16 @@ def test_nobody_asks_passport_more_than_a_few_times_a_minute(
 
 
 @pytest.mark.parametrize(
-    ("key", "values", "words"),
+    ("of", "values", "words"),
     [
         (
-            "c:{pk}",
+            "connection",
             {"error": "Passport answered 503."},
             "since it is in trouble. Passport answered 503. Check again",
         ),
-        ("h:passport", {}, "since it is in trouble. Passport gives no answer."),
+        ("vendor", {}, "since it is in trouble. Passport gives no answer."),
         (
-            "c:{pk}",
+            "connection",
             {"stopped": True, "error": "Passport refuses our credentials.", "remedy": "Enter new ones."},
             "the connection is stopped. Passport refuses our credentials. Enter new ones.",
         ),
@@ -812,11 +812,12 @@ def test_nobody_asks_passport_more_than_a_few_times_a_minute(
 )
 def test_while_the_connection_is_held_back_nobody_asks(
     operator: Client, shown: Permit, vendor: FakeVendor, monkeypatch: pytest.MonkeyPatch,
-    key: str, values: dict[str, Any], words: str,
+    of: str, values: dict[str, Any], words: str,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(vendor, "fetch_rights", lambda *_args, **_kwargs: pytest.fail("Passport was asked"))
-    pk = shown.location.zone_mapping.zone.connection_id
-    Breaker.objects.create(key=key.format(pk=pk), open_until=timezone.now() + timedelta(seconds=8), **values)
+    connection = shown.location.zone_mapping.zone.connection
+    whose = {"connection": connection} if of == "connection" else {"vendor": connection.vendor}
+    Breaker.objects.create(**whose, open_until=timezone.now() + timedelta(seconds=8), **values)
     page = check(operator, shown)
     assert "Passport was not asked" in page
     assert words in page

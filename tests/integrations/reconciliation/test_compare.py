@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from integrations.delivery.session_id import read_session_id, session_id
 from integrations.reconciliation import compare
 from integrations.reconciliation.compare import SETTLING_TIME, Believed, ListedRights
 from integrations.vendors.protocol import RightSeen
@@ -70,14 +71,14 @@ def test_an_empty_or_short_list_is_not_believed_beyond_a_few(count: int, listed:
     ],
 )
 def test_a_reference_is_ours_only_as_we_write_it(reference: str, own: tuple[int, int] | None) -> None:
-    assert compare.own_session("KEY23456", reference) == own
+    assert read_session_id("KEY23456", reference) == own
 
 
 @given(st.text(max_size=80))
 def test_no_reference_whatever_it_says_is_an_error(text: str) -> None:
     for reference in (text, f"os-KEY23456-{text}"):
-        own = compare.own_session("KEY23456", reference)
-        assert own is None or reference == f"os-KEY23456-{own[0]}-{own[1]}"
+        own = read_session_id("KEY23456", reference)
+        assert own is None or reference == session_id("KEY23456", *own)
 
 
 def seen(reference: str, plate: str = "ABC1234") -> RightSeen:

@@ -66,15 +66,15 @@ def test_a_row_that_waits_out_its_backoff_is_found_afterwards_or_as_soon_as_the_
     now = soon()
     PermitSync.objects.update(next_attempt_at=now + timedelta(minutes=2), tried_at=now - SECOND)
     assert due_connections(now) == []
-    Breaker.objects.create(key=f"c:{world.connection.pk}", recovered_at=now)
+    Breaker.objects.create(connection=world.connection, recovered_at=now)
     assert due_connections(now + SECOND) == [world.connection.pk]
-    Breaker.objects.update(key="h:passport")
+    Breaker.objects.update(connection=None, vendor="passport")
     assert due_connections(now + SECOND) == [world.connection.pk]
 
 
 def test_a_breaker_whose_probe_is_due_wakes_its_connection(world: World) -> None:
     now = soon()
-    Breaker.objects.create(key=f"c:{world.connection.pk}", failures=2, open_until=now + SECOND)
+    Breaker.objects.create(connection=world.connection, failures=2, open_until=now + SECOND)
     assert due_connections(now) == []
     assert due_connections(now + 2 * SECOND) == [world.connection.pk]
 
@@ -159,7 +159,7 @@ def test_the_token_is_at_hand_before_the_first_plate_and_asked_for_once(world: W
 
 
 def test_no_token_is_asked_for_where_nobody_needs_one_or_the_host_is_in_trouble(world: World) -> None:
-    Breaker.objects.create(key="h:passport", failures=1)
+    Breaker.objects.create(vendor="passport", failures=1)
     keep_tokens(timezone.now())
     Breaker.objects.update(failures=0)
     Connection.objects.update(status=Connection.Status.ENDED)

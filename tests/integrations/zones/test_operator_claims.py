@@ -12,7 +12,7 @@ from django.db import connection as database
 from django.utils import timezone
 
 from integrations import diagnostics
-from integrations.delivery import claim
+from integrations.delivery import connection_state
 from integrations.delivery.engine import Engine
 from integrations.models import Connection, Mail, Notice, PermitSync, ZoneRefresh
 from integrations.onboarding import automation, connections, services, test_plates
@@ -119,7 +119,7 @@ def test_no_event_is_sent_for_it_neither_a_real_one_nor_a_test_plate(vendor: Fak
     permit = mapped_permit(connection, is_test=True, source=Permit.Source.TEST)
     mapped_permit(connection)
 
-    _now, parties = claim.connections([connection.pk])
+    _now, parties = connection_state.read_connections([connection.pk])
     Engine(senders=2).drain([connection.pk])
     assert parties == {}
     assert (vendor.sent, vendor.sessions) == ([], {})
