@@ -26,18 +26,19 @@ MOST_BYTES = 180_000
 PNG_SIGN = b"\x89PNG\r\n\x1a\n"
 # Sends a test plate of the company that is being tested, and prints what the steps after it ask for.
 START_TEST = """
-from integrations import testing
+from integrations.onboarding import test_plates
 from integrations.models import Connection
 connection = Connection.objects.get(company__slug="lakeshore-city")
 location = connection.company.locations.get(name="Front Street Lot")
-print(testing.start_test(connection=connection, location=location, subdivision="US-MI").pk)
+print(test_plates.start_test(connection=connection, location=location, subdivision="US-MI").pk)
 """
 IS_SEEN = "from integrations.models import TestPlate; print(TestPlate.objects.get(pk={pk}).seen_at or '')"
 ASK = """
-from integrations import links, testing
+from integrations.notifications import signed_links
+from integrations.onboarding import test_plates
 from integrations.models import TestPlate
-asked = testing.ask_by_mail(test=TestPlate.objects.get(pk={pk}), addresses=["enforcement@lakeshore-city.example"])
-print(links.test_token(links.TestLink(asked.pk, links.issue_of(asked.link_expires_at), 0)))
+asked = test_plates.ask_by_mail(test=TestPlate.objects.get(pk={pk}), addresses=["enforcement@lakeshore-city.example"])
+print(signed_links.test_token(signed_links.TestLink(asked.pk, signed_links.issue_of(asked.link_expires_at), 0)))
 """
 
 

@@ -47,13 +47,15 @@ TELL_EVERY_S = 60
 BURST = 8
 CALM_S = (3.0, 7.0)
 PREPARE = """
-from integrations import connections, mapping, operator_claims, zones
+from integrations.onboarding import connections
+from integrations.zones import mapping, operator_claims
+from integrations.zones import refresh as zone_refresh
 from locations.models import Company, Location
 for slug, operator_id in {operators!r}.items():
     company = Company.objects.create(name=slug.title(), slug=slug, offstreet_id=slug)
     connection = connections.connect(company=company, operator_id=operator_id)
     operator_claims.confirm(connection=connection, operator_id=operator_id, how="storm")
-    refresh = zones.refresh_zones(connection=connection)
+    refresh = zone_refresh.refresh_zones(connection=connection)
     assert refresh.outcome == "done", refresh.error
     listed = connection.zones.filter(session_type="vehicle").order_by("pk")
     for number in range(3):
@@ -62,12 +64,14 @@ for slug, operator_id in {operators!r}.items():
     connections.go_live(connection=connection, reason="storm")
 """
 SECOND_SITE = """
-from integrations import connections, mapping, operator_claims, zones
+from integrations.onboarding import connections
+from integrations.zones import mapping, operator_claims
+from integrations.zones import refresh as zone_refresh
 from locations.models import Company, Location
 company = Company.objects.get(slug={slug!r})
 connection = connections.connect(company=company, operator_id={operator_id!r}, label="Annex")
 operator_claims.confirm(connection=connection, operator_id={operator_id!r}, how="storm")
-refresh = zones.refresh_zones(connection=connection)
+refresh = zone_refresh.refresh_zones(connection=connection)
 assert refresh.outcome == "done", refresh.error
 place = Location.objects.create(company=company, name="Place of the annex")
 mapping.map_location(location=place, zone=connection.zones.order_by("pk")[0])

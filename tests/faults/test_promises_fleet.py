@@ -45,14 +45,14 @@ side_by_side(lambda client: client.list_rights({{"operator_id": "{operator}"}}))
 # What a thread gets is what the limiter took for it; what it does is when it goes on.
 LIMITED = """
 import json, pathlib, threading, time
-from integrations import ratelimit
+from integrations.delivery import rate_limit
 home, mine, turns = pathlib.Path({home!r}), threading.local(), []
-take = ratelimit.take
+take = rate_limit.take
 def noting(*arguments):
     mine.slot, now = take(*arguments)
     return mine.slot, now
-ratelimit.take = noting
-wait = ratelimit.waiter("fleet-" + {round!r}, {limit})
+rate_limit.take = noting
+wait = rate_limit.waiter("fleet-" + {round!r}, {limit})
 def work():
     until = time.time() + {seconds}
     while time.time() < until:

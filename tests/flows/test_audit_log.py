@@ -13,7 +13,7 @@ from datetime import timedelta
 from django.db import connection, transaction
 from django.utils import timezone
 from locations import append_only
-from locations.models import Deed, User
+from locations.models import AuditEvent, User
 from locations.security_log import record
 
 now = timezone.now()
@@ -23,7 +23,7 @@ old = record("signed_in", actor=person, person=person)
 with connection.cursor() as cursor:
     insert = "INSERT INTO locations_deed (kind, at, thing, params) VALUES ('x', %s, '', '{}')"
     cursor.executemany(insert, [[now - timedelta(days=days)] for days in (800, 400)])
-before = list(Deed.objects.order_by("pk").values_list("pk", "kind"))
+before = list(AuditEvent.objects.order_by("pk").values_list("pk", "kind"))
 said = {}
 for name, sql in {
     "update": "UPDATE locations_deed SET kind = 'nothing'",
@@ -44,7 +44,7 @@ for name, sql in {
         said[name] = str(error)
     else:
         said[name] = ""
-after = list(Deed.objects.order_by("pk").values_list("pk", "kind"))
+after = list(AuditEvent.objects.order_by("pk").values_list("pk", "kind"))
 print(json.dumps({"said": said, "same": before == after, "rows": len(after)}))
 """
 LIMITED = """

@@ -17,12 +17,12 @@ PREPARE = """
 import threading
 from datetime import timedelta
 from django.db import OperationalError, connection, transaction
-from integrations import breakers, claims, outbox
-from integrations.breakers import Gate
-from integrations.claims import Ask
-from integrations.clock import database_now
+from integrations.delivery import circuit_breaker, claim, outbox
+from integrations.delivery.circuit_breaker import SendPermission
+from integrations.delivery.claim import ClaimRequest
+from integrations.delivery.database_clock import database_now
 from integrations.models import Breaker
-from integrations.vendors import Account, get_vendor
+from integrations.vendors.protocol import Account, get_vendor
 from tests.factories import ConnectionFactory, LocationFactory, PermitFactory, ZoneFactory, ZoneMappingFactory
 
 live = ConnectionFactory(live=True)
@@ -47,8 +47,8 @@ def side_by_side(count, work):
 
 IN_THE_MIDST = """
 due(20)
-read, locked, looked, got = claims._read, threading.Event(), threading.Event(), {}
-ask = Ask(account, vendor, 10, Gate(True), tests_only=False)
+read, locked, looked, got = claim._read, threading.Event(), threading.Event(), {}
+ask = ClaimRequest(account, vendor, 10, SendPermission(True), tests_only=False)
 
 def read_slowly(ids):
     if threading.current_thread().name == "first":
@@ -56,36 +56,36 @@ def read_slowly(ids):
         looked.wait(20)
     return read(ids)
 
-claims._read = read_slowly
+claim._read = read_slowly
 
 def work(number):
     if number == 0:
         threading.current_thread().name = "first"
-        got[0] = {work.id for work in claims.claim([ask])}
+        got[0] = {work.id for work in claim.claim([ask])}
         return
     assert locked.wait(20)
     try:
         with connection.cursor() as cursor:
             cursor.execute("SET lock_timeout = '2s'")
-        got[1] = {work.id for work in claims.claim([ask])}
+        got[1] = {work.id for work in claim.claim([ask])}
     except OperationalError as error:
         got[1] = "waited: " + type(error.__cause__).__name__
     finally:
         looked.set()
 
 side_by_side(2, work)
-claims._read = read
+claim._read = read
 print(len(got[0]), got[1] if isinstance(got[1], str) else len(got[1] - got[0]))
 """
 
 MANY_AT_ONCE = """
 due(120)
 start, got = threading.Barrier(6), [[] for _ in range(6)]
-ask = Ask(account, vendor, 7, Gate(True), tests_only=False)
+ask = ClaimRequest(account, vendor, 7, SendPermission(True), tests_only=False)
 
 def work(number):
     start.wait(20)
-    while works := claims.claim([ask]):
+    while works := claim.claim([ask]):
         got[number] += [work.id for work in works]
 
 side_by_side(6, work)
@@ -94,7 +94,7 @@ print(len(ids), len(set(ids)))
 """
 
 PROBES = """
-key, host = breakers.connection_key(live.pk), breakers.host_key("passport")
+key, host = circuit_breaker.connection_key(live.pk), circuit_breaker.host_key("passport")
 rounds, words = 25, []
 start, done = threading.Barrier(6), threading.Barrier(6)
 
@@ -107,8 +107,8 @@ def work(number):
                     key=name, defaults={"failures": 3, "open_until": past, "probe_until": None}
                 )
         start.wait(30)
-        now, parties = claims.connections([live.pk])
-        gate = breakers.gates({live.pk: parties[live.pk].breakers}, now=now)[live.pk]
+        now, parties = claim.connections([live.pk])
+        gate = circuit_breaker.send_permissions({live.pk: parties[live.pk].breakers}, now=now)[live.pk]
         if gate.may_send:
             words.append(round)
         done.wait(30)

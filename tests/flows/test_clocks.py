@@ -8,9 +8,9 @@ TWO_WORKERS = """
 import json
 from datetime import timedelta
 from django.utils import timezone
-from integrations.clock import database_now
-from integrations.engine import Engine
-from integrations.models import Push, Registration
+from integrations.delivery.database_clock import database_now
+from integrations.delivery.engine import Engine
+from integrations.models import Push, PermitSync
 from locations import services
 from tests.factories import ConnectionFactory, LocationFactory, ZoneFactory, ZoneMappingFactory
 from tests.world import UNIVERSITY
@@ -39,7 +39,7 @@ for turn, wrong_s in enumerate((90, -90, 90, -90)):
     push = Push.objects.order_by("pk").last()
     within.append(before <= push.sent_at <= push.answered_at <= after)
 by_time = list(Push.objects.order_by("sent_at").values_list("pk", flat=True))
-accepted_at = Registration.objects.get().accepted_at
+accepted_at = PermitSync.objects.get().accepted_at
 last = Push.objects.order_by("pk").last()
 print(json.dumps({
     "within": within, "in order": by_time == sorted(by_time),

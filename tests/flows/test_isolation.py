@@ -12,14 +12,14 @@ import json, threading, time
 import psycopg
 from django.db import connection, transaction
 from django.utils import timezone
-from integrations import claims, outbox
-from integrations.engine import Engine
-from integrations.errors import TryLater
-from integrations.models import Breaker, Registration
+from integrations.delivery import claim, outbox
+from integrations.delivery.engine import Engine
+from integrations.vendors.errors import TryLater
+from integrations.models import Breaker, PermitSync
 from locations import services
 from tests.factories import ConnectionFactory, LocationFactory, PermitFactory, ZoneFactory, ZoneMappingFactory
 from tests.fakes import fake_vendor
-from integrations.vendors import Sent
+from integrations.vendors.protocol import Sent
 parameters = connection.get_connection_params()
 connect = {name: parameters[name] for name in ("dbname", "user", "host", "port")}
 
@@ -30,7 +30,7 @@ def company():
     return live, location
 
 def settled(connections):
-    return Registration.objects.filter(connection__in=connections, state="done").count()
+    return PermitSync.objects.filter(connection__in=connections, state="done").count()
 
 def until(is_so, seconds=60):
     deadline = time.monotonic() + seconds
@@ -107,27 +107,27 @@ HELD_WITHOUT_STEPS = """
 (held, held_location), (other, other_location) = company(), company()
 permit = PermitFactory(location=held_location)
 services.cancel_permit(permit=permit)  # it was never sent, so there is nothing to do
-row = Registration.objects.get(permit=permit)
+row = PermitSync.objects.get(permit=permit)
 waiting = PermitFactory(location=other_location)
 blocker = psycopg.connect(**connect)
-claim = claims.claim
+real_claim = claim.claim
 
 def claim_and_be_held(asks, *, now=None):
-    works = claim(asks, now=now)
+    works = real_claim(asks, now=now)
     if any(work.id == row.pk for work in works):
-        claims.claim = claim
+        claim.claim = real_claim
         # Somebody changes it in the very moment between.
         blocker.execute("SELECT 1 FROM integrations_registration WHERE id = %s FOR UPDATE", [row.pk])
     return works
 
 told = {}
 with fake_vendor():
-    claims.claim = claim_and_be_held
+    claim.claim = claim_and_be_held
     engine = Engine()
     end = running(engine)
     engine.wake([held.pk, other.pk])
     # Less than a lease: what was claimed together must not be dropped and wait for that to run out.
-    told["the other's, meanwhile"] = until(lambda: settled([other]) == 1, claims.LEASE.total_seconds() - 2)
+    told["the other's, meanwhile"] = until(lambda: settled([other]) == 1, claim.LEASE.total_seconds() - 2)
     told["the one that is held, meanwhile"] = settled([held])
     blocker.rollback()
     told["the one that was held"] = until(lambda: settled([held]) == 1)
@@ -168,9 +168,9 @@ with fake_vendor() as vendor:
     engine = Engine(senders=4)
     end = running(engine)
     engine.wake([failing.pk, other.pk])
-    told["the other's, meanwhile"] = until(lambda: settled([other]) == 40, claims.LEASE.total_seconds() - 2)
+    told["the other's, meanwhile"] = until(lambda: settled([other]) == 40, claim.LEASE.total_seconds() - 2)
     blocker.rollback()
-    leased = Registration.objects.filter(connection=failing, lease__isnull=False)
+    leased = PermitSync.objects.filter(connection=failing, lease__isnull=False)
     told["all are given back"] = until(lambda: not leased.exists())
     told["still running"] = end()
 print(json.dumps(told))

@@ -20,12 +20,12 @@ import threading, time
 import psycopg
 from django.db import connection
 from django.utils import timezone
-from integrations import claims, outbox, settling
-from integrations.breakers import Gate
-from integrations.claims import Ask
-from integrations.models import Registration
-from integrations.sending import Unit
-from integrations.vendors import Account, get_vendor
+from integrations.delivery import claim, outbox, record_results
+from integrations.delivery.circuit_breaker import SendPermission
+from integrations.delivery.claim import ClaimRequest
+from integrations.models import PermitSync
+from integrations.delivery.batch import Batch
+from integrations.vendors.protocol import Account, get_vendor
 from django.db import transaction
 from tests.factories import ConnectionFactory, LocationFactory, PermitFactory, ZoneFactory, ZoneMappingFactory
 
@@ -36,20 +36,20 @@ ZoneMappingFactory(location=location, zone=ZoneFactory(connection=live))
 for permit in (second, first):
     with transaction.atomic():
         outbox.mark(permit_ids=[permit.pk])
-rows = {row.permit_id: row.pk for row in Registration.objects.all()}
+rows = {row.permit_id: row.pk for row in PermitSync.objects.all()}
 assert rows[first.pk] > rows[second.pk]
 
 vendor, account = get_vendor("passport"), Account(live.pk, live.operator_id, live.key)
 # As long as it takes: here the order is what is looked at, not the patience.
-settling.LOCK_WAIT_MS = 20_000
-works = claims.claim([Ask(account, vendor, 10, Gate(True), tests_only=False)])
+record_results.LOCK_WAIT_MS = 20_000
+works = claim.claim([ClaimRequest(account, vendor, 10, SendPermission(True), tests_only=False)])
 for work in works:
     work.steps = []
 errors = []
 
 def settle():
     try:
-        settling.settle([Unit(account, vendor, works, timezone.now())])
+        record_results.record([Batch(account, vendor, works, timezone.now())])
     except Exception as error:
         errors.append(error)
     finally:
@@ -63,7 +63,7 @@ with psycopg.connect(**connect) as marking:
     time.sleep(1)
     marking.execute(lock, [second.pk])
 thread.join()
-print(errors, sorted(Registration.objects.values_list("state", flat=True)))
+print(errors, sorted(PermitSync.objects.values_list("state", flat=True)))
 """
 
 
@@ -71,10 +71,10 @@ HELD = """
 import threading, time
 import psycopg
 from django.db import connection, transaction
-from integrations import outbox
-from integrations.engine import Engine
-from integrations.models import Registration
-from integrations.sending import Unit
+from integrations.delivery import outbox
+from integrations.delivery.engine import Engine
+from integrations.models import PermitSync
+from integrations.delivery.batch import Batch
 from tests.factories import ConnectionFactory, LocationFactory, PermitFactory, ZoneFactory, ZoneMappingFactory
 
 rows = []
@@ -85,17 +85,17 @@ for number in range(2):
     ZoneMappingFactory(location=location, zone=ZoneFactory(connection=live))
     with transaction.atomic():
         outbox.mark(permit_ids=[permit.pk])
-    rows.append(Registration.objects.get(permit=permit))
+    rows.append(PermitSync.objects.get(permit=permit))
 held, other = rows
 blocker = psycopg.connect(**connect)
-deliver = Unit.deliver
+deliver = Batch.deliver
 
 def deliver_and_be_held(self):
     deliver(self)
     if self.account.connection_id == held.connection_id:
         blocker.execute("SELECT 1 FROM integrations_registration WHERE id = %s FOR UPDATE", [held.pk])
 
-Unit.deliver = deliver_and_be_held
+Batch.deliver = deliver_and_be_held
 engine = Engine()
 
 def work():
@@ -103,7 +103,7 @@ def work():
     connection.close()
 
 def is_settled(row):
-    return Registration.objects.filter(pk=row.pk, tried_at__isnull=False, lease=None).exists()
+    return PermitSync.objects.filter(pk=row.pk, tried_at__isnull=False, lease=None).exists()
 
 thread = threading.Thread(target=work)
 thread.start()
@@ -111,7 +111,7 @@ deadline = time.monotonic() + 60
 while not is_settled(other) and time.monotonic() < deadline:
     time.sleep(0.05)
 print(is_settled(other), is_settled(held), thread.is_alive())
-Unit.deliver = deliver
+Batch.deliver = deliver
 blocker.rollback()
 thread.join(60)
 print(thread.is_alive(), is_settled(held))
@@ -122,7 +122,7 @@ TESTING = """
 import threading, time
 import psycopg
 from django.db import connection
-from integrations import testing
+from integrations.onboarding import test_plates
 from tests.factories import ConnectionFactory, LocationFactory, ZoneFactory, ZoneMappingFactory
 
 live = ConnectionFactory(live=True)
@@ -132,7 +132,7 @@ errors = []
 
 def start():
     try:
-        testing.start_test(connection=live, location=location)
+        test_plates.start_test(connection=live, location=location)
     except Exception as error:
         errors.append(error)
     finally:

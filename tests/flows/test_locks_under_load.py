@@ -13,8 +13,8 @@ import json
 from datetime import timedelta
 from django.db import DatabaseError
 from django.utils import timezone
-from integrations import mapping
-from integrations.models import Registration
+from integrations.zones import mapping
+from integrations.models import PermitSync
 from locations.services import PermitDraft, register_permits
 from tests.factories import ConnectionFactory, LocationFactory, ZoneFactory, ZoneMappingFactory
 
@@ -39,8 +39,8 @@ for turn in range(1, 13):
     except DatabaseError as error:
         errors.append(str(error))
 # Each has been marked once when it was saved, and at each turn.
-late = Registration.objects.filter(permit__end__gt=now + timedelta(hours=1)).exclude(generation=13).count()
-print(json.dumps({"errors": errors, "late": late, "rows": Registration.objects.count()}))
+late = PermitSync.objects.filter(permit__end__gt=now + timedelta(hours=1)).exclude(version=13).count()
+print(json.dumps({"errors": errors, "late": late, "rows": PermitSync.objects.count()}))
 """
 
 EVERYTHING = """
@@ -50,10 +50,14 @@ from datetime import timedelta
 from django.db import connection, transaction
 from django.db.utils import OperationalError
 from django.utils import timezone
-from integrations import audit, connections, following_tests, mapping, outbox, scheduler, testing
-from integrations.engine import Engine
-from integrations.models import Registration
-from integrations.onboarding import following
+from integrations.reconciliation import audit
+from integrations.onboarding import connections, test_plate_poller, test_plates
+from integrations.zones import mapping
+from integrations.delivery import outbox
+from integrations.worker import scheduler
+from integrations.delivery.engine import Engine
+from integrations.models import PermitSync
+from integrations.onboarding import automation
 from locations import services
 from locations.models import Location, Permit
 from locations.services import PermitDraft
@@ -80,7 +84,7 @@ permits = services.register_permits(drafts=[
     PermitDraft(places[n % 2], f"P{n}", "US-NC", now + timedelta(hours=1), now + timedelta(hours=9)) for n in range(400)
 ])
 # The ids of half of the registrations run the other way than those of their permits.
-Registration.objects.filter(permit__in=permits[::2]).delete()
+PermitSync.objects.filter(permit__in=permits[::2]).delete()
 for begin in range(380, -1, -20):
     with transaction.atomic():
         outbox.mark(permit_ids=[p.pk for p in permits[begin:begin + 20]], bulk=True)
@@ -117,25 +121,25 @@ def cancel(draw):
 
 def refuse_and_retry(draw):
     with transaction.atomic():
-        some = Registration.objects.filter(permit__in=draw.sample(ids, 50)).order_by("permit_id", "connection_id")
+        some = PermitSync.objects.filter(permit__in=draw.sample(ids, 50)).order_by("permit_id", "connection_id")
         held = [row.pk for row in some.select_for_update(no_key=True)]
-        Registration.objects.filter(pk__in=held).update(state="refused")
-    outbox.retry(registration_ids=list(Registration.objects.refused().values_list("pk", flat=True)))
+        PermitSync.objects.filter(pk__in=held).update(state="refused")
+    outbox.retry(permit_sync_ids=list(PermitSync.objects.refused().values_list("pk", flat=True)))
 
 def compare(draw):
     audit.reconcile(draw.choice(live), is_certain=draw.random() < 0.3)
 
 def look(draw):
     audit.audit(timezone.now())
-    audit.audit_observed(timezone.now())
+    audit.audit_remote_state(timezone.now())
 
 def test(draw):
     one = draw.choice(live)
     place = Location.objects.filter(zone_mapping__zone__connection=one).first()
     if place is not None:
-        plate = testing.start_test(connection=one, location=place, plate=f"T{draw.randint(1, 99999)}")
+        plate = test_plates.start_test(connection=one, location=place, plate=f"T{draw.randint(1, 99999)}")
         time.sleep(0.3)
-        testing.answer_test(test=plate, seen=draw.random() < 0.8, note="", by="somebody", via="page")
+        test_plates.answer_test(test=plate, seen=draw.random() < 0.8, note="", by="somebody", via="page")
 
 def go(draw):
     one = draw.choice(live)
@@ -157,8 +161,8 @@ works = {
     "remap": remap, "change": change, "cancel": cancel, "retry": refuse_and_retry, "compare": compare, "look": look,
     "test": test, "go": go, "wake": wake,
     "urgency": lambda draw: scheduler.raise_urgency(timezone.now() + timedelta(days=1)),
-    "follow tests": lambda draw: following_tests.follow_tests(timezone.now()),
-    "follow set-ups": lambda draw: following.follow_set_ups(timezone.now()),
+    "follow tests": lambda draw: test_plate_poller.follow_tests(timezone.now()),
+    "follow set-ups": lambda draw: automation.follow_set_ups(timezone.now()),
 }
 threads = [repeat(name, work) for name, work in works.items()] + workers
 for thread in threads:
@@ -169,7 +173,7 @@ for engine in engines:
     engine.wake([])
 for thread in threads:
     thread.join(60)
-settled = Registration.objects.filter(tried_at__isnull=False).count()
+settled = PermitSync.objects.filter(tried_at__isnull=False).count()
 print(json.dumps({"errors": errors, "done": done, "settled": settled}))
 """
 

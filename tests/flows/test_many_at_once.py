@@ -11,10 +11,12 @@ CODE = f"""
 from datetime import timedelta
 from time import perf_counter
 from django.utils import timezone
-from integrations import activity, cancelling, mapping_board, zone_reads
-from integrations.figures import figures_of
-from integrations.models import Push, Registration
-from integrations.queries import PermitFilters
+from integrations.audit_log import pushes as push_queries
+from integrations.permits import bulk_cancel
+from integrations.zones import mapping_board, queries as zone_queries
+from integrations.dashboard.company import figures_of
+from integrations.models import Push, PermitSync
+from integrations.permits.queries import PermitFilters
 from locations.models import Permit
 from locations.services import PermitDraft, end_permits, register_permits, reinstate_permits
 from tests.factories import ConnectionFactory, LocationFactory, ZoneFactory, ZoneMappingFactory
@@ -39,10 +41,10 @@ took, begun = {{}}, perf_counter()
 def lap(name):
     global begun
     took[name], begun = round(perf_counter() - begun, 2), perf_counter()
-ids = cancelling.matching(live.company, filters, now)
-look = cancelling.preview(ids, now)
+ids = bulk_cancel.matching(live.company, filters, now)
+look = bulk_cancel.preview(ids, now)
 lap("look")
-still = cancelling.still(live.company, cancelling.unpack(look.packed), filters, now)
+still = bulk_cancel.still(live.company, bulk_cancel.unpack(look.packed), filters, now)
 ended = end_permits(permit_ids=still)
 lap("cancel")
 gone = Permit.objects.filter(status="cancelled", cancelled_at=ended.at).count()
@@ -58,9 +60,9 @@ print({{
         sort: [one.name for one in mapping_board.board_locations(live.company, now, sort=sort)]
         for sort in ("", "name", "-zone", "-current", "pushed")
     }},
-    "zones": [one.number for one in zone_reads.zones_of(live.company, sort="-used")],
-    "trace": len(activity.list_pushes([live], activity.PushFilters(trace="abcd"), now=now).rows),
-    "zone": [one.title for one in zone_reads.history_of(zone)],
+    "zones": [one.number for one in zone_queries.zones_of(live.company, sort="-used")],
+    "trace": len(push_queries.list_pushes([live], push_queries.PushFilters(trace="abcd"), now=now).rows),
+    "zone": [one.title for one in zone_queries.history_of(zone)],
 }})
 """
 

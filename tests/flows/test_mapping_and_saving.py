@@ -15,8 +15,8 @@ import threading
 from datetime import timedelta
 from django.db import connection, transaction
 from django.utils import timezone
-from integrations import mapping
-from integrations.models import Registration
+from integrations.zones import mapping
+from integrations.models import PermitSync
 from locations import services
 from locations.models import Permit
 from tests.factories import ConnectionFactory, LocationFactory, PermitFactory, ZoneFactory, ZoneMappingFactory
@@ -97,10 +97,10 @@ for story in (add, reinstate, extend, move_in, move_out, cancel_many):
         place, saved = stage(story), []
         save, move = lambda: saved.append(story(place)), lambda: mapping.map_location(location=place, zone=there)
         # What was sent before is settled; the engine takes what is due now as it was at that time.
-        Registration.objects.update(state="done")
+        PermitSync.objects.update(state="done")
         errors = run(*((save, move) if order == "save first" else (move, save)))
         permit = saved[0]
-        rows = dict(Registration.objects.filter(permit=permit).values_list("connection_id", "state"))
+        rows = dict(PermitSync.objects.filter(permit=permit).values_list("connection_id", "state"))
         names = {old.pk: "old", new.pk: "new"}
         found[story.__name__, order] = (errors, {names[pk]: state for pk, state in rows.items()})
 print(found)
