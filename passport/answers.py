@@ -1,7 +1,7 @@
 """What an answer to events says of each event. Pure.
 
-An event is accepted only where the answer says so. Whatever else came leaves its fate open, and it goes out again word for
-word, which changes nothing at Passport (docs/passport-api.md; assumed: P10).
+An event is accepted only if the answer says so. Anything else leaves its fate open, and it is sent again unchanged, which
+has no effect at Passport (docs/passport-api.md; assumed: P10).
 
 | status | body | what it says |
 |---|---|---|
@@ -32,14 +32,14 @@ from passport.problems import UNREADABLE, URN_PREFIX, error_for, unreadable
 
 _MULTI_STATUS = 207
 _GROUPS = ("additional_details", "event", "data")
-# Members that tell of an error whatever they hold: those of problem details (RFC 7807, each of them optional), and what
+# Members that mean an error whatever they hold: those of problem details (RFC 7807, each of them optional), and what
 # gateways write in their place.
 _ERROR_FIELDS = frozenset({"title", "detail", "error", "errors", "fault"})
 _STATUS_FIELDS = ("status", "status_code", "statusCode", "code")
 _FAILED_STATUS = re.compile(r"[345]\d\d\b")
 _PLACE = re.compile(r"^[#/$.]*data(?:/|\[|\.)(\d{1,6})\b")
 _TOKEN = re.compile(r"[\w-]+")
-# Deeper than this, and beyond so many values, no problem is looked through for the events that it names.
+# A problem is not searched for the events that it names beyond this depth and this number of values.
 _MAX_DEPTH = 5
 _MAX_VALUES = 1_000
 
@@ -77,7 +77,7 @@ def read_answer(answer: Answer, sessions: Sequence[str], *, now: datetime) -> Re
 
 
 def _open(answer: Answer) -> TryLater:
-    """Return the error for an event of which an answer does not say whether it was accepted."""
+    """Return the error for an event if the answer does not say whether it was accepted."""
     if answer.document is None:
         sentence = _("Passport's answer could not be read.")
     else:
@@ -153,7 +153,7 @@ def _of_whole(results: Sequence[DeliveryError | None], *, is_read: bool) -> Deli
 
     An answer in which several events are all to be tried later, or all barred, says as much as a 503 does: that the remote
     or the connection is in trouble; so does one of which nothing can be read. Where a single event, or only some, are to be
-    tried later, these wait by themselves.
+    tried later, these wait separately.
     """
     trouble = [result for result in results if isinstance(result, TryLater | FixConnection)]
     if len(trouble) < (max(len(results), 2) if is_read else 1):
@@ -170,7 +170,7 @@ def _gravity(error: DeliveryError) -> tuple[bool, float]:
 
 
 def _named(document: Any, sessions: Sequence[str]) -> tuple[tuple[int, ...], bool]:
-    """Return the places of the events that a problem is about, and whether it names them surely.
+    """Return the places of the events that a problem is about, and whether it names them for certain.
 
     Read are session ids wherever they stand, JSON pointers and paths (`/data/3/vehicle`, `data[3].vehicle`: RFC 6901 and
     9535 count from zero) and the field `index`, which is only a hint. Nothing of this is documented.

@@ -1,7 +1,7 @@
 """How many events travel in one request: learned from requests that were too large, and forgotten slowly.
 
-Passport documents no maximum, and a proxy on the way may have one of its own (413). Process-wide: what limits a request
-limits those of all connections.
+Passport documents no maximum, and a proxy on the way may have its own (413). Kept for the whole process, since the limit
+applies to the requests of all connections.
 """
 
 import threading

@@ -1,12 +1,12 @@
-"""The one module that talks HTTP (it alone imports httpx): one small pool, hard limits, no exception but our own.
+"""The one module that talks HTTP (it alone imports httpx): one small pool, hard limits, no exceptions but our own.
 
-Each request has limits for connecting, reading and writing, and one for the whole of it (`passport.limits`); each answer
-is capped in size, and must come as it is: a compressed one could grow beyond any cap. Cookies are not kept. A request
-carries one `Passport-Labs-Client-Trace-Id` of its own (observed: H3), which is logged and kept as evidence. On 401 the token
+Each request has time-outs for connecting, reading and writing, and one in total (`passport.limits`). Each answer is capped
+in size and must be uncompressed, since a compressed one could grow beyond any cap. Cookies are not kept. A request carries
+one `Passport-Labs-Client-Trace-Id` of its own (observed: H3), which is logged and kept as evidence. On 401 the token
 is dropped, fetched anew once, and the call repeated once (observed: T5). Keys are rows of docs/passport-api.md, such as H3.
 
-httpx's pool slows down badly beyond about twenty connections that are in use, so that many are kept at most; many events
-travel in one request instead.
+httpx's pool slows down badly beyond about twenty connections in use, so it keeps no more than that; instead, many events
+travel in one request.
 
 `Refused(answer)` never escapes as httpx's exception: `request` returns an `Answer` or raises `TryLater`.
 """
@@ -53,7 +53,7 @@ RIGHTS_PATH = "/v4/enforcement/parking-rights"
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Where and as whom to call; times in seconds."""
+    """Where to call, and with which credentials; times in seconds."""
 
     base_url: str
     client_id: str
@@ -66,7 +66,7 @@ class Config:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer, read whole; `document` is None where the body holds no JSON."""
+    """One complete answer; `document` is None if the body is not JSON."""
 
     status: int
     headers: Mapping[str, str]
@@ -76,12 +76,12 @@ class Answer:
 
     @property
     def is_markup(self) -> bool:
-        """Whether a page came where a document was due (a proxy's work)."""
+        """Whether an HTML page came instead of a document (from a proxy)."""
         return "html" in self.headers.get("content-type", "").lower() or self.body.lstrip()[:1] == b"<"
 
     @property
     def is_broken_json(self) -> bool:
-        """Whether the answer says that it is JSON and is not."""
+        """Whether the answer claims to be JSON but is not."""
         return (
             bool(self.body.strip())
             and self.document is None
@@ -90,14 +90,14 @@ class Answer:
 
 
 class _NoCookies(CookieJar):
-    """Keeps no cookie: Passport needs none, and a jar that a remote fills has no end."""
+    """Keeps no cookies: Passport needs none, and a server could fill the jar without end."""
 
     def extract_cookies(self, response: Any, request: Any) -> None:
-        """Leave them where they are."""
+        """Ignore them."""
 
 
 def limited_transport() -> httpx.BaseTransport:
-    """Return httpx's own transport with few connections and a limit on the whole of each request."""
+    """Return httpx's own transport with few connections and a limit on each request's total time."""
     limits = httpx.Limits(
         max_connections=MAX_CONNECTIONS,
         max_keepalive_connections=KEPT_CONNECTIONS,
@@ -122,7 +122,7 @@ class PassportClient:
     ) -> None:
         """`transport` is the seam for tests; `before_request` may wait (a limit of requests per second).
 
-        The token request does not wait for its turn: all others wait for the token.
+        The token request skips that wait, since all others wait for the token.
         """
         self._config = config
         self._tokens = tokens
@@ -155,7 +155,7 @@ class PassportClient:
     def post_events(self, event_type: str, events: list[dict[str, Any]], *, trace_id: str) -> Answer:
         """Send events of one type in one request (documented: P1, P2).
 
-        Returns the answer whatever its status; raises `DeliveryError` where there is none, or no token.
+        Returns the answer whatever its status; raises `DeliveryError` if there is none, or no token.
         """
         body = orjson.dumps({"type": event_type, "version": "3.0.0", "data": events})
         return self._call(
@@ -196,7 +196,7 @@ class PassportClient:
                 return
             seen.add(following)
             url, query = following, {}
-        raise unreadable(_("Passport's list did not come to an end."), status=None, trace_id="")
+        raise unreadable(_("Passport's list has no end."), status=None, trace_id="")
 
     # -- how -------------------------------------------------------------------------------------------------
 
@@ -222,7 +222,7 @@ class PassportClient:
                 return entries
             seen.add(following)
             url, query = following, {}
-        raise unreadable(_("Passport's list did not come to an end."), status=None, trace_id="")
+        raise unreadable(_("Passport's list has no end."), status=None, trace_id="")
 
     def _next_page(self, answer: Answer, document: dict[str, Any]) -> str | None:
         """Return the path of the next page; only on Passport's own host, since the token travels along."""
@@ -244,7 +244,9 @@ class PassportClient:
             ) from None
         if target.netloc and (target.scheme, target.netloc) != (base.scheme, base.netloc):
             raise unreadable(
-                _("Passport's list goes on at another host."), status=answer.status, trace_id=answer.trace_id
+                _("Passport's list continues on another host."),
+                status=answer.status,
+                trace_id=answer.trace_id,
             )
         return f"{target.path}?{target.query}" if target.query else target.path
 
@@ -318,7 +320,7 @@ class PassportClient:
             trace_id=trace_id,
             took_ms=took_ms,
         )
-        # What a parser has read is a document, for all that the answer is judged by.
+        # The parser read a document; the answer is judged as one that has one.
         document = read_json(content) if parser is None else {}
         return Answer(status, answer_headers, content, document, trace_id)
 
@@ -344,7 +346,7 @@ class PassportClient:
                 trace_id=trace_id,
             )
         if error := answer_error(answer):
-            # Whatever else goes wrong here is no fault of the record that happened to need the token.
+            # Whatever goes wrong here is not the fault of the record that happened to need the token.
             if isinstance(error, TryLater) and not isinstance(error, Intercepted):
                 raise error
             raise TryLater(error.sentence, code="token", status=answer.status, trace_id=trace_id)

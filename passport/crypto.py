@@ -1,4 +1,4 @@
-"""Secrets at rest: encrypted with `FIELD_ENCRYPTION_KEYS` (newest first), or in development with a key made of SECRET_KEY."""
+"""Secrets at rest: encrypted with `FIELD_ENCRYPTION_KEYS` (newest first); in development, with a key made from SECRET_KEY."""
 
 import base64
 import hashlib
@@ -7,7 +7,7 @@ from functools import cache
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 
-# How what Fernet has encrypted begins: its version, 0x80, in base 64.
+# What a Fernet token begins with: its version, 0x80, in base 64.
 _MARK = b"gAAAAA"
 
 

@@ -1,13 +1,13 @@
-"""Limits of a request on its socket: nothing that a remote does holds a sender for longer than the request's whole time.
+"""Limits of a request on its socket: no server can hold a sender for longer than the request's total time-out.
 
-httpx has limits for each connect, read and write only: an answer that trickles a byte a second would hold a sender for
-ever. So every single step on a connection is given what is left of the whole: each address that is tried, the TLS
-handshake, each read, each slice of what is written.
+httpx only limits each connect, read and write by itself, so an answer that trickles in at a byte a second would hold a
+sender forever. Here, every step on a connection gets only the time that is left: each address that is tried, the TLS
+handshake, each read, each slice that is written.
 
-Left out, since nothing can interrupt it: resolving the host's name, which the system's resolver limits by itself (commonly
-5 s for each server and attempt, see resolv.conf). The time that it takes counts: what follows has only what is left.
+The one exception is resolving the host's name, which can't be interrupted and which the system's resolver limits itself
+(commonly 5 s for each server and attempt, see resolv.conf). Its time counts: the steps after it have only what is left.
 
-Connections are kept alive on the wire, so that one which a router on the way has forgotten is noticed.
+TCP keep-alive is on, so that a connection that a router on the way has forgotten is noticed.
 """
 
 import socket
@@ -40,7 +40,7 @@ class Deadline(threading.local):
     at: float | None = None
 
     def cap(self, timeout: float | None) -> float | None:
-        """Return the time that a step may take; raise `httpcore.ReadTimeout` where none is left."""
+        """Return the time that a step may take; raise `httpcore.ReadTimeout` if none is left."""
         if self.at is None:
             return timeout
         left = self.at - time.monotonic()
@@ -54,7 +54,7 @@ _deadline = Deadline()
 
 @contextmanager
 def whole_time(seconds: float) -> Iterator[Deadline]:
-    """Limit the whole of what this thread requests within the block."""
+    """Limit the total time of what this thread requests within the block."""
     _deadline.at = time.monotonic() + seconds
     try:
         yield _deadline
@@ -63,7 +63,7 @@ def whole_time(seconds: float) -> Iterator[Deadline]:
 
 
 class _LimitedStream(httpcore.NetworkStream):
-    """A connection on which no single step outlives the request's whole time."""
+    """A connection on which no step outlives the request's total time-out."""
 
     def __init__(self, stream: httpcore.NetworkStream) -> None:
         self._stream = stream
@@ -88,7 +88,7 @@ class _LimitedStream(httpcore.NetworkStream):
 
 
 class LimitedBackend(httpcore.NetworkBackend):
-    """Opens connections whose streams keep to the request's whole time."""
+    """Opens connections whose streams keep to the request's total time-out."""
 
     def __init__(self) -> None:
         self._backend = httpcore.SyncBackend()

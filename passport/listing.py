@@ -1,7 +1,7 @@
 """Reading `{"data": [entry, …], …}` as it arrives, entry by entry. Pure.
 
-A list may hold a hundred thousand parking rights: read whole, its text and documents would take more memory than all the rest
-of a worker, and parsing it in one go would stop the worker's other threads for a third of a second.
+A list may hold a hundred thousand parking rights. Read in one go, its text and documents would take more memory than all
+the rest of a worker, and parsing it would stop the worker's other threads for a third of a second.
 """
 
 import codecs
@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Generator
 from typing import Any
 
-# A single entry, or what stands beside the list, that is longer than this is none.
+# An entry, or anything beside the list, that is longer than this is not valid.
 MAX_ENTRY_CHARS = 1_000_000
 _UNFINISHED = re.compile(r"\.?|[eE][+-]?")
 _BLANKS = re.compile(r"[ \t\r\n]*")
@@ -18,9 +18,9 @@ _Parsing = Generator[None, str | None, Any]
 
 
 class ListParser:
-    """Fed with the bytes of a body, hands each entry of `data` to `take`; `rest` holds what else the document says.
+    """Fed with the bytes of a body, hands each entry of `data` to `take`; `rest` holds the rest of the document.
 
-    Both `feed` and `close` raise `ValueError` where the body is no such document; entries may have been taken by then.
+    Both `feed` and `close` raise `ValueError` if the body is not such a document; some entries may have been taken by then.
     """
 
     def __init__(self, take: Callable[[Any], None]) -> None:
@@ -33,12 +33,12 @@ class ListParser:
         next(self._parsing)
 
     def feed(self, chunk: bytes) -> None:
-        """Read on."""
+        """Parse more bytes."""
         if text := self._utf8.decode(chunk):
             self._parsing.send(text)
 
     def close(self) -> None:
-        """Say that the body is at its end."""
+        """Declare the body complete."""
         self._utf8.decode(b"", final=True)
         try:
             self._parsing.send(None)
@@ -84,7 +84,7 @@ class ListParser:
                 if too_long or isinstance(error, RecursionError) or not (yield from self._more()):
                     raise ValueError("no JSON") from error
                 continue
-            # A number may go on in the next chunk, also where this one ends in the middle of its exponent: `3.9e+`.
+            # A number may continue in the next chunk, also where this one ends in the middle of its exponent: `3.9e+`.
             if _UNFINISHED.fullmatch(self._text, end) and (yield from self._more()):
                 continue
             self._at = end
@@ -98,7 +98,7 @@ class ListParser:
         return sign
 
     def _next(self) -> _Parsing:
-        """Return the next sign that is no blank, without taking it; an empty text at the end."""
+        """Return the next character that is not whitespace, without consuming it; an empty string at the end."""
         while True:
             blanks = _BLANKS.match(self._text, self._at)
             self._at = blanks.end() if blanks else self._at

@@ -1,14 +1,14 @@
 """What Passport's client keeps between requests.
 
-One row per partner application (client id and host): the access token, encrypted at rest, and the word of who may fetch
-a new one. So a fleet of a hundred workers asks for one token per life time.
+One row per partner application (client id and host): the access token, encrypted at rest, and the claim of the worker
+that is fetching a new one. So a fleet of a hundred workers asks for one token per lifetime.
 """
 
 from django.db import models
 
 
 class AccessToken(models.Model):
-    """The partner application's token; see the module's text. `expires_at` is when it is renewed, `ends_at` its real end."""
+    """The partner application's token; see the module's docstring. It is renewed at `expires_at` and ends at `ends_at`."""
 
     key = models.CharField(max_length=64, primary_key=True)
     secret = models.BinaryField(default=b"")

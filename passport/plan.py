@@ -1,4 +1,4 @@
-"""Planning of events: from what Passport has to what it should have. Pure; no clock, no database, no network.
+"""Planning events: from what Passport has to what it should have. Pure; no clock, no database, no network.
 
 What it decides (docs/passport-api.md, P2, P4 and P6):
 
@@ -6,16 +6,16 @@ What it decides (docs/passport-api.md, P2, P4 and P6):
 |---|---|---|
 | nothing | a right | started |
 | a session | the same | none |
-| a session | another end only | extended (also when the new end is earlier but still to come) |
+| a session | another end only | extended (also if the new end is earlier but still in the future) |
 | a session | another plate, state, zone, start or space | started anew, then the old one stopped |
-| a session | nothing, or an end that is past | stopped |
-| a session that is over by itself | nothing | none |
+| a session | nothing, or an end in the past | stopped |
+| a session that has expired | nothing | none |
 
-A session can't change its plate or space (documented: P6); a change of zone or start is taken for the same (assumed: P6).
+A session can't change its plate or space (documented: P6); a change of zone or start is treated the same way (assumed: P6).
 
-Invariants: at most one session of a registration is wanted at a time; a session id is never started twice; the events of
-one session carry a rising `occurred_at`, since Passport applies them in that order (assumed: P11); a right is never taken
-away before its successor was sent.
+Invariants: at most one session of a permit is wanted at a time; a session id is never started twice; the `occurred_at` of one
+session's events increases, since Passport applies them in that order (assumed: P11); a right is never removed before its
+successor was sent.
 
 An *observed* document is what Passport accepted, in Passport's own formats (`Session`).
 """
@@ -39,7 +39,7 @@ _TICK = timedelta(milliseconds=1)
 
 
 class Session(TypedDict):
-    """What Passport has of one registration. Times are RFC 3339 in UTC with milliseconds."""
+    """What Passport has of one permit. Times are RFC 3339 in UTC with milliseconds."""
 
     session_id: str
     zone_id: str
@@ -102,9 +102,7 @@ def plan(
     if desired is not None and desired.end > now:
         wanted = session_of(desired, session_id=session_id, now=now)
     if remote_state is not None and parse_timestamp(remote_state["end"]) <= now:
-        remote_state = (
-            None  # it is over by itself; there is nothing to end, and nothing that could be extended
-        )
+        remote_state = None  # it has expired: there is nothing to end or extend
 
     def step(kind: str, session: RemoteState) -> Step:
         return _step(kind, session, account, now=now, state_format=state_format, currency=currency)
@@ -201,14 +199,14 @@ def _step(
 def _stopped_end(start: str, now: datetime) -> str:
     """Return the actual end of a session that is stopped now (documented: P4).
 
-    Assumed (P14): an end that is not after its start is refused, and a start that is not the session's own as well. A session
+    Assumed (P14): an end that is not after its start is refused, and so is a start other than the session's own. A session
     that is stopped before it began is therefore ended a millisecond after its start.
     """
     return timestamp(max(now, parse_timestamp(start) + _TICK))
 
 
 def _state(subdivision: str, state_format: StateFormat) -> str:
-    """Return the state as Passport is to read it (observed: ISO 3166-2; which of its two forms is assumed: P5)."""
+    """Return the state in the form that Passport reads (observed: ISO 3166-2; which of its two forms is assumed: P5)."""
     return subdivision if state_format == "iso" else subdivision.partition("-")[2]
 
 

@@ -1,7 +1,7 @@
 """What a status and a body of Passport mean: an error that says what to do next. Pure.
 
 Documented (docs/passport-api.md, E1 and E2): standard HTTP codes; a failure's body may be RFC 7807 problem details whose
-`type` begins with `io.passportlabs:error:`; it may also be absent, or HTML from a proxy. Ours to decide: always again for
+`type` begins with `io.passportlabs:error:`; it may also be absent, or HTML from a proxy. Our decision: always try again for
 408, 429 (`Retry-After`, both forms), 5xx and whatever can't be read; and
 
 | what came | error | why |
@@ -11,8 +11,8 @@ Documented (docs/passport-api.md, E1 and E2): standard HTTP codes; a failure's b
 | 413, or the problem `too_many_events` | `TooLarge` | it is the request that is refused, not a record |
 | 401, 403, the problem `operator_not_found` | `FixConnection` | nothing of this operator can be sent |
 
-A refusal is for good (`_FOR_GOOD`) only where the same record would be refused whenever it is sent; what Passport says that
-we don't know is tried again slowly.
+A refusal is permanent (`_FOR_GOOD`) only if the same record would be refused whenever it is sent; problems that we don't
+know are tried again slowly.
 """
 
 import re
@@ -37,23 +37,23 @@ URN_PREFIX = "io.passportlabs:error:"
 UNREADABLE = "unreadable"
 MAX_DETAIL_CHARS = 300
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
-# Problems that are about the record for good, and why. All others may pass: a zone comes back (`zone_not_found`), the next
+# Problems that are permanently about the record, and why. All others may pass: a zone comes back (`zone_not_found`), the next
 # session has another number (`session_conflict`), a new version of ours is deployed (`malformed_body`, …).
 _FOR_GOOD = {
-    # What the record says is not as Passport wants it. Only a change of the permit helps …
+    # The record's content is not what Passport wants. Only a change of the permit helps …
     "validation_error": "a plate, a state or a time in a form that Passport does not take",
 }
-# … if that is what the problem is about, and not something that changes at Passport's side: its zones, their spaces, the
+# … if that is what the problem is about, and not something that changes on Passport's side: its zones, their spaces, the
 # operator. A problem that does not say what it is about may be about those.
 _OF_THE_RECORD = ("plate", "vehicle", "state", "country", "time")
 _MAY_CHANGE_THERE = ("zone", "space", "operator", "session")
-# Problems that say that what was to be ended is not there: the goal is reached. Assumed names (E5).
+# Problems that say that what should be ended does not exist: the goal is reached. Assumed names (E5).
 _GONE = frozenset({"session_not_found", "unknown_session", "session_already_stopped", "session_stopped"})
 _FIELD_NAME = re.compile(r"\b[a-z]+(?:_[a-z]+)+(?=: )")
 
 
 class Problem(NamedTuple):
-    """Problem details as far as they could be read; empty texts where there were none."""
+    """Problem details as far as they could be read; empty strings for what is missing."""
 
     code: str
     detail: str
@@ -71,7 +71,7 @@ class Problem(NamedTuple):
 
 
 def read_json(body: bytes) -> Any:
-    """Return the JSON document of a body, without NULs (PostgreSQL stores none), or None where it holds none."""
+    """Return the JSON document of a body, without NULs (PostgreSQL stores none), or None if it holds none."""
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -80,7 +80,7 @@ def read_json(body: bytes) -> Any:
 
 
 def _without_nul(document: Any) -> Any:
-    """Return a document without NULs, however deep they stand: a stack of our own, since Python's would overflow."""
+    """Return a document without NULs, however deeply nested; with a stack of our own, since recursion would overflow."""
     whole = [document]
     waiting: list[tuple[Any, Iterable[Any]]] = [(whole, range(1))]
     while waiting:
@@ -108,7 +108,7 @@ def read_problem(document: Any) -> Problem:
         for text in (document.get("detail"), document.get("title"))
         if isinstance(text, str) and text.strip()
     ]
-    # Signs that can't be printed are left out: PostgreSQL would not even store a NUL.
+    # Unprintable characters are left out: PostgreSQL would not even store a NUL.
     more = document.get("additional_details")
     said = [text for text in more.values() if isinstance(text, str)] if isinstance(more, Mapping) else []
     seen = "".join(sign if sign.isprintable() else " " for sign in texts[0]) if texts else ""
@@ -123,14 +123,14 @@ def read_problem(document: Any) -> Problem:
 def _for_people(detail: str) -> str:
     """Return a problem's detail with the fields that it names in words: “space_number: …” → “Space number: …”.
 
-    Assumed (E6), since Passport documents no form; where a detail names no field before a colon, it stays as it is.
+    Assumed (E6), since Passport documents no form; a detail that names no field before a colon is left as it is.
     """
     told = _FIELD_NAME.sub(lambda name: name.group().replace("_", " "), detail)
     return told if told == detail else told[0].upper() + told[1:]
 
 
 def retry_after(value: str | None, *, now: datetime) -> timedelta | None:
-    """Return what a `Retry-After` header asks for, in seconds or as an HTTP date; None where it can't be read."""
+    """Return what a `Retry-After` header asks for, in seconds or as an HTTP date; None if it can't be read."""
     if not value:
         return None
     text = value.strip()
@@ -146,18 +146,18 @@ def retry_after(value: str | None, *, now: datetime) -> timedelta | None:
 
 
 def remedy_for(problem: Problem) -> str:
-    """Return what a person can do about a refusal, as far as its code or its detail says what it is about.
+    """Return what a person can do about a refusal, if its code or detail says what it is about.
 
-    Only `zone_not_found` is documented as a code (E4); so this goes by the word that a code or a detail must somehow hold.
+    Only `zone_not_found` is documented as a code (E4); so this looks for the word that a code or a detail must contain.
     """
     about = f"{problem.code} {problem.detail}".lower()
     remedies = {
-        "space": _("Enter a space number that the zone has."),
+        "space": _("Enter a space number that exists in the zone."),
         "zone": _("Refresh the zones and map the location again."),
         "operator": _("Check the operator ID with your Passport contact."),
-        "state": _("Correct the state or province of the plate."),
-        "plate": _("Correct the plate."),
-        "time": _("Correct the times of the permit."),
+        "state": _("Fix the state or province of the plate."),
+        "plate": _("Fix the plate."),
+        "time": _("Fix the permit's start and end."),
     }
     return next((remedy for word, remedy in remedies.items() if word in about), "")
 
@@ -174,7 +174,7 @@ def error_for(
 ) -> DeliveryError | None:
     """Return the error that an answer stands for, or None for an acceptance (any 2xx).
 
-    `is_markup` says that a page came with it; `is_part` that it is one result within an answer, so from Passport itself.
+    `is_markup`: the body was an HTML page; `is_part`: this is one result within an answer, so from Passport itself.
     """
     if 200 <= status < 300:
         return None
@@ -183,25 +183,25 @@ def error_for(
     wait = retry_after(retry_after_header, now=now)
     if status in _AGAIN or not 400 <= status < 500:
         if status == 429:
-            sentence = _("Passport asks us to slow down.")
+            sentence = _("Passport asked Offstreet to slow down.")
         else:
             sentence = _("Passport answered %(status)d.") % {"status": status}
         return TryLater(sentence, retry_after=wait, **known)
     if status == 413 or problem.code == "too_many_events":
         return TooLarge(_("The request was too large."), retry_after=wait, **known)
     if not (problem.code or is_part) and (is_markup or status not in (401, 403)):
-        sentence = _("Something between us and Passport answered %(status)d in its place.")
+        sentence = _("Something between Offstreet and Passport answered %(status)d instead of Passport.")
         return Intercepted(sentence % {"status": status}, retry_after=wait, **known)
     if status == 401:
-        # With a token that was fetched just before, so the credentials are good: it is this operator that is barred.
+        # The token was fetched just before, so the credentials are good: it is this operator that is barred.
         return FixConnection(
-            _("Passport does not accept our access token for this operator."),
+            _("Passport doesn't accept Offstreet's access token for this operator."),
             remedy=_("Ask your Passport contact to authorise Offstreet for this operator ID."),
             **known,
         )
     if status == 403:
         return FixConnection(
-            problem.detail or _("Passport says that this operator has not authorised Offstreet."),
+            problem.detail or _("Passport says that this operator hasn't authorised Offstreet."),
             remedy=_("Ask your Passport contact to authorise Offstreet for this operator ID."),
             **known,
         )
@@ -212,7 +212,7 @@ def error_for(
             **known,
         )
     return FixRecord(
-        problem.detail or _("Passport refused this registration (%(status)d).") % {"status": status},
+        problem.detail or _("Passport refused this permit (%(status)d).") % {"status": status},
         remedy=remedy_for(problem),
         gone=problem.code in _GONE,
         for_good=problem.is_for_good,

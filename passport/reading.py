@@ -1,8 +1,8 @@
 """Reading what Passport lists: zones and parking rights, strict where identity is at stake and tolerant elsewhere. Pure.
 
-Observed (docs/passport-api.md, Z3): of a zone only `id`, `number`, `name` and `operator_id` are always there; anything
+Observed (docs/passport-api.md, Z3): only a zone's `id`, `number`, `name` and `operator_id` are always present; anything
 else may be missing, null or new. An entry whose identity can't be read makes the whole answer unreadable: half a list
-must never pass for a list.
+must never pass for the whole.
 """
 
 from collections.abc import Sequence
@@ -16,14 +16,14 @@ from passport.problems import unreadable
 
 
 def _text(value: Any) -> str:
-    """Return a text as it is, an integer in digits, anything else as no text."""
+    """Return a string as it is, an integer as digits, and anything else as an empty string."""
     if isinstance(value, str):
         return value.replace("\x00", "")
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
 
 
 def _time(value: Any) -> datetime | None:
-    """Return an aware time in UTC; None for what is no such time, or lies at an edge of the calendar."""
+    """Return an aware time in UTC; None for anything else, and at the edges of the calendar."""
     try:
         at = datetime.fromisoformat(value) if isinstance(value, str) else None
         return at.astimezone(UTC) if at is not None and at.tzinfo is not None else None
@@ -32,9 +32,9 @@ def _time(value: Any) -> datetime | None:
 
 
 def zones(entries: Sequence[Any], *, operator_id: str) -> list[ZoneSeen]:
-    """Return the zones of `operator_id`; raise `TryLater` where one has no readable identity.
+    """Return the zones of `operator_id`; raise `TryLater` if one has no readable identity.
 
-    Zones of another operator, should the list hold any, are left out: they are not this company's.
+    Zones of another operator, should the list contain any, are left out: they don't belong to this company.
     """
     seen: dict[str, ZoneSeen] = {}
     for entry in entries:
@@ -56,12 +56,12 @@ def zones(entries: Sequence[Any], *, operator_id: str) -> list[ZoneSeen]:
 
 
 def rights(entries: Sequence[Any]) -> list[RightSeen]:
-    """Return the parking rights; an entry that is no document makes the answer unreadable."""
+    """Return the parking rights; an entry that is not a document makes the answer unreadable."""
     return [right(entry) for entry in entries]
 
 
 def right(entry: Any, *, keep_raw: bool = True) -> RightSeen:
-    """Return one parking right; raise `TryLater` where it is no document."""
+    """Return one parking right; raise `TryLater` if it is not a document."""
     if not isinstance(entry, dict):
         raise unreadable(_("Passport's list of parking rights could not be read."), status=200, trace_id="")
     vehicle = entry.get("vehicle")

@@ -1,15 +1,15 @@
-"""The access token: fetched once for the whole fleet, kept encrypted, renewed before it ends.
+"""The access token: fetched once for the whole fleet, kept encrypted, renewed before it expires.
 
-The row in the database is the truth; each process keeps a copy in memory until shortly before the end. Who finds no
-usable token takes the row's `fetching_until` by one conditional update; all others wait for what that one brings. So a
-hundred workers that start together cause one request. A worker that dies while fetching blocks nobody for longer than
-`FETCH_LEASE_S`.
+The row in the database is the source of truth; each process keeps a copy in memory until shortly before it expires. A
+worker that finds no usable token claims the row's `fetching_until` with one conditional update, and all others wait for
+its result. So a hundred workers that start together cause one request. A worker that dies while fetching blocks no one
+for longer than `FETCH_LEASE_S`.
 
-A failure is shared as well: the threads that waited for it get the same error, and no other process asks again for
-`FAILURE_REST_S`. So a fleet with wrong credentials makes a request a second at most, until the breaker holds it back.
+A failure is shared too: the threads that waited for it get the same error, and no other process tries again for
+`FAILURE_REST_S`. So a fleet with wrong credentials makes at most one request a second, until the breaker opens.
 
-A token is renewed before its end, and goes on being used while that is under way or does not succeed: only who has none
-that is valid waits, or fails. The row's times are the database's alone; a process turns them into its own.
+A token is renewed before it expires, and stays in use while the renewal is running or fails; only a process without a
+valid token waits or fails. The row's times are by the database's clock; each process converts them to its own.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ from passport.models import AccessToken
 log = structlog.get_logger(__name__)
 
 DEFAULT_LIFE = timedelta(hours=1)
-# A longer life is cut: an absurd end must not keep a token that nobody knows any more in the shared row for years.
+# A longer life is cut: an absurd expiry must not keep a forgotten token in the shared row for years.
 MAX_LIFE = timedelta(days=30)
 RENEW_BEFORE = timedelta(minutes=2)
 # A little longer than a request may take, and less than a row's lease.
@@ -47,7 +47,7 @@ POLL_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class FetchedToken:
-    """A token as Passport gave it."""
+    """A token as Passport issued it."""
 
     secret: str
     expires_at: datetime
@@ -91,7 +91,7 @@ class Token:
     version: int
 
     def is_fresh(self, now: datetime) -> bool:
-        """Whether it is used without a thought; a short-lived one for nine tenths of its life."""
+        """Whether it can be used without checking the row; a short-lived one for nine tenths of its life."""
         return now < self.renew_at
 
     def is_valid(self, now: datetime) -> bool:
@@ -130,12 +130,12 @@ class DatabaseTokenStore:
         self._content_until = 0.0
 
     def get(self, fetch: Callable[[], FetchedToken]) -> Token:
-        """Return a usable token; see the module's text."""
+        """Return a usable token; see the module's docstring."""
         token, now = self._token, timezone.now()
         if token is not None and self._will_do(token, now):
             return token
         asked_at = time.monotonic()
-        # One thread of this process asks; the others take what it brings, or what they have.
+        # One thread of this process asks; the others use its result, or what they have.
         if not self._lock.acquire(blocking=token is None or not token.is_valid(now)):
             assert token is not None
             return token
@@ -179,13 +179,13 @@ class DatabaseTokenStore:
             if token is not None and token.is_fresh(timezone.now()):
                 return token
             if self._take_the_word(now):
-                # Between the look and the word somebody else may have brought one and given the word back.
+                # Between the look and the claim, another worker may have fetched one and released its claim.
                 token = self._stored(database_now())
                 if token is not None and token.is_fresh(timezone.now()):
                     AccessToken.objects.filter(key=self.key).update(fetching_until=None)
                     return token
                 return self._fetch(fetch, token)
-            if token is not None:  # somebody is renewing it, or has just tried to
+            if token is not None:  # another worker is renewing it, or has just tried to
                 return token
             if time.monotonic() > give_up_at:
                 raise TryLater(_("Another worker is still fetching Passport's access token."), code="token")
@@ -196,14 +196,14 @@ class DatabaseTokenStore:
         row = AccessToken.objects.get(key=self.key)
         if row.expires_at is None or not row.secret:
             return None
-        # Workers of before know nothing of the real end, and leave that of an earlier token behind.
+        # Workers of earlier versions don't know `ends_at`, and leave that of an earlier token behind.
         ends_at = max(row.expires_at, row.ends_at or row.expires_at)
         if ends_at <= now:
             return None
         ahead = timezone.now() - now
         try:
             secret = decrypt(bytes(row.secret))
-        except InvalidToken:  # the keys were changed: fetch anew
+        except InvalidToken:  # the keys were changed: fetch a new one
             return None
         return Token(secret, row.expires_at + ahead, ends_at + ahead, row.version)
 

@@ -1,4 +1,4 @@
-"""Passport as `integrations` sees it: the vendor protocol, put together from plan, client and problems."""
+"""Passport as `integrations` sees it: the vendor protocol, built from plan, client and problems."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -46,7 +46,7 @@ def config_from_settings() -> Config:
 
 
 def default_client() -> PassportClient:
-    """Return a client on the environment's settings, its token shared with the whole fleet."""
+    """Return a client on the environment's settings, with a token shared by the whole fleet."""
     config = config_from_settings()
     tokens = DatabaseTokenStore(
         base_url=config.base_url, client_id=config.client_id, client_secret=config.client_secret
@@ -77,7 +77,7 @@ class Passport:
 
     @property
     def batch_size(self) -> int:
-        """How many events may travel together now: as many as are allowed, or fewer after a request that was too large."""
+        """How many events one request may carry now: the configured number, or fewer after a request was too large."""
         return self._batch.now()
 
     @batch_size.setter
@@ -128,10 +128,10 @@ class Passport:
         return planning.undo(account, step, now=now, **self._wire)
 
     def preflight_error(self, desired: Desired) -> DeliveryError | None:
-        """A space zone needs a space number (documented: Z4); asking Passport would cost the whole batch its place."""
+        """A space zone needs a space number (documented: Z4); asking Passport would delay the whole batch."""
         if desired.needs_space and not desired.space_number:
             return FixRecord(
-                _("This zone goes by space number, and the registration has none."),
+                _("This zone requires a space number, and the permit has none."),
                 remedy=_("Enter the space number."),
                 code="space_number_required",
                 for_good=True,
@@ -161,7 +161,7 @@ class Passport:
             error, results = raised, [raised] * len(steps)
             trace_id, status = raised.trace_id or trace_id, raised.status
         except DatabaseError as raised:
-            # The token and the limit of requests live in our own database: no fault of these registrations.
+            # The token and the request limit are in our own database: not the fault of these permits.
             log.warning("our database went away while sending", error=type(raised).__name__)
             error = TryLater(_("Offstreet's own database did not answer."), code="database")
             results = [error] * len(steps)

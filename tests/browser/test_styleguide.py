@@ -118,7 +118,7 @@ def test_a_dialog_opens_over_the_page_traps_the_focus_and_closes_with_escape(
     watched.go(styleguide)
     opener = page.get_by_role("link", name="Open dialog")
     opener.click()
-    dialog = page.get_by_role("dialog", name="End this permit now?")
+    dialog = page.get_by_role("dialog", name="Cancel this permit?")
     expect(dialog).to_be_visible()
     watched.shot("dialog", full=False)
     watched.check_axe("#end")
@@ -143,7 +143,7 @@ def test_a_dialog_from_the_server_opens_with_its_name_its_focus_and_its_dropdown
     expect(dialog.locator("select")).to_have_value("a")
     watched.check_axe("#shared-dialog")
     watched.shot("dialog-from-the-server", full=False)
-    dialog.get_by_role("button", name="Keep it").click()
+    dialog.get_by_role("button", name="Cancel").click()
     expect(dialog).to_be_hidden()
     watched.check()
 

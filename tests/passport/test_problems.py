@@ -240,14 +240,14 @@ def test_the_name_of_a_field_before_a_problem_is_put_in_words(detail: str, said:
         (
             "validation_error",
             "space_number: zone SP-01 has no space 50",
-            "Enter a space number that the zone has.",
+            "Enter a space number that exists in the zone.",
         ),
         (
             "validation_error",
             "vehicle_state is not ISO 3166-2",
-            "Correct the state or province of the plate.",
+            "Fix the state or province of the plate.",
         ),
-        ("validation_error", "end_time must be later than start_time", "Correct the times of the permit."),
+        ("validation_error", "end_time must be later than start_time", "Fix the permit's start and end."),
         ("teapot", "short and stout", ""),
     ],
 )

@@ -452,7 +452,7 @@ def test_a_plate_that_a_firewall_bars_holds_up_nobody_and_opens_no_breaker_for_l
         assert whole(world) == [right for right in wanted(world) if right[0] != "SELECT1"]
     row = world.permit_sync(odd)
     assert row.state != DONE
-    assert row.error == "Something between us and Passport answered 404 in its place."
+    assert row.error == "Something between Offstreet and Passport answered 404 instead of Passport."
     assert not Breaker.objects.filter(open_until__gt=timezone.now()).exists()
 
 
