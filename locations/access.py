@@ -34,13 +34,6 @@ class CompanyRequest(HttpRequest):
     user: User
 
 
-def role_in(user: User, company: Company) -> str | None:
-    """Return the person's role in the company, "support" for support, or None for an outsider."""
-    if user.is_support:
-        return SUPPORT
-    return company.memberships.filter(user=user).values_list("role", flat=True).first()
-
-
 def may(role: str, needed: str) -> bool:
     """Whether `role` reaches what `needed` asks for (a `Role`, or "support")."""
     if role == SUPPORT:

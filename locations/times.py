@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from django.core.exceptions import ValidationError
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 FIRST, SECOND = "first", "second"
 EARLIEST_YEAR, LATEST_YEAR = 2000, 2199
@@ -151,3 +152,29 @@ def say_both(moment: datetime, tz: tzinfo) -> str:
     local, utc = moment.astimezone(tz), moment.astimezone(UTC)
     same_day = local.date() == utc.date()
     return f"{say_time(moment, tz)} ({date_format(utc, 'H:i' if same_day else 'j M, H:i')} UTC)"
+
+
+def duration_text(span: timedelta, parts: int = 1, *, tenths: bool = False) -> str:
+    """Write a span as people do: “4 s”, “6 min”, “1 h”, “2 days”; `parts=2` gives “1 h 20 min”.
+
+    `tenths` gives one decimal below a minute: “1.2 s”. A negative span counts as 0.
+    """
+    seconds = max(0.0, span.total_seconds())
+    if seconds < 1 or (tenths and seconds < 60):
+        return _("0 s") if seconds == 0 else _("%(n)s s") % {"n": f"{seconds:.1f}"}
+    left = int(seconds)
+    units = (("day", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+    shown: list[str] = []
+    for unit, size in units:
+        count, left = divmod(left, size)
+        if count or shown:
+            if count:
+                shown.append(
+                    ngettext("%(n)d day", "%(n)d days", count) % {"n": count}
+                    if unit == "day"
+                    else f"{count} {unit}"
+                )
+            parts -= 1
+        if parts <= 0:
+            break
+    return " ".join(shown)

@@ -14,7 +14,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.db.models import CharField, Count, IntegerField, OuterRef, Subquery, Value
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 
@@ -64,11 +64,8 @@ def company_plan() -> list[NavPlan]:
 
 
 def address(view: str, *args: Any) -> str:
-    """Return a view's address, or "" where there is no such view."""
-    try:
-        return reverse(view, args=args)
-    except NoReverseMatch:
-        return ""
+    """Return a view's address."""
+    return reverse(view, args=args)
 
 
 def is_under(path: str, base: str) -> bool:

@@ -17,7 +17,7 @@ from django.db.models import Case, Min, OuterRef, Q, Subquery, Value, When
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from integrations.dashboard.headline import HeadlineAnswer, say_span
+from integrations.dashboard.headline import HeadlineAnswer
 from integrations.delivery.status import fragment
 from integrations.models import Breaker, Connection, PermitSync
 from integrations.models.delivery import Priority
@@ -27,6 +27,7 @@ from integrations.onboarding.steps import OnboardingStep, active, steps
 from integrations.permits.queries import count_of
 from integrations.vendors.protocol import get_vendor
 from locations.models import Company, Location, Permit
+from locations.times import duration_text
 
 SENDING = (Connection.Status.LIVE, Connection.Status.PAUSED)
 # A backlog, or a host that does not answer, for less than this is the normal way of things.
@@ -303,7 +304,7 @@ def answer(found: Totals, now: datetime) -> HeadlineAnswer:
 
 def _host_answer(host: HostHealth, now: datetime) -> HeadlineAnswer:
     label = get_vendor(host.vendor).names.label
-    span = say_span(now - host.since) if host.since else ""
+    span = duration_text(now - host.since) if host.since else ""
     if host.stopped:
         sentence = _("Nothing is sent to %(vendor)s for any company: %(reason)s.") % {
             "vendor": label,

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from integrations.dashboard import hourly_stats
 from integrations.dashboard.hourly_stats import HourSlot
+from locations.times import duration_text
 
 DAY_HOURS: Final = 24
 MONTH_DAYS: Final = 30
@@ -59,12 +60,8 @@ def seconds(milliseconds: float | None) -> float | None:
 
 
 def say_seconds(value: float | None) -> str:
-    """Write a time from save to acceptance as people say it: “0.4 s”, “3 min”."""
-    if value is None:
-        return "–"
-    if value < 60:
-        return _("%(n)s s") % {"n": f"{value:.1f}"}
-    return _("%(n)s min") % {"n": f"{value / 60:.0f}"}
+    """Write a time from save to acceptance, or a dash where there is none."""
+    return "–" if value is None else duration_text(timedelta(seconds=value), tenths=True)
 
 
 def _charts(slots: Sequence[HourSlot], labels: Sequence[str], ticks: Sequence[str]) -> Charts:

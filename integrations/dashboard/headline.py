@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -14,6 +14,7 @@ from integrations.delivery.status import fragment
 from integrations.models import Connection
 from integrations.onboarding.snapshot import Who
 from integrations.onboarding.steps import active, steps
+from locations.times import duration_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +39,8 @@ class Waiting:
 
 
 def page(name: str, *args: object) -> str:
-    """Return the address of a page, or "" where there is none."""
-    try:
-        return reverse(name, args=args)
-    except NoReverseMatch:
-        return ""
+    """Return the address of a page."""
+    return reverse(name, args=args)
 
 
 def answer(figures: Figures, slug: str) -> HeadlineAnswer:
@@ -101,20 +99,8 @@ def _rest(figures: Figures) -> str:
     }
     if figures.oldest_unprotected is None:
         return words
-    waiting = say_span(figures.at - figures.oldest_unprotected)
+    waiting = duration_text(figures.at - figures.oldest_unprotected)
     return _("%(words)s Oldest waiting: %(span)s.") % {"words": words, "span": waiting}
-
-
-def say_span(span: timedelta) -> str:
-    """Write a span by its greatest unit: “4 s”, “6 min”, “3 h”, “2 days”."""
-    seconds = max(0, int(span.total_seconds()))
-    if seconds < 60:
-        return _("%(n)d s") % {"n": seconds}
-    if seconds < 3_600:
-        return _("%(n)d min") % {"n": seconds // 60}
-    if seconds < 86_400:
-        return _("%(n)d h") % {"n": seconds // 3_600}
-    return ngettext("%(n)d day", "%(n)d days", seconds // 86_400) % {"n": seconds // 86_400}
 
 
 def _not_live(figures: Figures) -> str:

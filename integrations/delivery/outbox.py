@@ -1,8 +1,8 @@
-"""Noting what is due, in the transaction that saved it, and taking results back.
+"""Marking registrations as due, in the transaction that saved the change.
 
 `mark` is step 2 of a permit's way: one statement inserts or updates the registrations of the given permits as *due*. Rows
 coalesce: there is one per permit and connection, so ten edits are one more look, and each look reads the current state.
-`generation` counts the marks, which lets `settle` see that something changed while a push was under way.
+`version` counts the marks, which lets `record_results` see that something changed during a push.
 
 The order of locks, for everything that waits for one (so that no two ever wait for each other in a circle):
 
@@ -11,8 +11,8 @@ The order of locks, for everything that waits for one (so that no two ever wait 
 
 Rows are locked without their keys (`no_key=True`): a row that refers to them takes a shared lock on the key at the commit,
 whatever it holds by then. Locations alone are locked with theirs, on purpose (`locations.services.lock_locations`). Whoever
-must not wait passes over what is locked (claims, leases, urgency) or waits for a moment only (settling). Breakers, chores
-and buckets are locked one at a time, in transactions of their own.
+must not wait passes over what is locked (claims, leases, urgency) or waits for a moment only (recording results). Breakers,
+periodic tasks and rate buckets are locked one at a time, in transactions of their own.
 
 Nothing here talks to a vendor or a broker; the wake-up is a hint, given after the commit and never waited for.
 """

@@ -1,6 +1,6 @@
 """How long evidence is kept: every try for ninety days; acceptances and the last try of each registration for good.
 
-What it decides: an acceptance (a start, a new end, a stop that Passport took) is never cleared away. "Is it valid?" and a
+What it decides: an acceptance (a start, a new end, a stop that the vendor took) is never cleared away. "Is it valid?" and a
 permit's proof are asked about old tickets too, and without the acceptances they would say of a plate that officers saw that
 nothing had been sent. They are few, one or two for each change; what grows without bounds are the tries that came to
 nothing during an outage. So those go that were not accepted and were followed by another try, and pushes that are left
@@ -25,7 +25,7 @@ PORTIONS = 40
 
 
 def thin(now: datetime) -> int:
-    """Remove superseded tries older than `KEPT` that were not accepted; return how many rows went (chore)."""
+    """Remove superseded tries older than `KEPT` that were not accepted; return how many rows went (periodic task)."""
     row = PeriodicTask.objects.get_or_create(name=RETENTION_TASK, defaults={"next_at": now})[0]
     newest = (
         Push.objects.filter(sent_at__lt=now - KEPT).order_by("-sent_at", "-pk").values_list("pk", flat=True)

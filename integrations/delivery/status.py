@@ -133,7 +133,7 @@ def again_words(permit_sync: PermitSync, permit: Permit, now: datetime) -> str:
 
 
 def vendor_label(connection: Connection | None) -> str:
-    """Return how people call the vendor of a connection: “Passport”."""
+    """Return how people call the vendor of a connection."""
     return get_vendor(connection.vendor).names.label if connection else _("The vendor")
 
 

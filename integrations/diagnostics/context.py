@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.functional import cached_property
 
 from integrations.delivery.circuit_breaker import breakers_of
@@ -48,11 +48,8 @@ class DiagnosticContext:
         self._test = test
 
     def page(self, view: str, *args: object) -> str:
-        """Return the path of one of the company's pages, or "" where there is none of that name."""
-        try:
-            return reverse(view, args=[self.company.slug, *args])
-        except NoReverseMatch:
-            return ""
+        """Return the path of one of the company's pages."""
+        return reverse(view, args=[self.company.slug, *args])
 
     @property
     def setup_path(self) -> str:

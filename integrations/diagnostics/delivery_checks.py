@@ -11,7 +11,6 @@ from django.utils.translation import ngettext
 
 from integrations.delivery.database_clock import database_now
 from integrations.diagnostics.context import DANGER, NEUTRAL, SUCCESS, WARNING, Check, DiagnosticContext
-from integrations.diagnostics.setup_checks import span_words
 from integrations.models import (
     Connection,
     Notice,
@@ -23,6 +22,7 @@ from integrations.models import (
     Zone,
 )
 from integrations.reconciliation.notices import held_key
+from locations.times import duration_text
 
 BEAT_LATE = timedelta(seconds=30)
 CHORE_LATE = timedelta(minutes=2)
@@ -46,7 +46,7 @@ def last_test(patient: DiagnosticContext) -> Check:
         text = _("Seen by %(who)s in zone %(zone)s, %(age)s ago.") % {
             "who": test.answered_by,
             "zone": test.zone.number,
-            "age": span_words(patient.now - test.answered_at) if test.answered_at else "?",
+            "age": duration_text(patient.now - test.answered_at) if test.answered_at else "?",
         }
         return Check("test", title, SUCCESS, text, path=page)
     said = ""
@@ -152,7 +152,7 @@ def _not_listed(patient: DiagnosticContext, test: TestPlate, said: str, title: s
         "Passport accepted it, but does not list it in the parking rights of zone %(zone)s (%(age)s)."
     ) % {
         "zone": test.zone.number,
-        "age": span_words(age),
+        "age": duration_text(age),
     }
     if found.get("others"):
         text += " " + _("It lists another session with this plate.")
@@ -204,7 +204,7 @@ def held_back(patient: DiagnosticContext) -> Check:
     title, breaker = _("Sending"), patient.breaker
     if breaker is None:
         return Check("held", title, SUCCESS, _("Nothing is held back after failures."))
-    since = span_words(patient.now - breaker.failing_since) if breaker.failing_since else "?"
+    since = duration_text(patient.now - breaker.failing_since) if breaker.failing_since else "?"
     text = _("%(why)s (for %(since)s)") % {"why": breaker.error, "since": since}
     if breaker.stopped:
         return Check(
@@ -246,7 +246,7 @@ def backlog(patient: DiagnosticContext) -> Check:
     text = ngettext(
         "%(n)d registration waits, for %(age)s.", "%(n)d registrations wait, the oldest for %(age)s.", count
     )
-    text = text % {"n": count, "age": span_words(age)}
+    text = text % {"n": count, "age": duration_text(age)}
     if age < BACKLOG_LATE:
         return Check("backlog", title, SUCCESS, text)
     tone = DANGER if age > BACKLOG_STUCK else WARNING
@@ -273,7 +273,7 @@ def last_accepted(patient: DiagnosticContext) -> Check:
     if push is None:
         return Check("accepted", title, NEUTRAL, _("None yet."))
     text = _("%(age)s ago (trace id %(trace)s).") % {
-        "age": span_words(patient.now - push.answered_at),
+        "age": duration_text(patient.now - push.answered_at),
         "trace": push.trace_id,
     }
     return Check("accepted", title, SUCCESS, text, path=patient.page("activity"))
@@ -297,7 +297,7 @@ def compared(patient: DiagnosticContext) -> Check:
             _("Support: look into OpsMan whether a few of them are there."),
             patient.page("activity"),
         )
-    age = span_words(patient.now - connection.reconciled_at)
+    age = duration_text(patient.now - connection.reconciled_at)
     text = _("%(age)s ago; what was missing or too much is put right by itself.") % {"age": age}
     return Check("compared", title, SUCCESS, text)
 
@@ -317,7 +317,7 @@ def worker(patient: DiagnosticContext) -> Check:
     text = _("None is running.")
     if last is not None:
         text = _("None is running; the last was heard of %(age)s ago.") % {
-            "age": span_words(patient.now - last.seen_at)
+            "age": duration_text(patient.now - last.seen_at)
         }
     return Check(
         "worker",
@@ -406,7 +406,7 @@ def clock(patient: DiagnosticContext) -> Check:
     off = max(before - there, there - after, timedelta(0))
     if off <= CLOCK_OFF:
         return Check("clock", title, SUCCESS, _("This machine and the database agree."))
-    text = _("This machine and the database differ by %(span)s.") % {"span": span_words(off)}
+    text = _("This machine and the database differ by %(span)s.") % {"span": duration_text(off)}
     return Check(
         "clock",
         title,

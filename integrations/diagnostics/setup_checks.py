@@ -11,6 +11,7 @@ from integrations.onboarding.snapshot import Finding
 from integrations.vendors.errors import DeliveryError, FixConnection, TryLater
 from integrations.zones.mapping import case_twins, near_miss_words
 from locations.models import Location
+from locations.times import duration_text
 
 ZONES_OLD = timedelta(hours=36)
 NAMED = 5
@@ -145,7 +146,7 @@ def zones(patient: DiagnosticContext) -> Check:
     age = patient.now - connection.zones_pulled_at if connection.zones_pulled_at else None
     text = ngettext("%(n)d zone, pulled %(age)s ago.", "%(n)d zones, pulled %(age)s ago.", count) % {
         "n": count,
-        "age": span_words(age) if age else "?",
+        "age": duration_text(age) if age else "?",
     }
     if pull is not None and pull.outcome == ZoneRefresh.Outcome.FAILED:
         return Check(
@@ -342,18 +343,6 @@ def status(patient: DiagnosticContext) -> Check:
         _("Not live yet: test plates are sent, real registrations wait."),
         path=patient.setup_path,
     )
-
-
-def span_words(span: timedelta) -> str:
-    """Return a span in words: `6 min`, `2 days`."""
-    seconds = max(0, int(span.total_seconds()))
-    if seconds < 60:
-        return _("%(n)d s") % {"n": seconds}
-    if seconds < 3600:
-        return _("%(n)d min") % {"n": seconds // 60}
-    if seconds < 2 * 86_400:
-        return _("%(n)d h") % {"n": seconds // 3600}
-    return _("%(n)d days") % {"n": seconds // 86_400}
 
 
 def _near(location: Location, zone: Zone) -> str:

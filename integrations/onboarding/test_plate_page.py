@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 
 from integrations.models import PermitSync, TestPlate
 from integrations.onboarding import test_plates
-from integrations.onboarding.ticket_labels import span
+from locations.times import duration_text
 
 # Passport works on an event later, in seconds as a rule; beyond this a person should look.
 USUAL_WAIT = timedelta(seconds=60)
@@ -125,7 +125,7 @@ def _not_seen(test: TestPlate, now: datetime) -> tuple[str, str, str]:
 
 
 def _after(at: datetime, saved_at: datetime) -> str:
-    return _("%(span)s after it was saved") % {"span": span(at - saved_at)}
+    return _("%(span)s after it was saved") % {"span": duration_text(at - saved_at, tenths=True)}
 
 
 def _accepted(test: TestPlate, permit_sync: PermitSync | None) -> Stage:

@@ -55,13 +55,3 @@ def day_and_clock(at: datetime, now: datetime, tz: tzinfo) -> str:
     if days == 1:
         return _("tomorrow, %(clock)s") % {"clock": clock}
     return date_format(local, "j M, H:i")
-
-
-def span(after: timedelta) -> str:
-    """Return a short span: *65 ms*, *1.2 s*, *4 min*."""
-    seconds = max(0.0, after.total_seconds())
-    if seconds < 1:
-        return _("%(n)d ms") % {"n": round(seconds * 1000)}
-    if seconds < 60:
-        return _("%(n).1f s") % {"n": seconds}
-    return _("%(n)d min") % {"n": seconds // 60}

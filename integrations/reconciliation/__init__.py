@@ -1,1 +1,1 @@
-"""What we believe, compared with what is stored here and with what enforcement sees."""
+"""Compares what was accepted with what is stored here and with what enforcement sees."""

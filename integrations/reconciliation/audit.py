@@ -1,15 +1,15 @@
-"""The two comparisons that make up for what nobody told.
+"""Two comparisons that find what the engine was never told about.
 
-`audit` walks over the permits that have not ended and looks whether each is as it was last accepted; `audit_observed` walks
-over what was accepted and still runs for a permit that has ended. A row that was changed behind the services' back (SQL,
-`QuerySet.update`, a restored backup) is marked as due, a refused one too. They use the very plan that the engine uses, so
-the two can't disagree. Both take a few rows every second: a worker that audits delivers as well.
+`audit` walks over the permits that have not ended and checks whether each is as it was last accepted; `audit_remote_state`
+walks over what was accepted and still runs for a permit that has ended. A row that was changed without the services (SQL,
+`QuerySet.update`, a restored backup) is marked as due, a refused one too. They plan exactly as the engine does, so the two
+can't disagree. Both take a few rows every second: a worker that audits also delivers.
 
-`reconcile` asks the vendor what enforcement sees and compares (`integrations.reconciliation.compare` decides): rights
-that are there are noted as *seen*; one that must be there and is not, or is there and should not be, is *drift*. What is
-missing twice is sent anew, as a new session, and only after that the one that is not listed is stopped: a right is never
-taken away before its successor was sent. What is there and should not be is stopped, unless what should be there instead
-is missing itself. Rows are worked on in small portions, each locked in `mark`'s order and for a moment only.
+`reconcile` asks the vendor what enforcement sees and compares (`integrations.reconciliation.compare` decides): rights that
+are listed are noted as *seen*; one that must be listed and is not, or is listed and should not be, is *drift*. What is
+missing twice is sent again, as a new session, and only then is the one that is not listed stopped: a right is never removed
+before its successor was sent. What is listed and should not be is stopped, unless what should be there instead is missing
+itself. Rows are handled in small portions, each locked in `mark`'s order and only for a moment.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -53,7 +53,7 @@ _ROW = "integrations_registration"
 
 
 def audit(now: datetime) -> int:
-    """Look at the next `AUDIT_ROWS` permits that have not ended; mark what differs; return how many did (chore)."""
+    """Look at the next `AUDIT_ROWS` permits that have not ended; mark what differs; return how many did (periodic task)."""
     row = PeriodicTask.objects.get_or_create(name=AUDIT_TASK, defaults={"next_at": now})[0]
     top = row.cursor + AUDIT_WINDOW
     window = Permit.objects.not_ended(now).filter(pk__gt=row.cursor, pk__lte=top).order_by("pk")
@@ -71,7 +71,7 @@ _REFUSED_FOR_ANOTHER = Q(state=PermitSync.State.REFUSED) & (
 
 
 def audit_remote_state(now: datetime) -> int:
-    """Look at the next registrations; mark those that still run though their permit has ended; return how many (chore)."""
+    """Mark registrations that still run though their permit has ended; return how many (periodic task)."""
     row = PeriodicTask.objects.get_or_create(name=REMOTE_STATE_TASK, defaults={"next_at": now})[0]
     top = row.cursor + REMOTE_STATE_WINDOW
     running = PermitSync.objects.filter(
@@ -93,7 +93,7 @@ def _move(row: PeriodicTask, cursor: int) -> None:
 
 def _mark(differing: Sequence[int]) -> int:
     if differing:
-        log.warning("permits were changed behind the services' back", count=len(differing))
+        log.warning("permits were changed without the services", count=len(differing))
         with transaction.atomic():
             outbox.mark(permit_ids=sorted(set(differing)), bulk=True)
     return len(differing)
@@ -122,7 +122,7 @@ _COLUMNS = (
 
 
 def find_stale(permit_ids: Sequence[int], now: datetime) -> list[int]:
-    """Return those permits whose registration is settled, though what was accepted, or refused, is not what is wanted."""
+    """Return those permits of which something else is wanted than was accepted or refused."""
     here = PermitSync.objects.filter(permit_id__in=permit_ids)
     done = here.filter(state=PermitSync.State.DONE)
     found = [row[0] for row in done.values_list(*_COLUMNS) if _differs(row, now)]
@@ -151,7 +151,7 @@ def _read(row: Any, now: datetime) -> tuple[str, Account, RemoteState | None, De
 
 
 def reconcile_all(now: datetime) -> None:
-    """Compare the live connection that was compared longest ago, if its time has come (chore)."""
+    """Compare the live connection that was compared longest ago, if it is due (periodic task)."""
     live = (
         Connection.objects.select_related("company")
         .filter(status=Connection.Status.LIVE)
@@ -173,7 +173,7 @@ def reconcile(connection: Connection, *, is_certain: bool = False) -> dict[str, 
     """Compare what we believe with what enforcement sees; return how many are `seen`, `missing`, `surplus`, `unknown`, and
     whether it is `held` (1) and nothing was changed.
 
-    `is_certain` is somebody's word that the list is true: what is missing is sent anew however much it is, and at once.
+    `is_certain` says that a person vouches for the list: what is missing is sent again at once, however much it is.
     Raises `DeliveryError` where the vendor can't be asked; then nothing is concluded.
     """
     asked_at = database_now()
@@ -191,7 +191,7 @@ def reconcile(connection: Connection, *, is_certain: bool = False) -> dict[str, 
         for ids in _portions(verdict.missing):
             _send_anew(ids, asked_at, is_certain=is_certain)
             with _held(ids):
-                _correct_missing(ids, asked_at)
+                _correct_missing(ids, asked_at, get_vendor(connection.vendor).names.label)
         surplus, unknown = _surplus(connection, listing, set(verdict.missing))
         _end_surplus(connection, surplus)
         drift_notices.tell_unknown(connection, len(unknown))
@@ -202,9 +202,9 @@ def reconcile(connection: Connection, *, is_certain: bool = False) -> dict[str, 
 
 
 def end_unknown(connection: Connection) -> int:
-    """End the rights under our key that no registration stands for, upon somebody's word; return how many there were.
+    """End the rights under our key that no registration stands for, when a person asks for it; return how many there were.
 
-    There is no row that could keep an intent: what was not reached is found again by the next call. Raises `DeliveryError`.
+    There is no row that could keep the steps: what was not reached is found again by the next call. Raises `DeliveryError`.
     """
     listing = _listen(connection, database_now())
     rights = _surplus(connection, listing, set())[1]
@@ -235,7 +235,7 @@ _PARTS = ("session_id", "start", "plate", "subdivision", "zone_id")
 
 
 def _believed(connection: Connection, listing: ListedRights, at: datetime) -> Iterator[Believed]:
-    """Give the rights that are settled, with whether each is listed."""
+    """Yield the rights that were accepted, with whether each is listed."""
     settled = PermitSync.objects.filter(
         connection=connection, state=PermitSync.State.DONE, remote_until__gt=at
     )
@@ -293,14 +293,15 @@ def _surplus(
     return surplus, unknown
 
 
-def _correct_missing(ids: Sequence[int], now: datetime) -> None:
+def _correct_missing(ids: Sequence[int], now: datetime, vendor_label: str) -> None:
     """Note what is missing; what is missing the next time too is sent anew."""
     PermitSync.objects.filter(pk__in=ids, state=PermitSync.State.DONE, lease=None).exclude(
         error_code=NOT_LISTED
     ).update(
         error_kind="drift",
         error_code=NOT_LISTED,
-        error=_("Passport accepted this registration, but does not list it among the parking rights."),
+        error=_("%(vendor)s accepted this registration, but does not list it among the parking rights.")
+        % {"vendor": vendor_label},
         remedy=_("It is compared again in a few minutes and then sent anew."),
         error_since=now,
         checked_at=now,
@@ -308,7 +309,7 @@ def _correct_missing(ids: Sequence[int], now: datetime) -> None:
 
 
 def _send_anew(ids: Sequence[int], now: datetime, *, is_certain: bool) -> None:
-    """Make what was missing the last time too due with the intent of a new session, and of stopping the old one then."""
+    """Make what was missing last time too due, with steps that start a new session and then stop the old one."""
     which: dict[str, Any] = (
         {} if is_certain else {"error_code": NOT_LISTED, "error_since__lt": now - SETTLING_TIME}
     )
@@ -329,7 +330,7 @@ def _send_anew(ids: Sequence[int], now: datetime, *, is_certain: bool) -> None:
 
 
 def _end_surplus(connection: Connection, surplus: Mapping[int, Sequence[RightSeen]]) -> None:
-    """Make these registrations due with the one intent of ending what is there; what is wanted is planned after that."""
+    """Make these registrations due with steps that end what is there; what is wanted is planned after that."""
     now = database_now()
     for ids in _portions(list(surplus)):
 
@@ -363,7 +364,7 @@ def _intend(
     which: Mapping[str, Any],
     intents: Callable[[PermitSyncQuerySet], Iterator[dict[str, Any]]],
 ) -> None:
-    """Mark those rows that are settled and meet `which`, and give them the intents that are to go out first."""
+    """Mark those rows that are done and meet `which`, and give them the steps that are to be sent first."""
     with _held(ids, state=PermitSync.State.DONE, lease=None, **which) as rows:
         decided = list(intents(rows))
         outbox.mark(permit_ids=sorted(rows.values_list("permit_id", flat=True)), bulk=True)

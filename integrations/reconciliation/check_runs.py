@@ -102,7 +102,7 @@ def perform(run: CheckRun) -> None:
     try:
         result = _work[run.kind](run)
     except Exception as error:
-        log.exception("a look-up failed in a way that nobody foresaw", check=run.pk, kind=run.kind)
+        log.exception("a look-up failed unexpectedly", check=run.pk, kind=run.kind)
         result = failure(_("This could not be looked up: %(name)s.") % {"name": type(error).__name__})
     finally:
         # The thread goes back to wait, and must not keep a connection meanwhile.
@@ -118,7 +118,7 @@ def failure(sentence: str) -> Result:
 
 
 def tidy(now: datetime) -> None:
-    """Give up what nobody waits for any more, and forget what is old (chore)."""
+    """Give up what nobody waits for any more, and delete what is old (periodic task)."""
     late = CheckRun.objects.filter(finished_at=None, requested_at__lt=now - GIVE_UP_AFTER)
     late.update(finished_at=now, result=failure(_("It took too long and was given up; ask again.")))
     CheckRun.objects.filter(requested_at__lt=now - KEPT_FOR).delete()

@@ -106,7 +106,7 @@ class Comparison:
 def judge(rights: Iterable[Believed], *, at: datetime, is_certain: bool = False) -> Comparison:
     """Return what was seen and what is missing at `at`, and whether the list lacks too much to be believed.
 
-    `is_certain` is somebody's word that the list is true, however much it lacks.
+    `is_certain` says that a person vouches for the list, however much it lacks.
     """
     verdict = Comparison()
     for right in rights:

@@ -16,9 +16,11 @@ def held_key(connection_id: int) -> str:
 
 def tell_held(connection: Connection, *, missing: int, expected: int) -> None:
     """Tell the company and support that the vendor lists too little to be believed; nothing is changed meanwhile."""
+    names = get_vendor(connection.vendor).names
     words = {
         "name": connection.name,
-        "vendor": get_vendor(connection.vendor).names.label,
+        "vendor": names.label,
+        "enforcement": names.enforcement,
         "missing": f"{missing:,}",
         "expected": f"{expected:,}",
         "command": _command(connection, "--send-missing"),
@@ -28,8 +30,8 @@ def tell_held(connection: Connection, *, missing: int, expected: int) -> None:
     )
     company = _("Nothing is changed until the list is complete again. Support looks into it.")
     support = _(
-        "So many at once point to a list that is short, so nothing is changed. If OpsMan lacks them as well, send them "
-        "anew: %(command)s"
+        "So many at once point to a list that is short, so nothing is changed. If %(enforcement)s lacks them as well, send "
+        "them again: %(command)s"
     )
     url = reverse("doctor", args=[connection.company.slug])
     danger, key = Notice.Level.DANGER, held_key(connection.pk)

@@ -1,4 +1,4 @@
-"""All periodic duties, in one list (see `integrations.worker.scheduler`)."""
+"""All periodic tasks, in one list (see `integrations.worker.scheduler`)."""
 
 from datetime import datetime, timedelta
 
@@ -28,7 +28,7 @@ TOKENS_TASK = "keep tokens"
 
 
 def register_all() -> None:
-    """Register the chores of every worker."""
+    """Register the periodic tasks of every worker."""
     scheduler.register(audit.AUDIT_TASK, 1, audit.audit)
     scheduler.register(audit.REMOTE_STATE_TASK, 1, audit.audit_remote_state)
     scheduler.register("count pushes by the hour", 60, hourly_stats.count_hours)
@@ -61,16 +61,16 @@ def connections_for_refresh(now: datetime) -> list[Connection]:
 
 
 def refresh_oldest_zones(now: datetime) -> None:
-    """Do the daily pull for a few connections at a time, so that a thousand of them spread over the day (chore)."""
+    """Do the daily pull for a few connections at a time, so that a thousand of them spread over the day (periodic task)."""
     for connection in connections_for_refresh(now):
         zone_refresh.refresh_zones(connection=connection, trigger="daily")
 
 
 def keep_tokens(now: datetime) -> None:
-    """Keep each vendor's access token at hand, so that no single save after a quiet hour waits for one (chore).
+    """Keep each vendor's access token at hand, so that no single save after a quiet hour waits for one (periodic task).
 
     Where the host is in trouble its breaker's probes find out when it is back; nothing is asked of it here. A refusal of
-    credentials makes the chore as rare as such a breaker's probes, and what a host asks for (`Retry-After`) is waited for.
+    credentials makes the task as rare as such a breaker's probes, and what a host asks for (`Retry-After`) is waited for.
     """
     used = Connection.objects.exclude(operator_id="").exclude(status=Connection.Status.ENDED)
     for slug in used.values_list("vendor", flat=True).distinct().order_by("vendor"):
@@ -86,7 +86,7 @@ def keep_tokens(now: datetime) -> None:
 
 
 def _rest_after(error: DeliveryError) -> timedelta:
-    """Return for how long no token is asked for ahead of time after this; the chore's own pace is the least."""
+    """Return for how long no token is asked for ahead of time after this; the task's own interval is the least."""
     if isinstance(error, FixConnection):
         return circuit_breaker.STOP_MAX
     asked = error.retry_after if isinstance(error, TryLater) else None

@@ -1,11 +1,10 @@
 """The scheduler: a thread in every worker, so that no single process is needed for anything to go on.
 
 Two things happen here. The *sweep* looks each second for connections that have something due, and wakes this worker's own
-engine: it needs no broker, and makes up for every hint that was lost. *Chores* are periodic duties; whichever worker moves a
-chore's `next_at` forward in the database does it this time, so each is done once however many workers there are. A
-worker that dies over a chore costs one round of it. What people ask to be looked up
-(`integrations.reconciliation.check_runs`) is taken here, too, and done by threads of its own: a vendor that hangs must
-not keep the chores waiting.
+engine: it needs no broker, and makes up for every hint that was lost. *Periodic tasks* are run by whichever worker moves
+their `next_at` forward in the database, so each runs once however many workers there are; a worker that dies during one
+costs one round of it. Look-ups that people ask for (`integrations.reconciliation.check_runs`) are claimed here, too, and run
+by threads of their own: a vendor that hangs must not delay the periodic tasks.
 """
 
 import os
@@ -42,7 +41,7 @@ FORGET_WORKERS_AFTER = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class ScheduledTask:
-    """A chore: its name, how often, and what to do. The function gets the database's time."""
+    """A periodic task: its name, how often, and what to do. The function gets the database's time."""
 
     name: str
     every_s: float
@@ -53,12 +52,12 @@ _scheduled_tasks: dict[str, ScheduledTask] = {}
 
 
 def register(name: str, every_s: float, work: Callable[[datetime], object]) -> None:
-    """Make `work` a chore of every worker, done once every `every_s` seconds by one of them."""
+    """Have `work` run once every `every_s` seconds by one of the workers."""
     _scheduled_tasks[name] = ScheduledTask(name, every_s, work)
 
 
 def scheduled_tasks() -> Sequence[ScheduledTask]:
-    """Return all registered chores."""
+    """Return all registered periodic tasks."""
     return list(_scheduled_tasks.values())
 
 
@@ -100,7 +99,7 @@ def _recovered(live: QuerySet[Connection], claimable: QuerySet[PermitSync], now:
 
 
 def take(task: ScheduledTask, now: datetime) -> bool:
-    """Take a chore for this round; False if it is not due or another worker has it."""
+    """Take a periodic task for this round; False if it is not due or another worker has it."""
     row, _made = PeriodicTask.objects.get_or_create(name=task.name, defaults={"next_at": now})
     if row.next_at > now:
         return False
@@ -113,12 +112,12 @@ def take(task: ScheduledTask, now: datetime) -> bool:
 
 
 def perform(task: ScheduledTask, now: datetime) -> None:
-    """Do a chore and note how it ended; an error is logged and kept, and the next round tries again."""
+    """Run a periodic task and note how it ended; an error is logged and kept, and the next round tries again."""
     error = ""
     try:
         task.work(now)
     except Exception as raised:
-        log.exception("a chore failed", task=task.name)
+        log.exception("a periodic task failed", task=task.name)
         error = f"{type(raised).__name__}: {raised}"[:500]
     finally:
         try:
@@ -128,11 +127,11 @@ def perform(task: ScheduledTask, now: datetime) -> None:
 
 
 class Scheduler:
-    """See the module's text."""
+    """See the module's docstring."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._pool = ThreadPoolExecutor(max_workers=TASK_THREADS, thread_name_prefix="chore")
+        self._pool = ThreadPoolExecutor(max_workers=TASK_THREADS, thread_name_prefix="periodic")
         self._check_pool = ThreadPoolExecutor(max_workers=CHECK_THREADS, thread_name_prefix="check")
         self._free_checks = threading.Semaphore(CHECK_THREADS)
         self._running: set[str] = set()
@@ -142,14 +141,14 @@ class Scheduler:
         self._started_at: datetime | None = None
 
     def run(self, stop: threading.Event) -> None:
-        """Sweep, beat and hand out chores until `stop` is set; a database that is away is waited for."""
+        """Sweep, beat and hand out periodic tasks until `stop` is set; a database that is away is waited for."""
         while not stop.is_set():
             try:
                 self.tick()
             except DatabaseError as error:
                 log.warning("the database did not answer the scheduler", error=type(error).__name__)
             except Exception:
-                log.exception("the scheduler met something that nobody foresaw; going on")
+                log.exception("unexpected error in the scheduler; continuing")
             finally:
                 close_old_connections()
             stop.wait(SWEEP_EVERY_S * random.uniform(0.8, 1.2))
@@ -213,11 +212,11 @@ class Scheduler:
 
 
 def raise_urgency(now: datetime) -> None:
-    """Let waiting rows whose window has begun meanwhile move up (chore)."""
+    """Let waiting rows whose window has begun meanwhile move up (periodic task)."""
     begun = PermitSync.objects.filter(state=PermitSync.State.DUE, permit__start__lte=now)
     for soon, current in ((Priority.SOON, Priority.NOW), (Priority.MASS_SOON, Priority.MASS_NOW)):
         with transaction.atomic():
-            # Without waiting for anybody: who holds a row now is about to change it, and the next round finds what is left.
+            # Without waiting: whoever holds a row now is about to change it, and the next round finds what is left.
             rows = begun.filter(priority=soon).order_by("permit_id", "connection_id")
             rows = rows.select_for_update(of=("self",), no_key=True, skip_locked=True)
             held = list(rows.values_list("pk", flat=True)[:5_000])

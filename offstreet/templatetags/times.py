@@ -13,7 +13,9 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext
+
+from locations.times import duration_text
 
 register = template.Library()
 
@@ -54,32 +56,6 @@ def utc_text(value: datetime) -> str:
 def zone_word(value: datetime, tz: Any = None) -> str:
     """Return what the clocks at `tz` call their time at that moment, for example “EST” or “EDT”."""
     return _aware(value).astimezone(as_zone(tz)).tzname() or "UTC"
-
-
-def duration_text(span: timedelta, parts: int = 1) -> str:
-    """Write a span as people do: “4 s”, “6 min”, “1 h”, “2 days”; `parts=2` gives “1 h 20 min”.
-
-    A negative span counts as 0.
-    """
-    seconds = max(0.0, span.total_seconds())
-    if seconds < 1:
-        return gettext("0 s") if seconds == 0 else gettext("%(n)s s") % {"n": f"{seconds:.1f}"}
-    left = int(seconds)
-    units = (("day", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
-    shown: list[str] = []
-    for unit, size in units:
-        count, left = divmod(left, size)
-        if count or shown:
-            if count:
-                shown.append(
-                    ngettext("%(n)d day", "%(n)d days", count) % {"n": count}
-                    if unit == "day"
-                    else f"{count} {unit}"
-                )
-            parts -= 1
-        if parts <= 0:
-            break
-    return " ".join(shown)
 
 
 def ago_text(value: datetime, now: datetime) -> str:

@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.template import Context, Template
 
-from offstreet.templatetags.times import NOTHING, ago_text, duration_text
+from locations.times import duration_text
+from offstreet.templatetags.times import NOTHING, ago_text
 
 EASTERN = "America/New_York"
 WHEN = datetime(2026, 12, 5, 23, 0, 7, 210_000, tzinfo=UTC)
@@ -35,6 +36,13 @@ def render(source: str, **context: object) -> str:
 )
 def test_a_span_is_written_as_people_say_it(span: timedelta, parts: int, text: str) -> None:
     assert duration_text(span, parts) == text
+
+
+def test_tenths_are_for_spans_below_a_minute() -> None:
+    seconds = (0, 0.065, 1.24, 59.9, 61)
+    assert [duration_text(timedelta(seconds=n), tenths=True) for n in seconds] == [
+        "0 s", "0.1 s", "1.2 s", "59.9 s", "1 min",
+    ]  # fmt: skip
 
 
 def test_past_now_and_future_are_told_apart() -> None:
