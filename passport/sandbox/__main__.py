@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
 def _bind(host: str, port: int) -> socket.socket:
     """A socket for uvicorn to listen on; OSError if it can't be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio sends small packets without delay only where the protocol is named.
+    # asyncio sends small packets without delay only if the protocol is named.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((host, port))
@@ -90,11 +90,11 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         print(f"Can't listen on {options.host}:{options.port}: {error}", file=sys.stderr)
         return 2
-    # Sessions live long and make no cycles; looking through them again and again is what would cost time.
+    # Sessions live long and form no cycles; scanning them again and again would only cost time.
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-    # uvicorn ends well on either signal and then raises it anew: to be told to stop is no failure.
+    # uvicorn shuts down cleanly on either signal and then raises it again; being told to stop is not a failure.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt):
         serve(make_app(simulator), simulator, listener, partial(_announce, options.host, listener))

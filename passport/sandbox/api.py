@@ -1,11 +1,11 @@
 """Passport's own API: the four resources that the product uses.
 
-The order in which a request is looked at is Passport's as far as it is known: does the path exist, is there a token,
+A request is checked in Passport's order, as far as it is known: does the path exist, is there a token,
 has the operator authorised the partner, is the request well formed, does it agree with what is known. Faults come
 before all of it, because proxies and networks do.
 
 Invariants: in ``whole`` mode a request is applied entirely or not at all; what a response promises (2xx) is in the
-journal before the response leaves. The simulator's lock is held while a request is looked at and never while it waits.
+journal before the response leaves. The simulator's lock is held while a request is processed and never while it waits.
 """
 
 from collections.abc import Callable
@@ -41,7 +41,7 @@ Process = Callable[[Call, datetime, datetime | None], Response]
 
 
 class PassportApi:
-    """Answers for `simulator`; never fails for anything that a client sends."""
+    """Answers requests for `simulator`; nothing that a client sends makes it fail."""
 
     def __init__(self, simulator: Simulator) -> None:
         self.simulator = simulator
@@ -60,7 +60,7 @@ class PassportApi:
             return await self._carry(Call(kind, request, await read_body(request)), process)
 
         route = Route(path, endpoint, methods=[method])
-        route.methods = {method}  # without the HEAD that Starlette adds: no client has been seen to send it
+        route.methods = {method}  # without the HEAD that Starlette adds: no client sends it
         return route
 
     async def _carry(self, call: Call, process: Process) -> Response:
@@ -113,7 +113,7 @@ class PassportApi:
         return self._noted(call, response, verdict, now)
 
     def _noted(self, call: Call, response: Response, verdict: Verdict, now: datetime) -> Response:
-        # The sandbox's own time, so that a clock that is off can be tried out.
+        # The sandbox's own time, so that a wrong clock can be tried out.
         response.headers["Date"] = _http_date(now.replace(microsecond=0))
         status = response.status_code
         self.simulator.traffic.finish(

@@ -24,7 +24,7 @@ def make_app(simulator: Simulator) -> Starlette:
     (:class:`passport.sandbox.responses.Wire`)."""
 
     async def refuse(request: Request, error: Exception) -> Response:
-        """What no route takes, or what is too large."""
+        """Answer a request that no route takes, or that is too large."""
         assert isinstance(error, HTTPException)
         path, status = request.url.path, error.status_code
         if path.startswith(f"{control.PREFIX}/"):
@@ -36,7 +36,7 @@ def make_app(simulator: Simulator) -> Starlette:
         return problem_response(problem, error.headers)
 
     async def left(_request: Request, _error: Exception) -> Response:
-        """A client that went before it had sent its body is told nothing."""
+        """Answer nothing to a client that left before it had sent its body."""
         return Response(status_code=400)
 
     app = Starlette(

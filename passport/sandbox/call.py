@@ -1,4 +1,4 @@
-"""One request to Passport's API, as faults and rules look at it."""
+"""One request to Passport's API, as faults and rules see it."""
 
 from functools import cached_property
 from typing import Any

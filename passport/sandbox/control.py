@@ -1,4 +1,4 @@
-"""The control API under ``/sandbox/``: JSON in, JSON out, no token asked.
+"""The control API under ``/sandbox/``: JSON in, JSON out, without a token.
 
 =======================================================  ==================================================
 ``GET /sandbox/health``                                  ``{"status": "ok"}``
@@ -56,17 +56,17 @@ class Ask:
 
 
 class _Missing(Exception):
-    """What the path names is not there."""
+    """The path names something that does not exist."""
 
 
 class Control:
-    """Reads and changes `simulator`. Each method answers one address with a document."""
+    """Reads and changes `simulator`. Each method answers one path with a document."""
 
     def __init__(self, simulator: Simulator) -> None:
         self.simulator = simulator
 
     def routes(self) -> list[Route]:
-        """All addresses, without their prefix."""
+        """All paths, without their prefix."""
         operator, zones = "/operators/{operator_id}", "/operators/{operator_id}/zones"
         table: list[tuple[str, str, Callable[[Ask], Any], int]] = [
             ("GET", "/health", lambda _ask: {"status": "ok"}, 200),

@@ -1,4 +1,4 @@
-"""The credentials that the sandbox accepts unless it is told others.
+"""The credentials that the sandbox accepts unless it is given others.
 
 They are public on purpose. The product's settings import them to refuse them in production, so this module must
 stay free of imports.

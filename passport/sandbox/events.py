@@ -2,8 +2,8 @@
 
 Pure: reads the directory of zones, changes nothing. What the event then does to its session is decided in
 ``sessions``. Documented: which fields each type has, that exactly one zone id is sent, that ``space`` zones need a
-space number. Assumed: a field that the table does not know is refused; a space number in a ``space`` zone is asked
-for in all three types.
+space number. Assumed: a field that the table does not know is refused; a space number in a ``space`` zone is required
+in all three types.
 """
 
 from dataclasses import dataclass
@@ -45,14 +45,14 @@ _ALLOWED = {
 }
 _LOCATION_FIELDS = frozenset(("latitude", "longitude", "accuracy"))
 _PAYMENT_FIELDS = frozenset(("gateway_transaction_id", "payment_type"))
-# A session that is stopped before it began may still be given a moment of length.
+# A session that is stopped before it began may still last a moment.
 _UNBEGUN = timedelta(seconds=1)
 _RARE = frozenset(("account_id", "rate_name", "location_details", "payment"))
 
 
 @dataclass(slots=True)
 class Event:
-    """One event that is well formed. `plate` is None where the event carries no vehicle."""
+    """One well-formed event. `plate` is None if the event carries no vehicle."""
 
     type: str
     occurred_at: datetime

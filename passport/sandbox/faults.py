@@ -148,7 +148,7 @@ CALM = Verdict()
 
 
 class FaultBook:
-    """The faults that are switched on, in the order in which they were."""
+    """The faults that are switched on, oldest first."""
 
     def __init__(self) -> None:
         self.faults: list[Fault] = []
@@ -162,7 +162,7 @@ class FaultBook:
         return fault
 
     def clear(self, fault_id: int | None = None) -> int:
-        """Switch one fault off, or all; says how many."""
+        """Switch one fault off, or all; returns how many."""
         kept = [] if fault_id is None else [fault for fault in self.faults if fault.id != fault_id]
         count = len(self.faults) - len(kept)
         self.faults = kept

@@ -1,6 +1,6 @@
 """A request with events: is the envelope right, and what becomes of each event.
 
-Invariant: :meth:`Intake.apply_all` applies all events or none; :meth:`Intake.apply_each` answers each for itself, in
+Invariant: :meth:`Intake.apply_all` applies all events or none; :meth:`Intake.apply_each` answers each separately, in
 the order in which they were sent.
 """
 
@@ -22,7 +22,7 @@ _REFUSED_AS_SUCH = ("operator_not_authorized", "operator_not_found")
 
 @dataclass(slots=True)
 class Intake:
-    """One request's way in. `visible_at`: when enforcement sees the effect; None is at once."""
+    """Takes in one request. `visible_at`: when enforcement sees the effect; None is at once."""
 
     directory: Directory
     sessions: SessionBook
@@ -99,7 +99,7 @@ class Intake:
         try:
             outcome = judge(session, event)
         except Problem:
-            # An event before it in the same request has changed the session: by now this one has no say.
+            # An earlier event of the same request has changed the session, so this one no longer applies.
             outcome = "outdated"
         self._watch(event, session, outcome)
         self.traffic.outcomes[outcome] += 1

@@ -1,6 +1,6 @@
 """What survives a restart: an append-only file of JSON lines.
 
-Each line is one fact; the last one about a thing counts. A line is written before the response that promises it
+Each line is one fact; the last one about each thing counts. A line is written before the response that promises it
 leaves, with one ``write``, so ``kill -9`` loses nothing that was promised; a line cut short by a crash of the machine
 is dropped when it is read. The file is rewritten to its live facts when it is opened and when it has grown to several
 times their number. It is locked: two sandboxes never write to one file.
@@ -117,7 +117,7 @@ class Journal:
             while data:
                 data = data[os.write(self._fd, data) :]
         except OSError:
-            # A disk that is full must not leave half a line, or the next fact would be glued to it and lost.
+            # A full disk must not leave half a line, or the next fact would be appended to it and lost.
             os.ftruncate(self._fd, size_before)
             raise
         self._lines += len(lines)

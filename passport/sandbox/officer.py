@@ -1,7 +1,7 @@
-"""The page that plays the officer: type a plate, see whether it may stand here.
+"""The page that plays the officer: type a plate, see whether it may park here.
 
-It reads what enforcement sees, not what is true: a registration that is processed late is not there yet. Plates are
-posted, so that they stay out of addresses and logs.
+It shows what enforcement sees, not what is true: a session that is processed late is not there yet. Plates are sent by
+POST, so that they stay out of URLs and logs.
 """
 
 from datetime import datetime

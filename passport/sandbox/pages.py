@@ -1,4 +1,4 @@
-"""What the sandbox's two pages share: templates that escape all that comes from outside, headers, and posted forms."""
+"""What the sandbox's two pages share: templates that escape all outside data, headers, and posted forms."""
 
 from datetime import datetime
 from pathlib import Path
@@ -38,14 +38,14 @@ def page(template: str, *, status: int = 200, **values: object) -> Response:
 
 
 async def read_fields(request: Request) -> dict[str, str]:
-    """The fields of a posted form, blanks around them removed; a Problem if it can't be read or comes from afar."""
+    """The fields of a posted form, stripped; a Problem if it can't be read or comes from another site."""
     if request.headers.get("sec-fetch-site") == "cross-site":
         raise Problem(403, "validation_error", "This form was sent from another site.")
     return {name: value.strip() for name, value in read_form(await read_body(request)).items()}
 
 
 async def stylesheet(_request: Request) -> Response:
-    """The stylesheet, read anew each time: it is small, and edits show at once."""
+    """The stylesheet, read each time: it is small, and edits show at once."""
     headers = {"Cache-Control": "max-age=60", "X-Content-Type-Options": "nosniff"}
     return Response(_STYLESHEET.read_bytes(), headers=headers, media_type="text/css")
 

@@ -1,4 +1,4 @@
-"""Answers, those that break the rules of HTTP included, and the connection that they need for it.
+"""Answers, including those that break the rules of HTTP, and the connection that they need for it.
 
 A well-behaved answer is a Starlette response. The others are responses too, so that whoever decides on one need not
 know how it is sent; they do through ASGI what ASGI allows, and ask the :class:`Wire` under the request for the rest.

@@ -1,5 +1,5 @@
-"""uvicorn, with the little that the sandbox needs beside ASGI: a connection that an answer can break off, a count of
-connections, and an end that waits for nobody.
+"""uvicorn, with the little that the sandbox needs beyond ASGI: a connection that an answer can break off, a count of
+connections, and a shutdown that waits for no one.
 
 Invariant: a request whose client has gone is processed all the same if it was to be processed late; only its answer
 is lost. That is what makes a late duplicate, and uvicorn's own way: it doesn't cancel what a client leaves behind.
@@ -81,7 +81,7 @@ class Server(uvicorn.Server):
 
 
 def serve(app: ASGIApp, simulator: Simulator, listener: socket.socket, on_ready: Callable[[], None]) -> None:
-    """Serve `app` on `listener` until SIGTERM or SIGINT, which is then raised anew."""
+    """Serve `app` on `listener` until SIGTERM or SIGINT, which is then raised again."""
     config = uvicorn.Config(
         partial(_serve_until_cancelled, app),
         http=partial(Connection, simulator=simulator),  # type: ignore[arg-type]

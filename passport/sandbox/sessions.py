@@ -138,7 +138,7 @@ def judge(session: Session | None, event: Event) -> str:
     """What `event` does to `session`: the outcome's name, or the Problem that refuses it.
 
     Outcomes: ``created``, ``repeated`` (nothing changes), ``outdated`` (older than what was applied, nothing
-    changes), ``extended``, ``stopped``. A session of another operator is as good as none.
+    changes), ``extended``, ``stopped``. A session of another operator counts as none.
     """
     if session is not None and session.operator_id != event.operator_id:
         if event.type == STARTED:
@@ -322,7 +322,7 @@ class SessionBook:
                 yield session
 
     def doubled(self, now: datetime) -> int:
-        """How many rights too many there are: visible ones that share operator, plate, zone and start."""
+        """How many surplus rights there are: visible ones that share operator, plate, zone and start."""
         seen: set[tuple[str, str, str, datetime]] = set()
         extra = 0
         for operator_id in self._alive:
@@ -333,7 +333,7 @@ class SessionBook:
         return extra
 
     def look_again(self) -> None:
-        """Consider every session anew: the clock was moved, perhaps back."""
+        """Check every session again: the clock was moved, perhaps back."""
         for session in self.by_id.values():
             self._alive.setdefault(session.operator_id, {})[session.id] = session
 
@@ -344,7 +344,7 @@ class SessionBook:
 
 
 def foreign_session(document: dict[str, Any], session_id: str, now: datetime) -> Session:
-    """A right that is not ours (a driver's own session), as the control API makes it."""
+    """A right that is not ours (a driver's own session), as the control API creates it."""
     vehicle = document.get("vehicle") or {}
     session = Session(
         id=session_id,

@@ -22,7 +22,7 @@ _MAX_CLOCK_OFFSET_S = 10 * 366 * 86_400
 
 
 class Simulator:
-    """The sandbox without its wire. All state hangs on it and may be read by tests under its `lock`."""
+    """The sandbox without the network. All state hangs on it and may be read by tests under its `lock`."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class Simulator:
             self.sessions.look_again()
 
     def expire_tokens(self) -> int:
-        """Make every token that was issued worthless; says how many there were."""
+        """Invalidate every token that was issued; returns how many there were."""
         with self.lock:
             count = self.tokens.expire_all()
             if self.journal is not None:
@@ -87,13 +87,13 @@ class Simulator:
             return count
 
     def keep_session(self, session: Session) -> None:
-        """Put a session as it is, behind the client's back."""
+        """Add a session as it is, without the client knowing."""
         with self.lock:
             self.sessions.put(session)
             self.keep([session])
 
     def forget_session(self, session_id: str) -> bool:
-        """Lose a session, behind the client's back; False if there is none."""
+        """Lose a session without the client knowing; False if there is none."""
         with self.lock:
             gone = self.sessions.forget(session_id) is not None
             if gone and self.journal is not None:
@@ -101,7 +101,7 @@ class Simulator:
             return gone
 
     def reset(self) -> None:
-        """Begin anew: no sessions, tokens, faults or counters; zones as in the file, settings as by default."""
+        """Start over: no sessions, tokens, faults or counters; zones from the file, default settings."""
         with self.lock:
             self.directory = Directory.from_file(self._zones_file)
             self.tokens.expire_all()

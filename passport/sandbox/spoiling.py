@@ -1,4 +1,4 @@
-"""What an answer looks like once a fault has had its way with it. Pure, but for the fault's own random numbers."""
+"""What a fault makes of an answer. Pure, except for the fault's own random numbers."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta

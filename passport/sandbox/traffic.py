@@ -9,7 +9,7 @@ test wants to. What counts as one:
     a request held more events than are allowed.
 ``retry_after_ignored``
     a request came for the same resource and operator before the time that a 429 or 503 had asked for. Requests that
-    were under way already (``GRACE_S``) are not held against the client.
+    were already under way (``GRACE_S``) are not counted.
 ``stale_token``
     a token was used that had expired or was never issued.
 ``occurred_in_future``

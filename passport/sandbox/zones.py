@@ -1,7 +1,7 @@
 """Operators and their zones: which exist, whose they are, and which operator has authorised the partner.
 
-Invariants: a zone belongs to exactly one operator; ids are compared in lower case, zone numbers letter for letter. A
-zone that is taken away is remembered: sessions that run in it can still be extended and stopped, but none is started.
+Invariants: a zone belongs to exactly one operator; ids are compared in lower case, zone numbers character by character. A
+zone that is removed is remembered: sessions that run in it can still be extended and stopped, but none is started.
 """
 
 import re
