@@ -39,7 +39,7 @@ class HostFailureDetector:
         self._answered_at: dict[str, datetime] = {}
 
     def note(self, batch: Batch, *, now: datetime) -> None:
-        """Take in one settled batch."""
+        """Take in a batch whose results were recorded."""
         if not batch.pushes:
             return
         pk, vendor = batch.connection_id, batch.vendor.slug

@@ -146,7 +146,7 @@ def _ended(
 ) -> PushState:
     """Say what became of a permit that is cancelled or over."""
     since = permit.cancelled_at or permit.end
-    # A row that had nothing to send is settled as well; only a session that was ever begun means that something went out.
+    # A row that had nothing to send is done as well; only a session that was ever started means that something was sent.
     if permit_sync is None or (permit_sync.session_count == 0 and permit_sync.remote_state is None):
         return PushState(
             "not_sent", _("ended"), "neutral", "circle-dashed", _("nothing was sent"), since=since
@@ -197,7 +197,7 @@ def _on_its_way(
             _("connection stopped"),
             "danger",
             "plug-connected-x",
-            fragment(breaker.error) or _("it needs somebody's attention"),
+            fragment(breaker.error) or _("it needs attention"),
             breaker.remedy,
             breaker.failing_since,
         )

@@ -17,7 +17,7 @@ PREPARE = """
 import threading
 from datetime import timedelta
 from django.db import OperationalError, connection, transaction
-from integrations.delivery import circuit_breaker, claim, outbox
+from integrations.delivery import circuit_breaker, claim, connection_state, outbox
 from integrations.delivery.circuit_breaker import SendPermission
 from integrations.delivery.claim import ClaimRequest
 from integrations.delivery.database_clock import database_now
@@ -94,7 +94,7 @@ print(len(ids), len(set(ids)))
 """
 
 PROBES = """
-key, host = circuit_breaker.connection_key(live.pk), circuit_breaker.host_key("passport")
+own, host = {"connection": live}, {"vendor": "passport"}
 rounds, words = 25, []
 start, done = threading.Barrier(6), threading.Barrier(6)
 
@@ -102,12 +102,12 @@ def work(number):
     for round in range(rounds):
         if number == 0:
             past = database_now() - timedelta(seconds=1)
-            for name in (key, host):
+            for whose in (own, host):
                 Breaker.objects.update_or_create(
-                    key=name, defaults={"failures": 3, "open_until": past, "probe_until": None}
+                    **whose, defaults={"failures": 3, "open_until": past, "probe_until": None}
                 )
         start.wait(30)
-        now, parties = claim.connections([live.pk])
+        now, parties = connection_state.read_connections([live.pk])
         gate = circuit_breaker.send_permissions({live.pk: parties[live.pk].breakers}, now=now)[live.pk]
         if gate.may_send:
             words.append(round)
