@@ -2,7 +2,7 @@
 
 Unit tests meet neither a network nor a file of somebody's running demo: the database is in memory, so is the broker,
 and neither `.env` nor `var/demo.env` is read (`ENVIRONMENT=test`). Flow tests don't use this module: they start real
-processes with `offstreet.settings` (see `tests/servers.py`).
+processes with `offstreet.settings` (see `tests/servers`).
 """
 
 import os
