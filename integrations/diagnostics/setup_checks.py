@@ -79,6 +79,12 @@ def authorised(patient: DiagnosticContext) -> Check:
     if not patient.asks_vendor:
         return Check("authorised", title, NEUTRAL, _not_asked())
     if listing is None:
+        if (
+            patient.connection is not None
+            and patient.connection.operator_id_finding == Finding.NOT_AUTHORISED
+        ):
+            # What the vendor said when the ID was entered; nothing more is asked of it before it is confirmed.
+            return _not_authorised(patient)
         return Check("authorised", title, NEUTRAL, _("Not asked: there is no confirmed operator ID yet."))
     if not isinstance(listing, DeliveryError):
         count = len(listing)
@@ -100,15 +106,7 @@ def authorised(patient: DiagnosticContext) -> Check:
     if isinstance(listing, FixConnection) and listing.scope == "host":
         return Check("authorised", title, NEUTRAL, _("Not asked: Passport refuses Offstreet's credentials."))
     if listing.status in (401, 403):
-        return Check(
-            "authorised",
-            title,
-            DANGER,
-            _("Passport knows the operator, but it has not authorised Offstreet."),
-            _("Neither zones nor registrations get through."),
-            _("Ask the Passport account manager to authorise Offstreet for this operator ID."),
-            patient.setup_path,
-        )
+        return _not_authorised(patient)
     return Check(
         "authorised",
         title,
@@ -116,6 +114,18 @@ def authorised(patient: DiagnosticContext) -> Check:
         _("Passport does not know this operator ID."),
         _("It may have been copied wrongly, or belong to another environment of Passport."),
         _("Compare it with the account manager's mail, sign for sign."),
+        patient.setup_path,
+    )
+
+
+def _not_authorised(patient: DiagnosticContext) -> Check:
+    return Check(
+        "authorised",
+        _("Operator authorised"),
+        DANGER,
+        _("Passport knows the operator, but it has not authorised Offstreet."),
+        _("Neither zones nor registrations get through."),
+        _("Ask the Passport account manager to authorise Offstreet for this operator ID."),
         patient.setup_path,
     )
 

@@ -43,13 +43,12 @@ vendor, account = get_vendor("passport"), Account(live.pk, live.operator_id, liv
 # As long as it takes: here the order is what is looked at, not the patience.
 record_results.LOCK_WAIT_MS = 20_000
 works = claim.claim([ClaimRequest(account, vendor, 10, SendPermission(True), tests_only=False)])
-for work in works:
-    work.steps = []
+works = [work._replace(steps=[]) for work in works]
 errors = []
 
 def settle():
     try:
-        record_results.record([Batch(account, vendor, works, timezone.now())])
+        record_results.record([Batch.of(works, account, vendor, timezone.now())])
     except Exception as error:
         errors.append(error)
     finally:
