@@ -66,7 +66,7 @@ def company_view(
             if not may(role, needed):
                 raise PermissionDenied
             if company.two_step_required and not is_mfa_enabled(request.user):
-                said = _("%(company)s asks for two-step sign-in. Set it up to go on.")
+                said = _("%(company)s requires two-step sign-in. Set it up to continue.")
                 messages.warning(request, said % {"company": company.name})
                 return redirect("mfa_index")
             request.company, request.membership_role = company, role

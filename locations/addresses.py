@@ -25,7 +25,7 @@ def clean_address(text: str) -> str:
     address = text.strip().lower()
     if not address.isascii() or not text.isascii():
         raise ValidationError(
-            _("Write the address without accents and other special letters."), code="not_ascii"
+            _("Enter the address without accents or other special characters."), code="not_ascii"
         )
     return address
 
@@ -47,7 +47,7 @@ def verify_address(user: User) -> None:
     Raises `ValidationError` where another account has verified the same address.
     """
     if EmailAddress.objects.filter(email=user.email, verified=True).exclude(user=user).exists():
-        raise ValidationError(_("Another account has this address."), code="taken")
+        raise ValidationError(_("Another account already has this address."), code="taken")
     EmailAddress.objects.filter(user=user).exclude(email=user.email).delete()
     EmailAddress.objects.update_or_create(
         user=user, email=user.email, defaults={"verified": True, "primary": True}

@@ -43,7 +43,7 @@ from locations.services import (
 admin.site.unregister(Group)
 
 
-COMPANY_HELP = _("A part of a company's name or address.")
+COMPANY_HELP = _("Part of a company's name or address.")
 
 
 def find_companies(text: str) -> list[int]:
@@ -122,7 +122,7 @@ class PermitAdminForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = (
             "location", "plate_typed", "subdivision", "start", "end", "space_number", "type", "unit", "external_id",
         )  # fmt: skip
-        help_texts = {"start": _("In UTC."), "end": _("In UTC. An end in the past ends the permit early.")}
+        help_texts = {"start": _("In UTC."), "end": _("In UTC. A time in the past ends the permit early.")}
 
     def _post_clean(self) -> None:
         """Ask the service instead of the model: it says the same, and a person's words stay as typed."""
@@ -169,8 +169,8 @@ class PermitAdmin(LookedUpAdmin, HistoryAdmin):
     list_display_links = ("id", "plate")
     list_select_related = ("company", "location")
     search_help_text = _(
-        "The beginning of a plate, however it is written; or a whole external id; or a permit's id. A company's own list "
-        "finds units, and has filters."
+        "The beginning of a plate, however it is written, a complete reference, or a permit's ID. To search by unit or "
+        "filter, use the company's own list."
     )
     autocomplete_fields = ("location",)
     actions = ("cancel",)

@@ -170,7 +170,7 @@ class SupportAdmin(ChoosesByKey, admin.ModelAdmin):  # type: ignore[type-arg]
             response: HttpResponse = super().changelist_view(request, extra_context)
             return response
         except searches.SearchEnded:
-            self.message_user(request, _("This search has ended. Search once more."), messages.INFO)
+            self.message_user(request, _("This search has expired. Search again."), messages.INFO)
             rest = request.GET.copy()
             del rest[SEARCH_VAR]
             return HttpResponseRedirect(searches.address(request.path, rest, user))
@@ -188,7 +188,7 @@ class SupportAdmin(ChoosesByKey, admin.ModelAdmin):  # type: ignore[type-arg]
             # Django saves a form and all beneath it in one transaction.
             said = [
                 _(
-                    "Somebody else saved the same at the same moment. Nothing was changed; look, and try again."
+                    "Someone else saved the same object at the same time. Nothing was changed. Check it and try again."
                 )
             ]
         for message in said:

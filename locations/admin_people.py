@@ -30,18 +30,18 @@ from locations.models import Invitation, Membership, User
 
 
 class NewPersonForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A new person, by e-mail address."""
+    """A new person, by email address."""
 
     class Meta:
         model = User
         fields = ("email", "first_name", "last_name")
-        help_texts = {"email": _("A link to choose a password is mailed to this address.")}
+        help_texts = {"email": _("A link to choose a password is emailed to this address.")}
 
     def clean_email(self) -> str:
         """See `clean_address`; refuse an address that somebody has in another case."""
         email = clean_address(self.cleaned_data["email"])
         if User.objects.filter(email=email).exists():
-            raise ValidationError(_("There is an account for this address."), code="taken")
+            raise ValidationError(_("There is already an account with this address."), code="taken")
         return email
 
     def save(self, commit: bool = True) -> User:
@@ -92,7 +92,7 @@ class UserAdmin(SensitiveAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
     filter_horizontal = ()
     fieldsets = (
         (None, {"fields": ("email", "is_verified", "has_password", "first_name", "last_name")}),
-        (_("Rights"), {"fields": ("is_active", "is_staff", "is_superuser")}),
+        (_("Permissions"), {"fields": ("is_active", "is_staff", "is_superuser")}),
         (_("Dates"), {"fields": ("last_login", "date_joined")}),
     )
     add_fieldsets = ((None, {"fields": ("email", "first_name", "last_name")}),)
@@ -127,7 +127,7 @@ class UserAdmin(SensitiveAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
         self._send(request, obj)
         return super().response_add(request, obj, post_url_continue)
 
-    @admin.action(description=_("Mail a link to choose a password to the selected people"))
+    @admin.action(description=_("Email the selected people a link to choose a password"))
     def send_password_link(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """For somebody who has never had a password, or whom the page for a forgotten one does not help."""
         for person in queryset:
@@ -152,7 +152,9 @@ class UserAdmin(SensitiveAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
             said = _t("A link to choose a password was mailed to %(person)s.")
             self.message_user(request, said % {"person": person}, messages.SUCCESS)
 
-    @admin.action(description=_("Remove the second factor of the selected people"), permissions=["superuser"])
+    @admin.action(
+        description=_("Remove the second factors of the selected people"), permissions=["superuser"]
+    )
     def remove_second_factor(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """For somebody who has lost the device; they set up another one after they have signed in."""
         for person in queryset:

@@ -45,31 +45,33 @@ class LocationForm(forms.ModelForm):  # type: ignore[type-arg]
     timezone = forms.ChoiceField(
         label=_("Time zone"),
         choices=timezone_choices,
-        help_text=_("Times of its permits are typed and shown in this zone."),
+        help_text=_("Permit times at this location are entered and shown in this time zone."),
     )
 
     class Meta:
         model = Location
         fields = ["name", "external_id", "timezone", "active"]
         help_texts = {
-            "external_id": _("What your own system calls it; helps to find it, and to propose its zone."),
+            "external_id": _(
+                "The location's ID in your own system. It is used to search and to suggest a zone."
+            ),
             "active": _(
-                "An inactive location waits for no zone and is left out of the lists; what is parked there stays."
+                "An inactive location needs no zone and is left out of lists. Its existing permits stay valid."
             ),
         }
 
     def clean_name(self) -> str:
-        """Refuse a name that another location of the company has, letter for letter."""
+        """Refuse a name that another location of the company has, character by character."""
         name: str = self.cleaned_data["name"].strip()
         if self._others().filter(name=name).exists():
-            raise ValidationError(_("Another location has this name."), code="taken")
+            raise ValidationError(_("Another location already has this name."), code="taken")
         return name
 
     def clean_external_id(self) -> str:
-        """Refuse an own id that another location of the company has."""
+        """Refuse a reference that another location of the company has."""
         own: str = self.cleaned_data["external_id"].strip()
         if own and self._others().filter(external_id=own).exists():
-            raise ValidationError(_("Another location has this id."), code="taken")
+            raise ValidationError(_("Another location already has this reference."), code="taken")
         return own
 
     def _others(self) -> Any:
@@ -82,11 +84,11 @@ class CompanyForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Company
         fields = ["name", "two_step_required"]
-        labels = {"two_step_required": _("Everybody signs in with two steps")}
+        labels = {"two_step_required": _("Require two-step sign-in")}
         help_texts = {
-            "name": _("As people know it. The name of an existing integration does not change with it."),
+            "name": _("The name people know. Changing it does not rename existing integrations."),
             "two_step_required": _(
-                "Members without a second step are led to set one up before they see a page."
+                "Members without a second step must set one up before they can see any page."
             ),
         }
 
@@ -99,7 +101,7 @@ class CompanyForm(forms.ModelForm):  # type: ignore[type-arg]
         wanted: bool = self.cleaned_data["two_step_required"]
         if wanted and not self.instance.two_step_required and not is_mfa_enabled(self.actor):
             raise ValidationError(
-                _("First set up your own second step, under “Two-step sign-in”."), code="own_first"
+                _("Set up your own second step first, under “Two-step sign-in”."), code="own_first"
             )
         return wanted
 
@@ -110,11 +112,11 @@ class NewCompanyForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Company
         fields = ["name", "offstreet_id", "slug"]
-        labels = {"slug": _("Address"), "offstreet_id": _("Offstreet company id")}
+        labels = {"slug": _("Address"), "offstreet_id": _("Offstreet company ID")}
         help_texts = {
-            "offstreet_id": _("The company's id in Offstreet."),
+            "offstreet_id": _("The company's ID in Offstreet."),
             "slug": _(
-                "Part of its pages' addresses: small letters, digits and hyphens, for example north-university."
+                "Part of the address of its pages: lowercase letters, digits and hyphens, for example north-university."
             ),
         }
 
@@ -122,7 +124,7 @@ class NewCompanyForm(forms.ModelForm):  # type: ignore[type-arg]
 class InvitationForm(forms.Form):
     """Whom to invite, and as what."""
 
-    email = forms.EmailField(label=_("E-mail address"), max_length=254)
+    email = forms.EmailField(label=_("Email address"), max_length=254)
     role = forms.ChoiceField(label=_("Role"), choices=Role.choices, initial=Role.OPERATOR)
 
     def clean_email(self) -> str:
@@ -149,7 +151,7 @@ class AcceptForm(forms.Form):
         label=_("Password"),
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-        help_text=_("At least eight characters, and not one that everybody uses."),
+        help_text=_("At least eight characters, and not a common password."),
     )
 
     def __init__(self, *args: Any, email: str, **kwargs: Any) -> None:

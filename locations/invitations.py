@@ -64,7 +64,7 @@ def invite_person(*, company: Company, email: str, role: str, actor: User) -> In
     with transaction.atomic():
         Company.objects.select_for_update(no_key=True).get(pk=company.pk)
         if company.memberships.filter(user__email=email).exists():
-            raise ValidationError({"email": [_("This person is a member already; change the role below.")]})
+            raise ValidationError({"email": [_("This person is already a member. Change their role below.")]})
         now = timezone.now()
         earlier = Invitation.objects.filter(
             company=company, email__iexact=email, accepted_at=None, withdrawn_at=None
@@ -104,11 +104,11 @@ def accept_invitation(*, invitation: Invitation, user: User) -> Membership:
     with transaction.atomic():
         fresh = _held_open(invitation)
         if User.objects.normalize_email(fresh.email) != user.email:
-            raise ValidationError(_("This invitation is for another e-mail address."), code="other_address")
+            raise ValidationError(_("This invitation is for another email address."), code="other_address")
         if not has_verified_address(user):
             raise ValidationError(
                 _(
-                    "First confirm your own address: the page “E-mail address” of your account mails you a link."
+                    "Confirm your email address first. The page “Email address” of your account sends you a link."
                 ),
                 code="unverified",
             )
@@ -142,7 +142,9 @@ def accept_as_new_person(
 
 
 def _has_account() -> ValidationError:
-    return ValidationError(_("There is an account for this address; sign in first."), code="has_account")
+    return ValidationError(
+        _("There is already an account with this address. Sign in first."), code="has_account"
+    )
 
 
 def _held_open(invitation: Invitation) -> Invitation:
@@ -150,7 +152,7 @@ def _held_open(invitation: Invitation) -> Invitation:
     rows = Invitation.objects.select_for_update(of=("self",), no_key=True).select_related("company")
     fresh = rows.get(pk=invitation.pk)
     if not fresh.is_open(timezone.now()):
-        raise ValidationError(_("This invitation was used, withdrawn, or has ended."), code="closed")
+        raise ValidationError(_("This invitation was used or withdrawn, or has expired."), code="closed")
     return fresh
 
 
@@ -207,5 +209,5 @@ def _keep_a_manager(membership: Membership, actor: User) -> None:
     others = Membership.objects.filter(company=membership.company_id, role=Role.MANAGER, user__is_active=True)
     if not others.exclude(pk=membership.pk).exists():
         raise ValidationError(
-            _("A company keeps at least one manager; make somebody else one first."), code="last_manager"
+            _("A company needs at least one manager. Make someone else a manager first."), code="last_manager"
         )

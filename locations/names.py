@@ -38,11 +38,11 @@ def has_link(text: str) -> bool:
 def validate_name(value: str) -> None:
     """Raise `ValidationError` unless `value` can be quoted in a mail; see the module's text."""
     if any(unicodedata.category(sign) in _NOT_IN_A_LINE or sign in TURNS_AROUND for sign in value):
-        raise ValidationError(_("A name is one line, without control characters."), code="not_one_line")
+        raise ValidationError(_("A name must be one line, without control characters."), code="not_one_line")
     if _E_MAIL_ADDRESS.search(value):
-        raise ValidationError(_("A name can't hold an e-mail address."), code="e_mail_address")
+        raise ValidationError(_("A name can't contain an email address."), code="e_mail_address")
     if has_web_address(value):
         raise ValidationError(
-            _("A name can't hold a web address. Write a space after a full stop that ends a word."),
+            _("A name can't contain a web address. Put a space after every full stop."),
             code="web_address",
         )

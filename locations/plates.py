@@ -35,14 +35,14 @@ def clean_plate(typed: str) -> str:
         raise ValidationError(_("Enter the plate."), code="plate_empty")
     if len(plate) > MAX_PLATE_CHARS:
         raise ValidationError(
-            _("A plate has at most %(most)d letters and digits; this one has %(count)d.")
+            _("A plate can have at most %(most)d letters and digits. This one has %(count)d.")
             % {"most": MAX_PLATE_CHARS, "count": len(plate)},
             code="plate_too_long",
         )
     if not _ALLOWED.fullmatch(plate):
         strange = next(sign for sign in plate if not re.fullmatch("[A-Z0-9]", sign))
         raise ValidationError(
-            _("A plate has only letters A–Z and digits; “%(sign)s” is neither.") % {"sign": strange},
+            _("A plate can only contain letters A–Z and digits, not “%(sign)s”.") % {"sign": strange},
             code="plate_strange_sign",
         )
     return plate

@@ -51,14 +51,14 @@ def parse_region(text: str) -> Region:
     if code not in SUBDIVISIONS:
         code = _BY_SHORT.get(code) or _BY_NAME.get(wanted.casefold(), "")
     if not code:
-        raise ValidationError(_("The state or province “%(text)s” is not known."), params={"text": text[:40]})
+        raise ValidationError(_("Unknown state or province “%(text)s”."), params={"text": text[:40]})
     return Region(code[:2], code)
 
 
 def check_region(country: str, subdivision: str) -> Region:
     """Return the pair if the subdivision is one of the country's, or raise `ValidationError`."""
     if country not in COUNTRIES:
-        raise ValidationError(_("The country “%(text)s” is not known."), params={"text": country[:40]})
+        raise ValidationError(_("Unknown country “%(text)s”."), params={"text": country[:40]})
     if subdivision not in SUBDIVISIONS or not subdivision.startswith(f"{country}-"):
         raise ValidationError(
             _("“%(part)s” is not a state or province of %(country)s."),

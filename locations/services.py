@@ -68,14 +68,14 @@ def check_draft(draft: PermitDraft) -> dict[str, Any]:
         if timezone.is_naive(getattr(draft, name)):
             errors[name] = [_("This time has no time zone.")]
     if not errors.keys() & {"start", "end"} and draft.start >= draft.end:
-        errors["end"] = [_("“Until” must be later than “from”.")]
+        errors["end"] = [_("“Until” must be later than “From”.")]
     texts = {name: getattr(draft, name).strip() for name in ("space_number", "type", "unit", "external_id")}
     for name, text in texts.items():
         longest = getattr(Permit._meta.get_field(name), "max_length", None) or 0
         if len(text) > longest:
             errors[name] = [_("At most %(most)d characters.") % {"most": longest}]
         elif any(unicodedata.category(sign) in _UNSTORABLE for sign in text):
-            errors[name] = [_("This text has control characters in it.")]
+            errors[name] = [_("This text contains control characters.")]
     if errors:
         raise ValidationError(errors)
     return {
@@ -158,9 +158,9 @@ def change_permit(
     with transaction.atomic():
         permit = _locked(permit.pk)
         if revision is not None and permit.revision != revision:
-            raise ValidationError(_("Somebody else changed this permit meanwhile."), code="stale")
+            raise ValidationError(_("Someone else has changed this permit in the meantime."), code="stale")
         if permit.status == Permit.Status.CANCELLED:
-            raise ValidationError(_("This permit is cancelled; register the plate anew."), code="cancelled")
+            raise ValidationError(_("This permit is cancelled. Register the plate again."), code="cancelled")
         if "location" in changes and changes["location"].company_id != permit.company_id:
             raise ValidationError({"location": [_("That location belongs to another company.")]})
         draft = PermitDraft(
@@ -331,7 +331,7 @@ def _save(permit: Permit, actor: User | None) -> None:
 def _explained(error: IntegrityError) -> ValidationError:
     """Return the sentence for a constraint that a person can run into."""
     if "external_id" in str(error):
-        return ValidationError({"external_id": [_("Another permit of this company has this external id.")]})
+        return ValidationError({"external_id": [_("Another permit of this company has this reference.")]})
     raise error
 
 

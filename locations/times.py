@@ -103,13 +103,13 @@ def problem_sentence(read: LocalTime, tz: tzinfo) -> str:
     if read.problem == "empty":
         return _("Enter a date and a time.")
     if read.problem == "unreadable":
-        return _("Write the time like 2026-12-05 18:00.")
+        return _("Enter the time like this: 2026-12-05 18:00.")
     if read.problem == "missing" and read.first:
-        return _("This time does not exist: the clocks there go forward to %(time)s that night.") % {
+        return _("This time doesn't exist: the clocks there go forward to %(time)s that night.") % {
             "time": date_format(read.first.astimezone(tz), "H:i")
         }
     if read.problem == "double" and read.first and read.second:
-        return _("This hour happens twice that night: choose the first or the second.")
+        return _("This hour occurs twice that night. Choose the first or the second.")
     return ""
 
 

@@ -208,7 +208,7 @@ class Shell:
             NavPlan(_("Password"), "key", "account_change_password"),
             NavPlan(_("Two-step sign-in"), "shield-lock", "mfa_index"),
             NavPlan(_("Where you are signed in"), "devices", "usersessions_list"),
-            NavPlan(_("E-mail address"), "mail", "account_email"),
+            NavPlan(_("Email address"), "mail", "account_email"),
         ]
         return [
             NavItem(plan.label, plan.icon, url, is_under(self.request.path, url))

@@ -125,12 +125,12 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def _say_nothing_written() -> str:
-    return _("The database is busy or does not answer. Nothing was changed.")
+    return _("The database is busy or not responding. Nothing was changed.")
 
 
 def _say_may_have_written() -> str:
     return _(
-        "The database stopped answering. What you sent may have been saved or not: look before you send it again."
+        "The database stopped responding. Your changes may or may not have been saved: check before you send them again."
     )
 
 

@@ -140,5 +140,5 @@ class SupportNeedsTwoSteps:
             or is_mfa_enabled(request.user)
         ):
             return self.get_response(request)
-        messages.warning(request, _("Support needs two-step sign-in. Set it up to go on."))
+        messages.warning(request, _("Support requires two-step sign-in. Set it up to continue."))
         return redirect("mfa_index")

@@ -88,7 +88,7 @@ class SampleForm(forms.Form):
     """A form with one field of each kind."""
 
     plate = forms.CharField(
-        label=_("Plate"), max_length=12, help_text=_("As it stands on the car; spaces don't matter.")
+        label=_("Plate"), max_length=12, help_text=_("As it appears on the vehicle; spaces don't matter.")
     )
     location = forms.ChoiceField(
         label=_("Location"), choices=[("", "Choose…"), ("1", "Lot B"), ("2", "Rec Garage")]
@@ -103,7 +103,7 @@ class SampleForm(forms.Form):
     kind = forms.ChoiceField(
         label=_("Type"), choices=[("visitor", _("Visitor")), ("staff", _("Staff"))], widget=forms.RadioSelect
     )
-    confirm = forms.BooleanField(label=_("I have checked the plate on the car"))
+    confirm = forms.BooleanField(label=_("I have checked the plate on the vehicle"))
 
     def clean_plate(self) -> str:
         """Refuse one plate, to have an error beside a field."""
@@ -140,9 +140,9 @@ def sample_steps() -> list[dict[str, Any]]:
     """A workflow with each state of a step."""
     return [
         {
-            "title": _("Ask for the integration"),
+            "title": _("Request the integration"),
             "state": "done",
-            "note": _("Asked on 2 Aug by Operator."),
+            "note": _("Requested on 2 Aug by Operator."),
             "hint": _("done 2 Aug"),
         },
         {"title": _("Operator ID"), "state": "done"},
@@ -156,12 +156,12 @@ def sample_steps() -> list[dict[str, Any]]:
             "title": _("Test plate"),
             "state": "waiting",
             "note": _("Julka Dr.: TEST123 was sent to the enforcement team."),
-            "hint": _("waits for enforcement, 1 h"),
+            "hint": _("waiting on enforcement, 1 h"),
         },
         {
             "title": _("Authorisation"),
             "state": "blocked",
-            "note": _("Passport answered that this operator has not authorised Offstreet."),
+            "note": _("Passport answered that this operator hasn't authorised Offstreet."),
         },
         {"title": _("Go live"), "state": "todo"},
     ]
@@ -211,7 +211,11 @@ def styleguide_zones(request: HttpRequest) -> JsonResponse:
         raise Http404
     wanted = request.GET.get("q", "").casefold()
     found = [
-        {"value": number, "text": f"{number} · {name}", "note": "needs space no." if number == "216" else ""}
+        {
+            "value": number,
+            "text": f"{number} · {name}",
+            "note": "requires space no." if number == "216" else "",
+        }
         for number, name in ZONES
         if wanted in f"{number} {name}".casefold()
     ]

@@ -29,7 +29,7 @@ def read_filters(request: CompanyRequest) -> PermitFilterForm:
 
 def without_search(request: CompanyRequest) -> HttpResponseRedirect:
     """Answer a search that has ended: the list without it, and a word about that."""
-    messages.info(request, _("This search has ended. Search once more to narrow the list."))
+    messages.info(request, _("This search has expired. Search again to narrow the list."))
     query = request.GET.copy()
     query.pop("q", None)
     return HttpResponseRedirect(searches.address(_list_url(request), query, request.user))

@@ -230,7 +230,7 @@ def zone_options(request: CompanyRequest) -> JsonResponse:
     several = mapping_board.open_connections(request.company).count() > 1
     results = []
     for zone in _found_zones(request.company, request.GET.get("q", "")):
-        notes = [_("needs space no.")] if zone.needs_space else []
+        notes = [_("requires space no.")] if zone.needs_space else []
         if several:
             notes.append(zone.connection.label or zone.connection.name)
         results.append({"value": str(zone.pk), "text": str(zone), "note": " · ".join(notes)})

@@ -52,7 +52,7 @@ class AuditEvent(models.Model):
         db_index=False,
     )
     # The network address of who did it, as sign-in counts it; none for scripts and workers.
-    address = models.GenericIPAddressField(_("network address"), null=True, blank=True)
+    address = models.GenericIPAddressField(_("IP address"), null=True, blank=True)
     at = models.DateTimeField(_("at"))
     kind = models.CharField(_("kind"), max_length=40)
     thing = models.CharField(_("what it was done to"), max_length=200, blank=True, default="")

@@ -38,7 +38,7 @@ class Company(models.Model):
 
     name = models.CharField(_("name"), max_length=120, validators=[validate_name])
     slug = models.CharField(max_length=60, unique=True, validators=[RegexValidator(SLUG_PATTERN)])
-    offstreet_id = models.CharField(_("Offstreet company id"), max_length=60, unique=True)
+    offstreet_id = models.CharField(_("Offstreet company ID"), max_length=60, unique=True)
     two_step_required = models.BooleanField(_("two-step sign-in required"), default=False, db_default=False)
     created_at = models.DateTimeField(auto_now_add=True)
     history = HistoricalRecords()
@@ -123,7 +123,8 @@ def validate_timezone(value: str) -> None:
     """Raise `ValidationError` unless `value` is an IANA time zone such as `America/New_York`."""
     if value not in known_timezones():
         raise ValidationError(
-            _("“%(value)s” is not a time zone; write it like America/New_York."), params={"value": value}
+            _("“%(value)s” is not a time zone. Enter it like this: America/New_York."),
+            params={"value": value},
         )
 
 
@@ -132,7 +133,7 @@ class Location(models.Model):
 
     company = models.ForeignKey(Company, on_delete=models.PROTECT, related_name="locations")
     name = models.CharField(_("name"), max_length=120, validators=[validate_name])
-    external_id = models.CharField(_("own id"), max_length=60, blank=True, default="")
+    external_id = models.CharField(_("your reference"), max_length=60, blank=True, default="")
     timezone = models.CharField(
         _("time zone"), max_length=60, default="America/New_York", validators=[validate_timezone]
     )

@@ -1,4 +1,4 @@
-"""People sign in with their e-mail address; `is_staff` makes them support, who see all companies."""
+"""People sign in with their email address; `is_staff` makes them support, who see all companies."""
 
 from typing import Any, ClassVar
 
@@ -11,7 +11,7 @@ from locations.names import validate_name
 
 
 class EmailUserManager(UserManager["User"]):
-    """Creates and finds users by e-mail address, in any case."""
+    """Creates and finds users by email address, in any case."""
 
     @classmethod
     def normalize_email(cls, email: str | None) -> str:
@@ -25,9 +25,9 @@ class EmailUserManager(UserManager["User"]):
     def create_user(  # type: ignore[override]
         self, email: str, password: str | None = None, **extra: Any
     ) -> "User":
-        """Make an ordinary user; raise `ValueError` without an e-mail address."""
+        """Make an ordinary user; raise `ValueError` without an email address."""
         if not email:
-            raise ValueError("A user needs an e-mail address.")
+            raise ValueError("A user needs an email address.")
         user = self.model(email=self.normalize_email(email), **extra)
         user.set_password(password)
         user.save(using=self._db)
@@ -44,7 +44,7 @@ class User(AbstractUser):
     """One person."""
 
     username = None  # type: ignore[assignment]
-    email = models.EmailField(_("e-mail address"), unique=True)
+    email = models.EmailField(_("email address"), unique=True)
     first_name = models.CharField(_("first name"), max_length=150, blank=True, validators=[validate_name])
     last_name = models.CharField(_("last name"), max_length=150, blank=True, validators=[validate_name])
     USERNAME_FIELD = "email"
@@ -69,5 +69,5 @@ class User(AbstractUser):
 
     @property
     def label(self) -> str:
-        """The person's name, or the e-mail address where there is none."""
+        """The person's name, or the email address where there is none."""
         return self.get_full_name() or self.email

@@ -124,7 +124,7 @@ class Permit(models.Model):
     space_number = models.CharField(_("space number"), max_length=20, blank=True, default="")
     type = models.CharField(_("type"), max_length=60, blank=True, default="")
     unit = models.CharField(_("unit"), max_length=60, blank=True, default="")
-    external_id = models.CharField(_("external id"), max_length=80, blank=True, default="")
+    external_id = models.CharField(_("your reference"), max_length=80, blank=True, default="")
     source = models.CharField(max_length=10, choices=Source.choices, default=Source.SHELL)
     is_test = models.BooleanField(default=False)
     revision = models.PositiveIntegerField(default=1)

@@ -54,7 +54,7 @@ def _edit(request: CompanyRequest, location: Location) -> HttpResponse:
             except ValidationError as error:
                 add_errors(form, error)
             else:
-                said = _("%(name)s was added; now choose its zone.") if is_new else _("%(name)s was saved.")
+                said = _("%(name)s was added. Now choose its zone.") if is_new else _("%(name)s was saved.")
                 messages.success(request, said % {"name": saved.name})
                 return redirect("locations", request.company.slug)
     if not may_change:

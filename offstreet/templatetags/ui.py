@@ -64,7 +64,7 @@ STATES: dict[str, State] = {
     "missing": State("danger", "alert-triangle", _("missing")),
     # a permit
     "current": State("success", "circle-check", _("current")),
-    "coming": State("info", "calendar", _("coming")),
+    "coming": State("info", "calendar", _("upcoming")),
     "ended": State("neutral", "circle", _("ended")),
     "cancelled": State("neutral", "ban", _("cancelled")),
     # a connection, a set-up step, a test plate
@@ -246,7 +246,7 @@ STEP_STATES = {
     "done": ("check", _("done")),
     "current": ("", _("to do now")),
     "waiting": ("clock", _("waiting")),
-    "blocked": ("x", _("blocked")),
+    "blocked": ("x", _("stopped")),
     "todo": ("", _("later")),
 }
 

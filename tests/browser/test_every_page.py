@@ -118,7 +118,7 @@ def ask_validity(plate: str, place: str) -> Act:
         page.get_by_role("textbox", name="Plate").fill(plate)
         page.get_by_role("combobox", name="Location").click()
         page.get_by_role("option", name=place, exact=True).click()
-        page.get_by_role("button", name="Ask", exact=True).click()
+        page.get_by_role("button", name="Check", exact=True).click()
         expect(page.locator(".os-answer").first).to_be_visible()
 
     return act
@@ -129,13 +129,13 @@ def choose_rows(page: Page) -> None:
     boxes = page.locator("[data-check]")
     boxes.nth(0).check()
     boxes.nth(1).check()
-    page.get_by_role("button", name="Cancel them…").click()
+    page.get_by_role("button", name="Cancel selected…").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Cancel")
 
 
 def choose_all(page: Page) -> None:
     """Ask for the preview of cancelling all that a list's filters match."""
-    page.get_by_role("button", name="Cancel all that match…").click()
+    page.get_by_role("button", name="Cancel all matching…").click()
     expect(page.get_by_role("heading", name="By location")).to_be_visible()
 
 
@@ -522,7 +522,7 @@ def test_on_a_phone_the_open_tab_is_in_view_and_the_keyboard_begins_at_the_top(s
     assert around["x"] <= inside["x"]
     assert inside["x"] + inside["width"] <= around["x"] + around["width"] + 1
     page.keyboard.press("Tab")
-    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
     page.close()
 
 

@@ -75,12 +75,12 @@ def register(page: Page, stack: Stack, plate: str, location: str = "Rec Garage")
     else:
         page.locator("#id_location").select_option(label=location)
     page.locator("#id_end").fill((datetime.now(UTC) + timedelta(days=3)).strftime("%Y-%m-%dT%H:%M"))
-    page.get_by_role("button", name="Register", exact=True).click()
+    page.get_by_role("button", name="Save", exact=True).click()
 
 
 def end_now(page: Page) -> None:
     """End the permit whose page is open."""
-    page.get_by_role("link", name="End now").click()
+    page.get_by_role("link", name="Cancel permit").click()
     page.get_by_role("button", name=re.compile("^(End|Cancel)")).last.click()
 
 
@@ -175,12 +175,12 @@ def test_several_permits_are_cancelled_after_a_look_at_what_would_happen(
         expect(page.get_by_text(HAS_IT)).to_be_visible(timeout=SOON_MS)
     page.goto(f"{stack.web_url}{HOME}permits/")
     for plate in ("BULK001", "BULK002"):
-        page.get_by_label(f"Choose {plate}").check()
-    page.get_by_role("button", name="Cancel them…").click()
-    expect(page.get_by_text("2 permits end at once.")).to_be_visible()
+        page.get_by_label(f"Select {plate}").check()
+    page.get_by_role("button", name="Cancel selected…").click()
+    expect(page.get_by_text("2 permits will be cancelled.")).to_be_visible()
     assert {"BULK001", "BULK002"} <= plates(stack)
     page.get_by_role("button", name=re.compile("Cancel 2 permits")).click()
-    expect(page.get_by_text("2 permits are cancelled.")).to_be_visible()
+    expect(page.get_by_text("2 permits were cancelled.")).to_be_visible()
     eventually(lambda: not {"BULK001", "BULK002"} & plates(stack), what="both to be gone")
 
 
@@ -192,7 +192,7 @@ def test_the_question_whether_a_car_was_valid_is_answered_with_the_reason(
     page.get_by_role("textbox", name="Plate").fill("NOTHERE")
     page.get_by_role("combobox", name="Location").click()
     page.get_by_role("option", name="Rec Garage", exact=True).click()
-    page.get_by_role("button", name="Ask", exact=True).click()
+    page.get_by_role("button", name="Check", exact=True).click()
     expect(page.get_by_role("heading", name="Why")).to_be_visible()
     expect(page.locator(".os-answer").first).to_contain_text(re.compile("^\\s*No", re.IGNORECASE))
     assert "NOTHERE" not in page.url
@@ -234,7 +234,7 @@ def test_a_member_is_invited_and_joins_by_the_link(
     guest.get_by_role("button", name="Set the password and join").click()
     expect(guest.get_by_text("Welcome to University.")).to_be_visible()
     guest.goto(f"{stack.web_url}/invitations/{token}/")
-    expect(guest.get_by_text("This invitation can't be used any more.")).to_be_visible()
+    expect(guest.get_by_text("This invitation can no longer be used.")).to_be_visible()
 
 
 def test_without_javascript_one_maps_registers_and_cancels_all_the_same(

@@ -42,7 +42,7 @@ def test_a_form_with_errors_is_accessible_and_lands_on_the_first_of_them(
     expect(plate).to_be_focused()
     expect(plate).to_have_attribute("aria-invalid", "true")
     expect(plate).to_have_accessible_description(
-        "A plate has letters and digits only. As it stands on the car; spaces don't matter."
+        "A plate has letters and digits only. As it appears on the vehicle; spaces don't matter."
     )
     expect(watched.page.get_by_role("alert")).to_contain_text("Nothing was saved")
     watched.errors.clear()  # the browser notes the answer's status 422, which is meant
@@ -170,7 +170,7 @@ def test_a_server_that_cannot_be_reached_is_said_once(open_page: Open, styleguid
     page.context.set_offline(True)
     for _ in range(3):
         page.get_by_role("link", name="Change…").click()
-    expect(page.locator("#toasts").get_by_text("cannot be reached")).to_have_count(1)
+    expect(page.locator("#toasts").get_by_text("can't be reached")).to_have_count(1)
 
 
 def test_a_toast_is_announced_closed_by_its_button_and_leaves_after_its_time(
@@ -189,7 +189,7 @@ def test_a_toast_is_announced_closed_by_its_button_and_leaves_after_its_time(
     page.clock.run_for(9_000)
     expect(holder.get_by_text("Saved.", exact=True)).to_have_count(0)
     expect(holder.get_by_text("Not saved.")).to_be_visible()
-    holder.get_by_role("button", name="Close message").click()
+    holder.get_by_role("button", name="Dismiss").click()
     expect(holder.locator("[data-toast]")).to_have_count(0)
     watched.check()
 
@@ -253,7 +253,7 @@ def test_the_keyboard_meets_the_skip_link_first_and_it_leads_to_the_content(
     page = watched.page
     watched.go(styleguide)
     page.keyboard.press("Tab")
-    skip = page.get_by_role("link", name="Skip to the content")
+    skip = page.get_by_role("link", name="Skip to content")
     expect(skip).to_be_focused()
     expect(skip).to_be_in_viewport()
     page.keyboard.press("Enter")

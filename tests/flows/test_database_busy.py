@@ -69,7 +69,7 @@ def test_while_postgresql_is_away_pages_say_so_and_come_back_with_it() -> None:
         stack.database.stop()
         answer = client.get("/c/university/locations/")
         assert (answer.status_code, bool(answer.headers["Retry-After"])) == (503, True)
-        assert "The database is busy or does not answer. Nothing was changed." in answer.text
+        assert "The database is busy or not responding. Nothing was changed." in answer.text
         assert client.get("/healthz").status_code == 503
         stack.database.start()
         eventually(

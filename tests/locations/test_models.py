@@ -193,6 +193,6 @@ def test_a_person_is_known_by_the_address() -> None:
     assert not person.is_support
     boss = User.objects.create_superuser("boss@example.org", "x")
     assert boss.is_support
-    with pytest.raises(ValueError, match="e-mail"):
+    with pytest.raises(ValueError, match="email"):
         User.objects.create_user("")
     assert Company.objects.count() == 0

@@ -97,7 +97,7 @@ def test_all_that_is_wrong_is_said_at_once(location: Location) -> None:
 def test_an_external_id_is_unique_in_its_company(location: Location) -> None:
     services.register_permit(draft=draft(location, external_id="R-1"))
     services.register_permit(draft=draft(LocationFactory(), external_id="R-1"))
-    with pytest.raises(ValidationError, match="external id"):
+    with pytest.raises(ValidationError, match="this reference"):
         services.register_permit(draft=draft(location, external_id="R-1"))
 
 
@@ -137,7 +137,7 @@ def test_one_bad_row_stops_all_and_is_named(location: Location, told: Told) -> N
 
 
 def test_an_external_id_twice_in_one_go_stops_all(location: Location) -> None:
-    with pytest.raises(ValidationError, match="external id"):
+    with pytest.raises(ValidationError, match="this reference"):
         services.register_permits(
             drafts=[draft(location, external_id="R-1"), draft(location, external_id="R-1")]
         )

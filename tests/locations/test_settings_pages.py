@@ -83,7 +83,7 @@ def test_a_link_works_once(world: World) -> None:
     assert Client().post(path, {"password": STRONG}).status_code == 302
     second = Client().post(path, {"password": STRONG})
     assert second.status_code == 410
-    assert "can't be used any more" in text_of(second)
+    assert "can no longer be used" in text_of(second)
 
 
 @pytest.mark.parametrize("token", ["x", "1", "1.abc", "a" * 500])
@@ -135,7 +135,7 @@ def test_a_member_is_not_invited_again(world: World) -> None:
     MembershipFactory(company=world.company, user__email="there@example.org")
     response = world.manager.post(world.url("invite"), {"email": "There@example.org", "role": "viewer"})
     assert response.status_code == 422
-    assert "a member already" in text_of(response)
+    assert "already a member" in text_of(response)
 
 
 def test_accepting_twice_keeps_the_role_that_a_member_has(world: World) -> None:
@@ -173,7 +173,7 @@ def test_the_last_manager_can_neither_go_nor_step_down(world: World) -> None:
         manager.post(world.url("member_change", last.pk), {"role": "viewer"}),
         manager.post(world.url("member_remove", last.pk)),
     ):
-        assert "keeps at least one manager" in said(response)
+        assert "needs at least one manager" in said(response)
     assert Membership.objects.filter(pk=last.pk, role=Role.MANAGER).exists()
 
 
@@ -247,7 +247,7 @@ def test_a_manager_renames_the_company_and_others_may_not(world: World) -> None:
 def test_a_location_is_added_changed_and_made_inactive(world: World) -> None:
     values = {"name": "Lot B", "external_id": "7", "timezone": "America/Chicago", "active": "on"}
     response = world.operator.post(world.url("location_add"), values)
-    assert "now choose its zone" in said(response)
+    assert "Now choose its zone" in said(response)
     location = Location.objects.get()
     values = {"name": "Lot C", "external_id": "", "timezone": "America/Denver"}
     world.operator.post(world.url("location_change", location.pk), values)
@@ -265,9 +265,9 @@ def test_a_location_is_added_changed_and_made_inactive(world: World) -> None:
     ("field", "value", "words"),
     [
         ("name", "", "This field is required"),
-        ("name", "Taken", "Another location has this name"),
+        ("name", "Taken", "Another location already has this name"),
         ("name", "x" * 121, "at most 120"),
-        ("external_id", "T1", "Another location has this id"),
+        ("external_id", "T1", "Another location already has this reference"),
         ("timezone", "Mars/Olympus", "Select a valid choice"),
     ],
 )

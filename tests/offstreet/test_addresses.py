@@ -128,7 +128,7 @@ def test_who_already_waits_with_a_strangers_address_gains_nothing_either() -> No
     client = signed_in(mallory)
     answer = client.post(path)
     assert answer.status_code == 422
-    assert "First confirm your own address" in text_of(answer)
+    assert "Confirm your email address first" in text_of(answer)
     assert not Membership.objects.filter(company=company).exists()
     assert not is_in(sign_in(victim, PASSWORD))
 

@@ -469,7 +469,10 @@ def test_support_without_superuser_rights_mails_a_superuser_no_link() -> None:
 def test_an_address_that_somebody_has_is_refused_beside_its_field() -> None:
     UserFactory(email="kim@example.org")
     client = support_client(support=True)
-    for typed, words in (("Kim@example.org", "There is an account"), ("ſam@example.org", "without accents")):
+    for typed, words in (
+        ("Kim@example.org", "There is already an account"),
+        ("ſam@example.org", "without accents"),
+    ):
         page = client.post(url(User, "add"), {"email": typed, **FORMSET})
         assert page.status_code == 200
         assert words in page.content.decode()
@@ -483,7 +486,7 @@ def test_who_was_quicker_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch) 
     role = {"user": member.user_id, "company": member.company_id, "role": "manager"}
     answer = client.post(url(Membership, "add"), role, follow=True)
     assert answer.status_code == 200
-    assert "at the same moment. Nothing was changed" in answer.content.decode()
+    assert "at the same time. Nothing was changed" in answer.content.decode()
     assert Membership.objects.get().role == member.role
 
 

@@ -72,7 +72,7 @@ def test_an_empty_chart_says_so() -> None:
     page = Template("{% load charts %}{% bar_chart c %}").render(
         Context({"c": chart(Series("accepted", [0, 0, 0]))})
     )
-    assert "Nothing in this time" in page
+    assert "Nothing in this period" in page
 
 
 def test_each_measured_point_of_a_line_has_a_dot_where_the_line_passes() -> None:

@@ -85,7 +85,7 @@ def client() -> Client:
     return Client(raise_request_exception=False)
 
 
-NOTHING, UNKNOWN = "Nothing was changed.", "may have been saved or not: look before you send it again"
+NOTHING, UNKNOWN = "Nothing was changed.", "may or may not have been saved: check before you send them again"
 
 
 def test_a_page_of_a_busy_database_says_so_and_opens_itself_later(client: Client) -> None:
@@ -144,7 +144,7 @@ def test_nothing_is_sent_again_by_itself_where_something_may_have_been_written(
 def test_a_part_of_a_page_is_answered_in_a_sentence(client: Client) -> None:
     answer = client.post("/busy/", {"plate": "X"}, headers=HTMX)
     assert (answer.status_code, answer["Retry-After"], answer["X-Nothing-Written"]) == (503, "5", "true")
-    assert answer.content == b"The database is busy or does not answer. Nothing was changed."
+    assert answer.content == b"The database is busy or not responding. Nothing was changed."
 
 
 def test_an_error_that_does_not_pass_is_a_500_that_claims_nothing(client: Client) -> None:
@@ -207,5 +207,5 @@ def test_no_sentence_of_the_shell_claims_that_nothing_was_changed(client: Client
     assert {"failed", "unanswered", "busy", "not-loaded"} <= said.keys()
     # "busy" is said only where the server has said that nothing was written.
     assert [name for name, text in said.items() if "Nothing was changed" in text] == ["busy"]
-    assert "may have been saved or not" in said["failed"]
-    assert "may have been saved or not" in said["unanswered"]
+    assert "may or may not have been saved" in said["failed"]
+    assert "may or may not have been saved" in said["unanswered"]

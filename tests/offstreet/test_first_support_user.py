@@ -58,7 +58,7 @@ def test_a_password_is_set_anew_only_when_that_is_asked_for(monkeypatch: pytest.
     ("email", "password", "sentence"),
     [
         ("", PASSWORD, "FIRST_SUPPORT_EMAIL is empty"),
-        ("nobody", PASSWORD, "FIRST_SUPPORT_EMAIL is not an e-mail address: 'nobody'"),
+        ("nobody", PASSWORD, "FIRST_SUPPORT_EMAIL is not an email address: 'nobody'"),
         ("a@offstreet.example", "", "FIRST_SUPPORT_PASSWORD is empty"),
         ("a@offstreet.example", "12345678", "FIRST_SUPPORT_PASSWORD is too weak"),
     ],

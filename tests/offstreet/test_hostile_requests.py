@@ -39,7 +39,7 @@ from tests.pages import take_refreshes, text_of
 pytestmark = pytest.mark.django_db
 ROOT = Path(__file__).resolve().parents[2]
 FORM = "application/x-www-form-urlencoded"
-SENTENCE = "The browser sent something that could not be read"
+SENTENCE = "This request couldn't be read"
 
 
 def parameters() -> set[str]:

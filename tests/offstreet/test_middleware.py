@@ -108,7 +108,7 @@ def test_a_form_without_its_token_gets_a_page_in_our_look(world: World) -> None:
     answer = client.post(reverse("account_login"), {"login": "a@b.example", "password": "x"})
     assert answer.status_code == 403
     page = text_of(answer)
-    assert "This page was open for too long" in page
+    assert "This page has expired" in page
     assert "os-plain" in page
 
 

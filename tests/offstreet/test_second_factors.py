@@ -149,7 +149,7 @@ def test_a_company_may_ask_everybody_for_two_steps(strict: World) -> None:
     for client in (strict.viewer, strict.manager, strict.support):
         answer = client.get(strict.url("overview"), follow=True)
         assert answer.redirect_chain == [(reverse("mfa_index"), 302)]
-        assert "University asks for two-step sign-in" in text_of(answer)
+        assert "University requires two-step sign-in" in text_of(answer)
         assert client.post(strict.url("settings_company"), {"name": "X"})["Location"] == reverse("mfa_index")
         part = client.get(strict.url("overview"), headers=HTMX)
         assert (part.status_code, part["HX-Redirect"]) == (204, reverse("mfa_index"))
@@ -173,7 +173,7 @@ def test_a_manager_asks_for_it_once_they_have_it_and_others_may_not() -> None:
     assert world.operator.post(page, wanted).status_code == 403
     answer = world.manager.post(page, wanted)
     assert answer.status_code == 422
-    assert "First set up your own second step" in text_of(answer)
+    assert "Set up your own second step first" in text_of(answer)
     turn_on(User.objects.get(memberships__role="manager"))
     assert world.manager.post(page, wanted).status_code == 302
     assert Company.objects.get().two_step_required

@@ -141,7 +141,7 @@ def test_failures_of_more_than_an_hour_ago_are_forgotten(person: User, settings:
 def test_a_flood_of_tries_gets_a_page_that_says_when_to_go_on() -> None:
     answers = [try_password(f"{number}@university.example") for number in range(31)]
     assert [answer.status_code for answer in answers].count(429) == 1
-    assert "Too many tries" in text_of(answers[-1])
+    assert "Too many attempts" in text_of(answers[-1])
     assert "os-plain" in text_of(answers[-1])
 
 

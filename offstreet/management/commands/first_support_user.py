@@ -41,7 +41,7 @@ class Command(BaseCommand):
             validate_email(email)
             clean_address(email)
         except ValidationError:
-            raise CommandError(f"FIRST_SUPPORT_EMAIL is not an e-mail address: {email!r}.") from None
+            raise CommandError(f"FIRST_SUPPORT_EMAIL is not an email address: {email!r}.") from None
         email, users = clean_address(email), User.objects
         with transaction.atomic():
             user = users.select_for_update().filter(email=email).first()

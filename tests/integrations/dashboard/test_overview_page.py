@@ -54,7 +54,7 @@ def test_everything_accepted_is_said_so(world: World) -> None:
     settle(PermitFactory(location=world.location("Lot B", world.zone("LotB"))))
     page = overview(world)
     assert "Enforcement sees everything: 1 current registration is in OpsMan." in page
-    assert "Not protected yet" not in page.split("os-help")[0]
+    assert "Not yet in Passport" not in page.split("os-help")[0]
 
 
 def test_what_is_due_refused_or_unmapped_is_not_protected(world: World) -> None:
@@ -195,7 +195,7 @@ def test_viewers_get_no_buttons_that_they_may_not_use(world: World) -> None:
     refuse(PermitFactory(location=world.location("Lot B", world.zone("LotB"))))
     page = text_of(world.viewer.get(world.url("overview")))
     assert "Your operators" in page
-    assert ">Correct<" not in page
+    assert ">Fix<" not in page
     assert "New permit" not in page
 
 

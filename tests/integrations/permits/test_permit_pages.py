@@ -288,7 +288,7 @@ def test_a_poll_for_permits_of_others_tells_nothing(operator: Client, place: Loc
 def test_an_empty_list_says_what_to_do_first_and_an_empty_search_how_to_go_on(
     operator: Client, place: Location
 ) -> None:
-    assert "Register a plate" in text_of(operator.get(url("permits")))
+    assert "Register a vehicle" in text_of(operator.get(url("permits")))
     assert "Show all permits" in text_of(operator.get(url("permits"), {"q": "NONE"}, follow=True))
 
 
@@ -316,15 +316,15 @@ def test_the_form_for_another_plate_keeps_the_place(operator: Client, place: Loc
     ("wrong", "field", "words"),
     [
         ({"plate": ""}, "plate", "required"),
-        ({"plate": "AB?12"}, "plate", "“?” is neither"),
+        ({"plate": "AB?12"}, "plate", "not “?”"),
         ({"plate": "A" * 13}, "plate", "at most 12"),
         ({"subdivision": "US-ZZ"}, "subdivision", "valid choice"),
         ({"location": "0"}, "location", "valid choice"),
         ({"location": "9" * 30}, "location", "valid choice"),
-        ({"start": "soon"}, "start", "like 2026-12-05 18:00"),
+        ({"start": "soon"}, "start", "like this: 2026-12-05 18:00"),
         ({"end": "2026-12-05T18:00"}, "end", "later than"),
-        ({"end": "2027-03-14T02:30"}, "end", "does not exist"),
-        ({"start": "2026-11-01T01:30"}, "start", "happens twice"),
+        ({"end": "2027-03-14T02:30"}, "end", "doesn't exist"),
+        ({"start": "2026-11-01T01:30"}, "start", "occurs twice"),
         ({"unit": "x" * 61}, "unit", "at most 60"),
     ],
 )
@@ -530,16 +530,16 @@ def test_several_are_cancelled_after_a_look_at_what_would_happen(operator: Clien
     chosen = {"permit": [one.pk, two.pk, gone.pk, foreign.pk, "x"]}
     preview = operator.post(url("permits_cancel"), chosen)
     words = text_of(preview)
-    assert "2 permits end at once." in words
-    assert "Passport has 1 of them" in words
-    assert "1 of your choice has ended already" in words
+    assert "2 permits will be cancelled." in words
+    assert "1 of them is in Passport" in words
+    assert "1 of the selected permits has already ended" in words
     assert "NOT4" not in words
     assert Permit.objects.filter(status="cancelled").count() == 1
     ids = preview.context["preview"].packed
     assert f'value="{ids}"' in preview.content.decode()
     after = operator.post(url("permits_cancel"), {"ids": ids, "confirm": "yes"}, follow=True)
     assert set(Permit.objects.filter(status="active").values_list("pk", flat=True)) == {foreign.pk}
-    assert "2 permits are cancelled." in text_of(after)
+    assert "2 permits were cancelled." in text_of(after)
 
 
 def cancel_all(operator: Client, query: str, **body: str) -> Any:
@@ -555,15 +555,15 @@ def test_all_that_match_are_cancelled_after_a_look_and_undone_together(
     permits = [PermitFactory(location=other) for _ in range(60)]
     accept(PermitFactory(location=place, unit="B-1"))
     query = f"location={other.pk}&when=current&after=7"
-    assert "Cancel all that match" in text_of(operator.get(f"{url('permits')}?location={other.pk}"))
-    assert "Cancel all that match" not in text_of(operator.get(url("permits")))
+    assert "Cancel all matching" in text_of(operator.get(f"{url('permits')}?location={other.pk}"))
+    assert "Cancel all matching" not in text_of(operator.get(url("permits")))
     look = cancel_all(operator, query)
-    assert "60 permits end at once." in text_of(look)
+    assert "60 permits will be cancelled." in text_of(look)
     assert "the newest 10 of 60" in text_of(look)
     assert not Permit.objects.filter(status="cancelled").exists()
     after = cancel_all(operator, query, confirm="yes", ids=look.context["preview"].packed)
     assert after.request["PATH_INFO"] + "?" + after.request["QUERY_STRING"] == f"{url('permits')}?{query}"
-    assert "60 permits are cancelled." in text_of(after)
+    assert "60 permits were cancelled." in text_of(after)
     assert Permit.objects.filter(status="cancelled").count() == 60
     stays.refresh_from_db()
     assert stays.status == "active"
@@ -581,8 +581,8 @@ def test_the_preview_counts_by_location_and_by_what_passport_has(
         accept(PermitFactory(location=place, type="Guest"))
     PermitFactory(location=other, type="Guest")
     words = text_of(cancel_all(operator, "type=Guest"))
-    assert "4 permits end at once." in words
-    assert "Passport has 3 of them" in words
+    assert "4 permits will be cancelled." in words
+    assert "3 of them are in Passport" in words
     assert words.index("North Campus Garage") < words.index("3 permits") < words.index("Rec Garage")
 
 
@@ -596,7 +596,7 @@ def test_an_old_preview_cancels_only_what_was_looked_at_and_still_matches(
     later = PermitFactory(location=place, type="Guest")
     after = text_of(cancel_all(operator, "type=Guest", confirm="yes", ids=ids))
     assert "2 permits that you looked at have changed or ended since" in after
-    assert "1 permit is cancelled." in after
+    assert "1 permit was cancelled." in after
     active = Permit.objects.filter(status="active").values_list("pk", flat=True)
     assert set(active) == {seen[0].pk, later.pk}
 
@@ -613,7 +613,7 @@ def test_one_go_has_an_upper_bound_that_is_said(
     monkeypatch.setattr(bulk_cancel, "MOST_AT_ONCE", 2)
     permits = [PermitFactory(location=place, type="Guest") for _ in range(4)]
     look = cancel_all(operator, "type=Guest")
-    assert "More than 2 match." in text_of(look)
+    assert "More than 2 permits match." in text_of(look)
     cancel_all(operator, "type=Guest", confirm="yes", ids=look.context["preview"].packed)
     assert set(Permit.objects.filter(status="cancelled")) == set(permits[2:])
 
@@ -701,14 +701,14 @@ def test_what_passport_holds_is_asked_for_and_shown(
     }
     asked = operator.post(url("permit_check", permit.pk))
     waiting = operator.get(asked["Location"].partition("#")[0])
-    assert "Passport is being asked." in text_of(waiting)
+    assert "Checking with Passport." in text_of(waiting)
     assert "<html" in waiting.content.decode()
     part = operator.post(url("permit_check", permit.pk), headers={"HX-Request": "true"})
     assert "<html" not in part.content.decode()
     # The same question is still open, so it is asked once.
     assert CheckRun.objects.count() == 1
     (follow,) = re.findall(r'hx-get="([^"]+)" hx-trigger="every 1s"', part.content.decode())
-    assert "Passport is being asked." in text_of(operator.get(follow))
+    assert "Checking with Passport." in text_of(operator.get(follow))
     assert PermitSync.objects.get().checked_at is None
     assert make_check_runs() == 1
     for page in (operator.get(asked["Location"].partition("#")[0]), operator.get(follow)):
@@ -787,7 +787,7 @@ def test_nobody_asks_passport_more_than_a_few_times_a_minute(
     assert pages[-1].status_code == 200
     words = text_of(pages[-1])
     assert "You have asked several times within a minute. Wait a minute, then check again." in words
-    assert "Asked" not in words
+    assert "Checked" not in words
     # Another person has a count of their own.
     client = Client()
     client.force_login(MembershipFactory(company=member.company, role=Role.VIEWER).user)

@@ -72,7 +72,7 @@ def test_a_search_that_has_ended_says_so_and_shows_the_list(world: World, whose:
     search_id = to_id("ABC1234", UserFactory()) if whose == "another person's" else "~" + "A" * 60
     answer = world.operator.get(world.url("permits"), {"q": search_id, "when": "current"}, follow=True)
     assert answer.redirect_chain == [(world.url("permits") + "?when=current", 302)]
-    assert "This search has ended" in text_of(answer)
+    assert "This search has expired" in text_of(answer)
 
 
 @pytest.mark.parametrize("ended", ["~" + "A" * 60, "ABC1234"], ids=["ended", "no id"])
@@ -105,7 +105,7 @@ def test_supports_searches_stay_out_of_the_address_too(world: World, model: str)
     assert "ABC1234" not in world.support.get(listed, {"q": "ABC1234"})["Location"]
     ended = world.support.get(listed, {"q": "~" + "A" * 60}, follow=True)
     assert ended.redirect_chain == [(listed, 302)]
-    assert "This search has ended" in text_of(ended)
+    assert "This search has expired" in text_of(ended)
 
 
 def test_an_action_that_calls_itself_a_search_is_not_carried_out(world: World) -> None:

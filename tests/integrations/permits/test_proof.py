@@ -384,7 +384,7 @@ def test_the_engine_writes_what_the_time_line_tells(world: World) -> None:
     assert delivery_of(permit, timezone.now()).state.key == "withdrawn"
 
 
-# --- What Passport holds now ---------------------------------------------------------------------------------
+# --- In Passport now ---------------------------------------------------------------------------------
 
 
 def right(**values: Any) -> RightSeen:

@@ -131,10 +131,10 @@ def test_the_list_keeps_its_filters_and_its_page(world: World, name: str) -> Non
 def test_no_zone_can_be_chosen_without_javascript(world: World) -> None:
     location = world.location("Lot B", world.zone("LotB"))
     address = world.url("location_map", location.pk)
-    assert "Leave it without a zone" in text_of(world.operator.get(address))
+    assert "Remove the zone" in text_of(world.operator.get(address))
     world.operator.post(address, {"zone": ""})
     assert zone_of(location) is None
-    assert "Leave it without a zone" not in text_of(world.operator.get(address))
+    assert "Remove the zone" not in text_of(world.operator.get(address))
 
 
 def test_several_locations_are_mapped_together(world: World) -> None:
@@ -312,7 +312,7 @@ def test_one_zone_shows_what_passport_says_of_it(world: World) -> None:
     zone = world.zone("S1", session_type="space", raw={"spaces": ["12", "13"], "settings": {"grace_time": 5}})
     world.location("Lot B", zone)
     page = text_of(world.viewer.get(world.url("zone", zone.pk)))
-    assert "a registration needs a space number" in page
+    assert "a permit requires a space number" in page
     assert "2: 12, 13" in page
     assert "grace_time" in page
     assert "Lot B" in page
@@ -370,7 +370,7 @@ def test_the_button_begins_a_refresh_and_shows_it(world: World, handed_over: lis
     assert response["Location"] == world.url("zone_refresh", begun.pk)
     assert handed_over == [begun.pk]
     page = text_of(world.operator.get(response["Location"]))
-    assert "Zones are being pulled from Passport." in page
+    assert "Refreshing zones from Passport." in page
     assert 'hx-trigger="every 1s"' in page
 
 
@@ -421,7 +421,7 @@ def test_the_page_of_a_refresh_stops_asking_when_it_is_done(world: World, vendor
     page = text_of(response)
     assert response.status_code == 286
     assert "Lot B: 1 current permit" in page
-    assert "Map anew" in page
+    assert "Remap" in page
     assert "1 new" in page
     assert "<html" not in page
 
@@ -431,11 +431,11 @@ def test_only_support_decides_on_a_held_refresh(world: World, vendor: FakeVendor
     vendor.zones = []
     held = zone_refresh.refresh_zones(connection=world.connection)
     assert held.outcome == ZoneRefresh.Outcome.HELD
-    assert "Let the zones go" not in text_of(world.manager.get(world.url("zone_refresh", held.pk)))
+    assert "Accept changes" not in text_of(world.manager.get(world.url("zone_refresh", held.pk)))
     assert (
         world.manager.post(world.url("zone_refresh_decide", held.pk), {"word": "release"}).status_code == 403
     )
-    assert "Let the zones go" in text_of(world.support.get(world.url("zone_refresh", held.pk)))
+    assert "Accept changes" in text_of(world.support.get(world.url("zone_refresh", held.pk)))
     response = world.support.post(world.url("zone_refresh_decide", held.pk), {"word": "discard"})
     assert "the zones stay as they were" in said(response)
     again = world.support.post(world.url("zone_refresh_decide", held.pk), {"word": "discard"})
