@@ -5,8 +5,8 @@ in size and must be uncompressed, since a compressed one could grow beyond any c
 one `Passport-Labs-Client-Trace-Id` of its own (observed: H3), which is logged and kept as evidence. On 401 the token
 is dropped, fetched anew once, and the call repeated once (observed: T5). Keys are rows of docs/passport-api.md, such as H3.
 
-httpx's pool slows down badly beyond about twenty connections in use, so it keeps no more than that; instead, many events
-travel in one request.
+httpx's pool slows down badly beyond about twenty connections in use. More than that are only used while requests hang;
+instead, many events travel in one request.
 
 `Refused(answer)` never escapes as httpx's exception: `request` returns an `Answer` or raises `TryLater`.
 """
@@ -34,10 +34,10 @@ from passport.tokens import FetchedToken, TokenStore
 
 log = structlog.get_logger(__name__)
 
-# A worker's senders keep to half as many as long as their requests are answered; the other half is for those that hang
-# (`integrations.delivery.fair_share`), and a few more for its chores.
+# A worker's senders use half of these as long as their requests are answered. The other half is for requests that hang
+# (`integrations.delivery.fair_share`), and a few for its periodic tasks. All stay open when idle: with fewer, httpx closes
+# one and opens another at once, and for a moment there are more than this.
 MAX_CONNECTIONS = 40
-KEPT_CONNECTIONS = 18
 KEPT_FOR_S = 30
 EVENT_ANSWER_MAX_BYTES = 2_000_000
 LIST_ANSWER_MAX_BYTES = 50_000_000
@@ -100,7 +100,7 @@ def limited_transport() -> httpx.BaseTransport:
     """Return httpx's own transport with few connections and a limit on each request's total time."""
     limits = httpx.Limits(
         max_connections=MAX_CONNECTIONS,
-        max_keepalive_connections=KEPT_CONNECTIONS,
+        max_keepalive_connections=MAX_CONNECTIONS,
         keepalive_expiry=KEPT_FOR_S,
     )
     transport = httpx.HTTPTransport(limits=limits, retries=0, socket_options=SOCKET_OPTIONS)
