@@ -365,10 +365,10 @@ def test_a_time_without_an_offset_is_the_wall_clocks_at_the_location(company: Co
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"plate": "ÄBC"}, "plate: A plate has only letters"),
+        ({"plate": "ÄBC"}, "plate: A plate can only contain letters A–Z and digits, not “Ä”."),
         ({"plate": "  "}, "plate: Enter the plate."),
-        ({"state": "Narnia"}, "“Narnia” is not known"),
-        ({"start": "tomorrow"}, "Write the time like"),
+        ({"state": "Narnia"}, "Unknown state or province “Narnia”."),
+        ({"start": "tomorrow"}, "Enter the time like this:"),
         ({"end": "2001-01-01 00:00"}, "end: “Until” must be later"),
         ({"location": "lot b"}, "Did you mean “Lot B”?"),
         ({"company": "universe"}, "There is no company “universe”"),
