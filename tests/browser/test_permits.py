@@ -153,6 +153,6 @@ def test_everything_works_without_javascript(
     expect(page.get_by_text("ABC 1234 is registered again.")).to_be_visible()
     page.goto(f"{live_server.url}/c/university/permits/?when=current")
     page.get_by_role("checkbox", name="Select ABC 1234").check()
-    page.get_by_role("button", name="Cancel them").click()
+    page.get_by_role("button", name="Cancel selected").click()
     page.get_by_role("button", name="Cancel 1 permit").click()
     assert Permit.objects.get().status == "cancelled"

@@ -219,7 +219,7 @@ def test_a_member_is_invited_and_joins_by_the_link(
 ) -> None:
     page = person("manager")
     page.goto(f"{stack.web_url}{HOME}settings/")
-    page.get_by_label("E-mail address").fill("new@university.example")
+    page.get_by_label("Email address").fill("new@university.example")
     page.get_by_role("button", name="Send invitation").click()
     expect(page.get_by_text("An invitation is on its way to new@university.example.")).to_be_visible()
     token = stack.shell(
