@@ -6,12 +6,11 @@ start at all. The message names the setting and the reason; several faults are t
 
 import base64
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
-
-from passport.sandbox.credentials import SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET
 
 DEVELOPMENT_SECRET_KEY = "development-only-this-key-is-public-and-production-refuses-it-0123456789"
 MIN_SECRET_KEY_CHARS = 50
@@ -77,7 +76,7 @@ def production_faults(settings: Mapping[str, Any]) -> list[str]:
         faults.append("EMAIL_URL is missing: mails would be printed to the log, with the links in them.")
     if not settings["FIELD_ENCRYPTION_KEYS"]:
         faults.append(
-            "FIELD_ENCRYPTION_KEYS is empty: Passport's access token would be kept under no key of its own."
+            "FIELD_ENCRYPTION_KEYS is empty: vendors' access tokens would be kept under no key of their own."
         )
     elif not all(is_encryption_key(key) for key in settings["FIELD_ENCRYPTION_KEYS"]):
         faults.append(
@@ -89,16 +88,19 @@ def production_faults(settings: Mapping[str, Any]) -> list[str]:
             "on sign-in. Use redis://:password@host:6379/0, or set REDIS_NETWORK_IS_TRUSTED=True where nobody else can "
             "reach it."
         )
-    if not settings["PASSPORT_BASE_URL"].startswith("https://"):
-        faults.append("PASSPORT_BASE_URL must be an https:// address: plates and secrets travel on it.")
-    for name, sandbox in (
-        ("PASSPORT_CLIENT_ID", SANDBOX_CLIENT_ID),
-        ("PASSPORT_CLIENT_SECRET", SANDBOX_CLIENT_SECRET),
-    ):
-        if not settings[name]:
-            faults.append(f"{name} is empty: Passport would refuse every call.")
-        elif settings[name] == sandbox:
-            faults.append(f"{name} is the sandbox's: no officer would see a registration.")
+    for vendor in settings["INTEGRATION_VENDORS"].values():
+        faults += vendor_faults(vendor, settings)
+    return faults
+
+
+def vendor_faults(vendor: str, settings: Mapping[str, Any]) -> list[str]:
+    """Return what the guard of a vendor objects to: `production_faults` of the module `guards` in the vendor's folder.
+
+    `vendor` is the dotted path of the vendor's class (`folder.module.Class`). A folder without that module has not been
+    thought through, so the `ModuleNotFoundError` is let through.
+    """
+    folder = vendor.rsplit(".", 2)[0]
+    faults: list[str] = import_module(f"{folder}.guards").production_faults(settings)
     return faults
 
 

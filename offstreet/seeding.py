@@ -90,7 +90,7 @@ STORIES = (
         subdivisions=("US-NC", "US-NC", "US-NC", "US-NC", "US-SC", "US-VA", "US-TN", "US-OH", "CA-ON"),
         contacts=(
             (Contact.Kind.ENFORCEMENT, "Campus enforcement", "enforcement@university.example"),
-            (Contact.Kind.PASSPORT, "Dana Whitfield", "dana.whitfield@passport.example"),
+            (Contact.Kind.ACCOUNT_MANAGER, "Dana Whitfield", "dana.whitfield@passport.example"),
             (Contact.Kind.OFFSTREET, "Offstreet support", SUPPORT_EMAIL),
         ),
     ),
@@ -111,7 +111,7 @@ STORIES = (
         subdivisions=("US-MI", "US-MI", "US-MI", "US-WI", "CA-ON"),
         contacts=(
             (Contact.Kind.ENFORCEMENT, "City enforcement", "enforcement@lakeshore-city.example"),
-            (Contact.Kind.PASSPORT, "Dana Whitfield", "dana.whitfield@passport.example"),
+            (Contact.Kind.ACCOUNT_MANAGER, "Dana Whitfield", "dana.whitfield@passport.example"),
         ),
     ),
     Story(

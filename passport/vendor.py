@@ -19,11 +19,10 @@ from integrations.vendors.protocol import (
     RightSeen,
     Sent,
     Step,
-    VendorNames,
     ZoneSeen,
 )
+from passport import onboarding, reading
 from passport import plan as planning
-from passport import reading
 from passport.answers import read_answer
 from passport.batch_size import BatchSize
 from passport.client import Config, PassportClient, new_trace_id
@@ -59,12 +58,10 @@ class Passport:
     """The vendor; implements `integrations.vendors.protocol.Vendor`."""
 
     slug = "passport"
-    names = VendorNames(
-        label="Passport",
-        enforcement="OpsMan",
-        officer_app="OpsMan Mobile",
-        back_office="OpsMan Web or Portal",
-    )
+    names = onboarding.NAMES
+    texts = onboarding.TEXTS
+    # Zone IDs are compared character by character (Offstreet's integration guide).
+    zones_have_case = True
 
     def __init__(self, client: PassportClient | None = None) -> None:
         self._client = client or default_client()
@@ -84,7 +81,17 @@ class Passport:
     def batch_size(self, size: int) -> None:
         self._batch = BatchSize(size)
 
+    @property
+    def longest_call_s(self) -> float:
+        """See `PASSPORT_TOTAL_TIMEOUT_S`."""
+        timeout_s: float = settings.PASSPORT_TOTAL_TIMEOUT_S
+        return timeout_s
+
     # -- decisions (pure) ------------------------------------------------------------------------------------
+
+    def clean_operator_id(self, text: str) -> str:
+        """See `passport.onboarding.clean_operator_id`."""
+        return onboarding.clean_operator_id(text)
 
     def plan(
         self,

@@ -21,9 +21,10 @@ from integrations.vendors.protocol import (
     RightSeen,
     Sent,
     Step,
-    VendorNames,
+    Vendor,
     ZoneSeen,
 )
+from passport import onboarding
 
 
 def zone_seen(
@@ -41,12 +42,10 @@ class FakeVendor:
     """
 
     slug = "passport"
-    names = VendorNames(
-        label="Passport",
-        enforcement="OpsMan",
-        officer_app="OpsMan Mobile",
-        back_office="OpsMan Web or Portal",
-    )
+    names = onboarding.NAMES
+    texts = onboarding.TEXTS
+    zones_have_case = True
+    longest_call_s = 8.0
     batch_size = 100
     total_timeout_s = 8.0
 
@@ -60,6 +59,10 @@ class FakeVendor:
         self.failures: list[DeliveryError] = []
         self.token_error: DeliveryError | None = None
         self.sent: list[Sequence[Step]] = []
+
+    def clean_operator_id(self, text: str) -> str:
+        """The form of the vendor whose place it takes."""
+        return onboarding.clean_operator_id(text)
 
     def plan(
         self,
@@ -145,6 +148,11 @@ class FakeVendor:
         """Raise what the test has set."""
         if self.token_error is not None:
             raise self.token_error
+
+
+def _is_a_vendor() -> Vendor:
+    """Let mypy hold the fake to the protocol."""
+    return FakeVendor()
 
 
 def _stop(session: str) -> Step:

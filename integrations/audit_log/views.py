@@ -106,7 +106,7 @@ def push_page(request: CompanyRequest, pk: int) -> HttpResponse:
 @company_view()
 @require_safe
 def refused(request: CompanyRequest) -> HttpResponse:
-    """List what Passport refused, by reason, with what to do about it."""
+    """List what the vendor refused, by reason, with what to do about it."""
     connections = list(request.company.connections.all())
     reason = request.GET.get("reason", "")[:120]
     found = push_queries.list_refused(connections, reason, before=read_key(request.GET.get("before")))

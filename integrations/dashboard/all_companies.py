@@ -25,6 +25,7 @@ from integrations.onboarding.snapshot import Facts
 from integrations.onboarding.snapshot_queries import snapshots
 from integrations.onboarding.steps import OnboardingStep, active, steps
 from integrations.permits.queries import count_of
+from integrations.vendors.naming import names_of
 from integrations.vendors.protocol import get_vendor
 from locations.models import Company, Location, Permit
 from locations.times import duration_text
@@ -77,7 +78,7 @@ class CompanyLine:
 
     @property
     def not_protected(self) -> int:
-        """Parked cars that Passport has not accepted as they stand or does not show, those without a zone among them."""
+        """Parked cars that the vendor has not accepted as they stand or does not show, those without a zone among them."""
         return self.unprotected + self.parked_unmapped
 
     def badness(self, now: datetime) -> tuple[float, ...]:
@@ -172,7 +173,7 @@ def add_steps(shown: Sequence[CompanyLine], now: datetime) -> None:
             line.step = step
     for line in waiting.values():
         if not line.statuses:
-            line.step = active(steps(Facts(created_at=line.created_at), now))
+            line.step = active(steps(Facts(created_at=line.created_at, names=names_of()), now))
 
 
 def _add_registrations(company_of: dict[int, CompanyLine], now: datetime) -> None:

@@ -1,6 +1,6 @@
 """The figures of a company's overview: what is parked and not protected, what waits, for whom, and how fast pushes are.
 
-What it decides: *not protected* is a permit whose window has begun and that Passport has not accepted as it stands or does
+What it decides: *not protected* is a permit whose window has begun and that the vendor has not accepted as it stands or does
 not show: its registration on the mapped connection is due, refused or drifting, or its location has no zone (then there is
 no registration). All of these stand in small partial indexes, so the figures cost what is wrong and not what is right: a
 million accepted permits are never looked at one by one. A row that was written behind the services' back is unknown here

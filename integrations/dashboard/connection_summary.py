@@ -21,6 +21,7 @@ from integrations.models import (
 from integrations.onboarding.snapshot import Facts, TestFacts
 from integrations.onboarding.snapshot_queries import contact_unknown_key
 from integrations.permits.queries import count_of
+from integrations.vendors.naming import names_of
 from locations.models import Company
 
 
@@ -153,6 +154,7 @@ def _facts(row: Any, now: datetime) -> Facts:
         )
     return Facts(
         created_at=row.created_at,
+        names=names_of(row.vendor),
         contact_unknown_since=(row.unknown_since or row.created_at) if row.contact_unknown else None,
         requested_at=row.requested_at,
         operator_id=row.operator_id,

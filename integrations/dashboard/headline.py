@@ -14,6 +14,8 @@ from integrations.delivery.status import fragment
 from integrations.models import Connection
 from integrations.onboarding.snapshot import Who
 from integrations.onboarding.steps import active, steps
+from integrations.vendors.naming import names_of
+from integrations.vendors.protocol import VendorNames
 from locations.times import duration_text
 
 
@@ -46,27 +48,39 @@ def page(name: str, *args: object) -> str:
 def answer(figures: Figures, slug: str) -> HeadlineAnswer:
     """Say in one sentence whether enforcement sees everything; the gravest matter goes first."""
     setup = page("setup", slug)
-    places, links = figures.places, figures.links
+    places, links, names = figures.places, figures.links, _names(figures)
     if not links:
         detail = _("Registrations are saved here and not sent anywhere. Set-up leads you through the steps.")
-        return HeadlineAnswer("info", _("Passport is not set up yet."), detail, _("Set up Passport"), setup)
+        return HeadlineAnswer(
+            "info",
+            _("%(vendor)s is not set up yet.") % names.words,
+            detail,
+            _("Set up %(vendor)s") % names.words,
+            setup,
+        )
     for link in links:
         if link.stopped:
-            sentence = _("Nothing is sent to Passport: %(reason)s.") % {"reason": fragment(link.stopped)}
+            sentence = _("Nothing is sent to %(vendor)s: %(reason)s.") % {
+                **names_of(link.connection.vendor).words,
+                "reason": fragment(link.stopped),
+            }
             return HeadlineAnswer(
                 "danger", sentence, link.stopped_remedy, _("Look into it"), page("doctor", slug) or setup
             )
     sending = [link for link in links if link.connection.live_since is not None]
     if not sending:
         return HeadlineAnswer(
-            "info", _("Passport is not live yet."), _not_live(figures), _("Go on with set-up"), setup
+            "info",
+            _("%(vendor)s is not live yet.") % names.words,
+            _not_live(figures),
+            _("Continue set-up"),
+            setup,
         )
     paused = next((link for link in sending if link.connection.status == Connection.Status.PAUSED), None)
     if paused is not None:
         reason = fragment(paused.connection.status_reason)
-        sentence = (
-            _("Passport is paused: %(reason)s.") % {"reason": reason} if reason else _("Passport is paused.")
-        )
+        words = {**names_of(paused.connection.vendor).words, "reason": reason}
+        sentence = (_("%(vendor)s is paused: %(reason)s.") if reason else _("%(vendor)s is paused.")) % words
         return HeadlineAnswer("warning", sentence, _held_back(figures), _("Resume it"), setup)
     if figures.unprotected.n:
         sentence = ngettext(
@@ -79,21 +93,29 @@ def answer(figures: Figures, slug: str) -> HeadlineAnswer:
         detail = _arrivals(figures) or _("A registration is sent as soon as it is saved.")
         return HeadlineAnswer("neutral", _("Nothing is parked here now."), detail)
     sentence = ngettext(
-        "Enforcement sees everything: %(n)s current registration is in OpsMan.",
-        "Enforcement sees everything: all %(n)s current registrations are in OpsMan.",
+        "Enforcement sees everything: %(n)s current registration is in %(enforcement)s.",
+        "Enforcement sees everything: all %(n)s current registrations are in %(enforcement)s.",
         places.current,
-    ) % {"n": f"{places.current:,}"}
+    ) % {**names.words, "n": f"{places.current:,}"}
     return HeadlineAnswer("success", sentence, _on_the_way(figures))
 
 
+def _names(figures: Figures) -> VendorNames:
+    """The names of the company's (first) vendor."""
+    return names_of(figures.links[0].connection.vendor if figures.links else "")
+
+
 def _rest(figures: Figures) -> str:
-    current = figures.places.current
+    current, names = figures.places.current, _names(figures)
     if figures.unprotected.is_capped:
         return _("Of %(all)s current registrations.") % {"all": f"{current:,}"}
     accepted = max(0, current - figures.unprotected.n)
     if not accepted:
-        return _("None of the current registrations is in OpsMan.")
-    words = _("Everything else is in OpsMan: %(accepted)s of %(all)s current registrations accepted.") % {
+        return _("None of the current registrations is in %(enforcement)s.") % names.words
+    words = _(
+        "Everything else is in %(enforcement)s: %(accepted)s of %(all)s current registrations accepted."
+    ) % {
+        **names.words,
         "accepted": f"{accepted:,}",
         "all": f"{current:,}",
     }
@@ -108,10 +130,10 @@ def _not_live(figures: Figures) -> str:
     if not current:
         return _("Registrations are saved here and sent once it is live.")
     return ngettext(
-        "%(n)s car is registered here now, and officers do not see it in OpsMan yet.",
-        "%(n)s cars are registered here now, and officers do not see them in OpsMan yet.",
+        "%(n)s vehicle is registered here now, and officers do not see it in %(enforcement)s yet.",
+        "%(n)s vehicles are registered here now, and officers do not see them in %(enforcement)s yet.",
         current,
-    ) % {"n": f"{current:,}"}
+    ) % {**_names(figures).words, "n": f"{current:,}"}
 
 
 def _held_back(figures: Figures) -> str:
@@ -176,7 +198,14 @@ def _of_connection(link: ConnectionSummary, slug: str, you: str, now: datetime) 
             )
         ]
     if connection.status == Connection.Status.PAUSED:
-        return [Waiting(_("A manager"), _("Resume Passport"), connection.status_since, setup)]
+        return [
+            Waiting(
+                _("A manager"),
+                _("Resume %(vendor)s") % names_of(connection.vendor).words,
+                connection.status_since,
+                setup,
+            )
+        ]
     if connection.live_since is not None:
         return []
     step = active(steps(link.facts, now))

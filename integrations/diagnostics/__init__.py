@@ -4,9 +4,9 @@ Each check is a small function that looks at one thing of the `Patient` and says
 order that fits the symptom: those that explain it most often first. A check that fails itself is a finding too and never
 hides the others.
 
-The checks ask Passport (token, zones), the broker and the database; none of them changes anything. Since Passport may take
+The checks ask the vendor (token, zones), the broker and the database; none of them changes anything. Since a vendor may take
 its time, a page has them made by a worker (`run_checks`, see `integrations.reconciliation.check_runs`). Where no worker
-takes them up, the page makes those that don't need Passport itself: that none is running is what it then has to say.
+takes them up, the page makes those that don't need the vendor itself: that none is running is what it then has to say.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""What the doctor's checks look at: everything is asked for once, and only when a check wants it."""
+"""What the checks look at: everything is asked for once, and only when a check wants it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +10,8 @@ from integrations.delivery.circuit_breaker import breakers_of
 from integrations.models import Breaker, Connection, TestPlate, ZoneMapping, ZoneRefresh
 from integrations.permits.queries import pick_breaker
 from integrations.vendors.errors import DeliveryError, TryLater
-from integrations.vendors.protocol import ZoneSeen, get_vendor
+from integrations.vendors.naming import default_vendor
+from integrations.vendors.protocol import Vendor, VendorNames, ZoneSeen, get_vendor
 from locations.models import Company, Location
 
 SUCCESS, NEUTRAL, WARNING, DANGER = "success", "neutral", "warning", "danger"
@@ -57,13 +58,22 @@ class DiagnosticContext:
         return self.page("setup_connection", self.connection.pk) if self.connection else self.page("setup")
 
     @cached_property
+    def vendor(self) -> Vendor:
+        """The connection's vendor; without a connection the one that a company is led to."""
+        return get_vendor(self.connection.vendor if self.connection else default_vendor())
+
+    @property
+    def names(self) -> VendorNames:
+        """The vendor's names."""
+        return self.vendor.names
+
+    @cached_property
     def token_error(self) -> DeliveryError | None:
         """What the vendor says to our credentials; None where they work, or where it is not asked."""
         if not self.asks_vendor:
             return None
-        vendor = get_vendor(self.connection.vendor if self.connection else "passport")
         try:
-            vendor.check_token()
+            self.vendor.check_token()
         except DeliveryError as error:
             return error
         return None
@@ -80,7 +90,7 @@ class DiagnosticContext:
         if isinstance(self.token_error, TryLater):
             return self.token_error
         try:
-            return get_vendor(self.connection.vendor).fetch_zones(self.connection.operator_id)
+            return self.vendor.fetch_zones(self.connection.operator_id)
         except DeliveryError as error:
             return error
 

@@ -1,4 +1,4 @@
-"""The doctor's checks of how registrations travel: tests, refusals, backlog, workers, broker, clock."""
+"""The checks of how registrations travel: tests, refusals, backlog, workers, broker, clock."""
 
 from datetime import timedelta
 
@@ -55,27 +55,31 @@ def last_test(patient: DiagnosticContext) -> Check:
         if test.note:
             said = _("%(who)s said no: “%(note)s”. ") % {"who": test.answered_by, "note": test.note}
     if test.accepted_at is None:
-        return _not_accepted(test, said, title, page)
+        return _not_accepted(patient, test, said, title, page)
     if test.seen_at is None:
         return _not_listed(patient, test, said, title, page)
-    text = said + _("Passport accepted it and listed it in zone %(zone)s.") % {
-        "zone": f"{test.zone.number} · {test.zone.name}"
+    text = said + _("%(vendor)s accepted it and listed it in zone %(zone)s.") % {
+        **patient.names.words,
+        "zone": f"{test.zone.number} · {test.zone.name}",
     }
     if said:
+        looked_elsewhere = _(
+            "%(vendor)s has it as it should, so the device looked elsewhere: at another operator, another zone, or "
+            "another plate."
+        )
         return Check(
             "test",
             title,
             DANGER,
             text,
+            " ".join(
+                [looked_elsewhere % patient.names.words, str(patient.vendor.texts.officer_hint)]
+            ).strip(),
             _(
-                "Passport's side is in order, so the device looked elsewhere: another operator, another zone, or "
-                "another plate. Monitor in OpsMan Web lags behind."
-            ),
-            _(
-                "Let the officer sign in to OpsMan Mobile again, choose zone %(zone)s, type the plate, and repeat the "
-                "test. If the note names another zone, map the location to that one."
+                "Have the officer sign in to %(officer_app)s again, choose zone %(zone)s and type the plate; then "
+                "repeat the test. If the note names another zone, map the location to that one."
             )
-            % {"zone": test.zone.number},
+            % {**patient.names.words, "zone": test.zone.number},
             page,
         )
     return Check(
@@ -87,7 +91,7 @@ def last_test(patient: DiagnosticContext) -> Check:
     )
 
 
-def _not_accepted(test: TestPlate, said: str, title: str, page: str) -> Check:
+def _not_accepted(patient: DiagnosticContext, test: TestPlate, said: str, title: str, page: str) -> Check:
     permit_sync = PermitSync.objects.filter(permit=test.permit_id, connection=test.connection_id).first()
     if permit_sync is None:
         return Check(
@@ -104,7 +108,7 @@ def _not_accepted(test: TestPlate, said: str, title: str, page: str) -> Check:
             "test",
             title,
             DANGER,
-            said + _("Passport refused it: %(why)s") % {"why": permit_sync.error},
+            said + _("%(vendor)s refused it: %(why)s") % {**patient.names.words, "why": permit_sync.error},
             _("A real registration here would be refused alike."),
             permit_sync.remedy or _("Mend it and test again."),
             page,
@@ -115,7 +119,8 @@ def _not_accepted(test: TestPlate, said: str, title: str, page: str) -> Check:
         title,
         WARNING,
         said + _("It has not been accepted yet (%(why)s).") % {"why": why},
-        _("It waits to be sent; see the worker, the backlog and the access to Passport below."),
+        _("It is waiting to be sent; see the worker, the backlog and the access to %(vendor)s below.")
+        % patient.names.words,
         permit_sync.remedy or _("Run the checks again in a minute."),
         page,
     )
@@ -131,10 +136,11 @@ def _not_listed(patient: DiagnosticContext, test: TestPlate, said: str, title: s
             title,
             DANGER,
             said
-            + _("Passport shows it in zone %(there)s instead of %(here)s.")
-            % {"there": where, "here": test.zone.number},
-            _("The location is mapped to a zone that Passport has moved or joined with another."),
-            _("Refresh the zones, map the location anew, and test again."),
+            + _("%(vendor)s shows it in zone %(there)s instead of %(here)s.")
+            % {**patient.names.words, "there": where, "here": test.zone.number},
+            _("The location is mapped to a zone that %(vendor)s has moved or merged with another.")
+            % patient.names.words,
+            _("Refresh the zones, remap the location, and test again."),
             page,
         )
     if error := found.get("error"):
@@ -149,8 +155,9 @@ def _not_listed(patient: DiagnosticContext, test: TestPlate, said: str, title: s
         )
     age = patient.now - (test.accepted_at or patient.now)
     text = said + _(
-        "Passport accepted it, but does not list it in the parking rights of zone %(zone)s (%(age)s)."
+        "%(vendor)s accepted it, but does not list it in the parking rights of zone %(zone)s (%(age)s)."
     ) % {
+        **patient.names.words,
         "zone": test.zone.number,
         "age": duration_text(age),
     }
@@ -162,18 +169,21 @@ def _not_listed(patient: DiagnosticContext, test: TestPlate, said: str, title: s
         WARNING if age < BACKLOG_LATE else DANGER,
         text,
         _(
-            "Passport works on it later, in seconds as a rule. Longer means that it went to another operator, or that its "
-            "side is stuck."
-        ),
+            "%(vendor)s usually processes it within seconds. If it takes longer, it went to another operator, or "
+            "%(vendor)s is stuck."
+        )
+        % patient.names.words,
         _(
-            "Compare the operator ID with the one of the officers' OpsMan; then ask Passport with the trace id of the push."
-        ),
+            "Compare the operator ID with that of the officers' %(enforcement)s; then give %(vendor)s the trace id of the "
+            "push."
+        )
+        % patient.names.words,
         page,
     )
 
 
 def refused(patient: DiagnosticContext) -> Check:
-    """Does Passport refuse registrations, and why?"""
+    """Does the vendor refuse registrations, and why?"""
     title = _("Refused registrations")
     rows = PermitSync.objects.refused().filter(connection__company=patient.company, permit__is_test=False)
     if patient.connection is not None:
@@ -221,7 +231,8 @@ def held_back(patient: DiagnosticContext) -> Check:
         WARNING,
         text,
         _("It is tried again every few seconds; nothing is lost."),
-        breaker.remedy or _("Wait; if it lasts longer than an hour, ask Passport about an outage."),
+        breaker.remedy
+        or _("Wait; if it lasts longer than an hour, ask %(vendor)s about an outage.") % patient.names.words,
     )
 
 
@@ -241,7 +252,8 @@ def backlog(patient: DiagnosticContext) -> Check:
         )
     oldest = due.order_by("due_since").values_list("due_since", flat=True).first()
     if oldest is None:
-        return Check("backlog", title, SUCCESS, _("Empty: everything that was saved is with Passport."))
+        text = _("Empty: %(vendor)s has everything that was saved.") % patient.names.words
+        return Check("backlog", title, SUCCESS, text)
     age, count = patient.now - oldest, due.count()
     text = ngettext(
         "%(n)d registration waits, for %(age)s.", "%(n)d registrations wait, the oldest for %(age)s.", count
@@ -256,13 +268,13 @@ def backlog(patient: DiagnosticContext) -> Check:
         tone,
         text,
         _("Enforcement does not see these yet, or still sees what has ended."),
-        _("Look at the access to Passport, at what is held back, and at the worker."),
+        _("Look at the access to %(vendor)s, at what is held back, and at the worker.") % patient.names.words,
         patient.page("activity"),
     )
 
 
 def last_accepted(patient: DiagnosticContext) -> Check:
-    """When did Passport last accept something?"""
+    """When did the vendor last accept something?"""
     title = _("Last accepted push")
     pushes = (
         Push.objects.filter(connection=patient.connection, accepted__gt=0)
@@ -280,8 +292,8 @@ def last_accepted(patient: DiagnosticContext) -> Check:
 
 
 def compared(patient: DiagnosticContext) -> Check:
-    """Does Passport list what it has accepted?"""
-    title, connection = _("Compared with Passport"), patient.connection
+    """Does the vendor list what it has accepted?"""
+    title, connection = _("Compared with %(vendor)s") % patient.names.words, patient.connection
     if connection is None or connection.reconciled_at is None:
         return Check(
             "compared", title, NEUTRAL, _("Not yet: the list is compared once the connection is live.")
@@ -293,8 +305,9 @@ def compared(patient: DiagnosticContext) -> Check:
             title,
             DANGER,
             held.text,
-            _("Either Passport's list is short, or enforcement does not see these cars."),
-            _("Support: look into OpsMan whether a few of them are there."),
+            _("Either the list of %(vendor)s is incomplete, or enforcement does not see these vehicles.")
+            % patient.names.words,
+            _("Support: check in %(enforcement)s whether a few of them are there.") % patient.names.words,
             patient.page("activity"),
         )
     age = duration_text(patient.now - connection.reconciled_at)
@@ -413,7 +426,8 @@ def clock(patient: DiagnosticContext) -> Check:
         DANGER if off > CLOCK_WRONG else WARNING,
         text,
         _(
-            "Windows of permits begin and end at the wrong moment, and Passport may refuse events as being in the future."
-        ),
+            "Permits begin and end at the wrong moment, and %(vendor)s may refuse events as being in the future."
+        )
+        % patient.names.words,
         _("Support: switch time synchronisation (NTP) on."),
     )

@@ -1,4 +1,4 @@
-"""The doctor's checks of how a connection is set up: operator ID, credentials, zones, mappings, names, status."""
+"""The checks of how a connection is set up: operator ID, credentials, zones, mappings, names, status."""
 
 from datetime import timedelta
 
@@ -9,6 +9,7 @@ from integrations.diagnostics.context import DANGER, NEUTRAL, SUCCESS, WARNING, 
 from integrations.models import Connection, Zone, ZoneRefresh
 from integrations.onboarding.snapshot import Finding
 from integrations.vendors.errors import DeliveryError, FixConnection, TryLater
+from integrations.vendors.protocol import VendorNames
 from integrations.zones.mapping import case_twins, near_miss_words
 from locations.models import Location
 from locations.times import duration_text
@@ -35,25 +36,27 @@ def operator_id(patient: DiagnosticContext) -> Check:
         return Check("operator_id", title, SUCCESS, _("Set: %(id)s.") % {"id": connection.operator_id})
     finding = _("Not set.")
     if connection is not None and connection.operator_id_finding == Finding.UNKNOWN:
-        finding = _("Not set: the one that was tried is not known to Passport.")
+        finding = _("Not set: %(vendor)s does not know the one that was tried.") % patient.names.words
     return Check(
         "operator_id",
         title,
         DANGER,
         finding,
-        _("Without it Passport can't be asked for zones, and nothing can be sent."),
-        _("Ask the Passport account manager for it and enter it on the set-up page."),
+        _("Without it %(vendor)s can't be asked for zones, and nothing can be sent.") % patient.names.words,
+        _("Ask the %(vendor)s account manager for it and enter it on the set-up page.") % patient.names.words,
         patient.setup_path,
     )
 
 
 def token(patient: DiagnosticContext) -> Check:
-    """Does Passport accept Offstreet's own credentials?"""
-    title, error = _("Access to Passport"), patient.token_error
+    """Does the vendor accept Offstreet's own credentials?"""
+    title, error = _("Access to %(vendor)s") % patient.names.words, patient.token_error
     if not patient.asks_vendor:
-        return Check("token", title, NEUTRAL, _not_asked())
+        return Check("token", title, NEUTRAL, _not_asked(patient.names))
     if error is None:
-        return Check("token", title, SUCCESS, _("Passport accepts Offstreet's credentials."))
+        return Check(
+            "token", title, SUCCESS, _("%(vendor)s accepts Offstreet's credentials.") % patient.names.words
+        )
     if isinstance(error, TryLater):
         return Check(
             "token",
@@ -61,7 +64,8 @@ def token(patient: DiagnosticContext) -> Check:
             DANGER,
             error.sentence,
             _("Nothing can be asked or sent until it answers; what is due waits and is not lost."),
-            _("Wait a few minutes and run the checks again. If it goes on, ask Passport about an outage."),
+            _("Wait a few minutes and run the checks again. If it persists, ask %(vendor)s about an outage.")
+            % patient.names.words,
         )
     return Check(
         "token",
@@ -74,10 +78,10 @@ def token(patient: DiagnosticContext) -> Check:
 
 
 def authorised(patient: DiagnosticContext) -> Check:
-    """Does Passport list this operator's zones to us?"""
+    """Does the vendor list this operator's zones to us?"""
     title, listing = _("Operator authorised"), patient.listing
     if not patient.asks_vendor:
-        return Check("authorised", title, NEUTRAL, _not_asked())
+        return Check("authorised", title, NEUTRAL, _not_asked(patient.names))
     if listing is None:
         if (
             patient.connection is not None
@@ -89,31 +93,33 @@ def authorised(patient: DiagnosticContext) -> Check:
     if not isinstance(listing, DeliveryError):
         count = len(listing)
         text = ngettext(
-            "Passport lists %(n)d zone for this operator.",
-            "Passport lists %(n)d zones for this operator.",
+            "%(vendor)s lists %(n)d zone for this operator.",
+            "%(vendor)s lists %(n)d zones for this operator.",
             count,
         )
-        return Check("authorised", title, SUCCESS, text % {"n": count})
+        return Check("authorised", title, SUCCESS, text % {**patient.names.words, "n": count})
     if isinstance(listing, TryLater):
         return Check(
             "authorised",
             title,
             WARNING,
             _("Not known: %(why)s") % {"why": listing.sentence},
-            _("Passport could not be asked."),
+            _("%(vendor)s could not be asked.") % patient.names.words,
             _("Run the checks again in a few minutes."),
         )
     if isinstance(listing, FixConnection) and listing.scope == "host":
-        return Check("authorised", title, NEUTRAL, _("Not asked: Passport refuses Offstreet's credentials."))
+        text = _("Not asked: %(vendor)s refuses Offstreet's credentials.") % patient.names.words
+        return Check("authorised", title, NEUTRAL, text)
     if listing.status in (401, 403):
         return _not_authorised(patient)
     return Check(
         "authorised",
         title,
         DANGER,
-        _("Passport does not know this operator ID."),
-        _("It may have been copied wrongly, or belong to another environment of Passport."),
-        _("Compare it with the account manager's mail, sign for sign."),
+        _("%(vendor)s does not know this operator ID.") % patient.names.words,
+        _("It may have been copied wrongly, or belong to another environment of %(vendor)s.")
+        % patient.names.words,
+        _("Compare it with the account manager's mail, character by character."),
         patient.setup_path,
     )
 
@@ -123,15 +129,16 @@ def _not_authorised(patient: DiagnosticContext) -> Check:
         "authorised",
         _("Operator authorised"),
         DANGER,
-        _("Passport knows the operator, but it has not authorised Offstreet."),
+        _("%(vendor)s knows the operator, but it hasn't authorised Offstreet.") % patient.names.words,
         _("Neither zones nor registrations get through."),
-        _("Ask the Passport account manager to authorise Offstreet for this operator ID."),
+        _("Ask the %(vendor)s account manager to authorise Offstreet for this operator ID.")
+        % patient.names.words,
         patient.setup_path,
     )
 
 
-def _not_asked() -> str:
-    return _("Passport was not asked: no worker has taken up the checks.")
+def _not_asked(names: VendorNames) -> str:
+    return _("%(vendor)s was not asked: no worker has taken up the checks.") % names.words
 
 
 def zones(patient: DiagnosticContext) -> Check:
@@ -216,17 +223,16 @@ def _no_zones(patient: DiagnosticContext, pull: ZoneRefresh | None, title: str, 
         "zones",
         title,
         DANGER,
-        _("Passport lists no zone for this operator."),
-        _(
-            "The operator has no zones in OpsMan (Settings → Zone Management), or this is another operator's ID."
-        ),
-        _("Ask the Passport account manager which operator ID has the zones."),
+        _("%(vendor)s lists no zone for this operator.") % patient.names.words,
+        _("The operator has no zones in %(place)s, or this is another operator's ID.")
+        % {"place": patient.vendor.texts.zone_settings},
+        _("Ask the %(vendor)s account manager which operator ID has the zones.") % patient.names.words,
         patient.setup_path,
     )
 
 
 def mapped(patient: DiagnosticContext) -> Check:
-    """Is every active location mapped to a zone that Passport still lists?"""
+    """Is every active location mapped to a zone that the vendor still lists?"""
     title, page = _("Locations mapped"), patient.page("locations")
     if not patient.locations:
         return Check(
@@ -245,8 +251,9 @@ def mapped(patient: DiagnosticContext) -> Check:
             "mapped",
             title,
             DANGER,
-            _("Mapped to a zone that Passport no longer lists: %(names)s.") % {"names": names},
-            _("Passport refuses their registrations."),
+            _("Mapped to a zone that %(vendor)s no longer lists: %(names)s.")
+            % {**patient.names.words, "names": names},
+            _("%(vendor)s refuses their registrations.") % patient.names.words,
             _("Choose a zone that is listed."),
             page,
         )
@@ -269,11 +276,13 @@ def mapped(patient: DiagnosticContext) -> Check:
             page,
         )
     text = ngettext(
-        "The one location has a zone that Passport lists.",
-        "All %(n)d locations have a zone that Passport lists.",
+        "The one location has a zone that %(vendor)s lists.",
+        "All %(n)d locations have a zone that %(vendor)s lists.",
         len(patient.locations),
     )
-    return Check("mapped", title, SUCCESS, text % {"n": len(patient.locations)}, path=page)
+    return Check(
+        "mapped", title, SUCCESS, text % {**patient.names.words, "n": len(patient.locations)}, path=page
+    )
 
 
 def names(patient: DiagnosticContext) -> Check:
@@ -286,9 +295,8 @@ def names(patient: DiagnosticContext) -> Check:
     if not remarks:
         remarks_of_twins = _twins(patient)
         if not remarks_of_twins:
-            return Check(
-                "names", title, SUCCESS, _("Every mapped zone is called exactly as Passport calls it.")
-            )
+            text = _("Every mapped zone is called exactly as %(vendor)s calls it.") % patient.names.words
+            return Check("names", title, SUCCESS, text)
         return Check(
             "names",
             title,
@@ -364,13 +372,13 @@ def _near(location: Location, zone: Zone) -> str:
 
 
 def _renamed(patient: DiagnosticContext) -> list[str]:
-    """Return what Passport calls otherwise by now than the zone that is mapped here."""
+    """Return what the vendor calls otherwise by now than the zone that is mapped here."""
     if not isinstance(patient.listing, list):
         return []
     now = {seen.remote_id: seen.number for seen in patient.listing}
     return [
-        _("%(here)s is called %(there)s in Passport by now.")
-        % {"here": mapping.zone.number, "there": now[mapping.zone.remote_id]}
+        _("%(vendor)s now calls %(here)s %(there)s.")
+        % {**patient.names.words, "here": mapping.zone.number, "there": now[mapping.zone.remote_id]}
         for mapping in patient.mappings
         if mapping.zone.connection == patient.connection
         and now.get(mapping.zone.remote_id, mapping.zone.number) != mapping.zone.number

@@ -99,7 +99,7 @@ def _run_of(
 def _findings(run: CheckRun, connection: Connection | None, test: TestPlate | None) -> list[Check] | None:
     """Return what a run found; None while it is still to be waited for.
 
-    What no worker has taken up is checked here, as far as that goes without Passport.
+    What no worker has taken up is checked here, as far as that goes without the vendor.
     """
     if run.finished_at is not None:
         return checks.from_document(run.result)

@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 
 from integrations.delivery import wakeup
 from integrations.models import Connection, Zone
+from integrations.models.connections import default_vendor
 from integrations.onboarding.connections import current_connections
 from integrations.vendors.errors import DeliveryError
 from integrations.zones.mapping import nearest
@@ -98,7 +99,9 @@ def find_connection(company: Company, site: str = "") -> Connection:
     connections = list(current_connections(company))
     if not connections:
         raise CommandError(
-            _("%(company)s has no connection yet: run “passport connect” first.") % {"company": company}
+            _("%(company)s has no connection yet: run “%(vendor)s connect” first.")
+            # A vendor's command is called by its slug.
+            % {"company": company, "vendor": default_vendor()}
         )
     found = [connection for connection in connections if connection.label == site]
     if found:

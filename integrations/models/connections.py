@@ -31,14 +31,25 @@ _KEY_SIGNS = "".join(sign for sign in string.ascii_uppercase + string.digits if 
 def integration_name(vendor: str, company_name: str) -> str:
     """Return the conventional name: the vendor and the company in capitals, A–Z and 0–9 only.
 
-    `passport`, *University* → `PASSPORTUNIVERSITY` (Offstreet's integration guide).
+    Of the vendor `acme`, *University* becomes `ACMEUNIVERSITY` (Offstreet's integration guide).
     """
     return re.sub(r"[^A-Z0-9]", "", f"{vendor}{company_name}".upper())
+
+
+def default_vendor() -> str:
+    """Return the slug of the vendor that a company without any connection is led to: the first of the settings."""
+    return next(iter(settings.INTEGRATION_VENDORS))
 
 
 def new_key() -> str:
     """Return a new random key of eight characters that are not easily confused."""
     return "".join(secrets.choice(_KEY_SIGNS) for _ in range(8))
+
+
+def vendor_of(company: Company) -> str:
+    """Return the vendor of a company's oldest connection that has not ended, or the default one's slug; one query."""
+    found = company.connections.exclude(status=Connection.Status.ENDED).order_by("pk")
+    return found.values_list("vendor", flat=True).first() or default_vendor()
 
 
 class Connection(models.Model):
@@ -54,7 +65,7 @@ class Connection(models.Model):
         ENDED = "ended", _("ended")
 
     company = models.ForeignKey(Company, on_delete=models.PROTECT, related_name="connections")
-    vendor = models.CharField(max_length=20, default="passport")
+    vendor = models.CharField(max_length=20, default=default_vendor)
     name = models.CharField(max_length=160)
     label = models.CharField(_("site"), max_length=80, blank=True, default="", validators=[validate_name])
     key = models.CharField(max_length=8, unique=True, default=new_key, editable=False)
@@ -105,9 +116,9 @@ class Connection(models.Model):
                 name="operator_id_on_one_connection",
             ),
             models.CheckConstraint(
-                condition=Q(operator_id="")
-                | Q(operator_id__regex=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"),
-                name="operator_id_is_a_lower_case_uuid",
+                # Its form is the vendor's (`Vendor.clean_operator_id`).
+                condition=Q(operator_id__regex=r"^[!-~]*$"),
+                name="operator_id_is_printable",
             ),
             models.CheckConstraint(
                 condition=~Q(status__in=["live", "paused"]) | ~Q(operator_id=""),
@@ -159,7 +170,7 @@ class Contact(models.Model):
         """What the contact is for."""
 
         ENFORCEMENT = "enforcement", _("Enforcement team")
-        PASSPORT = "passport", _("Passport representative")
+        ACCOUNT_MANAGER = "manager", _("Account manager")
         OFFSTREET = "offstreet", _("Offstreet contact")
 
     company = models.ForeignKey(Company, on_delete=models.CASCADE, related_name="contacts")

@@ -1,7 +1,7 @@
 """Text of a mail made harmless: nothing in it becomes a link but what leads to this site.
 
-Mails quote names, notes and what Passport calls its zones. Forms refuse a web address in a name (`locations.names`), but
-rows from before, scripts, files and Passport do not pass a form. So the finished text is looked at once more, whatever it
+Mails quote names, notes and what a vendor calls its zones. Forms refuse a web address in a name (`locations.names`), but
+rows from before, scripts, files and vendors do not pass a form. So the finished text is looked at once more, whatever it
 was made of: in anything that a mail program would turn into a link, a zero-width space breaks the link and changes nothing
 for the eye.
 """

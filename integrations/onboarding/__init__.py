@@ -1,4 +1,4 @@
-"""From "we use Passport" to live: the steps of a connection, who has to act next, and the words given on the way.
+"""From "we use this vendor" to live: the steps of a connection, who has to act next, and the words given on the way.
 
 `steps` decides (pure, over a snapshot), `facts` takes the snapshot, `services` holds what people do, `following` what
 the product does by itself. Nothing is stored that can be seen from what happened: a step's state is worked out anew each

@@ -35,6 +35,7 @@ from integrations.models import (
 from integrations.notifications import email_queue, notices, ticket_log
 from integrations.onboarding import services
 from integrations.onboarding.snapshot import Finding
+from integrations.vendors.naming import names_of
 from integrations.zones import refresh as zone_refresh
 
 log = structlog.get_logger(__name__)
@@ -148,6 +149,7 @@ def _tell_zones(connection: Connection, ticket: Ticket) -> None:
                 *email_queue.contacts_of(company, Contact.Kind.OFFSTREET),
             ],
             context={
+                "vendor": names_of(connection.vendor),
                 "connection_name": str(connection),
                 "zones": count,
                 "ticket": ticket.number,
@@ -178,6 +180,7 @@ def _make_ready(connection: Connection, ticket: Ticket, mapping: ZoneMapping, no
                 *email_queue.contacts_of(company, Contact.Kind.ENFORCEMENT, Contact.Kind.OFFSTREET),
             ],
             context={
+                "vendor": names_of(connection.vendor),
                 "connection_name": str(connection),
                 "location": mapping.location.name,
                 "zone": mapping.zone.number,
@@ -213,6 +216,7 @@ def _finish(connection: Connection, now: datetime) -> None:
                 *email_queue.contacts_of(company, Contact.Kind.ENFORCEMENT, Contact.Kind.OFFSTREET),
             ],
             context={
+                "vendor": names_of(connection.vendor),
                 "connection_name": str(connection),
                 "total": connection.backfill_total or 0,
                 "ticket": ticket.number,

@@ -9,7 +9,6 @@ registration before *live*; an account is never exchanged under registrations th
 withdraw them any more.
 """
 
-import re
 from collections.abc import Collection
 
 from django.core.exceptions import ValidationError
@@ -21,43 +20,39 @@ from django.utils.translation import ngettext
 
 from integrations.delivery import outbox, wakeup
 from integrations.models import Connection, PermitSync
-from integrations.models.connections import integration_name
+from integrations.models.connections import default_vendor, integration_name
 from integrations.notifications import ticket_log
+from integrations.vendors.protocol import get_vendor
 from integrations.zones import mapping, operator_claims
 from locations.models import Company, Location, Permit, User
 
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-# What web pages and mails leave around a copied text: blanks, those without a width, and quotes.
-_AROUND = "\u200b\u2060\ufeff\"'“”<>{}"
 _Status = Connection.Status
 
 
-def clean_operator_id(text: str) -> str:
-    """Return the operator id as it is kept (a UUID in lower case), or raise `ValidationError`."""
-    operator_id = "".join(text.split()).strip(_AROUND).lower()
+def clean_operator_id(vendor: str, text: str) -> str:
+    """Return an operator id as its vendor has it kept, or raise `ValidationError`."""
+    operator_id = get_vendor(vendor).clean_operator_id(text)
     if not operator_id:
         raise ValidationError(_("Enter the operator ID."), code="empty")
-    if not _UUID.fullmatch(operator_id):
-        raise ValidationError(
-            _("“%(text)s” is not an operator ID. It looks like 072e8b73-87ba-52be-ad93-16807143d145."),
-            code="not_a_uuid",
-            params={"text": text.strip()[:60]},
-        )
     return operator_id
 
 
-def current_connections(company: Company, vendor: str = "passport") -> QuerySet[Connection]:
+def current_connections(company: Company) -> QuerySet[Connection]:
     """The company's connections that have not ended, oldest first."""
-    return company.connections.filter(vendor=vendor).exclude(status=_Status.ENDED).order_by("id")
+    return company.connections.exclude(status=_Status.ENDED).order_by("id")
 
 
 def open_connection(
-    *, company: Company, label: str = "", vendor: str = "passport", actor: User | None = None
+    *, company: Company, label: str = "", vendor: str = "", actor: User | None = None
 ) -> Connection:
-    """Return the company's connection for a site (`label`), made anew where there is none; it may lack an id yet."""
+    """Return the company's connection for a site (`label`), made anew where there is none; it may lack an id yet.
+
+    Without a `vendor` it is the default one's.
+    """
+    vendor = vendor or default_vendor()
     with transaction.atomic():
         Company.objects.select_for_update(no_key=True).get(pk=company.pk)
-        connection = current_connections(company, vendor).filter(label=label).first()
+        connection = current_connections(company).filter(vendor=vendor, label=label).first()
         if connection is None:
             now = timezone.now()
             connection = Connection(
@@ -69,7 +64,7 @@ def open_connection(
                 status_by=actor,
                 created_at=now,
             )
-            _save(connection, actor)
+            save(connection, actor)
     return connection
 
 
@@ -78,7 +73,7 @@ def connect(
     company: Company,
     operator_id: str,
     label: str = "",
-    vendor: str = "passport",
+    vendor: str = "",
     actor: User | None = None,
 ) -> Connection:
     """Make or update the company's connection for a site so that it has this operator id.
@@ -86,9 +81,10 @@ def connect(
     A company has one connection per site; `label` tells them apart and is empty where there is one site only. The
     zones are not pulled here (`integrations.zones.refresh.refresh_zones`).
     """
-    operator_id = clean_operator_id(operator_id)
+    vendor = vendor or default_vendor()
+    operator_id = clean_operator_id(vendor, operator_id)
     with transaction.atomic():
-        connection = current_connections(company, vendor).filter(operator_id=operator_id).first()
+        connection = current_connections(company).filter(vendor=vendor, operator_id=operator_id).first()
         if connection is None:
             connection = open_connection(company=company, label=label, vendor=vendor, actor=actor)
         elif label and connection.label != label:
@@ -105,9 +101,9 @@ def set_operator_id(*, connection: Connection, operator_id: str, actor: User | N
 
     It is a claim until it is confirmed, and another one is another claim (`integrations.zones.operator_claims`).
     """
-    operator_id = clean_operator_id(operator_id)
+    operator_id = clean_operator_id(connection.vendor, operator_id)
     with transaction.atomic():
-        connection = _locked(connection)
+        connection = locked(connection)
         _refuse_ended(connection)
         if connection.operator_id == operator_id:
             return connection
@@ -121,7 +117,7 @@ def set_operator_id(*, connection: Connection, operator_id: str, actor: User | N
         connection.operator_id, connection.operator_id_at, connection.operator_id_by = operator_id, now, actor
         try:
             with transaction.atomic():
-                _save(connection, actor)
+                save(connection, actor)
         except IntegrityError as error:
             other = taken.exclude(status=_Status.ENDED).exclude(pk=connection.pk).first()
             if other is None:
@@ -135,7 +131,7 @@ def set_operator_id(*, connection: Connection, operator_id: str, actor: User | N
 def begin_testing(*, connection: Connection, actor: User | None = None) -> Connection:
     """Say that the connection is ready to be tried with a test plate; only one that is being set up changes."""
     with transaction.atomic():
-        connection = _locked(connection)
+        connection = locked(connection)
         _refuse_ended(connection)
         if connection.status == _Status.SETUP:
             _require_operator_id(connection)
@@ -155,7 +151,7 @@ def go_live(
     """
     reason = reason.strip()
     with transaction.atomic():
-        connection = _locked(connection)
+        connection = locked(connection)
         _refuse_ended(connection)
         if connection.status == _Status.LIVE:
             return connection
@@ -189,7 +185,7 @@ def pause(*, connection: Connection, reason: str, actor: User | None = None) -> 
     """Hold pushes back from now on, losing none; raise `ValidationError` unless the connection is live."""
     reason = reason.strip()
     with transaction.atomic():
-        connection = _locked(connection)
+        connection = locked(connection)
         _refuse_ended(connection)
         if connection.status == _Status.PAUSED:
             return connection
@@ -209,7 +205,7 @@ def pause(*, connection: Connection, reason: str, actor: User | None = None) -> 
 def resume(*, connection: Connection, actor: User | None = None) -> Connection:
     """Push again, beginning with what was held back; raise `ValidationError` unless it is paused or live."""
     with transaction.atomic():
-        connection = _locked(connection)
+        connection = locked(connection)
         _refuse_ended(connection)
         if connection.status == _Status.LIVE:
             return connection
@@ -231,7 +227,7 @@ def end(
     """
     reason = reason.strip()
     with transaction.atomic():
-        connection = _locked(connection)
+        connection = locked(connection)
         if connection.status == _Status.ENDED:
             return connection
         if not reason:
@@ -286,7 +282,8 @@ def registration_counts(connections: Collection[Connection]) -> dict[int, dict[s
 # --- Inside -------------------------------------------------------------------------------------------------------
 
 
-def _locked(connection: Connection) -> Connection:
+def locked(connection: Connection) -> Connection:
+    """Return the connection as it is now, locked until the end of the transaction, with its company."""
     # Without its key: permits are saved (and refer to the connection) while a step is taken.
     return (
         Connection.objects.select_for_update(of=("self",), no_key=True)
@@ -295,7 +292,8 @@ def _locked(connection: Connection) -> Connection:
     )
 
 
-def _save(connection: Connection, actor: User | None) -> None:
+def save(connection: Connection, actor: User | None) -> None:
+    """Save a connection; its history names who did it."""
     connection._history_user = actor  # type: ignore[attr-defined]
     connection.save()
 
@@ -303,7 +301,7 @@ def _save(connection: Connection, actor: User | None) -> None:
 def _turn(connection: Connection, status: str, actor: User | None, reason: str) -> None:
     connection.status, connection.status_since = status, timezone.now()
     connection.status_by, connection.status_reason = actor, reason
-    _save(connection, actor)
+    save(connection, actor)
 
 
 def _held_there(connection: Connection) -> QuerySet[PermitSync]:

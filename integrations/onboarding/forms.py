@@ -7,6 +7,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from integrations.onboarding.test_plates import DEFAULT_PLATE, DEFAULT_SUBDIVISION, split
+from integrations.vendors.protocol import VendorTexts
 from integrations.zones.operator_claims import HOW_MAX_CHARS
 from locations.models import Location
 from locations.names import validate_name
@@ -30,11 +31,12 @@ class OperatorIdForm(forms.Form):
     operator_id = forms.CharField(
         label=_("Operator ID"),
         max_length=120,
-        help_text=_(
-            "A UUID such as 3f2c1a9e-58d1-4c9b-9a40-0f6a3f1f2b11. Blanks around it and capitals don't matter."
-        ),
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
+
+    def __init__(self, *args: Any, texts: VendorTexts, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["operator_id"].help_text = texts.operator_id_hint
 
 
 class ConfirmForm(forms.Form):
@@ -69,14 +71,14 @@ class TestForm(forms.Form):
         label=_("Space number"),
         max_length=20,
         required=False,
-        help_text=_("Only where the zone goes by space."),
+        help_text=_("Only where the zone requires a space number."),
     )
     ask = forms.CharField(
         label=_("Ask by mail"),
         required=False,
         max_length=400,
         help_text=_(
-            "These addresses get a link for the answer as soon as Passport shows the plate; part them by commas."
+            "These addresses get a link to answer with as soon as the plate shows up; separate them with commas."
         ),
     )
 

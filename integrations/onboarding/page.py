@@ -15,6 +15,8 @@ from integrations.onboarding.backfill import Backfill, backfill_of
 from integrations.onboarding.snapshot import Facts, Who
 from integrations.onboarding.snapshot_queries import facts_with, with_refusal
 from integrations.onboarding.steps import BLOCKED, CURRENT, DONE, TODO, WAITING, OnboardingStep, active, steps
+from integrations.vendors.naming import names_of
+from integrations.vendors.protocol import VendorNames
 from integrations.zones import operator_claims
 from locations.models import Company, Location
 
@@ -86,14 +88,14 @@ def setup_page(
     `siblings` are the company's connections that have not ended.
     """
     tests: list[TestPlate] = []
-    facts = Facts(created_at=company.created_at)
+    facts = Facts(created_at=company.created_at, names=names_of())
     if connection is not None:
         own = TestPlate.objects.filter(connection=connection).select_related("permit", "zone", "location")
         tests = list(with_refusal(own.order_by("-pk"))[:TESTS])
         facts = facts_with(connection, tests[0] if tests else None, now)
     shown = steps(facts, now)
     turn = active(shown)
-    tone, sentence, detail = headline(turn, company.name)
+    tone, sentence, detail = headline(turn, company.name, facts.names)
     bare = SetupPage(
         steps=shown,
         turn=turn,
@@ -136,10 +138,10 @@ def who_words(step: OnboardingStep, company: str) -> str:
     return company if step.who == Who.COMPANY else step.who_label
 
 
-def headline(turn: OnboardingStep | None, company: str) -> tuple[str, str, str]:
+def headline(turn: OnboardingStep | None, company: str, names: VendorNames) -> tuple[str, str, str]:
     """Return the tone, the one sentence that answers "where are we?", and who has waited for whom; pure."""
     if turn is None:
-        return "success", _("Live: each registration is sent to Passport when it is saved."), ""
+        return "success", _("Live: each permit is sent to %(vendor)s when it is saved.") % names.words, ""
     tones = {CURRENT: "info", WAITING: "warning", BLOCKED: "danger"}
     tone = "info" if turn.who == Who.PRODUCT and turn.state == WAITING else tones[turn.state]
     if turn.who in (Who.PRODUCT, Who.NOBODY):

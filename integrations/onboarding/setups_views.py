@@ -15,6 +15,7 @@ from integrations.models import Connection
 from integrations.onboarding.snapshot import Facts, Who
 from integrations.onboarding.snapshot_queries import snapshots
 from integrations.onboarding.steps import BLOCKED, OnboardingStep, active, steps
+from integrations.vendors.naming import names_of
 from locations.access import support_view
 from locations.models import Company
 from locations.pages import render_page
@@ -58,7 +59,7 @@ def open_setups(text: str, now: datetime) -> list[SetupRow]:
     facts: list[tuple[Company, Connection | None, Facts]] = [
         (one.company, one, known[one.pk]) for one in found
     ]
-    facts += [(company, None, Facts(created_at=company.created_at)) for company in fresh]
+    facts += [(company, None, Facts(created_at=company.created_at, names=names_of())) for company in fresh]
     return sort_rows([row for entry in facts if (row := _row(*entry, now)) is not None], now)
 
 

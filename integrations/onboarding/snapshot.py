@@ -6,6 +6,7 @@ from datetime import datetime
 from django.db import models
 from django.utils.translation import gettext_lazy
 
+from integrations.vendors.protocol import VendorNames
 from integrations.zones import operator_claims
 
 
@@ -13,7 +14,7 @@ class Who(models.TextChoices):
     """Whose turn it is."""
 
     COMPANY = "company", gettext_lazy("the company")
-    PASSPORT = "passport", gettext_lazy("the Passport account manager")
+    VENDOR = "vendor", gettext_lazy("the account manager at the vendor")
     SUPPORT = "support", gettext_lazy("Offstreet support")
     ENFORCEMENT = "enforcement", gettext_lazy("the enforcement team")
     PRODUCT = "product", gettext_lazy("nobody: it goes on by itself")
@@ -21,14 +22,14 @@ class Who(models.TextChoices):
 
 
 class Finding(models.TextChoices):
-    """What Passport said when the operator ID was tried."""
+    """What the vendor said when the operator ID was tried."""
 
     UNTRIED = "", gettext_lazy("not tried yet")
     OK = "ok", gettext_lazy("works")
-    UNKNOWN = "unknown", gettext_lazy("not known to Passport")
+    UNKNOWN = "unknown", gettext_lazy("unknown operator ID")
     NOT_AUTHORISED = "not_authorised", gettext_lazy("known, but Offstreet is not authorised")
     CREDENTIALS = "credentials", gettext_lazy("Offstreet's own credentials are refused")
-    UNREACHABLE = "unreachable", gettext_lazy("Passport could not be reached")
+    UNREACHABLE = "unreachable", gettext_lazy("the vendor could not be reached")
     HELD = "held", gettext_lazy("in use by another company; support decides")
     TURNED_DOWN = operator_claims.TURNED_DOWN, gettext_lazy("turned down by support")
 
@@ -55,6 +56,7 @@ class Facts:
     """What is known of one connection. `zones` counts those listed now, `locations` the company's active ones."""
 
     created_at: datetime
+    names: VendorNames
     contact_unknown_since: datetime | None = None
     requested_at: datetime | None = None
     operator_id: str = ""

@@ -29,6 +29,7 @@ from integrations.models import (
     ZoneRefresh,
 )
 from integrations.onboarding.snapshot import Facts, TestFacts
+from integrations.vendors.naming import names_of
 from locations.models import Location
 
 UNKNOWN_KEY = "contact_unknown:"
@@ -62,6 +63,7 @@ def snapshots(connections: Iterable[Connection], now: datetime) -> dict[int, Fac
 def _facts(connection: Connection, around: dict[str, Any], test: TestFacts | None) -> Facts:
     return Facts(
         created_at=connection.created_at,
+        names=names_of(connection.vendor),
         contact_unknown_since=(
             around["unknown_since"] or connection.created_at if connection.contact_unknown else None
         ),

@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from integrations.onboarding.snapshot import Facts, Finding, Who
+from integrations.vendors.protocol import VendorNames
 
 DONE, CURRENT, WAITING, BLOCKED, TODO = "done", "current", "waiting", "blocked", "todo"
 
@@ -28,16 +29,13 @@ class OnboardingStep:
     title: str
     state: str
     who: str = Who.NOBODY
+    # Whose turn it is, in words.
+    who_label: str = ""
     since: datetime | None = None
     waiting_days: int = 0
     what_next: str = ""
     done_at: datetime | None = None
     note: str = ""
-
-    @property
-    def who_label(self) -> str:
-        """Whose turn it is, in words."""
-        return str(Who(self.who).label)
 
 
 class _Turn(NamedTuple):
@@ -67,8 +65,18 @@ def steps(facts: Facts, now: datetime) -> list[OnboardingStep]:
             active_found = True
             state, who, since, what_next, note = turn(facts)
             days = max(0, (now - since).days) if since else 0
-            shown.append(OnboardingStep(key, str(title), state, who, since, days, what_next, None, note))
+            label = who_words(who, facts.names)
+            shown.append(
+                OnboardingStep(key, str(title), state, who, label, since, days, what_next, None, note)
+            )
     return shown
+
+
+def who_words(who: str, names: VendorNames) -> str:
+    """Say whose turn it is."""
+    if who == Who.VENDOR:
+        return _("the %(vendor)s account manager") % names.words
+    return str(Who(who).label)
 
 
 def active(shown: list[OnboardingStep]) -> OnboardingStep | None:
@@ -91,13 +99,15 @@ def _turn_requested(facts: Facts) -> _Turn:
             WAITING,
             Who.SUPPORT,
             facts.contact_unknown_since,
-            _("Support finds out who the company's Passport account manager is and enters the address."),
+            _("Support finds out who the company's %(vendor)s account manager is and enters the address.")
+            % facts.names.words,
         )
     return _Turn(
         CURRENT,
         Who.COMPANY,
         facts.created_at,
-        _("Ask the Passport account manager for the operator ID; the mail is written already."),
+        _("Ask the %(vendor)s account manager for the operator ID; the email is already written.")
+        % facts.names.words,
     )
 
 
@@ -125,19 +135,21 @@ def _turn_received(facts: Facts) -> _Turn:
                 Who.COMPANY,
                 tried,
                 _(
-                    "Passport does not know that operator ID. Compare it with the mail, sign for sign; if it is the "
-                    "same, ask the account manager for the right one."
-                ),
+                    "%(vendor)s does not know that operator ID. Compare it with the email, character by character; if it "
+                    "is the same, ask the account manager for the right one."
+                )
+                % facts.names.words,
             )
         case Finding.NOT_AUTHORISED:
             return _Turn(
                 BLOCKED,
-                Who.PASSPORT,
+                Who.VENDOR,
                 facts.operator_id_at or tried,
                 _(
-                    "Passport knows the operator ID, but the operator has not authorised Offstreet. Ask the account "
+                    "%(vendor)s knows the operator ID, but the operator hasn't authorised Offstreet. Ask the account "
                     "manager to authorise it; it is tried again every hour."
-                ),
+                )
+                % facts.names.words,
             )
         case Finding.CREDENTIALS:
             return _Turn(
@@ -145,9 +157,10 @@ def _turn_received(facts: Facts) -> _Turn:
                 Who.SUPPORT,
                 facts.operator_id_at or tried,
                 _(
-                    "Passport refuses Offstreet's own credentials. Support has to renew them; nothing is wrong with "
+                    "%(vendor)s refuses Offstreet's own credentials. Support has to renew them; nothing is wrong with "
                     "the operator ID."
-                ),
+                )
+                % facts.names.words,
             )
         case Finding.TURNED_DOWN:
             return _Turn(
@@ -164,7 +177,8 @@ def _turn_received(facts: Facts) -> _Turn:
                 WAITING,
                 Who.PRODUCT,
                 facts.operator_id_at or tried,
-                _("Passport could not be reached. The operator ID is kept and tried again every minute."),
+                _("%(vendor)s could not be reached. The operator ID is kept and tried again every minute.")
+                % facts.names.words,
             )
     if facts.operator_id and facts.finding == Finding.OK:
         return _Turn(
@@ -172,17 +186,21 @@ def _turn_received(facts: Facts) -> _Turn:
             Who.SUPPORT,
             facts.operator_id_at,
             _(
-                "Passport knows the operator ID. Support has to confirm that it belongs to the company; until then "
+                "%(vendor)s knows the operator ID. Support has to confirm that it belongs to the company; until then "
                 "nothing is read or sent."
-            ),
+            )
+            % facts.names.words,
         )
     if facts.operator_id:
         return _Turn(
-            WAITING, Who.PRODUCT, facts.operator_id_at, _("The operator ID is being tried against Passport.")
+            WAITING,
+            Who.PRODUCT,
+            facts.operator_id_at,
+            _("Checking the operator ID with %(vendor)s.") % facts.names.words,
         )
     return _Turn(
         WAITING,
-        Who.PASSPORT,
+        Who.VENDOR,
         facts.requested_at,
         _("The account manager sends the operator ID; enter it as soon as it is there."),
     )
@@ -222,18 +240,19 @@ def _turn_set_up(facts: Facts) -> _Turn:
     if facts.pull == "done":
         return _Turn(
             BLOCKED,
-            Who.PASSPORT,
+            Who.VENDOR,
             facts.pull_since or facts.set_up_at,
             _(
-                "Passport lists no zone for this operator. Ask the account manager to create the zones or to name the "
+                "%(vendor)s lists no zone for this operator. Ask the account manager to create the zones or to name the "
                 "operator ID that they belong to; then fetch them again."
-            ),
+            )
+            % facts.names.words,
         )
     return _Turn(
         WAITING,
         Who.PRODUCT,
         facts.pull_since or facts.set_up_at,
-        _("The zones are being fetched from Passport."),
+        _("The zones are being fetched from %(vendor)s.") % facts.names.words,
     )
 
 
@@ -253,7 +272,10 @@ def _turn_mapped(facts: Facts) -> _Turn:
             CURRENT, Who.COMPANY, facts.zones_pulled_at, _("Add the first location, then choose its zone.")
         )
     return _Turn(
-        CURRENT, Who.COMPANY, facts.zones_pulled_at, _("Choose the Passport zone of at least one location.")
+        CURRENT,
+        Who.COMPANY,
+        facts.zones_pulled_at,
+        _("Choose the %(vendor)s zone of at least one location.") % facts.names.words,
     )
 
 
@@ -300,9 +322,8 @@ def _turn_tested(facts: Facts) -> _Turn:
             BLOCKED,
             Who.COMPANY,
             test.refused_since,
-            _(
-                "Passport refused the test plate. The reason stands on the test's page; mend it and test again."
-            ),
+            _("%(vendor)s refused the test plate. The test's page says why; fix that and test again.")
+            % facts.names.words,
         )
     if test.over:
         return _Turn(
@@ -314,19 +335,26 @@ def _turn_tested(facts: Facts) -> _Turn:
             ),
         )
     if test.accepted_at is None:
-        return _Turn(WAITING, Who.PRODUCT, test.saved_at, _("The test plate is on its way to Passport."))
+        return _Turn(
+            WAITING,
+            Who.PRODUCT,
+            test.saved_at,
+            _("The test plate is on its way to %(vendor)s.") % facts.names.words,
+        )
     if test.seen_at is None:
         return _Turn(
             WAITING,
             Who.PRODUCT,
             test.accepted_at,
-            _("Passport has accepted the test plate; the product looks for it in the parking rights."),
+            _("%(vendor)s has accepted the test plate; the product looks for it in the parking rights.")
+            % facts.names.words,
         )
     return _Turn(
         WAITING if test.asked_by_mail else CURRENT,
         Who.ENFORCEMENT if test.asked_by_mail else Who.COMPANY,
         test.seen_at,
-        _("Somebody looks the test plate up in OpsMan Mobile and answers: seen, or not."),
+        _("Somebody looks the test plate up in %(officer_app)s and answers: seen, or not.")
+        % facts.names.words,
     )
 
 

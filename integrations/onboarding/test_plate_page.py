@@ -1,4 +1,4 @@
-"""What a test plate's page says, as pure functions over the test and the state of its delivery."""
+"""What a test plate's page says, as pure functions over the test (with its connection) and the state of its delivery."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -7,9 +7,11 @@ from django.utils.translation import gettext as _
 
 from integrations.models import PermitSync, TestPlate
 from integrations.onboarding import test_plates
+from integrations.vendors.naming import names_of
+from integrations.vendors.protocol import VendorNames
 from locations.times import duration_text
 
-# Passport works on an event later, in seconds as a rule; beyond this a person should look.
+# A vendor works on an event later, in seconds as a rule; beyond this a person should look.
 USUAL_WAIT = timedelta(seconds=60)
 
 
@@ -35,10 +37,11 @@ class Stage:
 
 def stages(test: TestPlate, permit_sync: PermitSync | None, now: datetime) -> list[Stage]:
     """Return the stages in order; at most one of them is *now* or *stuck*."""
+    names = names_of(test.connection.vendor)
     shown = [Stage(_("Saved"), "done", test.saved_at)]
-    shown.append(_accepted(test, permit_sync))
-    shown.append(_seen(test, now))
-    shown.append(_answered(test, now))
+    shown.append(_accepted(test, permit_sync, names))
+    shown.append(_seen(test, names, now))
+    shown.append(_answered(test, names, now))
     if test.withdrawn_at:
         shown.append(Stage(_("Withdrawn"), "done", test.withdrawn_at))
         text = _("No longer in the parking rights.") if test.gone_at else _("Looking until it is gone…")
@@ -52,7 +55,7 @@ def stages(test: TestPlate, permit_sync: PermitSync | None, now: datetime) -> li
 
 def headline(test: TestPlate, permit_sync: PermitSync | None, now: datetime) -> tuple[str, str, str]:
     """Return tone, sentence and detail: where the test stands."""
-    zone = test.zone.number
+    zone, names = test.zone.number, names_of(test.connection.vendor)
     if test.answer == TestPlate.Answer.YES:
         return (
             "success",
@@ -65,7 +68,7 @@ def headline(test: TestPlate, permit_sync: PermitSync | None, now: datetime) -> 
     if test.accepted_at is None and permit_sync is not None and permit_sync.state == PermitSync.State.REFUSED:
         return (
             "danger",
-            _("Passport refuses the test plate: %(why)s") % {"why": permit_sync.error},
+            _("%(vendor)s refuses the test plate: %(why)s") % {**names.words, "why": permit_sync.error},
             permit_sync.remedy,
         )
     if test_plates.is_over(test, now):
@@ -79,34 +82,34 @@ def headline(test: TestPlate, permit_sync: PermitSync | None, now: datetime) -> 
         if error:
             return (
                 "warning",
-                _("Not at Passport yet: %(why)s") % {"why": error},
+                _("Not yet in %(vendor)s: %(why)s") % {**names.words, "why": error},
                 _("It is tried again by itself."),
             )
-        return "info", _("The test plate is on its way to Passport."), ""
+        return "info", _("The test plate is on its way to %(vendor)s.") % names.words, ""
     if test.seen_at is None:
-        return _not_seen(test, now)
+        return _not_seen(test, names, now)
     if test.link_hash:
         return (
             "warning",
-            _("Waiting for an officer's word on zone %(zone)s.") % {"zone": zone},
+            _("Waiting for an officer to confirm zone %(zone)s.") % {"zone": zone},
             (_("Asked by mail: %(to)s.") % {"to": test.link_sent_to}),
         )
     return (
         "info",
-        _("Passport shows it. Does an officer's device show it too?"),
+        _("%(vendor)s shows it. Does an officer's device show it too?") % names.words,
         (
-            _("Look it up in OpsMan Mobile, in zone %(zone)s, and answer here; or ask somebody by mail.")
-            % {"zone": zone}
+            _("Look it up in %(officer_app)s, in zone %(zone)s, and answer here; or ask somebody by email.")
+            % {**names.words, "zone": zone}
         ),
     )
 
 
-def _not_seen(test: TestPlate, now: datetime) -> tuple[str, str, str]:
+def _not_seen(test: TestPlate, names: VendorNames, now: datetime) -> tuple[str, str, str]:
     found = test.seen_right or {}
     if found.get("elsewhere"):
         return (
             "danger",
-            _("Passport shows the test plate in another zone."),
+            _("%(vendor)s shows the test plate in another zone.") % names.words,
             _("The doctor says which, and what to do."),
         )
     if found.get("error"):
@@ -118,18 +121,18 @@ def _not_seen(test: TestPlate, now: datetime) -> tuple[str, str, str]:
     if test.accepted_at and now - test.accepted_at > USUAL_WAIT:
         return (
             "warning",
-            _("Passport has accepted the test plate and still does not show it."),
+            _("%(vendor)s has accepted the test plate and still does not show it.") % names.words,
             (_("This takes seconds as a rule. The doctor helps to find out why.")),
         )
-    return "info", _("Passport has accepted it; looking for it in the parking rights…"), ""
+    return "info", _("%(vendor)s has accepted it; looking for it in the parking rights…") % names.words, ""
 
 
 def _after(at: datetime, saved_at: datetime) -> str:
     return _("%(span)s after it was saved") % {"span": duration_text(at - saved_at, tenths=True)}
 
 
-def _accepted(test: TestPlate, permit_sync: PermitSync | None) -> Stage:
-    title = _("Accepted by Passport")
+def _accepted(test: TestPlate, permit_sync: PermitSync | None, names: VendorNames) -> Stage:
+    title = _("Accepted by %(vendor)s") % names.words
     if test.accepted_at:
         return Stage(title, "done", test.accepted_at, _after(test.accepted_at, test.saved_at))
     if permit_sync is not None and permit_sync.state == PermitSync.State.REFUSED:
@@ -141,8 +144,8 @@ def _accepted(test: TestPlate, permit_sync: PermitSync | None) -> Stage:
     return Stage(title, "now", None, permit_sync.error if permit_sync else "")
 
 
-def _seen(test: TestPlate, now: datetime) -> Stage:
-    title = _("Seen in Passport's parking rights")
+def _seen(test: TestPlate, names: VendorNames, now: datetime) -> Stage:
+    title = _("Seen in the parking rights of %(vendor)s") % names.words
     if test.seen_at:
         return Stage(title, "done", test.seen_at, _after(test.seen_at, test.saved_at))
     if test.accepted_at is None or test.withdrawn_at:
@@ -154,8 +157,8 @@ def _seen(test: TestPlate, now: datetime) -> Stage:
     return Stage(title, "stuck" if late else "now", None, str(found.get("error", "")))
 
 
-def _answered(test: TestPlate, now: datetime) -> Stage:
-    title = _("Seen by a person in OpsMan")
+def _answered(test: TestPlate, names: VendorNames, now: datetime) -> Stage:
+    title = _("Seen by a person in %(enforcement)s") % names.words
     if test.answer:
         via = {"link": _("by the mailed link"), "page": _("on the page"), "command": _("by command")}
         said = _("%(who)s, %(via)s") % {

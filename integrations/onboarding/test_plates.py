@@ -25,6 +25,8 @@ from django.utils.translation import gettext as _
 from integrations.models import Connection, Contact, Notice, PermitSync, TestPlate, Topic, ZoneMapping
 from integrations.notifications import email_queue, mail_limits, notices, signed_links, ticket_log
 from integrations.onboarding import connections
+from integrations.vendors.naming import names_of
+from integrations.vendors.protocol import get_vendor
 from integrations.zones import operator_claims
 from locations import audit_log
 from locations.models import Location, Permit, User
@@ -280,6 +282,7 @@ def _tell_answer(test: TestPlate, actor: User | None) -> None:
             kind="test_answered",
         ),
         context={
+            "vendor": names_of(connection.vendor),
             "seen": seen,
             "who": test.answered_by,
             "note": test.note,
@@ -303,11 +306,14 @@ def issue_link(test: TestPlate, addresses: list[str]) -> None:
     test.link_sent_to, test.link_expires_at = ", ".join(addresses), expires
     test.save(update_fields=["link_hash", "link_sent_to", "link_expires_at"])
     company, tz = test.connection.company, test.location.tz
+    vendor = get_vendor(test.connection.vendor)
     for place, address in enumerate(addresses):
         email_queue.queue(
             kind="test_plate",
             to=address,
             context={
+                "vendor": vendor.names,
+                "officer_hint": vendor.texts.officer_hint,
                 "plate": test.permit.plate,
                 "region": region_label(test.permit.subdivision),
                 "zone_number": test.zone.number,

@@ -2,20 +2,29 @@
 
 from django.urls import path
 
-from integrations.onboarding import public_views, setups_views, status_link_views, test_plate_views, views
+from integrations.onboarding import (
+    operator_id_views,
+    public_views,
+    setups_views,
+    status_link_views,
+    test_plate_views,
+    views,
+)
 
 # Below `/c/<company>/`.
 company_urls = [
     path("setup/", views.setup, name="setup"),
     path("setup/another/", views.another, name="setup_another"),
-    path("setup/request/", views.request_id, name="setup_begin_request"),
-    path("setup/operator-id/", views.enter_operator_id, name="setup_begin_operator_id"),
+    path("setup/request/", operator_id_views.request_id, name="setup_begin_request"),
+    path("setup/operator-id/", operator_id_views.enter_operator_id, name="setup_begin_operator_id"),
     path("setup/<int:pk>/", views.setup_connection, name="setup_connection"),
-    path("setup/<int:pk>/request/", views.request_id, name="setup_request"),
-    path("setup/<int:pk>/contact/", views.enter_contact, name="setup_contact"),
-    path("setup/<int:pk>/operator-id/", views.enter_operator_id, name="setup_operator_id"),
-    path("setup/<int:pk>/confirm-operator/", views.confirm_operator, name="setup_confirm_operator"),
-    path("setup/<int:pk>/recheck/", views.recheck, name="setup_recheck"),
+    path("setup/<int:pk>/request/", operator_id_views.request_id, name="setup_request"),
+    path("setup/<int:pk>/contact/", operator_id_views.enter_contact, name="setup_contact"),
+    path("setup/<int:pk>/operator-id/", operator_id_views.enter_operator_id, name="setup_operator_id"),
+    path(
+        "setup/<int:pk>/confirm-operator/", operator_id_views.confirm_operator, name="setup_confirm_operator"
+    ),
+    path("setup/<int:pk>/recheck/", operator_id_views.recheck, name="setup_recheck"),
     path("setup/<int:pk>/set-up/", views.set_up, name="setup_set_up"),
     path("setup/<int:pk>/test/", views.start_test, name="setup_test"),
     path("setup/<int:pk>/live/", views.go_live, name="setup_live"),

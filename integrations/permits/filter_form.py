@@ -33,7 +33,7 @@ class PermitFilterForm(forms.Form):
         ],
     )
     push = forms.ChoiceField(
-        label=_("In Passport"),
+        label=_("Delivery"),
         required=False,
         choices=[
             ("", _("Any state")),

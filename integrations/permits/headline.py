@@ -9,10 +9,10 @@ from datetime import datetime, tzinfo
 
 from django.utils.translation import gettext as _
 
-from integrations.delivery.status import vendor_label
 from integrations.models import PushEvent
 from integrations.permits.proof import Evidence
 from integrations.permits.queries import Delivery
+from integrations.vendors.protocol import VendorNames
 from locations.models import Permit
 from locations.times import say_both, say_clock, say_time
 
@@ -27,19 +27,17 @@ class Headline:
     remedy: str = ""
 
 
-def headline(delivery: Delivery, evidence: Evidence, now: datetime) -> Headline:
+def headline(delivery: Delivery, evidence: Evidence, names: VendorNames, now: datetime) -> Headline:
     """Return the one sentence that says whether officers see this plate, why not, since when, and what to do."""
     permit, state, permit_sync = delivery.permit, delivery.state, delivery.permit_sync
-    tz, vendor = (
-        permit.location.tz,
-        vendor_label(delivery.connection) if delivery.connection else _("Passport"),
-    )
+    tz, vendor = permit.location.tz, names.label
     zone = delivery.mapping.zone.number if delivery.mapping else ""
     words = {"vendor": vendor, "zone": zone, "plate": permit.plate_typed}
     until = _("Valid until %(time)s.") % {"time": say_both(permit.end, tz)}
     if permit_sync is not None and permit_sync.checked_at is not None:
-        until += " " + _("Last compared with Passport's parking rights: %(time)s.") % {
-            "time": say_clock(permit_sync.checked_at, tz, now)
+        until += " " + _("Last compared with the parking rights of %(vendor)s: %(time)s.") % {
+            "vendor": vendor,
+            "time": say_clock(permit_sync.checked_at, tz, now),
         }
     if state.key == "accepted":
         seen = permit_sync.seen_at if permit_sync and permit_sync.is_seen else None

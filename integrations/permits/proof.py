@@ -7,7 +7,7 @@ reconstructed: what was not recorded is not told, and what was seen is told as i
 permit has become since.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from itertools import groupby
@@ -19,6 +19,8 @@ from django.utils.translation import gettext as _
 from integrations.delivery.status import fragment, ordinal
 from integrations.models import PermitSync, PushEvent, Zone, ZoneMapping
 from integrations.models.delivery import NOT_LISTED
+from integrations.vendors.naming import names_of
+from integrations.vendors.protocol import VendorNames
 from locations.models import Location, Permit
 from locations.regions import region_label
 from locations.times import say_clock, say_time
@@ -59,6 +61,12 @@ class Evidence:
     locations: Mapping[int, str]
     zones: Mapping[int, str]
     numbers: Mapping[str, str] = field(default_factory=dict)
+
+    def names(self, event: PushEvent) -> VendorNames:
+        """The names of the vendor to which an event went."""
+        return next(
+            names_of(row.connection.vendor) for row in self.permit_syncs if row.pk == event.permit_sync_id
+        )
 
 
 def gather(permit: Permit) -> Evidence:
@@ -228,10 +236,10 @@ def _moves(permit: Permit, evidence: Evidence) -> list[Happened]:
 
 # --- What was sent -----------------------------------------------------------------------------------------------
 
-_ACCEPTED_TITLES = {
-    "started": lambda: _("Accepted by Passport"),
-    "extended": lambda: _("New end accepted"),
-    "stopped": lambda: _("Taken away from Passport"),
+_ACCEPTED_TITLES: dict[str, Callable[[VendorNames], str]] = {
+    "started": lambda names: _("Accepted by %(vendor)s") % names.words,
+    "extended": lambda _names: _("New end accepted"),
+    "stopped": lambda names: _("Removed from %(vendor)s") % names.words,
 }
 _KINDS = {
     "started": lambda: _("started"),
@@ -261,7 +269,7 @@ def _pushes(evidence: Evidence, tz: tzinfo) -> list[Happened]:
             told = [(first, run[0]), (last, run[-1])]
             entries.append(_between(run[1:-1], first + 1, last - 1, tz))
         for attempt, event in told:
-            entries += _try(event, attempt, evidence.numbers, tz)
+            entries += _try(event, attempt, evidence, tz)
     return entries
 
 
@@ -290,9 +298,9 @@ def _session(
     return [part for part in parts if part]
 
 
-def _try(event: PushEvent, attempt: int, numbers: Mapping[str, str], tz: tzinfo) -> list[Happened]:
-    push = event.push
-    title, tone, icon = _answer(event, attempt)
+def _try(event: PushEvent, attempt: int, evidence: Evidence, tz: tzinfo) -> list[Happened]:
+    push, numbers = event.push, evidence.numbers
+    title, tone, icon = _answer(event, attempt, evidence.names(event))
     status = f"{push.status}" if push.status else ""
     what = _what(event, numbers, tz, short=True)
     text = " · ".join(part for part in (status, what, fragment(event.error)) if part)
@@ -333,9 +341,9 @@ def _not_reached(attempt: int) -> str:
     return _("Not reached, %(nth)s try") % {"nth": ordinal(attempt)}
 
 
-def _answer(event: PushEvent, attempt: int) -> tuple[str, str, str]:
+def _answer(event: PushEvent, attempt: int, names: VendorNames) -> tuple[str, str, str]:
     if event.result == PushEvent.Result.ACCEPTED:
-        title = _ACCEPTED_TITLES.get(event.kind, _ACCEPTED_TITLES["started"])()
+        title = _ACCEPTED_TITLES.get(event.kind, _ACCEPTED_TITLES["started"])(names)
         return title, "success" if event.kind != "stopped" else "neutral", "check"
     if event.result == PushEvent.Result.REFUSED:
         return _("Refused"), "danger", "x"

@@ -20,6 +20,7 @@ from django.db.models.functions import Coalesce
 from integrations.delivery.circuit_breaker import breakers_of
 from integrations.delivery.status import PushState, push_state
 from integrations.models import Breaker, Connection, PermitSync, ZoneMapping
+from integrations.models.connections import vendor_of
 from locations.models import Company, Location, Permit, PermitQuerySet
 from locations.plates import normalise_plate
 
@@ -176,7 +177,7 @@ def _pushed(
     unmapped = permits.not_ended(now).filter(location__in=list(places))
     if push == "waiting":
         return [permits.filter(Exists(here.due())), unmapped]
-    # Not protected: the window has begun, and what Passport accepted is not what it should have, or is not shown.
+    # Not protected: the window has begun, and what the vendor accepted is not what it should have, or is not shown.
     current = permits.current(now)
     behind = [here.due(), here.refused(), here.drifting()]
     return [*(current.filter(Exists(rows)) for rows in behind), unmapped.current(now)]
@@ -268,6 +269,12 @@ def current_at(location: Location, plate: str, subdivision: str, now: datetime) 
         Permit.objects.filter(company=location.company_id, plate=plate, location=location).real().current(now)
     )
     return same.filter(subdivision=subdivision) if subdivision else same
+
+
+def vendor_at(location: Location) -> str:
+    """Return the vendor to which a location sends; where it has no zone, its company's (`vendor_of`)."""
+    mapped = ZoneMapping.objects.filter(location=location)
+    return mapped.values_list("zone__connection__vendor", flat=True).first() or vendor_of(location.company)
 
 
 def look_alikes(company: Company, plates: Iterable[str], now: datetime) -> QuerySet[Permit]:

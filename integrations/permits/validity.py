@@ -1,10 +1,10 @@
 """Was this plate valid there, then? The answer to "why was this car ticketed?".
 
 What it decides: a question is answered from what was *known at that time*: the revision of the permit, the location's
-zone and the pushes that Passport had accepted by then. A permit that was saved later does not make an earlier ticket
+zone and the pushes that the vendor had accepted by then. A permit that was saved later does not make an earlier ticket
 wrong, and one that was changed since is judged as it stood.
 
-Passport *had it* only where a session that it had accepted was the very right that is asked about: this plate and state,
+The vendor *had it* only where a session that it had accepted was the very right that is asked about: this plate and state,
 in this zone, at this moment. A change that it had not accepted yet (a corrected plate, a later end, a move) was not seen;
 and a permit that had been changed or cancelled may still have been seen, which is said as well. Evidence from before it
 told what a session said (`PushEvent.plate` is empty) counts as if it were the permit as it stood.
@@ -52,7 +52,7 @@ class ValidityReason:
 
 @dataclass(frozen=True, slots=True)
 class ValidityAnswer:
-    """The answer: "yes", "unseen" (registered, but Passport did not have it), "shown" (the other way round) or "no"."""
+    """The answer: "yes", "unseen" (registered, but the vendor did not have it), "shown" (the other way round) or "no"."""
 
     key: str
     tone: str
@@ -92,7 +92,7 @@ def decide(
 
 
 def _words(question: Question) -> dict[str, str]:
-    return {"plate": question.plate, "place": question.location_name}
+    return {**question.names.words, "plate": question.plate, "place": question.location_name}
 
 
 def _registered(
@@ -103,7 +103,7 @@ def _registered(
     alike: Sequence[PermitThen],
     now: datetime,
 ) -> ValidityAnswer:
-    """Say whether Passport had a permit that held."""
+    """Say whether the vendor had a permit that held."""
     past, when = question.at < now, say_both(question.at, question.tz)
     accepted = had_it(best, question, zone)
     reasons = [_permit_reason(best, question), _zone_reason(question, zone)]
@@ -120,21 +120,21 @@ def _registered(
         reasons += _push_reasons(best, accepted, question, zone)
     if (accepted is not None or others) and zone is not None:
         text = (
-            _("Yes: %(plate)s was valid at %(place)s, and Passport had it.")
+            _("Yes: %(plate)s was valid at %(place)s, and %(vendor)s had it.")
             if past
-            else _("Yes: %(plate)s is valid at %(place)s, and Passport has it.")
+            else _("Yes: %(plate)s is valid at %(place)s, and %(vendor)s has it.")
         )
         return ValidityAnswer("yes", "success", text % _words(question), when, reasons, alike)
     if accepted is None and living(best.pushes):
         text = (
             _(
-                "%(plate)s was registered at %(place)s, but Passport did not have its last change yet, so officers could "
-                "not see it as it stood."
+                "%(plate)s was registered at %(place)s, but %(vendor)s did not have its last change yet, so officers "
+                "could not see it as it stood."
             )
             if past
             else _(
-                "%(plate)s is registered at %(place)s, but Passport does not have its last change yet, so officers cannot "
-                "see it as it stands."
+                "%(plate)s is registered at %(place)s, but %(vendor)s does not have its last change yet, so officers "
+                "cannot see it as it stands."
             )
         )
     else:
@@ -266,7 +266,7 @@ def _zone_reason(question: Question, zone: ZoneThen | None) -> ValidityReason:
 def _push_reasons(
     permit: PermitThen, accepted: PushThen | None, question: Question, zone: ZoneThen | None
 ) -> list[ValidityReason]:
-    """Say what Passport had by then: the acceptance that counts, else what it had instead, else the last that came of it."""
+    """Say what the vendor had by then: the acceptance that counts, else what it had instead, else the last answer."""
     sessions = living(permit.pushes)
     last_word = accepted or (sessions[-1] if sessions else None)
     if last_word is not None:
@@ -276,7 +276,9 @@ def _push_reasons(
         else:
             words["what"] = ", ".join(_otherwise(last_word, permit, question, zone))
             text = _("had something else, accepted %(time)s: %(what)s") % words
-        reasons = [ValidityReason(accepted is not None, _("Passport"), text, trace_id=last_word.trace_id)]
+        reasons = [
+            ValidityReason(accepted is not None, question.names.label, text, trace_id=last_word.trace_id)
+        ]
         later = [
             push
             for push in permit.pushes
@@ -287,9 +289,9 @@ def _push_reasons(
         last = permit.pushes[-1]
         if last.result == PushEvent.Result.ACCEPTED:
             text = _("taken away again %(time)s") % {"time": say_clock(last.at, question.tz, question.at)}
-            return [ValidityReason(False, _("Passport"), text, trace_id=last.trace_id)]
+            return [ValidityReason(False, question.names.label, text, trace_id=last.trace_id)]
         return [_failure(last, question)]
-    return [ValidityReason(False, _("Passport"), _("nothing had been sent by then"))]
+    return [ValidityReason(False, question.names.label, _("nothing had been sent by then"))]
 
 
 def _otherwise(push: PushThen, permit: PermitThen, question: Question, zone: ZoneThen | None) -> list[str]:
@@ -297,8 +299,8 @@ def _otherwise(push: PushThen, permit: PermitThen, question: Question, zone: Zon
     told = []
     if push.plate != question.plate:
         told.append(_("plate %(plate)s") % {"plate": push.plate})
-    if permit.subdivision not in ("", push.subdivision):
-        told.append(region_label(push.subdivision) or _("no state"))
+    if permit.subdivision and push.subdivision not in ("", permit.subdivision):
+        told.append(region_label(push.subdivision))
     if not is_in(push, zone):
         told.append(_("zone %(zone)s") % {"zone": push.zone_number or push.zone})
     if push.until is not None and push.until <= question.at:
@@ -317,13 +319,13 @@ def _still_reason(permit: PermitThen, push: PushThen, question: Question) -> Val
         clock = {"time": say_clock(end, question.tz, question.at)}
         taken = end != push.until
         text += ", " + (_("changed or taken away %(time)s") if taken else _("until %(time)s")) % clock
-    return ValidityReason(True, _("Passport"), text, permit.pk, push.trace_id)
+    return ValidityReason(True, question.names.label, text, permit.pk, push.trace_id)
 
 
 def _stand_in_reason(permit: PermitThen, push: PushThen, question: Question) -> ValidityReason:
     words = {"time": say_clock(push.at, question.tz, question.at), "pk": permit.pk}
     text = _("accepted %(time)s for permit %(pk)d, which stood for it") % words
-    return ValidityReason(True, _("Passport"), text, permit.pk, push.trace_id)
+    return ValidityReason(True, question.names.label, text, permit.pk, push.trace_id)
 
 
 def _failure(push: PushThen, question: Question) -> ValidityReason:
@@ -333,4 +335,4 @@ def _failure(push: PushThen, question: Question) -> ValidityReason:
     }
     refused = push.result == PushEvent.Result.REFUSED
     text = _("refused %(time)s: %(reason)s") if refused else _("not reached %(time)s: %(reason)s")
-    return ValidityReason(False, _("Passport"), text % words, trace_id=push.trace_id)
+    return ValidityReason(False, question.names.label, text % words, trace_id=push.trace_id)

@@ -10,7 +10,9 @@ from django.utils.translation import gettext_lazy as _
 
 from integrations.permits.form_fields import LocationField, region_choices
 from integrations.permits.form_hints import TimeHint, time_hint
+from integrations.permits.queries import vendor_at
 from integrations.permits.validity_snapshots import Question
+from integrations.vendors.naming import names_of
 from locations.models import Company, Location
 from locations.plates import clean_plate
 from locations.times import LocalTime, input_value, parse_local, problem_sentence
@@ -90,4 +92,5 @@ class ValidityForm(forms.Form):
             location_name=location.name,
             at=moment or self.now,
             tz=location.tz,
+            names=names_of(vendor_at(location)),
         )

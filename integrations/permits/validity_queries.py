@@ -1,4 +1,4 @@
-"""The facts behind "is it valid?": permits as they stood, what Passport had accepted, and the zone, at one moment.
+"""The facts behind "is it valid?": permits as they stood, what the vendor had accepted, and the zone, at one moment.
 
 What it decides about bounds: a plate may have been registered hundreds of times (a daily visitor), so the permits nearest to
 the moment are read, those that covered it first. Of their pushes all acceptances count, however many tries came to nothing
@@ -24,7 +24,7 @@ MAX_TRIES = 500
 def gather(company: Company, question: Question) -> tuple[list[PermitThen], ZoneThen | None]:
     """Read the permits of the plate and its look-alikes as they stood, and the location's zone then; seven queries.
 
-    A permit that had another plate by then is among them where Passport had accepted it with one of these.
+    A permit that had another plate by then is among them where the vendor had accepted it with one of these.
     """
     plates = [question.plate, *look_alikes(question.plate)]
     ids = _nearest(company, question, plates)

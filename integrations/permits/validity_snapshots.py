@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
 from integrations.models import PushEvent
+from integrations.vendors.protocol import VendorNames
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,8 @@ class Question:
     location_name: str
     at: datetime
     tz: tzinfo
+    # In whose words the answer is given.
+    names: VendorNames
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +108,12 @@ def living(pushes: Iterable[PushThen]) -> list[PushThen]:
 
 
 def shows(push: PushThen, question: Question, subdivision: str) -> bool:
-    """Whether a session was a right of the plate in question at that moment; an empty `subdivision` is any state."""
-    return push.plate == question.plate and subdivision in ("", push.subdivision) and push.covers(question.at)
+    """Whether a session was a right of the plate in question at that moment.
+
+    An empty `subdivision` is any state, and so is that of a session: not every vendor tells states apart.
+    """
+    same_state = not subdivision or push.subdivision in ("", subdivision)
+    return push.plate == question.plate and same_state and push.covers(question.at)
 
 
 def is_in(push: PushThen, zone: ZoneThen | None) -> bool:

@@ -14,6 +14,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from integrations.models import CheckRun
+from integrations.models.connections import vendor_of
 from integrations.permits.cancel_views import undoable
 from integrations.permits.forms import PermitForm
 from integrations.permits.headline import headline
@@ -36,6 +37,7 @@ from integrations.permits.rights_lookup import (
 )
 from integrations.permits.search_views import read_filters, without_search
 from integrations.reconciliation import check_runs
+from integrations.vendors.naming import names_of
 from locations import searches
 from locations.access import CompanyRequest, company_view, may
 from locations.models import Location, Permit, Role
@@ -159,6 +161,7 @@ def _permit_page(
 ) -> HttpResponse:
     now, permit = timezone.now(), delivery.permit
     evidence = gather(permit)
+    vendor = delivery.connection.vendor if delivery.connection else vendor_of(request.company)
     return render_page(
         request,
         "integrations/permits/permit.html",
@@ -167,7 +170,7 @@ def _permit_page(
             "permit": permit,
             "delivery": delivery,
             "state": delivery.state,
-            "headline": headline(delivery, evidence, now),
+            "headline": headline(delivery, evidence, names_of(vendor), now),
             "timeline": timeline(permit, evidence),
             "held": held,
             "check": check,

@@ -15,6 +15,7 @@ from limits import RateLimitItem, RateLimitItemPerMinute
 
 from integrations import throttle
 from integrations.vendors.errors import TryLater
+from integrations.vendors.protocol import VendorNames
 from locations.models import User
 
 # Of the eight threads that a web process has (`WEB_THREADS`).
@@ -31,11 +32,11 @@ def within_limit(user: User) -> bool:
 
 
 @contextmanager
-def slot() -> Iterator[None]:
-    """Hold one of the places; raise `TryLater` at once where all are taken."""
+def slot(names: VendorNames) -> Iterator[None]:
+    """Hold one of the places for a question to a vendor; raise `TryLater` at once where all are taken."""
     if not _slots.acquire(blocking=False):
         raise TryLater(
-            _("Passport answers slowly, and others are waiting for it, too."),
+            _("%(vendor)s is slow to answer, and others are waiting for it too.") % names.words,
             remedy=_("Try again in a minute."),
             code="busy",
         )

@@ -3,14 +3,10 @@
 A vendor's name and those of its programs are proper names, so they are not translated; the sentences around them are.
 """
 
-from django.conf import settings
-
+from integrations.models.connections import default_vendor
 from integrations.vendors.protocol import VendorNames, get_vendor
 
-
-def default_vendor() -> str:
-    """Return the slug of the vendor that a company without any connection is led to: the first of the settings."""
-    return next(iter(settings.INTEGRATION_VENDORS))
+__all__ = ["default_vendor", "names_of"]
 
 
 def names_of(slug: str = "") -> VendorNames:

@@ -1,7 +1,7 @@
 """What a vendor must offer, and how it is found.
 
 `integrations` knows vendors only through this protocol and through the dotted path in `settings.INTEGRATION_VENDORS`: a
-second vendor is a new folder beside `passport/` and one line there.
+second vendor is a new folder at the top of the project and one line there (`docs/add-a-vendor.md`).
 
 A `Step` is one event of a plan, as it is stored in `Registration.intent` before it is sent. The engine reads its `kind`
 (steps of one kind travel together) and `session`; the rest is the vendor's own. `observed` documents are the vendor's
@@ -15,11 +15,15 @@ from functools import cache
 from typing import Any, NamedTuple, NotRequired, Protocol, TypedDict
 
 from django.conf import settings
+from django.utils.functional import Promise
 from django.utils.module_loading import import_string
 
 from integrations.vendors.errors import DeliveryError
 
 RemoteState = dict[str, Any]
+
+# The `ZoneSeen.session_type` of a zone whose registrations must carry a space number.
+NEEDS_SPACE = "space"
 
 
 class Step(TypedDict):
@@ -65,7 +69,11 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class ZoneSeen:
-    """One zone as the vendor lists it; `raw` is the whole document."""
+    """One zone as the vendor lists it; `raw` is the whole document.
+
+    `session_type` is `NEEDS_SPACE` for a zone whose registrations must carry a space number, whatever the vendor calls
+    that; any other word is the vendor's own.
+    """
 
     remote_id: str
     number: str
@@ -76,7 +84,10 @@ class ZoneSeen:
 
 @dataclass(frozen=True, slots=True)
 class RightSeen:
-    """One parking right as enforcement sees it; `reference` is our session id where the vendor gives it."""
+    """One parking right as enforcement sees it; `reference` is our session id where the vendor gives it.
+
+    `subdivision` is empty for a vendor whose vehicles have no state.
+    """
 
     remote_id: str
     zone_id: str
@@ -115,14 +126,38 @@ class Sent:
 class VendorNames:
     """A vendor's names, as they stand in a sentence."""
 
-    # The company itself: "Passport".
+    # The company itself.
     label: str
-    # What enforcement works in, where it does not matter which program: "OpsMan".
+    # What enforcement works in, where it does not matter which program.
     enforcement: str
-    # The program on an officer's phone: "OpsMan Mobile".
+    # The program on an officer's phone.
     officer_app: str
-    # Where the operator's staff look after zones: "OpsMan Web or Portal".
+    # Where the operator's staff look after zones.
     back_office: str
+
+    @property
+    def words(self) -> dict[str, str]:
+        """The names for a translated sentence: `_("… %(vendor)s …") % names.words`."""
+        return {
+            "vendor": self.label,
+            "enforcement": self.enforcement,
+            "officer_app": self.officer_app,
+            "back_office": self.back_office,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class VendorTexts:
+    """What a vendor says in its own words on the way to live. Sentences may be lazy translations."""
+
+    # The template of the mail that asks the account manager for the operator ID; its first line is the subject.
+    request_mail: str
+    # Beneath the field for the operator ID: what one looks like.
+    operator_id_hint: str | Promise
+    # Where the operator's staff create zones, as it stands in a sentence.
+    zone_settings: str
+    # What to bear in mind when an officer does not see a vehicle that the vendor lists; may be empty.
+    officer_hint: str | Promise = ""
 
 
 class Vendor(Protocol):
@@ -130,9 +165,24 @@ class Vendor(Protocol):
 
     slug: str
     names: VendorNames
+    texts: VendorTexts
+    # Whether `a1` and `A1` may be two zones. Where they can't, they are taken for the same.
+    zones_have_case: bool
     batch_size: int
     # The longest that one request may take, in seconds: a worker that ends waits for its last requests that long.
     total_timeout_s: float
+
+    @property
+    def longest_call_s(self) -> float:
+        """How long one call can take at the most, in seconds, with all of its time-outs."""
+        ...
+
+    def clean_operator_id(self, text: str) -> str:
+        """Return an operator ID as it is kept (printable ASCII without blanks, at most 36 characters); pure.
+
+        `text` is what somebody typed or copied. Raises `ValidationError` with one sentence where it can't be one.
+        """
+        ...
 
     def plan(
         self,

@@ -18,6 +18,7 @@ from django.utils.translation import ngettext
 
 from integrations.models import Connection, PermitSync, Zone, ZoneMapping
 from integrations.permits.queries import count_of
+from integrations.vendors.naming import names_of
 from integrations.zones import mapping
 from locations.models import Company, Location, Permit
 
@@ -298,14 +299,15 @@ def _remarks(row: BoardRow, twins: Mapping[int, mapping.Twins]) -> list[Remark]:
     if zone is None:
         near = row.suggestion.near if row.suggestion else ()
         return [Remark("warning", miss.words) for miss in near]
+    names = names_of(zone.connection.vendor)
     remarks = []
     if zone.missing_since is not None:
         text = ngettext(
-            "Passport no longer lists zone “%(number)s”; %(count)d current permit is affected.",
-            "Passport no longer lists zone “%(number)s”; %(count)d current permits are affected.",
+            "%(vendor)s no longer lists zone “%(number)s”; %(count)d current permit is affected.",
+            "%(vendor)s no longer lists zone “%(number)s”; %(count)d current permits are affected.",
             row.current,
         )
-        remarks.append(Remark("danger", text % {"number": zone.number, "count": row.current}))
+        remarks.append(Remark("danger", text % {**names.words, "number": zone.number, "count": row.current}))
     if group := twins.get(zone.pk):
         remarks.append(Remark("warning", group.words(picked=zone)))
     if zone.needs_space:

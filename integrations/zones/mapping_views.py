@@ -146,7 +146,7 @@ def _save_one(request: CompanyRequest, location: Location) -> HttpResponse:
 
 def _saved_words(location: Location, zone: Zone | None) -> str:
     if zone is None:
-        return _("%(location)s has no zone now; its registrations are being taken out of Passport.") % {
+        return _("%(location)s has no zone now; its permits are being removed from enforcement.") % {
             "location": location
         }
     moved = mapping_board.current_permits([location.pk], timezone.now()).get(location.pk, 0)

@@ -28,6 +28,7 @@ from django.utils.translation import gettext as _
 
 from integrations.models import Connection, Notice, Topic
 from integrations.notifications import email_queue, mail_limits, notices, ticket_log
+from integrations.vendors.naming import names_of
 from integrations.vendors.protocol import ZoneSeen
 from locations.models import User
 
@@ -204,7 +205,11 @@ def _confirm(connection: Connection, how: str, actor: User | None) -> None:
     email_queue.queue(
         kind="operator_confirmed",
         to=email_queue.people_of(connection.company, Topic.STEPS),
-        context={"operator_id": connection.operator_id, "path": _path(connection)},
+        context={
+            "vendor": names_of(connection.vendor),
+            "operator_id": connection.operator_id,
+            "path": _path(connection),
+        },
         company=connection.company,
         dedupe_key=f"operator-confirmed:{connection.pk}:{connection.operator_id}",
         asked_by=None,
@@ -252,7 +257,12 @@ def _tell_support(connection: Connection, text: str, actor: User | None) -> None
     email_queue.queue(
         kind="operator_claim",
         to=email_queue.people_of(None, Topic.STEPS),
-        context={"text": text, "entered_by": actor.email, "path": path},
+        context={
+            "vendor": names_of(connection.vendor),
+            "text": text,
+            "entered_by": actor.email,
+            "path": path,
+        },
         company=connection.company,
         dedupe_key=f"{key}:{connection.operator_id_held or connection.operator_id}",
         asked_by=None,

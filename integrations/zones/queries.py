@@ -10,6 +10,8 @@ from django.utils.translation import gettext as _
 
 from integrations.models import Zone, ZoneMapping, ZoneRefresh
 from integrations.permits.queries import count_of
+from integrations.vendors.naming import names_of
+from integrations.vendors.protocol import VendorNames
 from integrations.zones.diff import KINDS
 from integrations.zones.mapping_board import current_permits
 from locations.models import Company, Location
@@ -121,20 +123,26 @@ class Happening:
 
 
 def history_of(zone: Zone) -> list[Happening]:
-    """Return what is recorded of a zone, newest first: what refreshes found and who mapped locations to it; two queries."""
-    found = [*_found_of(zone), *_mapped_of(zone)]
-    found.append(Happening(zone.first_seen_at, "info", "map-pin", _("Listed by Passport for the first time")))
+    """Return what is recorded of a zone, newest first: what refreshes found and who mapped locations to it; two queries.
+
+    The zone comes with its connection.
+    """
+    names = names_of(zone.connection.vendor)
+    found = [*_found_of(zone, names), *_mapped_of(zone)]
+    found.append(
+        Happening(zone.first_seen_at, "info", "map-pin", _("First listed by %(vendor)s") % names.words)
+    )
     return sorted(found, key=lambda one: one.at, reverse=True)[:HISTORY_ROWS]
 
 
-def _found_of(zone: Zone) -> Iterator[Happening]:
+def _found_of(zone: Zone, names: VendorNames) -> Iterator[Happening]:
     """Yield what refreshes found, as far as they name the zone (each names a limited number, mapped ones first)."""
     titles = {
-        "gone": ("danger", "alert-triangle", _("Missing from Passport's list")),
-        "back": ("success", "check", _("Listed by Passport again")),
+        "gone": ("danger", "alert-triangle", _("Missing from the list of %(vendor)s") % names.words),
+        "back": ("success", "check", _("Listed by %(vendor)s again") % names.words),
         "renamed": ("info", "pencil", _("Renamed")),
         "case_changed": ("warning", "pencil", _("Written in another case")),
-        "changed": ("neutral", "refresh", _("Changed in Passport")),
+        "changed": ("neutral", "refresh", _("Changed at %(vendor)s") % names.words),
     }
     done = ZoneRefresh.objects.filter(
         connection=zone.connection_id, outcome=ZoneRefresh.Outcome.DONE, finished_at__gte=zone.first_seen_at

@@ -1,4 +1,4 @@
-"""Zones as Passport has them: the list, one zone, refreshing, and what each refresh found."""
+"""Zones as the vendor has them: the list, one zone, refreshing, and what each refresh found."""
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
@@ -54,7 +54,7 @@ def zone_list(request: CompanyRequest) -> HttpResponse:
 @company_view()
 @require_safe
 def zone_page(request: CompanyRequest, pk: int) -> HttpResponse:
-    """Show one zone: what it is, where it is used, and the document as Passport sent it."""
+    """Show one zone: what it is, where it is used, and the document as the vendor sent it."""
     zone = get_object_or_404(
         Zone.objects.select_related("connection"), pk=pk, connection__company=request.company
     )

@@ -146,7 +146,7 @@ def _odd(company: Company, manager: User, ids: dict[str, int], tokens: dict[str,
     mapping.map_locations(choices=[(place, zones[number]) for number, place in places.items()], actor=manager)
     for kind, name, email in (
         (Contact.Kind.ENFORCEMENT, "Officers", "officers@odd.example"),
-        (Contact.Kind.PASSPORT, "Dana Whitfield", "dana@odd.example"),
+        (Contact.Kind.ACCOUNT_MANAGER, "Dana Whitfield", "dana@odd.example"),
     ):
         Contact.objects.create(company=company, kind=kind, name=name, email=email)
     onboarding.set_up(connection=connection, actor=manager)

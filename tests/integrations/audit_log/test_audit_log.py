@@ -17,7 +17,7 @@ from integrations.audit_log import queries as audit_queries
 from integrations.delivery import outbox
 from integrations.models import Contact, Notice, PermitSync, StatusLink, TestPlate, ZoneRefresh
 from integrations.notifications import contacts, notices, preferences, signed_links
-from integrations.onboarding import services, test_plates
+from integrations.onboarding import operator_id_requests, test_plates
 from integrations.zones import refresh as zone_refresh
 from locations import audit_log
 from locations.invitations import invite_person, withdraw_invitation
@@ -89,7 +89,7 @@ def test_a_contact_that_is_in_the_list_already_is_no_deed(world: World, kim: Use
 
 
 def test_a_contact_added_by_support_in_the_admin(world: World) -> None:
-    data = {"company": world.company.pk, "kind": "passport", "name": "Dana", "email": "dana@p.example"}
+    data = {"company": world.company.pk, "kind": "manager", "name": "Dana", "email": "dana@p.example"}
     world.support.post(reverse("admin:integrations_contact_add"), data)
     assert [audit_event[1:] for audit_event in told(world.company, "contact")] == [
         ("Dana <dana@p.example>", "added", "Passport representative")
@@ -228,8 +228,8 @@ def test_a_notice_of_supports_own_put_away_in_the_admin(world: World) -> None:
 def test_the_operator_id_asked_for_by_mail_and_only_noted(kim: User) -> None:
     connection = ConnectionFactory(operator_id="")
     values: dict[str, Any] = {"connection": connection, "subject": "S", "text": "T", "actor": kim}
-    services.request_operator_id(rep_email="dana@p.example", send=True, **values)
-    services.request_operator_id(send=False, **values)
+    operator_id_requests.request_operator_id(rep_email="dana@p.example", send=True, **values)
+    operator_id_requests.request_operator_id(send=False, **values)
     assert [audit_event[1:] for audit_event in told(connection.company, "operator_id")] == [
         (str(connection), "asked for", "noted only, no mail"),
         (str(connection), "asked for", "mail to dana@p.example"),
@@ -239,8 +239,8 @@ def test_the_operator_id_asked_for_by_mail_and_only_noted(kim: User) -> None:
 
 def test_an_account_manager_whom_nobody_knows(kim: User) -> None:
     connection = ConnectionFactory(operator_id="")
-    services.contact_unknown(connection=connection, actor=kim)
-    services.contact_unknown(connection=connection, actor=kim)
+    operator_id_requests.contact_unknown(connection=connection, actor=kim)
+    operator_id_requests.contact_unknown(connection=connection, actor=kim)
     assert len(told(connection.company, "operator_id")) == 1
 
 

@@ -16,6 +16,7 @@ from integrations.permits.validity_queries import gather
 from integrations.permits.validity_snapshots import Question
 from locations import services
 from locations.models import Permit
+from passport.onboarding import NAMES
 from tests.passport.sandbox_transport import SandboxTransport
 from tests.world import World, passport_in_memory
 
@@ -149,7 +150,7 @@ def test_an_old_ticket_is_answered_as_before(world: World) -> None:
     world.deliver()
     services.cancel_permit(permit=permit)
     world.deliver()
-    asked = Question("P1", "", world.here.pk, world.here.name, ticket, world.here.tz)
+    asked = Question("P1", "", world.here.pk, world.here.name, ticket, world.here.tz, NAMES)
     answers = []
     for _before_and_after in range(2):
         permits, zone = gather(world.company, asked)

@@ -37,7 +37,7 @@ def connect(**values: object) -> Connection:
     [OPERATOR, OPERATOR.upper(), f"  {OPERATOR}\n", f"“{OPERATOR}”", f"\u200b{OPERATOR}", f"{{{OPERATOR}}}"],
 )
 def test_an_operator_id_is_taken_in_any_case_and_with_what_is_copied_along(typed: str) -> None:
-    assert connections.clean_operator_id(typed) == OPERATOR
+    assert connections.clean_operator_id("passport", typed) == OPERATOR
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_an_operator_id_is_taken_in_any_case_and_with_what_is_copied_along(typed
 )
 def test_what_is_no_uuid_is_refused_with_a_sentence(typed: str) -> None:
     with pytest.raises(ValidationError) as refusal:
-        connections.clean_operator_id(typed)
+        connections.clean_operator_id("passport", typed)
     assert len(refusal.value.messages) == 1
 
 

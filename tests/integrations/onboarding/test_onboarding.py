@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from integrations.models import Connection, Contact, Mail, Notice, Ticket, Zone
 from integrations.notifications import ticket_log
-from integrations.onboarding import automation, connections, services
+from integrations.onboarding import automation, connections, operator_id_requests, services
 from integrations.onboarding.snapshot import Facts, Finding, TestFacts, Who
 from integrations.onboarding.snapshot_queries import facts_of, snapshots
 from integrations.onboarding.steps import active, steps
@@ -17,6 +17,7 @@ from integrations.vendors.errors import FixConnection, FixRecord, TryLater
 from integrations.zones import mapping, operator_claims
 from integrations.zones import refresh as zone_refresh
 from locations.models import Company, Role, User
+from passport.onboarding import NAMES
 from tests.factories import CompanyFactory, ConnectionFactory, LocationFactory, MembershipFactory, UserFactory
 from tests.fakes import FakeVendor, zone_seen
 
@@ -30,6 +31,7 @@ def ago(**span: float) -> datetime:
 
 TESTED = TestFacts(saved_at=ago(hours=3), accepted_at=ago(hours=3), seen_at=ago(hours=3))
 LIVE = Facts(
+    names=NAMES,
     created_at=ago(days=9),
     requested_at=ago(days=8),
     operator_id=OPERATOR_ID,
@@ -48,7 +50,7 @@ LIVE = Facts(
     status="live",
     live_since=ago(hours=2),
 )
-BEGUN = Facts(created_at=ago(days=2))
+BEGUN = Facts(created_at=ago(days=2), names=NAMES)
 ASKED = replace(BEGUN, requested_at=ago(days=1))
 RECEIVED = replace(
     ASKED, operator_id=OPERATOR_ID, operator_id_at=ago(hours=20), finding="ok", confirmed_at=ago(hours=20)
@@ -65,9 +67,9 @@ VERIFIED = replace(READY, test=replace(TESTED, answer="yes"), verified_at=ago(ho
     [
         (BEGUN, "requested", "current", Who.COMPANY),
         (replace(BEGUN, contact_unknown_since=ago(days=1)), "requested", "waiting", Who.SUPPORT),
-        (ASKED, "received", "waiting", Who.PASSPORT),
+        (ASKED, "received", "waiting", Who.VENDOR),
         (replace(ASKED, finding="unknown"), "received", "blocked", Who.COMPANY),
-        (replace(RECEIVED, finding="not_authorised"), "received", "blocked", Who.PASSPORT),
+        (replace(RECEIVED, finding="not_authorised"), "received", "blocked", Who.VENDOR),
         (replace(RECEIVED, finding="credentials"), "received", "blocked", Who.SUPPORT),
         (replace(RECEIVED, finding="unreachable"), "received", "waiting", Who.PRODUCT),
         (replace(RECEIVED, finding=""), "received", "waiting", Who.PRODUCT),
@@ -85,7 +87,7 @@ VERIFIED = replace(READY, test=replace(TESTED, answer="yes"), verified_at=ago(ho
             Who.COMPANY,
         ),
         (replace(SET_UP, pull="held"), "set_up", "blocked", Who.SUPPORT),
-        (replace(SET_UP, pull="done"), "set_up", "blocked", Who.PASSPORT),
+        (replace(SET_UP, pull="done"), "set_up", "blocked", Who.VENDOR),
         (replace(ZONES, locations=0), "mapped", "current", Who.COMPANY),
         (ZONES, "mapped", "current", Who.COMPANY),
         (MAPPED, "ready", "waiting", Who.PRODUCT),
@@ -180,8 +182,10 @@ class TestAsking:
     def test_the_request_is_mailed_from_here_and_its_text_is_kept(
         self, connection: Connection, kim: User
     ) -> None:
-        subject, text = services.request_text(company=connection.company, rep_name="Robin", sender=kim)
-        services.request_operator_id(
+        subject, text = operator_id_requests.request_text(
+            vendor="passport", company=connection.company, rep_name="Robin", sender=kim
+        )
+        operator_id_requests.request_operator_id(
             connection=connection,
             subject=subject,
             text=text,
@@ -197,27 +201,29 @@ class TestAsking:
         assert "kim@u.example" in mail.text
         connection.refresh_from_db()
         assert connection.request_text == text
-        assert Contact.objects.get().kind == Contact.Kind.PASSPORT
+        assert Contact.objects.get().kind == Contact.Kind.ACCOUNT_MANAGER
         assert step_of(connection) == "received"
 
     def test_a_request_that_was_sent_elsewhere_is_noted_without_a_mail(
         self, connection: Connection, kim: User
     ) -> None:
-        services.request_operator_id(connection=connection, subject="S", text="T", send=False, actor=kim)
+        operator_id_requests.request_operator_id(
+            connection=connection, subject="S", text="T", send=False, actor=kim
+        )
 
         assert not Mail.objects.exists()
         assert step_of(connection) == "received"
 
     def test_it_can_be_sent_again_but_not_without_end(self, connection: Connection, kim: User) -> None:
-        for _ in range(services.REQUESTS_PER_DAY):
-            services.request_operator_id(
+        for _ in range(operator_id_requests.REQUESTS_PER_DAY):
+            operator_id_requests.request_operator_id(
                 connection=connection, subject="S", text="T", rep_email="r@p.example", send=True, actor=kim
             )
         with pytest.raises(ValidationError, match="enough for a day"):
-            services.request_operator_id(
+            operator_id_requests.request_operator_id(
                 connection=connection, subject="S", text="T", rep_email="r@p.example", send=True, actor=kim
             )
-        assert Mail.objects.count() == services.REQUESTS_PER_DAY
+        assert Mail.objects.count() == operator_id_requests.REQUESTS_PER_DAY
 
     @pytest.mark.parametrize(
         ("text", "email"), [("", "r@p.example"), ("T", "nobody"), ("x" * 7_000, "r@p.example")]
@@ -226,7 +232,7 @@ class TestAsking:
         self, connection: Connection, kim: User, text: str, email: str
     ) -> None:
         with pytest.raises(ValidationError):
-            services.request_operator_id(
+            operator_id_requests.request_operator_id(
                 connection=connection, subject="S", text=text, rep_email=email, send=True, actor=kim
             )
         connection.refresh_from_db()
@@ -236,14 +242,14 @@ class TestAsking:
     def test_an_unknown_contact_becomes_supports_task_until_it_is_found(
         self, connection: Connection, kim: User
     ) -> None:
-        services.contact_unknown(connection=connection, actor=kim)
-        services.contact_unknown(connection=connection, actor=kim)
+        operator_id_requests.contact_unknown(connection=connection, actor=kim)
+        operator_id_requests.contact_unknown(connection=connection, actor=kim)
 
         notice = Notice.objects.get(company=None, kind="contact_unknown", done_at=None)
         assert Mail.objects.get().kind == "contact_wanted"
         assert facts_of(Connection.objects.get(), timezone.now()).contact_unknown_since == notice.created_at
 
-        services.contact_found(
+        operator_id_requests.contact_found(
             connection=connection,
             name="Robin",
             email="robin@p.example",
@@ -339,7 +345,9 @@ class TestSettingUp:
     @pytest.fixture
     def received(self, connection: Connection, vendor: FakeVendor, kim: User) -> Connection:
         vendor.zones = [zone_seen("z1", "Z123", "North Campus Garage"), zone_seen("z2", "LotB")]
-        services.request_operator_id(connection=connection, subject="S", text="T", send=False, actor=kim)
+        operator_id_requests.request_operator_id(
+            connection=connection, subject="S", text="T", send=False, actor=kim
+        )
         services.receive_operator_id(connection=connection, operator_id=OPERATOR_ID, actor=kim)
         confirm(connection)
         return Connection.objects.get(pk=connection.pk)
@@ -401,7 +409,7 @@ class TestSettingUp:
 
         turn = active(steps(facts_of(Connection.objects.get(pk=received.pk), timezone.now()), timezone.now()))
         assert turn is not None
-        assert (turn.key, turn.who) == ("set_up", Who.PASSPORT)
+        assert (turn.key, turn.who) == ("set_up", Who.VENDOR)
 
     def test_the_first_mapping_makes_it_ready_and_the_people_named_are_told(
         self, received: Connection, kim: User

@@ -331,7 +331,7 @@ class TestSetups:
 
     def test_it_is_searched_and_narrowed_to_whose_turn_it_is(self, world: World) -> None:
         ConnectionFactory(company__name="Harbor", operator_id="", requested_at=timezone.now())
-        page = world.support.get(reverse("setups"), {"who": "passport"})
+        page = world.support.get(reverse("setups"), {"who": "vendor"})
         assert "Harbor" in text_of(page)
         assert "Harbor" not in text_of(world.support.get(reverse("setups"), {"q": "lake"}))
 

@@ -17,6 +17,7 @@ from integrations.permits.rights_lookup import compare
 from integrations.vendors.protocol import RightSeen
 from locations.models import Permit
 from locations.services import cancel_permit, change_permit, reinstate_permit
+from passport.onboarding import NAMES
 from tests.factories import (
     ConnectionFactory,
     LocationFactory,
@@ -110,7 +111,7 @@ def titles(permit: Permit) -> list[str]:
 
 def head(permit: Permit, now: datetime) -> Headline:
     permit = Permit.objects.select_related("location").get(pk=permit.pk)
-    return headline(delivery_of(permit, now), gather(permit), now)
+    return headline(delivery_of(permit, now), gather(permit), NAMES, now)
 
 
 def test_the_time_line_tells_the_whole_way_in_order(permit: Permit) -> None:
@@ -178,7 +179,7 @@ def test_what_was_sent_is_told_in_words_whatever_became_of_the_permit_since(perm
         ("Sent", longer),
         ("New end accepted", "202 · extended · zone Z123 · until 1 Dec 2026, 12:03 EST"),
         ("Sent", ended),
-        ("Taken away from Passport", "202 · stopped · zone gone from the list"),
+        ("Removed from Passport", "202 · stopped · zone gone from the list"),
     ]
 
 
@@ -379,7 +380,7 @@ def test_the_engine_writes_what_the_time_line_tells(world: World) -> None:
     permit = Permit.objects.select_related("location").get(pk=permit.pk)
     told = titles(permit)
     assert told[:4] == ["Registered", "Due", "Sent", "Accepted by Passport"]
-    assert told[-1] == "Taken away from Passport"
+    assert told[-1] == "Removed from Passport"
     assert "New end accepted" in told
     assert delivery_of(permit, timezone.now()).state.key == "withdrawn"
 

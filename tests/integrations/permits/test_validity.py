@@ -25,6 +25,7 @@ from integrations.permits.validity_snapshots import (
 )
 from locations.models import Location, Membership, Permit
 from locations.services import PermitDraft, cancel_permit, change_permit, register_permits
+from passport.onboarding import NAMES
 from tests.factories import (
     ConnectionFactory,
     LocationFactory,
@@ -48,6 +49,7 @@ def question(at: datetime = NOW - HOUR, **values: Any) -> Question:
         "location_name": "North Campus Garage",
         "at": at,
         "tz": NEW_YORK,
+        "names": NAMES,
     }
     return Question(**{**columns, **values})
 
