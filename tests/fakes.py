@@ -94,6 +94,20 @@ class FakeVendor:
         """The session's end."""
         return datetime.fromisoformat(remote_state["end"]) if remote_state else None
 
+    def observe(self, right: RightSeen) -> RemoteState | None:
+        """The session behind a right."""
+        if right.start is None or right.end is None:
+            return None
+        return {
+            "session_id": right.reference,
+            "zone_id": right.zone_id,
+            "plate": right.plate,
+            "subdivision": right.subdivision,
+            "start": right.start.isoformat(),
+            "end": right.end.isoformat(),
+            "space_number": right.space_number,
+        }
+
     def undo(self, account: Account, step: Step, *, now: datetime) -> Step | None:
         """Stop what was started."""
         return _stop(step["session"]) if step["kind"] == "started" else None

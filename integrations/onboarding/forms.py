@@ -36,7 +36,7 @@ class OperatorIdForm(forms.Form):
 
     def __init__(self, *args: Any, texts: VendorTexts, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["operator_id"].help_text = texts.operator_id_hint
+        self.fields["operator_id"].help_text = str(texts.operator_id_hint)
 
 
 class ConfirmForm(forms.Form):

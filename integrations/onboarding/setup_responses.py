@@ -25,7 +25,7 @@ from integrations.vendors.naming import default_vendor
 from integrations.vendors.protocol import VendorTexts, get_vendor
 from locations.access import SUPPORT, CompanyRequest, may
 from locations.models import Company, Role
-from locations.pages import STOP_POLLING, company_clock
+from locations.pages import STOP_POLLING, company_clock, render_page
 
 TEMPLATE = "integrations/onboarding/setup.html"
 Forms = dict[str, forms.Form]

@@ -20,7 +20,7 @@ from django.db.models.functions import Coalesce
 from integrations.delivery.circuit_breaker import breakers_of
 from integrations.delivery.status import PushState, push_state
 from integrations.models import Breaker, Connection, PermitSync, ZoneMapping
-from integrations.models.connections import vendor_of
+from integrations.models.connections import default_vendor
 from locations.models import Company, Location, Permit, PermitQuerySet
 from locations.plates import normalise_plate
 
@@ -272,9 +272,13 @@ def current_at(location: Location, plate: str, subdivision: str, now: datetime) 
 
 
 def vendor_at(location: Location) -> str:
-    """Return the vendor to which a location sends; where it has no zone, its company's (`vendor_of`)."""
-    mapped = ZoneMapping.objects.filter(location=location)
-    return mapped.values_list("zone__connection__vendor", flat=True).first() or vendor_of(location.company)
+    """Return the vendor to which a location sends; where it has no zone, its company's, as `vendor_of`; one query."""
+    sends_here = ZoneMapping.objects.filter(location=location, zone__connection=OuterRef("pk"))
+    of_company = Connection.objects.filter(company=location.company_id).exclude(
+        status=Connection.Status.ENDED
+    )
+    found = of_company.order_by(Exists(sends_here).desc(), "pk").values_list("vendor", flat=True)
+    return found.first() or default_vendor()
 
 
 def look_alikes(company: Company, plates: Iterable[str], now: datetime) -> QuerySet[Permit]:

@@ -1,7 +1,7 @@
 """What a vendor must offer, and how it is found.
 
 `integrations` knows vendors only through this protocol and through the dotted path in `settings.INTEGRATION_VENDORS`: a
-second vendor is a new folder at the top of the project and one line there (`docs/add-a-vendor.md`).
+second vendor is a new folder at the top of the project and one line there.
 
 A `Step` is one event of a plan, as it is stored in `Registration.intent` before it is sent. The engine reads its `kind`
 (steps of one kind travel together) and `session`; the rest is the vendor's own. `observed` documents are the vendor's

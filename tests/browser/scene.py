@@ -30,7 +30,7 @@ from integrations.models import (
 )
 from integrations.models.delivery import NOT_LISTED
 from integrations.notifications import notices, preferences, signed_links
-from integrations.onboarding import connections, test_plates
+from integrations.onboarding import connections, operator_id_requests, test_plates
 from integrations.onboarding import services as onboarding
 from integrations.vendors.protocol import ZoneSeen
 from integrations.zones import mapping, operator_claims
@@ -336,11 +336,11 @@ def _steps(manager: User, support: User, ids: dict[str, int]) -> None:
             preferences.choose_mails(membership=membership, topics=["steps"], actor=manager)
         made[name] = onboarding.begin_connection(company=company, actor=manager)
         ids[f"connection {name}"] = made[name].pk
-    onboarding.request_operator_id(
+    operator_id_requests.request_operator_id(
         connection=made["asked"], subject="Operator ID", text="Hello Dana, we need the operator ID.",
         rep_name="Dana Whitfield", rep_email="dana@odd.example", send=True, actor=manager,
     )  # fmt: skip
-    onboarding.contact_unknown(connection=made["unknown"], actor=manager)
+    operator_id_requests.contact_unknown(connection=made["unknown"], actor=manager)
     onboarding.receive_operator_id(
         connection=made["id tried"], operator_id="00000000-0000-4000-8000-0000000000aa", actor=manager
     )

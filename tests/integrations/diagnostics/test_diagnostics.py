@@ -167,7 +167,7 @@ def fail_chore(world: World, vendor: FakeVendor) -> None:
         (refuse_token, "token", "danger", "credentials"),
         (reach_nobody, "token", "danger", "can't be reached"),
         (reach_nobody, "authorised", "warning", "Not known"),
-        (not_authorised, "authorised", "danger", "not authorised"),
+        (not_authorised, "authorised", "danger", "hasn't authorised"),
         (not_known, "authorised", "danger", "does not know"),
         (lose_zones, "zones", "danger", "no zone"),
         (grow_old, "zones", "warning", "3 days"),

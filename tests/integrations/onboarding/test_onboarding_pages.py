@@ -106,7 +106,7 @@ class TestBeginning:
     ("error", "status", "words"),
     [
         (FixConnection("?", code="operator_not_found", status=404), 422, "does not know this operator ID"),
-        (FixConnection("?", status=403), 302, "has not authorised Offstreet"),
+        (FixConnection("?", status=403), 302, "authorised Offstreet"),
         (FixConnection("?", scope="host", status=401), 302, "Offstreet's own credentials"),
         (TryLater("Passport can't be reached."), 302, "tried again every minute"),
     ],
@@ -156,7 +156,7 @@ class TestWhoMay:
 
     def test_a_viewer_sees_the_steps_and_nothing_to_press(self, world: World) -> None:
         text = text_of(world.viewer.get(world.url("setup")))
-        assert "Live: each registration" in text
+        assert "Live: each permit" in text
         assert '<form method="post" action="/c/' not in text
 
     def test_another_companys_connection_does_not_exist(self, world: World) -> None:

@@ -340,7 +340,7 @@ def test_a_zone_tells_its_own_history(world: World, vendor: FakeVendor) -> None:
         (one.title, one.detail) for one in reversed(zone_queries.history_of(Zone.objects.get(pk=zone.pk)))
     ]
     assert told == [
-        ("Listed by Passport for the first time", ""),
+        ("First listed by Passport", ""),
         ("Lot B sends here", "Kim Lee"),
         ("Lot B no longer sends here", "now to Z2 · Zone Z2 · Kim Lee"),
         ("Lot B sends here", "Kim Lee"),
