@@ -20,7 +20,6 @@ from django.db.models.functions import Coalesce
 from integrations.delivery.circuit_breaker import breakers_of
 from integrations.delivery.status import PushState, push_state
 from integrations.models import Breaker, Connection, PermitSync, ZoneMapping
-from integrations.models.connections import default_vendor
 from locations.models import Company, Location, Permit, PermitQuerySet
 from locations.plates import normalise_plate
 
@@ -271,14 +270,14 @@ def current_at(location: Location, plate: str, subdivision: str, now: datetime) 
     return same.filter(subdivision=subdivision) if subdivision else same
 
 
-def vendor_at(location: Location) -> str:
-    """Return the vendor to which a location sends; where it has no zone, its company's, as `vendor_of`; one query."""
-    sends_here = ZoneMapping.objects.filter(location=location, zone__connection=OuterRef("pk"))
-    of_company = Connection.objects.filter(company=location.company_id).exclude(
+def with_vendor(locations: QuerySet[Location]) -> QuerySet[Location]:
+    """Add `vendor` to locations: the vendor to which one sends, or its company's (as `vendor_of`), or None."""
+    mapped = ZoneMapping.objects.filter(location=OuterRef("pk")).values("zone__connection__vendor")
+    of_company = Connection.objects.filter(company=OuterRef("company")).exclude(
         status=Connection.Status.ENDED
     )
-    found = of_company.order_by(Exists(sends_here).desc(), "pk").values_list("vendor", flat=True)
-    return found.first() or default_vendor()
+    usual = of_company.order_by("pk").values("vendor")
+    return locations.annotate(vendor=Coalesce(Subquery(mapped[:1]), Subquery(usual[:1])))
 
 
 def look_alikes(company: Company, plates: Iterable[str], now: datetime) -> QuerySet[Permit]:

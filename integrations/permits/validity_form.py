@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from integrations.permits.form_fields import LocationField, region_choices
 from integrations.permits.form_hints import TimeHint, time_hint
-from integrations.permits.queries import vendor_at
+from integrations.permits.queries import with_vendor
 from integrations.permits.validity_snapshots import Question
 from integrations.vendors.naming import names_of
 from locations.models import Company, Location
@@ -39,7 +39,7 @@ class ValidityForm(forms.Form):
 
     def __init__(self, data: Mapping[str, Any] | None, *, company: Company, now: datetime) -> None:
         self.now = now
-        places = Location.objects.filter(company=company)
+        places = with_vendor(Location.objects.filter(company=company))
         few = list(places[:2])
         initial = (
             {"location": few[0], "at": input_value(now.replace(second=0), few[0].tz)} if len(few) == 1 else {}
@@ -92,5 +92,5 @@ class ValidityForm(forms.Form):
             location_name=location.name,
             at=moment or self.now,
             tz=location.tz,
-            names=names_of(vendor_at(location)),
+            names=names_of(getattr(location, "vendor", None) or ""),
         )

@@ -92,7 +92,7 @@ def test_a_contact_added_by_support_in_the_admin(world: World) -> None:
     data = {"company": world.company.pk, "kind": "manager", "name": "Dana", "email": "dana@p.example"}
     world.support.post(reverse("admin:integrations_contact_add"), data)
     assert [audit_event[1:] for audit_event in told(world.company, "contact")] == [
-        ("Dana <dana@p.example>", "added", "Passport representative")
+        ("Dana <dana@p.example>", "added", "Account manager")
     ]
 
 
@@ -263,7 +263,7 @@ def kinds_noted() -> set[str]:
     for app in ("integrations", "locations"):
         for path in (ROOT / app).rglob("*.py"):
             text = path.read_text(encoding="utf-8")
-            if "deeds.note(" in text or "contacts.note(" in text:
+            if "audit_log.record(" in text or "contacts.note(" in text:
                 strings = {
                     node.value
                     for node in ast.walk(ast.parse(text))

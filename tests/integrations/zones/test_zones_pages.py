@@ -347,7 +347,7 @@ def test_a_zone_tells_its_own_history(world: World, vendor: FakeVendor) -> None:
         ("Lot B no longer sends here", "has no zone now · Kim Lee"),
         ("Written in another case", "Z1 · North → z1 · North"),
         ("Renamed", "z1 · North → z1 · South"),
-        ("Missing from Passport's list", ""),
+        ("Missing from the list of Passport", ""),
         ("Listed by Passport again", ""),
     ]
     page = text_of(world.viewer.get(world.url("zone", zone.pk)))

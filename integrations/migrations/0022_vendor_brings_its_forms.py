@@ -21,7 +21,7 @@ def name_back(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("integrations", "0019_plain_names")]
+    dependencies = [("integrations", "0021_breaker_columns_filled")]
 
     operations = [
         migrations.RemoveConstraint("connection", "operator_id_is_a_lower_case_uuid"),
