@@ -21,6 +21,7 @@ from django.utils.translation import gettext_lazy
 
 from integrations.diagnostics import delivery_checks as delivery
 from integrations.diagnostics import setup_checks as setup
+from integrations.diagnostics import test_plate_checks, zone_name_checks
 from integrations.diagnostics.context import DANGER, NEUTRAL, SUCCESS, WARNING, Check, DiagnosticContext
 from integrations.models import CheckRun, Connection, TestPlate
 from locations.models import Company
@@ -33,9 +34,9 @@ CHECKS: dict[str, Callable[[DiagnosticContext], Check]] = {
     "authorised": setup.authorised,
     "zones": setup.zones,
     "mapped": setup.mapped,
-    "names": setup.names,
+    "names": zone_name_checks.names,
     "status": setup.status,
-    "test": delivery.last_test,
+    "test": test_plate_checks.last_test,
     "refused": delivery.refused,
     "held": delivery.held_back,
     "backlog": delivery.backlog,

@@ -10,8 +10,6 @@ from integrations.models import Connection, Zone, ZoneRefresh
 from integrations.onboarding.snapshot import Finding
 from integrations.vendors.errors import DeliveryError, FixConnection, TryLater
 from integrations.vendors.protocol import VendorNames
-from integrations.zones.mapping import case_twins, near_miss_words
-from locations.models import Location
 from locations.times import duration_text
 
 ZONES_OLD = timedelta(hours=36)
@@ -285,40 +283,6 @@ def mapped(patient: DiagnosticContext) -> Check:
     )
 
 
-def names(patient: DiagnosticContext) -> Check:
-    """Are zones compared letter for letter, or was a near miss taken for the right one?"""
-    title, page = _("Names, letter for letter"), patient.page("locations")
-    if not patient.mappings:
-        return Check("names", title, NEUTRAL, _("Nothing is mapped yet."))
-    remarks = [text for mapping in patient.mappings if (text := _near(mapping.location, mapping.zone))]
-    remarks += _renamed(patient)
-    if not remarks:
-        remarks_of_twins = _twins(patient)
-        if not remarks_of_twins:
-            text = _("Every mapped zone is called exactly as %(vendor)s calls it.") % patient.names.words
-            return Check("names", title, SUCCESS, text)
-        return Check(
-            "names",
-            title,
-            NEUTRAL,
-            " ".join(remarks_of_twins[:NAMED]),
-            _("Both exist; a slip of the hand would choose the other."),
-            _("Look whether the right one is mapped."),
-            page,
-        )
-    return Check(
-        "names",
-        title,
-        WARNING,
-        " ".join(remarks[:NAMED]),
-        _(
-            "Zone IDs are case-sensitive and must match exactly; the officer's device may stand in the other zone."
-        ),
-        _("Compare the sign at the place with the zone that is mapped."),
-        page,
-    )
-
-
 def status(patient: DiagnosticContext) -> Check:
     """Is the connection live?"""
     title, connection = _("State of the connection"), patient.connection
@@ -361,44 +325,6 @@ def status(patient: DiagnosticContext) -> Check:
         _("Not live yet: test plates are sent, real registrations wait."),
         path=patient.setup_path,
     )
-
-
-def _near(location: Location, zone: Zone) -> str:
-    """Return in what a location's name or id differs from its zone's number, where that is little."""
-    for own in (location.external_id, location.name):
-        if own and (words := near_miss_words(own, zone.number)):
-            return f"{location}: {words}"
-    return ""
-
-
-def _renamed(patient: DiagnosticContext) -> list[str]:
-    """Return what the vendor calls otherwise by now than the zone that is mapped here."""
-    if not isinstance(patient.listing, list):
-        return []
-    now = {seen.remote_id: seen.number for seen in patient.listing}
-    return [
-        _("%(vendor)s now calls %(here)s %(there)s.")
-        % {**patient.names.words, "here": mapping.zone.number, "there": now[mapping.zone.remote_id]}
-        for mapping in patient.mappings
-        if mapping.zone.connection == patient.connection
-        and now.get(mapping.zone.remote_id, mapping.zone.number) != mapping.zone.number
-    ]
-
-
-def _twins(patient: DiagnosticContext) -> list[str]:
-    used = {
-        mapping.zone_id: mapping.zone
-        for mapping in patient.mappings
-        if mapping.zone.connection == patient.connection
-    }
-    if not used:
-        return []
-    listed = (
-        Zone.objects.listed().filter(connection=patient.connection).only("number", "name", "missing_since")
-    )
-    return [
-        twins.words(used[zone.pk]) for twins in case_twins(listed) for zone in twins.zones if zone.pk in used
-    ]
 
 
 def _names(names: list[str]) -> str:

@@ -1,0 +1,160 @@
+"""The check of the last test plate: how far it came, and what that says."""
+
+from datetime import timedelta
+
+from django.utils.translation import gettext as _
+
+from integrations.diagnostics.context import DANGER, NEUTRAL, SUCCESS, WARNING, Check, DiagnosticContext
+from integrations.models import PermitSync, TestPlate, Zone
+from locations.times import duration_text
+
+# A vendor lists what it has accepted within seconds; beyond this it is worth a look.
+LISTED_LATE = timedelta(minutes=1)
+
+
+def last_test(patient: DiagnosticContext) -> Check:
+    """How far did the last test plate come, and what does that say?"""
+    title, test = _("Test plate"), patient.test
+    if test is None:
+        return Check(
+            "test", title, NEUTRAL, _("None was sent yet."), "", _("Send a test plate."), patient.setup_path
+        )
+    page = patient.page("test_plate", test.pk)
+    if test.answer == TestPlate.Answer.YES:
+        text = _("Seen by %(who)s in zone %(zone)s, %(age)s ago.") % {
+            "who": test.answered_by,
+            "zone": test.zone.number,
+            "age": duration_text(patient.now - test.answered_at) if test.answered_at else "?",
+        }
+        return Check("test", title, SUCCESS, text, path=page)
+    said = ""
+    if test.answer == TestPlate.Answer.NO:
+        said = _("%(who)s said no. ") % {"who": test.answered_by}
+        if test.note:
+            said = _("%(who)s said no: “%(note)s”. ") % {"who": test.answered_by, "note": test.note}
+    if test.accepted_at is None:
+        return _not_accepted(patient, test, said, title, page)
+    if test.seen_at is None:
+        return _not_listed(patient, test, said, title, page)
+    text = said + _("%(vendor)s accepted it and listed it in zone %(zone)s.") % {
+        **patient.names.words,
+        "zone": f"{test.zone.number} · {test.zone.name}",
+    }
+    if said:
+        looked_elsewhere = _(
+            "%(vendor)s has it as it should, so the device looked elsewhere: at another operator, another zone, or "
+            "another plate."
+        )
+        return Check(
+            "test",
+            title,
+            DANGER,
+            text,
+            " ".join(
+                [looked_elsewhere % patient.names.words, str(patient.vendor.texts.officer_hint)]
+            ).strip(),
+            _(
+                "Have the officer sign in to %(officer_app)s again, choose zone %(zone)s and type the plate; then "
+                "repeat the test. If the note names another zone, map the location to that one."
+            )
+            % {**patient.names.words, "zone": test.zone.number},
+            page,
+        )
+    return Check(
+        "test",
+        title,
+        SUCCESS if not test.withdrawn_at else NEUTRAL,
+        text + " " + _("Nobody has answered yet."),
+        path=page,
+    )
+
+
+def _not_accepted(patient: DiagnosticContext, test: TestPlate, said: str, title: str, page: str) -> Check:
+    permit_sync = PermitSync.objects.filter(permit=test.permit_id, connection=test.connection_id).first()
+    if permit_sync is None:
+        return Check(
+            "test",
+            title,
+            DANGER,
+            said + _("It was never noted for delivery."),
+            _("The location was not mapped when it was saved."),
+            _("Map the location and test again."),
+            page,
+        )
+    if permit_sync.state == PermitSync.State.REFUSED:
+        return Check(
+            "test",
+            title,
+            DANGER,
+            said + _("%(vendor)s refused it: %(why)s") % {**patient.names.words, "why": permit_sync.error},
+            _("A real registration here would be refused alike."),
+            permit_sync.remedy or _("Mend it and test again."),
+            page,
+        )
+    why = permit_sync.error or _("no answer yet")
+    return Check(
+        "test",
+        title,
+        WARNING,
+        said + _("It has not been accepted yet (%(why)s).") % {"why": why},
+        _("It is waiting to be sent; see the worker, the backlog and the access to %(vendor)s below.")
+        % patient.names.words,
+        permit_sync.remedy or _("Run the checks again in a minute."),
+        page,
+    )
+
+
+def _not_listed(patient: DiagnosticContext, test: TestPlate, said: str, title: str, page: str) -> Check:
+    found = test.seen_right or {}
+    if elsewhere := found.get("elsewhere"):
+        numbers = dict(Zone.objects.filter(connection=test.connection_id).values_list("remote_id", "number"))
+        where = ", ".join(numbers.get(zone, zone) for zone in elsewhere)
+        return Check(
+            "test",
+            title,
+            DANGER,
+            said
+            + _("%(vendor)s shows it in zone %(there)s instead of %(here)s.")
+            % {**patient.names.words, "there": where, "here": test.zone.number},
+            _("The location is mapped to a zone that %(vendor)s has moved or merged with another.")
+            % patient.names.words,
+            _("Refresh the zones, remap the location, and test again."),
+            page,
+        )
+    if error := found.get("error"):
+        return Check(
+            "test",
+            title,
+            WARNING,
+            said + _("Accepted, but the parking rights can't be read: %(why)s") % {"why": error},
+            _("So the product can't say whether an officer sees it."),
+            found.get("remedy") or _("Run the checks again in a minute."),
+            page,
+        )
+    age = patient.now - (test.accepted_at or patient.now)
+    text = said + _(
+        "%(vendor)s accepted it, but does not list it in the parking rights of zone %(zone)s (%(age)s)."
+    ) % {
+        **patient.names.words,
+        "zone": test.zone.number,
+        "age": duration_text(age),
+    }
+    if found.get("others"):
+        text += " " + _("It lists another session with this plate.")
+    return Check(
+        "test",
+        title,
+        WARNING if age < LISTED_LATE else DANGER,
+        text,
+        _(
+            "%(vendor)s usually processes it within seconds. If it takes longer, it went to another operator, or "
+            "%(vendor)s is stuck."
+        )
+        % patient.names.words,
+        _(
+            "Compare the operator ID with that of the officers' %(enforcement)s; then give %(vendor)s the trace id of the "
+            "push."
+        )
+        % patient.names.words,
+        page,
+    )
