@@ -41,6 +41,10 @@ unit: dev ## Run the unit tests
 pages: dev ## Run the tests of whole pages, without a browser
 	@$(PY) -m tests.run pages
 
+.PHONY: postgres
+postgres: dev provision ## Run the tests that use the database on PostgreSQL too
+	@$(PY) -m tests.run postgres
+
 .PHONY: flows
 flows: dev provision ## Run whole stories on real processes
 	@$(PY) -m tests.run flows

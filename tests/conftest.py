@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import Client
 from hypothesis import HealthCheck, settings
 
@@ -68,6 +69,18 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
     """Let the database be emptied between tests; `tests/flows/test_audit_log.py` holds the triggers to what they refuse."""
     with django_db_blocker.unblock():
         append_only.uninstall()
+
+
+@pytest.fixture(autouse=True)
+def connection_of_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep `close_old_connections` from closing the connection whose transaction the test is (in memory nothing closes)."""
+    close = BaseDatabaseWrapper.close_if_unusable_or_obsolete
+
+    def close_outside_a_transaction(connection: BaseDatabaseWrapper) -> None:
+        if not connection.in_atomic_block:
+            close(connection)
+
+    monkeypatch.setattr(BaseDatabaseWrapper, "close_if_unusable_or_obsolete", close_outside_a_transaction)
 
 
 @pytest.fixture(autouse=True)

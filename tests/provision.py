@@ -54,7 +54,9 @@ class Need:
 
 
 NEEDS = (
-    Need("PostgreSQL", ("postgresql",), find_postgres, "the flows and faults on PostgreSQL are skipped"),
+    Need(
+        "PostgreSQL", ("postgresql",), find_postgres, "the tests, flows and faults on PostgreSQL are skipped"
+    ),
     Need("Redis", ("redis-server",), find_redis, "Valkey from the wheel takes its place"),
     Need("Chromium", ("chromium",), find_chromium, "the browser tests are skipped"),
 )

@@ -4,21 +4,24 @@ Every stage runs, also after one has failed, so that one run shows everything. A
 a last line in pytest's own form that counts the tests of all stages.
 """
 
+import contextlib
 import os
 import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests import provision, servers
 from tests.production import PRODUCTION_ENVIRONMENT
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 REAL = ("flows", "faults", "browser")
+DATABASE_TESTS = ("tests/integrations", "tests/locations", "tests/passport")
 NO_TESTS = 5
 MANAGE = (sys.executable, "manage.py")
 
@@ -38,6 +41,7 @@ class Tests:
 
     name: str
     arguments: Sequence[str]
+    on_postgres: bool = False
 
 
 def python(*arguments: str) -> tuple[str, ...]:
@@ -54,6 +58,8 @@ STAGES: tuple[Check | Tests, ...] = (
     # Both in this process and without a socket; whole pages take a hundred times as long as what they are made of.
     Tests("unit", ["-n", "2", "-m", "not pages", *(f"--ignore=tests/{name}" for name in REAL)]),
     Tests("pages", ["-n", "2", "-m", "pages", *(f"--ignore=tests/{name}" for name in REAL)]),
+    # The same tests once more, on the other database: constraints, locks, queries and sorting differ there.
+    Tests("postgres", ["-n", "2", "-m", "django_db", *DATABASE_TESTS], on_postgres=True),
     # Whole products: each test starts its own, and most of its time it waits for them.
     Tests("flows", ["-n", "3", "tests/flows"]),
     # Alone: what is killed, frozen and measured here must not be blamed on neighbours.
@@ -96,8 +102,27 @@ def run_tests(stage: Tests, extra: Sequence[str]) -> Outcome:
     if not all((ROOT / word).exists() for word in stage.arguments if word.startswith("tests/")):
         return Outcome(stage.name, True, 0.0, Counter())
     command = python("pytest", *stage.arguments, f"--junitxml={report}", *extra)
-    status = subprocess.run(command, cwd=ROOT, check=False).returncode
+    if stage.on_postgres and provision.find_postgres() is None:
+        print(
+            "PostgreSQL is not installed here (python -m tests.provision): this stage is skipped.", flush=True
+        )
+        return Outcome(stage.name, True, 0.0, Counter(skipped=1))
+    with database_url(stage) as env:
+        status = subprocess.run(command, cwd=ROOT, env={**os.environ, **env}, check=False).returncode
     return Outcome(stage.name, status in (0, NO_TESTS), time.monotonic() - began, count(report))
+
+
+@contextlib.contextmanager
+def database_url(stage: Tests) -> Iterator[dict[str, str]]:
+    """Yield the variable by which `tests/settings.py` finds the stage's database, a migrated PostgreSQL that runs meanwhile.
+
+    A stage on SQLite needs none.
+    """
+    if not stage.on_postgres:
+        yield {}
+        return
+    with servers.scratch_directory() as home, servers.migrated_postgres_server(home) as server:
+        yield {"TESTS_DATABASE_URL": server.url}
 
 
 def count(report: Path) -> Counter[str]:

@@ -1,8 +1,9 @@
 """The settings that unit tests run with: the product's own, in an environment that no developer's shell can change.
 
 Unit tests meet neither a network nor a file of somebody's running demo: the database is in memory, so is the broker,
-and neither `.env` nor `var/demo.env` is read (`ENVIRONMENT=test`). Flow tests don't use this module: they start real
-processes with `offstreet.settings` (see `tests/servers`).
+and neither `.env` nor `var/demo.env` is read (`ENVIRONMENT=test`). The stage `postgres` runs those that use the database
+once more, on the PostgreSQL that `TESTS_DATABASE_URL` names (`tests/run.py` starts it). Flow tests don't use this
+module: they start real processes with `offstreet.settings` (see `tests/servers`).
 """
 
 import os
@@ -14,14 +15,18 @@ from offstreet.runtime import envfile
 for _name in envfile.names(Path(__file__).resolve().parent.parent / ".env.example"):
     os.environ.pop(_name, None)
 os.environ["ENVIRONMENT"] = "test"
-os.environ["DATABASE_URL"] = "sqlite://:memory:"
+os.environ["DATABASE_URL"] = os.environ.get("TESTS_DATABASE_URL", "sqlite://:memory:")
 os.environ["VAR_DIR"] = tempfile.gettempdir()
 os.environ["LOG_LEVEL"] = "WARNING"
 
 from offstreet.settings import *  # noqa: E402, F403
-from offstreet.settings import STORAGES, env  # noqa: E402
+from offstreet.settings import DATABASES, STORAGES, env  # noqa: E402
 
-assert env  # the star import above brings every setting; these two are named for the type checker
+assert env  # the star import above brings every setting; these are named for the type checker
+
+if "TESTS_DATABASE_URL" in os.environ:
+    # The database of that address has been migrated: each process copies it, which takes less time than making tables.
+    DATABASES["default"]["TEST"] = {"TEMPLATE": DATABASES["default"]["NAME"]}
 
 CELERY_BROKER_URL = "memory://"
 CELERY_BROKER_TRANSPORT_OPTIONS = {}

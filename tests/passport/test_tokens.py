@@ -42,6 +42,12 @@ class Passport:
         return FetchedToken(f"secret-{self.asked}", timezone.now() + timedelta(seconds=self.life_s))
 
 
+@pytest.fixture(autouse=True)
+def one_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the database's clock travel with this process's own; a test that parts the two says so."""
+    monkeypatch.setattr(tokens, "database_now", timezone.now)
+
+
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens, "WAIT_S", 0.2)

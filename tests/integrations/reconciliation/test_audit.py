@@ -15,7 +15,7 @@ from integrations.vendors.errors import TryLater
 from locations import services
 from locations.models import Permit
 from tests.passport.sandbox_transport import SandboxTransport
-from tests.world import World, passport_in_memory
+from tests.world import World, audit_all, passport_in_memory
 
 pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
@@ -34,11 +34,6 @@ def long_ago() -> None:
     """Let everything have been accepted, and missed, an hour ago."""
     PermitSync.objects.filter(accepted_at__isnull=False).update(accepted_at=timezone.now() - HOUR)
     PermitSync.objects.filter(error_since__isnull=False).update(error_since=timezone.now() - HOUR)
-
-
-def look() -> int:
-    """Do one round of both audits; return how many rows were marked."""
-    return audit.audit(timezone.now()) + audit.audit_remote_state(timezone.now())
 
 
 # --- Behind the services' back ------------------------------------------------------------------------------------
@@ -61,7 +56,7 @@ def test_a_change_behind_the_services_back_is_found_and_pushed(
     world.deliver()
     extra = {"cancelled_at": timezone.now()} if "status" in change and hasattr(Permit, "cancelled_at") else {}
     Permit.objects.filter(pk=permit.pk).update(**change, **extra)
-    assert look() == 1
+    assert audit_all() == 1
     world.deliver()
     assert world.rights() == world.wanted()
 
