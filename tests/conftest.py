@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import Client
 from hypothesis import HealthCheck, settings
@@ -87,6 +88,7 @@ def connection_of_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
 def no_counts() -> Iterator[None]:
     """Let no limit count what another test did: the ids of people begin anew with each."""
     counters = (throttle._shared, throttle._alone)
+    cache.clear()
     for one in counters:
         one.cache_clear()
     yield

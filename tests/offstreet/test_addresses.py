@@ -245,7 +245,7 @@ def test_an_address_changes_once_the_new_one_is_confirmed_and_the_old_one_opens_
     client.post(EMAIL, {"action_add": "", "email": "new@example.org"})
     person.refresh_from_db()
     assert person.email == "old@example.org"
-    assert "waits for you to open the link" in text_of(client.get(EMAIL))
+    assert "open the link in the email that was sent there" in text_of(client.get(EMAIL))
     assert is_in(sign_in("old@example.org", PASSWORD))
 
     client.post(links_to("new@example.org")[-1])
@@ -288,7 +288,7 @@ def test_an_address_that_another_account_has_is_not_told_and_not_taken() -> None
     assert asked.status_code == free.post(EMAIL, {"action_add": "", "email": "free@example.org"}).status_code
     answer = client.post(links_to("taken@example.org")[-1], follow=True)
     assert answer.status_code == 200
-    assert "the address of another account already" in text_of(answer)
+    assert "already belongs to another account" in text_of(answer)
     person.refresh_from_db()
     assert person.email == "own@example.org"
     assert has_verified_address(person)
@@ -304,7 +304,7 @@ def test_a_change_that_the_database_refuses_leaves_the_account_as_it_was() -> No
     client.post(EMAIL, {"action_add": "", "email": "taken@example.org"})
     answer = client.post(links_to("taken@example.org")[-1], follow=True)
     assert answer.status_code == 200
-    assert "the address of another account already" in text_of(answer)
+    assert "already belongs to another account" in text_of(answer)
     person.refresh_from_db()
     assert person.email == "own@example.org"
     assert EmailAddress.objects.get(user=person, primary=True).email == "own@example.org"

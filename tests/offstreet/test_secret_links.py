@@ -254,7 +254,7 @@ def test_a_status_link_ends_after_a_year_and_is_renewed_from_the_page(world: Wor
     StatusLink.objects.update(expires_at=now)
     assert client.get(path).status_code == 404
     page = world.operator.get(world.url("setup_connection", world.connection.pk)).content.decode()
-    assert "Ended" in page
+    assert "Expired" in page
     assert "Renew for a year" in page
     world.operator.post(world.url("status_link_renew", world.connection.pk, link.pk))
     assert client.get(path).status_code == 200
