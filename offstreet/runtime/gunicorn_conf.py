@@ -13,7 +13,8 @@ from offstreet.runtime.processes import die_with_parent
 
 wsgi_app = "offstreet.wsgi:application"
 bind = os.environ.get("WEB_BIND", "127.0.0.1:8000")
-worker_class = "gthread"
+# A thread worker that answers `/healthz` while all its threads wait.
+worker_class = "offstreet.runtime.web_worker.WebWorker"
 workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
 threads = int(os.environ.get("WEB_THREADS", "8"))
 timeout = 30

@@ -3,7 +3,9 @@
 import contextlib
 import re
 import sqlite3
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from html import unescape
 
 import httpx
@@ -61,6 +63,32 @@ def test_a_form_sent_while_sqlite_is_locked_is_kept_and_saved_when_it_is_sent_ag
         assert {name: again[name] for name in typed} == typed
         assert client.post(ADD, data=again, headers=headers).status_code == 200
         assert stack.query(count, [NAME])[0]["n"] == 1
+
+
+def test_the_health_check_answers_while_every_thread_waits_for_the_database() -> None:
+    with running_stack(SQLITE, workers=0, sandbox=False) as stack, signed_in(stack) as client:
+        typed = {"name": "", "external_id": "", "timezone": "America/New_York", "active": "on"}
+        token = {"csrfmiddlewaretoken": client.cookies.get("csrftoken", "")}
+
+        def save(number: int) -> int:
+            with httpx.Client(base_url=stack.web_url, cookies=client.cookies, timeout=120) as mine:
+                headers = {"Referer": stack.web_url}
+                return mine.post(
+                    ADD, data={**typed, **token, "name": f"Lot {number}"}, headers=headers
+                ).status_code
+
+        with contextlib.closing(sqlite3.connect(stack.home / "db.sqlite3", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with ThreadPoolExecutor(24) as pool:
+                saves = [pool.submit(save, number) for number in range(24)]
+                eventually(lambda: all(one.running() for one in saves), what="all to be sent")
+                time.sleep(1)
+                checked = [client.get("/healthz", timeout=5).status_code for _ in range(3)]
+                waiting = sum(not one.done() for one in saves)
+                other.execute("ROLLBACK")
+            assert checked == [200, 200, 200]
+            assert waiting > 8, "there were fewer than would fill all threads"
+            assert {one.result() for one in saves} <= {302, 200, 503}
 
 
 def test_while_postgresql_is_away_pages_say_so_and_come_back_with_it() -> None:

@@ -258,7 +258,9 @@ def test_a_status_link_ends_after_a_year_and_is_renewed_from_the_page(world: Wor
     assert "Renew for a year" in page
     world.operator.post(world.url("status_link_renew", world.connection.pk, link.pk))
     assert client.get(path).status_code == 200
-    assert "Expires" in world.operator.get(world.url("setup_connection", world.connection.pk)).content.decode()
+    assert (
+        "Expires" in world.operator.get(world.url("setup_connection", world.connection.pk)).content.decode()
+    )
 
 
 def test_a_link_from_before_links_ended_has_its_year_from_when_it_was_made(world: World) -> None:
