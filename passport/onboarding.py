@@ -16,7 +16,10 @@ NAMES = VendorNames(
 )
 
 TEXTS = VendorTexts(
-    request_mail="passport/mail/operator_id_request.txt",
+    request_points=(
+        gettext_lazy("our operator ID at Passport (a UUID, such as 3f2c1a9e-…)"),
+        gettext_lazy("that Offstreet is authorised as an integration partner for this operator"),
+    ),
     operator_id_hint=gettext_lazy(
         "A UUID such as 3f2c1a9e-58d1-4c9b-9a40-0f6a3f1f2b11. Spaces around it and capitals don't matter."
     ),

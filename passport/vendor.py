@@ -81,12 +81,6 @@ class Passport:
     def batch_size(self, size: int) -> None:
         self._batch = BatchSize(size)
 
-    @property
-    def longest_call_s(self) -> float:
-        """See `PASSPORT_TOTAL_TIMEOUT_S`."""
-        timeout_s: float = settings.PASSPORT_TOTAL_TIMEOUT_S
-        return timeout_s
-
     # -- decisions (pure) ------------------------------------------------------------------------------------
 
     def clean_operator_id(self, text: str) -> str:

@@ -45,7 +45,6 @@ class FakeVendor:
     names = onboarding.NAMES
     texts = onboarding.TEXTS
     zones_have_case = True
-    longest_call_s = 8.0
     batch_size = 100
     total_timeout_s = 8.0
 

@@ -5,6 +5,7 @@ from django.utils.translation import gettext as _
 from integrations.diagnostics.context import NEUTRAL, SUCCESS, WARNING, Check, DiagnosticContext
 from integrations.diagnostics.setup_checks import NAMED
 from integrations.models import Zone
+from integrations.vendors.protocol import get_vendor
 from integrations.zones.mapping import case_twins, near_miss_words
 from locations.models import Location
 
@@ -45,7 +46,10 @@ def names(patient: DiagnosticContext) -> Check:
 
 def _near(location: Location, zone: Zone) -> str:
     """Return in what a location's name or id differs from its zone's number, where that is little."""
+    has_case = get_vendor(zone.connection.vendor).zones_have_case
     for own in (location.external_id, location.name):
+        if not has_case and own.casefold() == zone.number.casefold():
+            continue
         if own and (words := near_miss_words(own, zone.number)):
             return f"{location}: {words}"
     return ""

@@ -22,6 +22,7 @@ from integrations.models import Connection, Zone
 from integrations.models.connections import default_vendor
 from integrations.onboarding.connections import current_connections
 from integrations.vendors.errors import DeliveryError
+from integrations.vendors.protocol import get_vendor
 from integrations.zones.mapping import nearest
 from locations.models import Company, Location
 
@@ -117,14 +118,19 @@ def find_connection(company: Company, site: str = "") -> Connection:
     return connections[0]
 
 
+def _has_number(zone: Zone, number: str) -> bool:
+    # Character by character unless the vendor says otherwise, whatever the database does.
+    if get_vendor(zone.connection.vendor).zones_have_case:
+        return zone.number == number
+    return zone.number.casefold() == number.casefold()
+
+
 def find_zone(company: Company, number: str, connection: Connection | None = None) -> Zone:
-    """Return the one zone of exactly this number among those that are listed on the company's connections."""
+    """Return the one zone of this number, compared as its vendor does, among the listed ones of the company's connections."""
     zones = Zone.objects.filter(connection__in=current_connections(company)).select_related("connection")
     if connection is not None:
         zones = zones.filter(connection=connection)
-    exact = list(zones.filter(number=number))
-    # Letter for letter also where the database compares without case.
-    exact = [zone for zone in exact if zone.number == number]
+    exact = [zone for zone in zones.filter(number__iexact=number) if _has_number(zone, number)]
     listed = [zone for zone in exact if zone.missing_since is None] or exact
     if len(listed) == 1:
         return listed[0]

@@ -120,12 +120,7 @@ def write(
 
 def render(kind: str, context: Mapping[str, Any]) -> tuple[str, str]:
     """Return the subject (one line) and the text of a mail."""
-    return render_template(f"mail/{kind}.txt", context)
-
-
-def render_template(template: str, context: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the subject (the first line of a template) and the text below it."""
-    rendered = render_to_string(template, dict(context)).strip()
+    rendered = render_to_string(f"mail/{kind}.txt", dict(context)).strip()
     subject, _newline, text = rendered.partition("\n")
     return " ".join(subject.split())[:SUBJECT_MAX_CHARS], text.strip() + "\n"
 

@@ -28,12 +28,13 @@ def request_text(*, vendor: str, company: Company, rep_name: str, sender: User) 
     """Return subject and text of the email that asks the vendor's account manager for the operator ID."""
     context = {
         "vendor": names_of(vendor),
+        "points": get_vendor(vendor).texts.request_points,
         "company": company,
         "rep_name": " ".join(rep_name.split()),
         "sender_name": sender.label,
         "sender_email": sender.email,
     }
-    return email_queue.render_template(get_vendor(vendor).texts.request_mail, context)
+    return email_queue.render("operator_id_request", context)
 
 
 def request_operator_id(

@@ -1,11 +1,14 @@
 """What a vendor must offer, and how it is found.
 
 `integrations` knows vendors only through this protocol and through the dotted path in `settings.INTEGRATION_VENDORS`: a
-second vendor is a new folder at the top of the project and one line there.
+second vendor is a new folder at the top of the project and one line there (`docs/add-a-vendor.md`).
 
-A `Step` is one event of a plan, as it is stored in `Registration.intent` before it is sent. The engine reads its `kind`
-(steps of one kind travel together) and `session`; the rest is the vendor's own. `observed` documents are the vendor's
-too; the engine only keeps them, and asks `apply` what they become when a step was accepted.
+A `Step` is one event of a plan, as it is stored in `PermitSync.pending_steps` before it is sent. The engine reads its `kind`
+(steps of one kind travel together) and `session`; the rest is the vendor's own. `remote_state` documents are the vendor's
+too; the engine only keeps them, and asks `apply` what they become when a step was accepted. Six of their keys are read
+elsewhere (evidence, proof, comparing with enforcement) and are texts in each of them: `session_id` (that of the step which
+began it), `zone_id`, `plate`, `subdivision` (empty where the vendor knows no states), `start` and `end` (ISO 8601 with an
+offset).
 """
 
 from collections.abc import Callable, Sequence
@@ -150,8 +153,8 @@ class VendorNames:
 class VendorTexts:
     """What a vendor says in its own words on the way to live. Sentences may be lazy translations."""
 
-    # The template of the mail that asks the account manager for the operator ID; its first line is the subject.
-    request_mail: str
+    # What the company needs from its account manager, as points of the email that asks for the operator ID.
+    request_points: Sequence[str | Promise]
     # Beneath the field for the operator ID: what one looks like.
     operator_id_hint: str | Promise
     # Where the operator's staff create zones, as it stands in a sentence.
@@ -171,11 +174,6 @@ class Vendor(Protocol):
     batch_size: int
     # The longest that one request may take, in seconds: a worker that ends waits for its last requests that long.
     total_timeout_s: float
-
-    @property
-    def longest_call_s(self) -> float:
-        """How long one call can take at the most, in seconds, with all of its time-outs."""
-        ...
 
     def clean_operator_id(self, text: str) -> str:
         """Return an operator ID as it is kept (printable ASCII without blanks, at most 36 characters); pure.

@@ -155,8 +155,11 @@ class Diff:
         return not any(self.of(kind) for kind in KINDS)
 
 
-def diff(known: Iterable[Known], listed: Iterable[ZoneSeen]) -> Diff:
-    """Return what differs between the table and a vendor's (cleaned) list."""
+def diff(known: Iterable[Known], listed: Iterable[ZoneSeen], *, zones_have_case: bool = True) -> Diff:
+    """Return what differs between the table and a vendor's (cleaned) list.
+
+    Without `zones_have_case` a number that is written in another case is told as a new name, not as another zone.
+    """
     result = Diff()
     unseen = {zone.remote_id: zone for zone in known}
     result.listed_before = sum(not zone.missing for zone in unseen.values())
@@ -170,7 +173,7 @@ def diff(known: Iterable[Known], listed: Iterable[ZoneSeen]) -> Diff:
             result.back.append(change)
         elif (before.number, before.name) != (seen.number, seen.name):
             same_letters = _folded(before.number, before.name) == _folded(seen.number, seen.name)
-            (result.case_changed if same_letters else result.renamed).append(change)
+            (result.case_changed if same_letters and zones_have_case else result.renamed).append(change)
         elif set(change.fields) - SILENT_FIELDS:
             result.changed.append(change)
         elif change.fields:

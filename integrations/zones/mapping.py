@@ -24,6 +24,7 @@ from django.utils.translation import ngettext
 from integrations.delivery import outbox
 from integrations.models import Connection, PermitSync, Zone, ZoneMapping
 from integrations.notifications import notices, ticket_log
+from integrations.vendors.protocol import get_vendor
 from locations.models import Location, Permit, User
 from locations.services import lock_locations
 
@@ -196,13 +197,21 @@ class Suggestion:
     near: tuple[NearMiss, ...]
 
 
-def suggest(locations: Iterable[Location], zones: Iterable[Zone]) -> list[Suggestion]:
-    """Return a suggestion for each location, in order; pure.
+def caseless(connections: Iterable[Connection]) -> frozenset[int]:
+    """Return those connections (by id) whose vendor takes `a1` and `A1` for the same zone."""
+    return frozenset(one.pk for one in connections if not get_vendor(one.vendor).zones_have_case)
+
+
+def suggest(
+    locations: Iterable[Location], zones: Iterable[Zone], caseless: Collection[int] = ()
+) -> list[Suggestion]:
+    """Return a suggestion for each location, in order; pure. `caseless`: see the function of that name.
 
     A zone is proposed only where exactly one carries the location's name or own id as its number, or the location's
     name as its name, letter for letter. Several equal ones, and near ones, are pointed out and none is proposed.
     """
     listed = [zone for zone in zones if zone.missing_since is None]
+    folded: dict[str, dict[int, tuple[Zone, str]]] = defaultdict(dict)
     exact: dict[str, dict[int, tuple[Zone, str]]] = defaultdict(dict)
     near: dict[str, dict[int, tuple[Zone, str]]] = defaultdict(dict)
     for zone in listed:
@@ -210,19 +219,21 @@ def suggest(locations: Iterable[Location], zones: Iterable[Zone]) -> list[Sugges
         for text, why in ((zone.name, _("same name")), (zone.number, _("same number"))):
             if text:
                 exact[text][zone.pk] = (zone, why)
+                if zone.connection_id in caseless:
+                    folded[text.casefold()][zone.pk] = (zone, why)
                 near[_near_key(text)][zone.pk] = (zone, text)
-    return [_suggestion(location, exact, near) for location in locations]
+    return [_suggestion(location, exact, folded, near) for location in locations]
 
 
 _Index = dict[str, dict[int, tuple[Zone, str]]]
 
 
-def _suggestion(location: Location, exact: _Index, near: _Index) -> Suggestion:
+def _suggestion(location: Location, exact: _Index, folded: _Index, near: _Index) -> Suggestion:
     texts = [text for text in (location.external_id, location.name) if text]
     found: dict[int, tuple[Zone, str]] = {}
     misses: dict[int, NearMiss] = {}
     for text in texts:
-        found.update(exact.get(text, {}))
+        found.update(exact.get(text, {}) | folded.get(text.casefold(), {}))
     for text in texts:
         for pk, (zone, other) in near.get(_near_key(text), {}).items():
             if pk not in found and other != text:

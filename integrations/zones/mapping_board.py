@@ -226,7 +226,7 @@ def board(company: Company, locations: Iterable[Location], now: datetime) -> Boa
         setattr(found[pk], "refused" if state == PermitSync.State.REFUSED else "waiting", count)
     unmapped = [row.location for row in found.values() if row.zone is None]
     zones = choice(company, [*_texts(unmapped), *(row.zone.number for row in found.values() if row.zone)])
-    for suggestion in mapping.suggest(unmapped, zones.alike):
+    for suggestion in mapping.suggest(unmapped, zones.alike, mapping.caseless(connections)):
         found[suggestion.location.pk].suggestion = suggestion
     twins = {zone.pk: group for group in mapping.case_twins(zones.alike) for zone in group.zones}
     for row in found.values():
@@ -237,7 +237,8 @@ def board(company: Company, locations: Iterable[Location], now: datetime) -> Boa
 def suggestions(company: Company) -> list[mapping.Suggestion]:
     """Return what can be accepted: the unmapped locations for which exactly one zone is proposed."""
     unmapped = list(company.locations.filter(active=True, zone_mapping=None).order_by("name"))
-    found = mapping.suggest(unmapped, choice(company, _texts(unmapped)).alike)
+    caseless = mapping.caseless(open_connections(company))
+    found = mapping.suggest(unmapped, choice(company, _texts(unmapped)).alike, caseless)
     return [one for one in found if one.zone is not None]
 
 

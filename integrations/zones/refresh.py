@@ -168,7 +168,8 @@ def apply_listing(
             remedy = _("Nothing was changed; refresh again once it is confirmed.")
             return _fail(refresh, sentence, remedy, kind="unexpected", code="operator_changed")
         known = _known(connection)
-        found = diff(known, listing.zones)
+        has_case = get_vendor(connection.vendor).zones_have_case
+        found = diff(known, listing.zones, zones_have_case=has_case)
         refresh.finished_at, refresh.zones_listed = now, len(listing.zones)
         places = ZoneLocations(connection, found, now)
         if loses_too_many(found, allowed):
