@@ -82,11 +82,11 @@ def send_nothing(page: Page) -> None:
 
 
 def send_without_token(page: Page) -> None:
-    """Send a form whose token is gone, as from a page that was left open for too long."""
+    """Send a form whose token is gone, as from a page that was left expired."""
     page.locator("main form[method=post] [name=csrfmiddlewaretoken]").evaluate(
         "(token) => { const form = token.form; token.remove(); form.submit(); }"
     )
-    expect(page.get_by_role("heading", level=1)).to_contain_text("open for too long")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("expired")
 
 
 def open_dropdown(page: Page) -> None:

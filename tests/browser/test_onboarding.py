@@ -168,7 +168,7 @@ def test_a_new_company_goes_from_nothing_to_live_by_the_pages_alone(
     watched.go(f"{stack.web_url}/c/university/setup/")
     looked_at(watched, "5-ready")
     page.get_by_role("button", name="Send the test plate").click()
-    expect(page.get_by_text("Waiting for an officer's word on zone Z123.")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("Waiting for an officer to confirm zone Z123.")).to_be_visible(timeout=30_000)
     looked_at(watched, "6-test-seen")
     assert [right["vehicle"]["vehicle_plate"] for right in stack.sandbox.rights(UNIVERSITY)] == ["TEST123"]
 

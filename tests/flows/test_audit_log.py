@@ -94,7 +94,7 @@ def test_rows_are_only_added_and_go_by_retention_alone(backend: str) -> None:
         refused = stack.try_manage("audit_log", "prune", "--older-than-days", "30")
         assert refused.returncode != 0
         assert "at least 365 days" in refused.stderr
-        assert stack.manage("audit_log", "prune", "--older-than-days", "700").startswith("1 rows")
+        assert stack.manage("audit_log", "prune", "--older-than-days", "700").startswith("Deleted 1 rows")
         (left,) = stack.query("SELECT count(*) AS n FROM locations_deed")
         assert left["n"] == told["rows"] - 1
         export = stack.manage("audit_log", "export")

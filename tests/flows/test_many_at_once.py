@@ -88,5 +88,5 @@ def test_many_are_cancelled_and_brought_back_the_same_on_both_databases(backend:
         },
         "zones": ["Z1"],
         "trace": 1,
-        "zone": ["Mapped sends here", "Listed by Passport for the first time"],
+        "zone": ["Mapped sends here", "First listed by Passport"],
     }

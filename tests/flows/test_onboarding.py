@@ -16,7 +16,7 @@ def test_from_an_operator_id_to_live(stack: Stack) -> None:
         kim = Person(stack, "university", client)
         operator_id = to_ready(kim, 1)
         test = send_test(kim, ask="robin@u.example")
-        kim.until("Waiting for an officer's word", f"setup/tests/{test}/")
+        kim.until("Waiting for an officer to confirm", f"setup/tests/{test}/")
         assert [right["vehicle"]["vehicle_plate"] for right in stack.sandbox.rights(operator_id)] == [
             "TEST123"
         ]
