@@ -196,7 +196,7 @@ def test_a_new_company_goes_from_nothing_to_live_by_the_pages_alone(
 
     # 7. Live: what existed is sent, with progress.
     watched.go(f"{stack.web_url}/c/university/setup/")
-    expect(page.get_by_text("Live: each registration is sent to Passport when it is saved.")).to_be_visible()
+    expect(page.get_by_text("Live: each permit is sent to Passport when it is saved.")).to_be_visible()
     expect(page.get_by_text("3 of 3")).to_be_visible(timeout=20_000)
     looked_at(watched, "10-live")
     plates = sorted(right["vehicle"]["vehicle_plate"] for right in stack.sandbox.rights(UNIVERSITY))
