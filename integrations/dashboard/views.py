@@ -7,7 +7,7 @@ from django.views.decorators.http import require_safe
 from integrations.dashboard import charts as push_charts
 from integrations.dashboard.company import figures_of
 from integrations.dashboard.headline import answer, waits
-from integrations.zones.refresh import summary
+from integrations.zones.refresh_summary import summary
 from locations.access import CompanyRequest, company_view, may
 from locations.models import Role
 from locations.pages import render_page

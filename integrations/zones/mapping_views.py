@@ -18,7 +18,7 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from integrations.models import Zone, ZoneRefresh
 from integrations.zones import mapping, mapping_board
-from integrations.zones.refresh import summary
+from integrations.zones.refresh_summary import summary
 from locations.access import CompanyRequest, company_view, may
 from locations.models import Company, Location, Role
 from locations.pages import read_key, render_page

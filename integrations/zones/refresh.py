@@ -33,6 +33,7 @@ from integrations.vendors.protocol import get_vendor
 from integrations.zones import operator_claims
 from integrations.zones.diff import Change, Diff, Known, ZoneListing, clean_listing, diff, loses_too_many
 from integrations.zones.mapping import mark_locations, missing_zone_key, refused_at
+from integrations.zones.refresh_summary import summary
 from integrations.zones.report import ZoneLocations, document
 from locations import audit_log
 from locations.models import User
@@ -380,24 +381,3 @@ def _fail(refresh: ZoneRefresh, sentence: str, remedy: str, *, kind: str, code: 
             refresh.found = {"error": {"kind": kind, "code": code}}
             refresh.save()
     return refresh
-
-
-def summary(refresh: ZoneRefresh) -> str:
-    """Return one sentence on what a refresh found."""
-    if refresh.outcome in (ZoneRefresh.Outcome.FAILED, ZoneRefresh.Outcome.HELD):
-        return refresh.error
-    if refresh.outcome == ZoneRefresh.Outcome.RUNNING:
-        return _("A refresh is under way.")
-    words = {
-        "added": _("new"),
-        "renamed": _("renamed"),
-        "case_changed": _("with another case"),
-        "changed": _("changed"),
-        "gone": _("gone"),
-        "back": _("back"),
-    }
-    counts = refresh.found.get("counts", {})
-    parts = [f"{counts[kind]} {word}" for kind, word in words.items() if counts.get(kind)]
-    listed = ngettext("%(count)d zone listed", "%(count)d zones listed", refresh.zones_listed)
-    text = listed % {"count": refresh.zones_listed}
-    return _("%(listed)s: %(parts)s.") % {"listed": text, "parts": ", ".join(parts) or _("nothing changed")}

@@ -13,7 +13,8 @@ from integrations import throttle
 from integrations.models import Zone, ZoneRefresh
 from integrations.zones import queries as zone_queries
 from integrations.zones.mapping_board import open_connections
-from integrations.zones.refresh import ask_refresh, ask_release, discard_refresh, summary
+from integrations.zones.refresh import ask_refresh, ask_release, discard_refresh
+from integrations.zones.refresh_summary import summary
 from locations.access import SUPPORT, CompanyRequest, company_view, may
 from locations.models import Role
 from locations.pages import STOP_POLLING, company_clock, read_key, render_page

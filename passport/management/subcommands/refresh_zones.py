@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from integrations.management.scripting import Say, find_company, find_connection
 from integrations.models import Connection, ZoneRefresh
 from integrations.zones import refresh as zone_refresh
+from integrations.zones.refresh_summary import summary
 
 HELP = "fetch the list of zones and update ours"
 # How long to wait for a refresh that someone else started.
@@ -60,7 +61,7 @@ def tell(refresh: ZoneRefresh, say: Say) -> None:
     """Say what a finished refresh found."""
     if refresh.outcome != ZoneRefresh.Outcome.DONE:
         raise CommandError(_("Zones: %(text)s") % {"text": f"{refresh.error} {refresh.remedy}".strip()})
-    say(_("Zones: %(text)s") % {"text": zone_refresh.summary(refresh)})
+    say(_("Zones: %(text)s") % {"text": summary(refresh)})
     if refresh.error:
         say(f"{refresh.error} {refresh.remedy}")
     for kind in ("renamed", "case_changed", "gone", "back"):

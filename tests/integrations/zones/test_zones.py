@@ -16,6 +16,7 @@ from integrations.vendors.protocol import ZoneSeen
 from integrations.zones import refresh as zone_refresh
 from integrations.zones.diff import KINDS, Known, clean_listing, diff, loses_too_many
 from integrations.zones.mapping import missing_zone_key
+from integrations.zones.refresh_summary import summary
 from integrations.zones.report import NAMED_PER_KIND
 from tests.factories import (
     CompanyFactory,
@@ -185,7 +186,7 @@ def test_a_second_pull_of_the_same_list_changes_nothing(connection: Connection, 
     before = list(Zone.objects.values())
     done = refresh(connection)
     assert list(Zone.objects.values()) == before
-    assert zone_refresh.summary(done) == "1 zone listed: nothing changed."
+    assert summary(done) == "1 zone listed: nothing changed."
 
 
 def test_a_renamed_zone_keeps_its_row_and_its_mapping(connection: Connection, vendor: FakeVendor) -> None:
