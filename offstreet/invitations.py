@@ -35,6 +35,11 @@ def invitation(request: HttpRequest, token: str) -> HttpResponse:
                 return _welcome(request, _join_as_new(request, found, form))
             if user is not None:
                 return _welcome(request, accept_invitation(invitation=found, user=user))
+            if has_account:
+                # The form was sent by someone new; the account was made meanwhile, in another tab or for another company.
+                wrong = _(
+                    "There is an account with this address already. Sign in with it to accept the invitation."
+                )
         except ValidationError as error:
             wrong = " ".join(error.messages)
     status = UNPROCESSABLE if wrong or (form is not None and form.errors) else None

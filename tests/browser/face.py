@@ -122,6 +122,8 @@ class Watched:
 
     def check_width(self) -> None:
         """Fail if the page is wider than the window."""
+        # A page that a script has just sent elsewhere has no element yet.
+        self.page.wait_for_load_state()
         too_wide = self.page.evaluate(
             """() => document.documentElement.scrollWidth <= document.documentElement.clientWidth ? [] :
                [...document.querySelectorAll('body *')]

@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.flow, pytest.mark.timeout(300)]
 
 def test_from_an_operator_id_to_live(stack: Stack) -> None:
     stack.shell(COMPANY.format(name="University", slug="university"))
-    with contextlib.closing(stack.sign_in("kim@u.example", PASSWORD)) as client:
+    with contextlib.closing(stack.sign_in("kim@university.example", PASSWORD)) as client:
         kim = Person(stack, "university", client)
         operator_id = to_ready(kim, 1)
         test = send_test(kim, ask="robin@u.example")

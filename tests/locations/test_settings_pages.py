@@ -110,7 +110,7 @@ def test_a_person_with_an_account_signs_in_first_and_then_joins(world: World) ->
     person = UserFactory(email="Known@example.org")
     path = reverse("invitation", args=[token_of(invite(world, "known@example.org").pk)])
     assert "Sign in to join" in text_of(Client().get(path))
-    assert Client().post(path, {"password": STRONG}).status_code == 200
+    assert Client().post(path, {"password": STRONG}).status_code == 422
     assert signed_in(person).post(path).status_code == 302
     assert Membership.objects.filter(company=world.company, user=person).exists()
 
@@ -129,6 +129,18 @@ def test_a_weak_password_is_refused_beside_its_field(world: World) -> None:
     response = Client().post(path, {"password": "12345678"})
     assert response.status_code == 422
     assert "too common" in text_of(response)
+
+
+def test_a_form_sent_after_the_account_was_made_elsewhere_is_refused_in_a_sentence(world: World) -> None:
+    path = reverse("invitation", args=[token_of(invite(world, "known@example.org").pk)])
+    visitor = Client()
+    assert "Set the password and join" in text_of(visitor.get(path))
+    UserFactory(email="known@example.org")
+    response = visitor.post(path, {"password": STRONG})
+    assert response.status_code == 422
+    assert "There is an account with this address already." in text_of(response)
+    assert "_auth_user_id" not in visitor.session
+    assert not Membership.objects.filter(user__email="known@example.org").exists()
 
 
 def test_a_member_is_not_invited_again(world: World) -> None:

@@ -135,9 +135,12 @@ class Stack:
     def sign_in(self, email: str, password: str) -> httpx.Client:
         """Return an HTTP client that is signed in; the caller closes it."""
         client = self.browse()
-        client.get("/accounts/login/").raise_for_status()
-        self.post(client, "/accounts/login/", login=email, password=password)
-        assert "sessionid" in client.cookies, f"{email} could not sign in"
+        with contextlib.ExitStack() as undo:
+            undo.callback(client.close)
+            client.get("/accounts/login/").raise_for_status()
+            self.post(client, "/accounts/login/", login=email, password=password)
+            assert "sessionid" in client.cookies, f"{email} could not sign in"
+            undo.pop_all()
         return client
 
     def post(self, client: httpx.Client, path: str, **fields: Any) -> httpx.Response:
