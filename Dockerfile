@@ -1,8 +1,8 @@
 # One image for the web, the workers and the sandbox; docker-compose.yml says which command each runs.
 # It holds no secret and no setting of a site: in production it refuses to start until the environment has them.
 
-# `make pin-images` writes the digest behind the tag; see SECURITY.md.
-FROM python:3.11-slim AS base
+# `make pin-images` renews the digest behind the tag; see SECURITY.md.
+FROM python:3.11-slim@sha256:9c900dea9e8fb7e16277c179b555cc72d29a352dbc33cff48ad5a0412fd5bfc7 AS base
 
 FROM base AS build
 WORKDIR /app
