@@ -8,6 +8,7 @@ from locations.views.places import company_add
 from offstreet.health import healthz
 from offstreet.home import home
 from offstreet.invitations import invitation
+from offstreet.second_factor_views import ActivateAppView
 from offstreet.styleguide import styleguide, styleguide_part, styleguide_zones
 
 handler400 = "offstreet.errors.bad_request"
@@ -25,6 +26,7 @@ urlpatterns = [
     path("c/<slug:company_slug>/", include(company_pages)),
     path("", include("integrations.urls")),
     path("healthz", healthz, name="healthz"),
+    path("accounts/2fa/totp/activate/", ActivateAppView.as_view(), name="mfa_activate_totp"),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
     path("styleguide/", styleguide, name="styleguide"),

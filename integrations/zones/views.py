@@ -91,13 +91,17 @@ def refresh(request: CompanyRequest) -> HttpResponse:
         )
         return redirect("zones", company.slug)
     begun: list[ZoneRefresh] = []
-    for connection in open_connections(company):
-        try:
-            begun.append(ask_refresh(connection=connection, asked_by=request.user))
-        except ValidationError as error:
-            messages.error(request, f"{connection}: {' '.join(error.messages)}")
+    try:
+        for connection in open_connections(company):
+            try:
+                begun.append(ask_refresh(connection=connection, asked_by=request.user))
+            except ValidationError as error:
+                messages.error(request, f"{connection}: {' '.join(error.messages)}")
+    finally:
+        # Nor does it count where the database gave up: the page for that sends the form again.
+        if not begun:
+            throttle.forget(rate, *who)
     if not begun:
-        throttle.forget(rate, *who)
         return redirect("zones", company.slug)
     if len(begun) == 1:
         return redirect("zone_refresh", company.slug, begun[0].pk)

@@ -1,9 +1,12 @@
 """Secrets of the second step at rest, passkeys beside the app, and who has to have a second step."""
 
 import io
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+import time_machine
 from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import (
@@ -32,6 +35,13 @@ OLD, NEW = (Fernet.generate_key().decode() for _ in range(2))
 def fresh_counts() -> None:
     """Codes that were used, and tries, are counted from nothing."""
     cache.clear()
+
+
+@pytest.fixture(autouse=True)
+def still_clock() -> Iterator[None]:
+    """A code is good for its thirty seconds; none ends between its making and its use."""
+    with time_machine.travel(datetime.now(UTC), tick=False):
+        yield
 
 
 def code_of(secret: str) -> str:
@@ -78,6 +88,23 @@ def test_neither_the_apps_secret_nor_a_recovery_code_stands_in_the_database() ->
     assert sign_in(person, code_of(secret))
     assert sign_in(person, codes[0])
     assert not sign_in(person, codes[0])
+
+
+def test_an_app_that_another_tab_turns_on_at_the_same_moment_is_said_and_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    person = UserFactory()
+    client = signed_in(person)
+    reauthenticate(client)
+    secret = client.get(reverse("mfa_activate_totp")).context["form"].secret
+    other = generate_totp_secret()
+    TOTP.activate(person, other)
+    # The page has looked before the other tab was done.
+    monkeypatch.setattr("allauth.mfa.totp.views.is_mfa_enabled", lambda *_: False)
+    response = client.post(reverse("mfa_activate_totp"), {"code": code_of(secret)}, follow=True)
+    assert "turned on in another tab" in text_of(response)
+    kept_secret = Authenticator.objects.get(type="totp").data["secret"]
+    assert MfaAdapter().decrypt(kept_secret) == other
 
 
 def test_what_was_kept_in_plain_text_works_and_is_encrypted_when_it_is_used() -> None:
