@@ -103,9 +103,29 @@ class Connection(models.Model):
     verified_at = models.DateTimeField(null=True, blank=True)
     backfill_total = models.PositiveIntegerField(null=True, blank=True)
     backfill_started_at = models.DateTimeField(null=True, blank=True)
-    reconciled_at = models.DateTimeField(null=True, blank=True)
 
-    history = HistoricalRecords(excluded_fields=["reconciled_at"])
+    # Comparing with what enforcement sees (integrations.reconciliation). `reconciled_at` is when the last
+    # comparison began, however it ended; `compared_at` when the last one ended in which the whole list was read and
+    # believed. What went wrong since then, and how often in a row; both are empty after a success.
+    reconciled_at = models.DateTimeField(null=True, blank=True)
+    compared_at = models.DateTimeField(null=True, blank=True)
+    comparison_error = models.TextField(blank=True, default="", db_default="")
+    comparison_failures = models.PositiveIntegerField(default=0, db_default=0)
+    # Until when a worker has it to itself; null where none compares it.
+    comparing_until = models.DateTimeField(null=True, blank=True)
+    # What the last one found, as a document, or null.
+    comparison = models.JSONField(null=True, blank=True)
+
+    history = HistoricalRecords(
+        excluded_fields=[
+            "reconciled_at",
+            "compared_at",
+            "comparison_error",
+            "comparison_failures",
+            "comparing_until",
+            "comparison",
+        ]
+    )
 
     class Meta:
         ordering = ["company__name", "id"]

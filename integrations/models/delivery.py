@@ -117,6 +117,11 @@ class PermitSync(models.Model):
     refusals = models.PositiveIntegerField(default=0, db_default=0)
     retry_at = models.DateTimeField(null=True, blank=True)
     refused_key = models.CharField(max_length=32, blank=True, default="", db_default="")
+    # Drift: since when enforcement has shown something else than was accepted (null: it does not), how often that was put
+    # right since, and before when it is not tried again.
+    drift_since = models.DateTimeField(null=True, blank=True)
+    drift_tries = models.PositiveSmallIntegerField(default=0, db_default=0)
+    drift_retry_at = models.DateTimeField(null=True, blank=True)
 
     objects = PermitSyncQuerySet.as_manager()
 
@@ -159,6 +164,12 @@ class PermitSync(models.Model):
                 fields=["connection"],
                 name="registration_drift",
                 condition=Q(state="done") & ~Q(error_code=""),
+            ),
+            # The list of drift, which stays in it while it is being put right.
+            models.Index(
+                fields=["connection", "drift_since"],
+                name="registration_drift_since",
+                condition=Q(drift_since__isnull=False),
             ),
             # Reconciliation: what the vendor should list now.
             models.Index(

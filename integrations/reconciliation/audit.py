@@ -19,7 +19,7 @@ from typing import Any
 
 import structlog
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.fields.json import KeyTextTransform
 from django.utils.translation import gettext as _
 
@@ -163,10 +163,15 @@ def reconcile_all(now: datetime) -> None:
     )
     if connection is not None:
         Connection.objects.filter(pk=connection.pk).update(reconciled_at=now)
+        row = Connection.objects.filter(pk=connection.pk)
         try:
-            reconcile(connection)
+            found = reconcile(connection)
         except DeliveryError as error:
             log.info("parking rights could not be read", connection=connection.pk, error=error.sentence)
+            row.update(comparison_error=error.sentence, comparison_failures=F("comparison_failures") + 1)
+        else:
+            if not found["held"]:
+                row.update(compared_at=now, comparison_error="", comparison_failures=0)
 
 
 def reconcile(connection: Connection, *, is_certain: bool = False) -> dict[str, int]:
