@@ -1,59 +1,29 @@
-"""A permit's proof of delivery: the time line tells what was recorded, in order; the headline answers first."""
+"""A permit's proof of delivery: the time line tells what was recorded, in order."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import time_machine
 from django.utils import timezone
 
-from integrations.models import PermitSync, Push, PushEvent, ZoneMapping
+from integrations.models import PermitSync, ZoneMapping
 from integrations.models.delivery import NOT_LISTED
-from integrations.permits.headline import Headline, headline
 from integrations.permits.proof import gather, timeline
-from integrations.permits.queries import Delivery, delivery_of
-from integrations.permits.rights_lookup import compare
-from integrations.vendors.protocol import RightSeen
+from integrations.permits.queries import delivery_of
 from locations.models import Permit
 from locations.services import cancel_permit, change_permit, reinstate_permit
-from passport.onboarding import NAMES
 from tests.factories import (
-    ConnectionFactory,
     LocationFactory,
-    PermitFactory,
     UserFactory,
     ZoneFactory,
-    ZoneMappingFactory,
 )
+from tests.integrations.permits.proof_samples import START, head, push, settle
 from tests.passport.sandbox_transport import SandboxTransport
 from tests.world import World, passport_in_memory
 
 pytestmark = pytest.mark.django_db
-START = datetime(2026, 11, 22, 17, 3, 4, 117_000, tzinfo=UTC)  # 12:03:04.117 in New York
-
-
-@pytest.fixture
-def permit() -> Permit:
-    """A permit at a mapped location of a live connection, registered by Olive at START."""
-    with time_machine.travel(START - timedelta(days=1), tick=False):
-        connection = ConnectionFactory(live=True)
-        place = LocationFactory(company=connection.company, name="North Campus Garage")
-        ZoneMappingFactory(
-            location=place, zone=ZoneFactory(connection=connection, number="Z123", name="North")
-        )
-    with time_machine.travel(START, tick=False):
-        found: Permit = PermitFactory(
-            location=place,
-            plate="ABC 1234",
-            actor=UserFactory(first_name="Olive"),
-            source=Permit.Source.DASHBOARD,
-            end=START + timedelta(days=8),
-        )
-    # The database goes by its own clock, by which the permit may be over.
-    due = {"due_since": START + timedelta(milliseconds=4), "next_attempt_at": START}
-    PermitSync.objects.update_or_create(permit=found, connection=connection, defaults=due)
-    return found
 
 
 @pytest.fixture
@@ -66,52 +36,8 @@ def world() -> Iterator[World]:
         found.engine.close()
 
 
-def push(permit: Permit, after_ms: int, result: str, kind: str = "started", **values: Any) -> PushEvent:
-    """Record one request for the permit, answered `after_ms` after START."""
-    row = PermitSync.objects.get(permit=permit)
-    at = START + timedelta(milliseconds=after_ms)
-    request = Push.objects.create(
-        connection=row.connection,
-        kind=kind,
-        events=1,
-        sent_at=at - timedelta(milliseconds=values.pop("took_ms", 5)),
-        answered_at=at,
-        trace_id=f"trace-{after_ms}",
-        status={"accepted": 202, "refused": 400}.get(result, 503),
-        outcome="accepted",
-    )
-    return PushEvent.objects.create(
-        permit_sync=row,
-        push=request,
-        kind=kind,
-        session_id="os-8KQ2-1",
-        due_since=values.pop("due_since", row.due_since),
-        result=result,
-        **values,
-    )
-
-
-def settle(permit: Permit, **values: Any) -> None:
-    """Write what the engine would."""
-    PermitSync.objects.filter(permit=permit).update(
-        **{
-            "state": "done",
-            "remote_state": {"session_id": "os-8KQ2-1", "plate": permit.plate, "subdivision": "US-NC"},
-            "remote_until": permit.end,
-            "accepted_at": START + timedelta(seconds=1),
-            "session_count": 1,
-            **values,
-        }
-    )
-
-
 def titles(permit: Permit) -> list[str]:
     return [entry.title for entry in timeline(permit, gather(permit))]
-
-
-def head(permit: Permit, now: datetime) -> Headline:
-    permit = Permit.objects.select_related("location").get(pk=permit.pk)
-    return headline(delivery_of(permit, now), gather(permit), NAMES, now)
 
 
 def test_the_time_line_tells_the_whole_way_in_order(permit: Permit) -> None:
@@ -306,58 +232,6 @@ def test_the_time_line_costs_the_same_however_much_happened(
         assert len(timeline(permit, evidence)) > 30
 
 
-def test_the_headline_answers_first(permit: Permit) -> None:
-    now = START + timedelta(minutes=1)
-    assert head(permit, now).sentence == "Not in Passport yet: Waiting to be sent."
-    settle(permit)
-    assert head(permit, now).sentence == "Passport has accepted this plate in zone Z123 at 12:03:05."
-    settle(permit, seen_at=START + timedelta(seconds=2))
-    found = head(permit, now)
-    assert found.sentence == "Passport shows officers this plate in zone Z123 since 12:03:06."
-    assert found.detail.startswith("Valid until 30 Nov 2026, 12:03 EST (17:03 UTC).")
-
-
-def test_the_headline_of_what_begins_later_says_from_when(permit: Permit) -> None:
-    change_permit(permit=permit, start=START + timedelta(days=1))
-    settle(permit)
-    found = head(permit, START + timedelta(minutes=1))
-    assert found.sentence == "Passport has this plate for zone Z123, from 23 Nov 2026, 12:03 EST."
-
-
-def test_the_headline_of_a_refusal_gives_reason_and_remedy(permit: Permit) -> None:
-    settle(
-        permit,
-        state="refused",
-        remote_state=None,
-        remote_until=None,
-        error="No such space.",
-        remedy="Enter another.",
-    )
-    found = head(permit, START + timedelta(minutes=1))
-    assert (found.sentence, found.remedy) == (
-        "Passport does not take this plate: No such space.",
-        "Enter another.",
-    )
-
-
-def test_an_old_session_that_is_still_there_is_not_called_absent(permit: Permit) -> None:
-    settle(permit, state="due")
-    assert head(permit, START).sentence.startswith("Passport has this plate, but not yet as it stands here.")
-    cancel_permit(permit=permit)
-    assert head(permit, timezone.now()).sentence.startswith("Passport may still show this plate.")
-
-
-def test_what_is_over_says_whether_it_ever_arrived(permit: Permit) -> None:
-    cancel_permit(permit=permit)
-    settle(permit, remote_state=None, remote_until=None)
-    now = timezone.now()
-    assert "no longer has this plate" in head(permit, now).sentence
-    push(permit, 20, "refused")
-    assert head(permit, now).sentence == "This permit ended before Passport had accepted it."
-    settle(permit, remote_state=None, remote_until=None, session_count=0)
-    assert head(permit, now).sentence == "This permit ended before anything was sent to Passport."
-
-
 @pytest.mark.parametrize("apart_ms", [-900, -1, 0, 1, 900])
 def test_what_was_noted_stands_behind_its_save_though_the_databases_clock_is_another(
     permit: Permit, apart_ms: int
@@ -383,56 +257,3 @@ def test_the_engine_writes_what_the_time_line_tells(world: World) -> None:
     assert told[-1] == "Removed from Passport"
     assert "New end accepted" in told
     assert delivery_of(permit, timezone.now()).state.key == "withdrawn"
-
-
-# --- In Passport now ---------------------------------------------------------------------------------
-
-
-def right(**values: Any) -> RightSeen:
-    columns = {
-        "remote_id": "r1",
-        "zone_id": "z1",
-        "plate": "ABC1234",
-        "subdivision": "US-NC",
-        "start": START,
-        "end": START + timedelta(days=1),
-        "space_number": "",
-        "reference": "os-8KQ2-1",
-        "raw": {},
-    }
-    return RightSeen(**{**columns, **values})
-
-
-def compared(permit: Permit, *rights: RightSeen) -> Any:
-    settle(
-        permit,
-        remote_state={"session_id": "os-8KQ2-1", "plate": "ABC1234", "zone_id": "z1", "subdivision": "US-NC"},
-    )
-    found: Delivery = delivery_of(
-        Permit.objects.select_related("location").get(), START + timedelta(minutes=1)
-    )
-    return compare(found, rights, {"z1": "Z123"}, START + timedelta(minutes=1))
-
-
-@pytest.mark.parametrize(
-    ("seen", "is_ours"),
-    [
-        (right(), True),
-        (right(reference="os-8KQ2-2"), False),
-        (right(reference=""), True),
-        (right(reference="", subdivision="NC"), True),
-        (right(reference="", subdivision="US-VA"), False),
-        (right(reference="", zone_id="z2"), False),
-    ],
-)
-def test_a_right_is_ours_by_reference_or_else_by_plate_state_and_zone(
-    permit: Permit, seen: RightSeen, is_ours: bool
-) -> None:
-    held = compared(permit, seen)
-    assert [line.ours for line in held.rights] == [is_ours]
-    assert held.tone == ("success" if is_ours else "warning")
-
-
-def test_a_plate_that_should_be_there_and_is_not_is_a_warning(permit: Permit) -> None:
-    held = compared(permit)
-    assert (held.tone, held.sentence) == ("warning", "Passport lists no parking right for this plate now.")
