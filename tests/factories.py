@@ -20,6 +20,8 @@ from locations.models import Company, Location, Membership, Permit, Role, User
 from locations.services import PermitDraft, register_permit
 
 PASSWORD = "demo-passport"
+# An operator ID as a company types it in; the connections that the factories make have others.
+OPERATOR_ID = "072e8b73-87ba-52be-ad93-16807143d145"
 
 
 class UserFactory(DjangoModelFactory[User]):

@@ -16,10 +16,16 @@ from integrations.reconciliation import audit
 from integrations.vendors.errors import FixConnection, TryLater
 from locations.models import Company, Permit
 from passport.management.subcommands import subcommands
-from tests.factories import CompanyFactory, ConnectionFactory, LocationFactory, PermitFactory, ZoneFactory
+from tests.factories import (
+    OPERATOR_ID,
+    CompanyFactory,
+    ConnectionFactory,
+    LocationFactory,
+    PermitFactory,
+    ZoneFactory,
+)
 from tests.fakes import FakeVendor, fake_vendor, zone_seen
 
-OPERATOR = "072e8b73-87ba-52be-ad93-16807143d145"
 pytestmark = pytest.mark.django_db
 
 
@@ -61,7 +67,7 @@ def refusal(*arguments: str) -> str:
 
 
 def connected() -> Connection:
-    passport("connect", "--operator-id", OPERATOR, "--confirmed", "Agreed by phone")
+    passport("connect", "--operator-id", OPERATOR_ID, "--confirmed", "Agreed by phone")
     return Connection.objects.get()
 
 
@@ -70,10 +76,10 @@ def connected() -> Connection:
 
 def test_connect_makes_the_connection_and_pulls_its_zones(company: Company) -> None:
     lines = passport(
-        "connect", "--operator-id", f" {OPERATOR.upper()} ", "--confirmed", "By phone"
+        "connect", "--operator-id", f" {OPERATOR_ID.upper()} ", "--confirmed", "By phone"
     ).splitlines()
     assert lines == [
-        f"PASSPORTUNIVERSITY has the operator ID {OPERATOR} and is being set up.",
+        f"PASSPORTUNIVERSITY has the operator ID {OPERATOR_ID} and is being set up.",
         "Zones: 3 zones listed: 3 new.",
     ]
     assert Zone.objects.count() == 3
@@ -81,7 +87,7 @@ def test_connect_makes_the_connection_and_pulls_its_zones(company: Company) -> N
 
 def test_connect_may_be_run_again(company: Company) -> None:
     connected()
-    assert "nothing changed" in passport("connect", "--operator-id", OPERATOR)
+    assert "nothing changed" in passport("connect", "--operator-id", OPERATOR_ID)
     assert Connection.objects.count() == 1
 
 
@@ -90,10 +96,17 @@ def test_connect_keeps_the_connection_where_passport_does_not_answer(
 ) -> None:
     vendor.zones_error = TryLater("Passport did not answer.", remedy="Try again in a minute.")
     text = refusal(
-        "passport", "connect", "--company", "university", "--operator-id", OPERATOR, "--confirmed", "By phone"
+        "passport",
+        "connect",
+        "--company",
+        "university",
+        "--operator-id",
+        OPERATOR_ID,
+        "--confirmed",
+        "By phone",
     )
     assert text == "Zones: Passport did not answer. Try again in a minute."
-    assert Connection.objects.get().operator_id == OPERATOR
+    assert Connection.objects.get().operator_id == OPERATOR_ID
 
 
 def test_connect_says_what_to_do_where_the_operator_is_unknown(company: Company, vendor: FakeVendor) -> None:
@@ -101,7 +114,14 @@ def test_connect_says_what_to_do_where_the_operator_is_unknown(company: Company,
         "Passport does not know this operator.", remedy="Check the operator ID."
     )
     text = refusal(
-        "passport", "connect", "--company", "university", "--operator-id", OPERATOR, "--confirmed", "By phone"
+        "passport",
+        "connect",
+        "--company",
+        "university",
+        "--operator-id",
+        OPERATOR_ID,
+        "--confirmed",
+        "By phone",
     )
     assert "Check the operator ID." in text
 
@@ -111,7 +131,7 @@ def test_connect_says_what_to_do_where_the_operator_is_unknown(company: Company,
     [
         (("--company", "university", "--operator-id", "nonsense"), "“nonsense” is not an operator ID"),
         (
-            ("--company", "nobody", "--operator-id", OPERATOR),
+            ("--company", "nobody", "--operator-id", OPERATOR_ID),
             "There is no company “nobody”. Companies: university.",
         ),
     ],
@@ -125,7 +145,7 @@ def test_a_second_site_gets_a_connection_of_its_own(company: Company) -> None:
     other = "fd69c211-318f-56a5-836b-8e03dc8897ae"
     passport("connect", "--operator-id", other, "--site", "South")
     assert list(Connection.objects.order_by("id").values_list("label", "operator_id")) == [
-        ("", OPERATOR),
+        ("", OPERATOR_ID),
         ("South", other),
     ]
     assert "no site “south”. Did you mean “South”?" in refusal(
@@ -259,7 +279,7 @@ def test_status_tells_connection_zones_mappings_and_registrations(company: Compa
     document = json.loads(passport("status", "--json"))
     assert document["company"] == "university"
     assert document["connection"]["name"] == "PASSPORTUNIVERSITY"
-    assert document["connection"]["operator_id"] == OPERATOR
+    assert document["connection"]["operator_id"] == OPERATOR_ID
     assert document["connection"]["status"] == "setup"
     assert document["connection"]["since"] == connection.status_since.isoformat()
     assert document["zones"] | {"refreshed_at": None} == {
@@ -299,7 +319,7 @@ def test_every_subcommand_says_what_it_does() -> None:
 def test_compare_says_what_it_found_and_what_a_person_must_decide(
     company: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    passport("connect", "--operator-id", OPERATOR, "--confirmed", "Agreed by phone")
+    passport("connect", "--operator-id", OPERATOR_ID, "--confirmed", "Agreed by phone")
     assert passport("compare") == "seen: 0, missing: 0, surplus: 0, unknown: 0"
     assert passport("compare", "--end-unknown").startswith("unknown parking rights ended: 0")
     held = {"seen": 1, "missing": 30, "surplus": 0, "unknown": 0, "held": 1}

@@ -18,7 +18,7 @@ from integrations.zones import refresh as zone_refresh
 from locations.models import Company, Location, Permit
 from offstreet.guards import vendor_faults
 from tests.checks import make_check_runs
-from tests.factories import CompanyFactory, LocationFactory
+from tests.factories import OPERATOR_ID, CompanyFactory, LocationFactory
 from tests.pages import World, text_of
 from tests.secondvendor.vendor import STREET, Seen
 
@@ -88,9 +88,7 @@ def test_it_goes_from_connection_to_accepted_push_through_the_pages() -> None:
     assert "Curbline account manager" in page
     assert "our Curbline account number, such as CL-12345" in page
     assert "CL and five digits" in page
-    wrong = here.operator.post(
-        here.url("setup_begin_operator_id"), {"operator_id": "072e8b73-87ba-52be-ad93-16807143d145"}
-    )
+    wrong = here.operator.post(here.url("setup_begin_operator_id"), {"operator_id": OPERATOR_ID})
     assert wrong.status_code == 422
     assert "looks like CL-12345" in text_of(wrong)
     here.post(here.operator, "setup_begin_operator_id", operator_id=" cl-12345 ")

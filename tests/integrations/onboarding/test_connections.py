@@ -11,6 +11,7 @@ from django.utils import timezone
 from integrations.models import Connection, PermitSync, Ticket, Zone, ZoneMapping
 from integrations.onboarding import connections
 from tests.factories import (
+    OPERATOR_ID,
     CompanyFactory,
     ConnectionFactory,
     LocationFactory,
@@ -20,13 +21,12 @@ from tests.factories import (
     ZoneMappingFactory,
 )
 
-OPERATOR = "072e8b73-87ba-52be-ad93-16807143d145"
 OTHER = "fd69c211-318f-56a5-836b-8e03dc8897ae"
 pytestmark = pytest.mark.django_db
 
 
 def connect(**values: object) -> Connection:
-    return connections.connect(**{"company": CompanyFactory(), "operator_id": OPERATOR, **values})  # type: ignore[arg-type]
+    return connections.connect(**{"company": CompanyFactory(), "operator_id": OPERATOR_ID, **values})  # type: ignore[arg-type]
 
 
 # --- The operator id ----------------------------------------------------------------------------------------------
@@ -34,14 +34,22 @@ def connect(**values: object) -> Connection:
 
 @pytest.mark.parametrize(
     "typed",
-    [OPERATOR, OPERATOR.upper(), f"  {OPERATOR}\n", f"“{OPERATOR}”", f"\u200b{OPERATOR}", f"{{{OPERATOR}}}"],
+    [
+        OPERATOR_ID,
+        OPERATOR_ID.upper(),
+        f"  {OPERATOR_ID}\n",
+        f"“{OPERATOR_ID}”",
+        f"\u200b{OPERATOR_ID}",
+        f"{{{OPERATOR_ID}}}",
+    ],
 )
 def test_an_operator_id_is_taken_in_any_case_and_with_what_is_copied_along(typed: str) -> None:
-    assert connections.clean_operator_id("passport", typed) == OPERATOR
+    assert connections.clean_operator_id("passport", typed) == OPERATOR_ID
 
 
 @pytest.mark.parametrize(
-    "typed", ["", "  ", "university", OPERATOR[:-1], OPERATOR + "0", OPERATOR.replace("-", ""), "0303"]
+    "typed",
+    ["", "  ", "university", OPERATOR_ID[:-1], OPERATOR_ID + "0", OPERATOR_ID.replace("-", ""), "0303"],
 )
 def test_what_is_no_uuid_is_refused_with_a_sentence(typed: str) -> None:
     with pytest.raises(ValidationError) as refusal:
@@ -55,14 +63,14 @@ def test_what_is_no_uuid_is_refused_with_a_sentence(typed: str) -> None:
 def test_connecting_names_the_connection_by_the_convention() -> None:
     connection = connect(company=CompanyFactory(name="St. Mary’s University 2"))
     assert connection.name == "PASSPORTSTMARYSUNIVERSITY2"
-    assert connection.operator_id == OPERATOR
+    assert connection.operator_id == OPERATOR_ID
     assert connection.status == Connection.Status.SETUP
     assert connection.operator_id_at is not None
 
 
 def test_connecting_again_changes_nothing() -> None:
     connection = connect()
-    again = connect(company=connection.company, operator_id=OPERATOR.upper())
+    again = connect(company=connection.company, operator_id=OPERATOR_ID.upper())
     assert again == connection
     assert connection.history.count() == again.history.count()
 
@@ -107,8 +115,8 @@ def test_another_companys_id_is_refused_without_naming_that_company() -> None:
 
 
 def test_an_id_of_an_ended_connection_is_free_again() -> None:
-    ConnectionFactory(operator_id=OPERATOR, status=Connection.Status.ENDED)
-    assert connect().operator_id == OPERATOR
+    ConnectionFactory(operator_id=OPERATOR_ID, status=Connection.Status.ENDED)
+    assert connect().operator_id == OPERATOR_ID
 
 
 def test_a_company_has_one_connection_per_site() -> None:
@@ -116,7 +124,7 @@ def test_a_company_has_one_connection_per_site() -> None:
     south = connect(company=north.company, operator_id=OTHER, label="South")
     assert north != south
     with pytest.raises(ValidationError, match="already"):
-        connect(company=north.company, operator_id=OPERATOR, label="South")
+        connect(company=north.company, operator_id=OPERATOR_ID, label="South")
 
 
 # --- Going live ---------------------------------------------------------------------------------------------------
@@ -235,7 +243,7 @@ def test_an_ended_connection_takes_no_step_any_more(ready: Connection) -> None:
         lambda: connections.pause(connection=ended, reason="Stop"),
         lambda: connections.resume(connection=ended),
         lambda: connections.begin_testing(connection=ended),
-        lambda: connections.set_operator_id(connection=ended, operator_id=OPERATOR),
+        lambda: connections.set_operator_id(connection=ended, operator_id=OPERATOR_ID),
     ]
     for step in steps:
         with pytest.raises(ValidationError, match="ended"):

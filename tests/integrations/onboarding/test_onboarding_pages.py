@@ -25,12 +25,11 @@ from integrations.vendors.errors import FixConnection, TryLater
 from locations.models import Company
 from locations.pages import STOP_POLLING
 from tests.checks import make_check_runs
-from tests.factories import CompanyFactory, ConnectionFactory, LocationFactory, PermitFactory
+from tests.factories import OPERATOR_ID, CompanyFactory, ConnectionFactory, LocationFactory, PermitFactory
 from tests.fakes import FakeVendor, zone_seen
 from tests.pages import HTMX, World, count_queries, text_of
 
 pytestmark = pytest.mark.django_db
-OPERATOR_ID = "072e8b73-87ba-52be-ad93-16807143d145"
 MAIL = {
     "rep_name": "Alex",
     "rep_email": "alex@p.example",

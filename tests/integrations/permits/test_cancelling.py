@@ -14,10 +14,7 @@ from integrations.models import PermitSync
 from integrations.permits import bulk_cancel
 from locations.models import Location, Membership, Permit
 from locations.services import cancel_permit, change_permit
-from tests.factories import (
-    LocationFactory,
-    PermitFactory,
-)
+from tests.factories import LocationFactory, PermitFactory
 from tests.integrations.permits.pages import MAX_QUERIES, accept, text_of, url
 
 pytestmark = pytest.mark.django_db

@@ -10,13 +10,7 @@ from django.utils import timezone
 from integrations.models import PermitSync
 from locations.models import Location, Membership, Permit
 from locations.services import cancel_permit
-from tests.factories import (
-    ConnectionFactory,
-    LocationFactory,
-    PermitFactory,
-    ZoneFactory,
-    ZoneMappingFactory,
-)
+from tests.factories import ConnectionFactory, LocationFactory, PermitFactory, ZoneFactory, ZoneMappingFactory
 from tests.integrations.permits.pages import NEW_YORK, text_of, typed, url
 
 pytestmark = pytest.mark.django_db

@@ -9,10 +9,7 @@ from django.utils import timezone
 
 from locations.models import Location, Membership
 from locations.services import cancel_permit
-from tests.factories import (
-    LocationFactory,
-    PermitFactory,
-)
+from tests.factories import LocationFactory, PermitFactory
 from tests.integrations.permits.pages import accept, plates, text_of, url
 
 pytestmark = pytest.mark.django_db

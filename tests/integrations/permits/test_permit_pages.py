@@ -9,12 +9,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from locations.models import Location, Membership, Permit, Role
-from tests.factories import (
-    LocationFactory,
-    MembershipFactory,
-    PermitFactory,
-    UserFactory,
-)
+from tests.factories import LocationFactory, MembershipFactory, PermitFactory, UserFactory
 from tests.fakes import FakeVendor
 from tests.integrations.permits.pages import MAX_QUERIES, accept, plates, typed, url
 

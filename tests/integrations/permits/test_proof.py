@@ -14,11 +14,7 @@ from integrations.permits.proof import gather, timeline
 from integrations.permits.queries import delivery_of
 from locations.models import Permit
 from locations.services import cancel_permit, change_permit, reinstate_permit
-from tests.factories import (
-    LocationFactory,
-    UserFactory,
-    ZoneFactory,
-)
+from tests.factories import LocationFactory, UserFactory, ZoneFactory
 from tests.integrations.permits.proof_samples import START, head, push, settle
 from tests.passport.sandbox_transport import SandboxTransport
 from tests.world import World, passport_in_memory

@@ -12,10 +12,7 @@ from integrations.models import Breaker, CheckRun, PermitSync
 from integrations.vendors.errors import TryLater
 from locations.models import Location, Membership, Permit, Role
 from tests.checks import make_check_runs
-from tests.factories import (
-    MembershipFactory,
-    PermitFactory,
-)
+from tests.factories import MembershipFactory, PermitFactory
 from tests.fakes import FakeVendor
 from tests.integrations.permits.pages import accept, text_of, url
 

@@ -8,12 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from integrations.permits.validity import decide
-from integrations.permits.validity_snapshots import (
-    PushThen,
-    ZoneThen,
-    living,
-    shown_until,
-)
+from integrations.permits.validity_snapshots import PushThen, ZoneThen, living, shown_until
 from tests.integrations.permits.validity_samples import (
     HOUR,
     NOW,

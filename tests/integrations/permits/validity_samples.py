@@ -5,12 +5,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from integrations.permits.validity import ValidityAnswer, decide
-from integrations.permits.validity_snapshots import (
-    PermitThen,
-    PushThen,
-    Question,
-    ZoneThen,
-)
+from integrations.permits.validity_snapshots import PermitThen, PushThen, Question, ZoneThen
 from passport.onboarding import NAMES
 
 NEW_YORK = ZoneInfo("America/New_York")

@@ -1,42 +1,28 @@
 """Whose operator ID it is: nothing is read or sent for one that nobody has confirmed, whichever way it was entered."""
 
-import importlib
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.db import connection as database
 from django.utils import timezone
 
 from integrations import diagnostics
 from integrations.delivery import connection_state
 from integrations.delivery.engine import Engine
-from integrations.models import Connection, Mail, Notice, PermitSync, ZoneRefresh
+from integrations.models import Connection, Mail, Notice, ZoneRefresh
 from integrations.onboarding import automation, connections, services, test_plates
 from integrations.onboarding.snapshot import Finding
 from integrations.worker.periodic_tasks import connections_for_refresh
 from integrations.zones import operator_claims
 from integrations.zones import refresh as zone_refresh
 from locations.models import Company, Permit, Role, User
-from tests.factories import (
-    CompanyFactory,
-    ConnectionFactory,
-    LocationFactory,
-    MembershipFactory,
-    PermitFactory,
-    UserFactory,
-    ZoneFactory,
-    ZoneMappingFactory,
-)
+from tests.factories import OPERATOR_ID, ConnectionFactory, MembershipFactory, UserFactory
 from tests.fakes import FakeVendor, zone_seen
+from tests.integrations.zones.claims import OTHER_ID, confirmed, mapped_permit
 from tests.pages import World, text_of
 
 pytestmark = pytest.mark.django_db
-OPERATOR_ID = "072e8b73-87ba-52be-ad93-16807143d145"
-OTHER_ID = "fd69c211-318f-56a5-836b-8e03dc8897ae"
 
 
 @pytest.fixture
@@ -64,19 +50,7 @@ def entered(company: Company, actor: User | None, operator_id: str = OPERATOR_ID
     return connection
 
 
-def confirmed(connection: Connection) -> bool:
-    return Connection.objects.get(pk=connection.pk).is_confirmed
-
-
-def mapped_permit(connection: Connection, **values: Any) -> Permit:
-    zone = ZoneFactory(connection=connection)
-    location = LocationFactory(company=connection.company)
-    ZoneMappingFactory(location=location, zone=zone)
-    permit: Permit = PermitFactory(location=location, **values)
-    return permit
-
-
-# --- Before it is confirmed ---------------------------------------------------------------------------------------
+# --- Before it is confirmed ------------------------------------------------------------------------------
 
 
 def test_passports_yes_to_an_operator_id_is_no_confirmation(
@@ -203,7 +177,7 @@ def test_the_database_knows_no_confirmation_without_an_operator_id() -> None:
         Connection.objects.filter(pk=connection.pk).update(operator_confirmed_at=timezone.now())
 
 
-# --- Support's word -----------------------------------------------------------------------------------------------
+# --- Support's word --------------------------------------------------------------------------------------
 
 
 def test_support_is_told_once_who_asks_and_its_word_is_kept(
@@ -294,7 +268,7 @@ def test_a_confirmed_one_is_not_turned_down(support: User) -> None:
     assert confirmed(connection)
 
 
-# --- A second company ---------------------------------------------------------------------------------------------
+# --- A second company ------------------------------------------------------------------------------------
 
 
 def test_a_second_company_is_held_without_learning_who_has_it_and_passport_is_not_asked(
@@ -344,7 +318,7 @@ def test_support_can_not_move_it_from_one_for_which_it_is_confirmed(
     assert not confirmed(connection)
 
 
-# --- A proof by the operator --------------------------------------------------------------------------------------
+# --- A proof by the operator -----------------------------------------------------------------------------
 
 
 def test_the_connections_own_code_in_a_zone_of_the_operator_confirms_it(
@@ -364,74 +338,3 @@ def test_the_connections_own_code_in_a_zone_of_the_operator_confirms_it(
     assert not Notice.objects.filter(
         company=None, kind="operator_claim", text__contains=company.name, done_at=None
     )
-
-
-# --- Pages --------------------------------------------------------------------------------------------------------
-
-
-def test_support_confirms_on_the_set_up_page_and_finds_it_in_its_list(vendor: FakeVendor) -> None:
-    fresh = CompanyFactory(name="Lakeshore", slug="lakeshore")
-    world = World(fresh, ConnectionFactory.build(company=fresh))
-    world.operator.post(world.url("setup_begin_operator_id"), {"operator_id": OPERATOR_ID})
-    connection = fresh.connections.get()
-    path = world.url("setup_confirm_operator", connection.pk)
-
-    mine = text_of(world.operator.get(world.url("setup")))
-    assert operator_claims.code_of(connection) in mine
-    assert "How do you know" not in mine
-    listed = text_of(world.support.get("/setups/?who=support"))
-    assert "Lakeshore" in listed
-    assert "entered by" in listed
-
-    answer = {"operator_id": OPERATOR_ID, "how": "By phone", "word": "yes"}
-    assert world.manager.post(path, answer).status_code == 403
-    assert not confirmed(connection)
-    assert world.support.post(path, {**answer, "how": ""}).status_code == 422
-    assert world.support.post(path, {**answer, "operator_id": OTHER_ID}).status_code == 422
-    assert not confirmed(connection)
-    assert world.support.post(path, answer).status_code == 302
-    assert confirmed(connection)
-    assert "Set up the integration" in text_of(world.operator.get(world.url("setup")))
-
-
-def test_support_sees_who_else_has_it_and_the_company_does_not(vendor: FakeVendor) -> None:
-    ConnectionFactory.create(operator_id=OPERATOR_ID, company__name="Harbor Town", claimed=True)
-    fresh = CompanyFactory(name="Lakeshore", slug="lakeshore")
-    world = World(fresh, ConnectionFactory.build(company=fresh))
-    said = world.operator.post(
-        world.url("setup_begin_operator_id"), {"operator_id": OPERATOR_ID}, follow=True
-    )
-
-    assert "Another company uses this operator ID already." in text_of(said)
-    assert "Harbor Town" not in text_of(world.operator.get(world.url("setup")))
-    assert "Harbor Town" in text_of(world.support.get(world.url("setup")))
-    path = world.url("setup_confirm_operator", fresh.connections.get().pk)
-    world.support.post(path, {"operator_id": OPERATOR_ID, "how": "It is not theirs", "word": "no"})
-    assert "It is not theirs" in text_of(world.operator.get(world.url("setup")))
-    assert fresh.connections.get().operator_id_held == ""
-
-
-def test_a_registration_says_that_it_waits_for_the_confirmation() -> None:
-    world = World.build()
-    Connection.objects.update(status="testing", live_since=None, operator_confirmed_at=None)
-    permit = mapped_permit(world.connection)
-    assert PermitSync.objects.get(permit=permit).state == PermitSync.State.DUE
-    page = text_of(world.operator.get(world.url("permit", permit.pk)))
-    assert "The operator ID is not confirmed yet." in page
-
-
-# --- What was live before -----------------------------------------------------------------------------------------
-
-
-def test_the_migration_confirms_what_was_live_and_nothing_else() -> None:
-    """Over rows as they were before the constraint: it is the migration's own next step."""
-    migration = importlib.import_module("integrations.migrations.0016_confirmed_operators")
-    was_live = ConnectionFactory.create(claimed=True, live_since=timezone.now())
-    testing_one = ConnectionFactory.create(claimed=True, testing=True)
-    ended = ConnectionFactory.create(operator_id="", status="ended", live_since=timezone.now())
-
-    migration.confirm_what_was_live(apps, SimpleNamespace(connection=database))
-
-    assert [confirmed(one) for one in (was_live, testing_one, ended)] == [True, False, False]
-    was_live.refresh_from_db()
-    assert was_live.operator_confirmed_at == was_live.live_since

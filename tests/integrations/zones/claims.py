@@ -1,0 +1,21 @@
+"""What tests of claims to an operator ID share: a second operator ID, and what a connection has."""
+
+from typing import Any
+
+from integrations.models import Connection
+from locations.models import Permit
+from tests.factories import LocationFactory, PermitFactory, ZoneFactory, ZoneMappingFactory
+
+OTHER_ID = "fd69c211-318f-56a5-836b-8e03dc8897ae"
+
+
+def confirmed(connection: Connection) -> bool:
+    return Connection.objects.get(pk=connection.pk).is_confirmed
+
+
+def mapped_permit(connection: Connection, **values: Any) -> Permit:
+    zone = ZoneFactory(connection=connection)
+    location = LocationFactory(company=connection.company)
+    ZoneMappingFactory(location=location, zone=zone)
+    permit: Permit = PermitFactory(location=location, **values)
+    return permit
