@@ -199,3 +199,14 @@ def passport_in_memory(transport: SandboxTransport) -> Iterator[Passport]:
         finally:
             get_vendor.cache_clear()
             _vendor = None
+
+
+@contextmanager
+def world_in_memory(transport: SandboxTransport, **values: Any) -> Iterator[World]:
+    """A company on the Passport behind `transport`; `values` as `World` takes them."""
+    with passport_in_memory(transport):
+        world = World(transport, **values)
+        try:
+            yield world
+        finally:
+            world.engine.close()

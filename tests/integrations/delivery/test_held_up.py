@@ -1,7 +1,7 @@
 """What one row, one lock or one frozen worker must not hold up, and who may close a breaker."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -26,17 +26,7 @@ from integrations.vendors.protocol import Account, Sent, get_vendor
 from integrations.worker import service, tasks
 from passport.vendor import Passport
 from tests.factories import ConnectionFactory
-from tests.passport.sandbox_transport import SandboxTransport
-from tests.world import World, passport_in_memory
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    transport = SandboxTransport()
-    with passport_in_memory(transport):
-        world = World(transport)
-        yield world
-        world.engine.close()
+from tests.world import World
 
 
 def claimed_units(world: World) -> list[Batch]:

@@ -1,6 +1,5 @@
 """Marking: one row per permit and connection, due in the very transaction that changed the permit."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -13,20 +12,10 @@ from integrations.models import Connection, PermitSync
 from integrations.models.delivery import Priority
 from locations import services
 from locations.models import Permit
-from tests.passport.sandbox_transport import SandboxTransport
-from tests.world import World, passport_in_memory
+from tests.world import World
 
 pytestmark = pytest.mark.django_db
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    transport = SandboxTransport()
-    with passport_in_memory(transport):
-        world = World(transport)
-        yield world
-        world.engine.close()
 
 
 @pytest.fixture

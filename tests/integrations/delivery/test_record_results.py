@@ -1,6 +1,5 @@
 """Settling: what a row becomes, how long it waits, and that only the holder of its lease may say so."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,8 +19,7 @@ from integrations.models import PermitSync, Push, PushEvent
 from integrations.vendors.errors import FixRecord, TryLater, Unexpected
 from integrations.vendors.protocol import Account, get_vendor
 from locations import services
-from tests.passport.sandbox_transport import SandboxTransport
-from tests.world import World, passport_in_memory
+from tests.world import World
 
 NOW = datetime(2026, 11, 22, 17, 0, tzinfo=UTC)
 STOP: Any = {"kind": "stopped", "session": "os-K-1-1", "event": {}, "ends": True}
@@ -123,15 +121,6 @@ def test_trouble_counts_an_attempt_and_an_end_counts_none() -> None:
 
 
 # --- Writing ------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    transport = SandboxTransport()
-    with passport_in_memory(transport):
-        world = World(transport)
-        yield world
-        world.engine.close()
 
 
 def delivered(world: World) -> list[Batch]:

@@ -1,6 +1,5 @@
 """Thinning: every try for ninety days, then the acceptances and the last try of each registration."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -17,19 +16,9 @@ from integrations.permits.validity_snapshots import Question
 from locations import services
 from locations.models import Permit
 from passport.onboarding import NAMES
-from tests.passport.sandbox_transport import SandboxTransport
-from tests.world import World, passport_in_memory
+from tests.world import World
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    transport = SandboxTransport()
-    with passport_in_memory(transport):
-        world = World(transport)
-        yield world
-        world.engine.close()
 
 
 def age(days: float) -> None:

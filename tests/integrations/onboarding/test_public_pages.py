@@ -1,6 +1,5 @@
 """The links for people without a log-in: one answer, no effect of opening, and nothing for who has no link."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -11,33 +10,12 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from integrations import throttle
 from integrations.models import Connection, Mail, StatusLink, TestPlate
 from integrations.notifications import email_queue, signed_links
 from integrations.onboarding import services, test_plate_poller, test_plates
-from tests.passport.sandbox_transport import SandboxTransport
-from tests.world import World, passport_in_memory
+from tests.world import World
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def fresh_limits() -> Iterator[None]:
-    """Each test counts its tries from nothing."""
-    throttle._shared.cache_clear()
-    throttle._alone.cache_clear()
-    yield
-    throttle._shared.cache_clear()
-    throttle._alone.cache_clear()
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    transport = SandboxTransport()
-    with passport_in_memory(transport):
-        world = World(transport, live=False)
-        yield world
-        world.engine.close()
 
 
 @pytest.fixture

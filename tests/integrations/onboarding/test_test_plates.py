@@ -1,6 +1,5 @@
 """Test plates on the real plan, client and engine, and the sandbox's parking rights."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,7 +12,7 @@ from integrations.onboarding.test_plate_page import headline, stages
 from integrations.vendors.protocol import RightSeen
 from locations.models import Permit
 from tests.passport.sandbox_transport import SandboxTransport
-from tests.world import World, passport_in_memory
+from tests.world import World
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -53,19 +52,6 @@ def test_the_longer_a_stage_lasts_the_more_rarely_passport_is_asked(lasted_s: in
     every = test_plate_poller.poll_every(timedelta(seconds=lasted_s))
     assert every.total_seconds() <= at_most_s
     assert every >= test_plate_poller.poll_every(timedelta(0))
-
-
-@pytest.fixture
-def transport() -> SandboxTransport:
-    return SandboxTransport()
-
-
-@pytest.fixture
-def world(db: None, transport: SandboxTransport) -> Iterator[World]:
-    with passport_in_memory(transport):
-        world = World(transport, live=False)
-        yield world
-        world.engine.close()
 
 
 def start(world: World, **values: object) -> TestPlate:

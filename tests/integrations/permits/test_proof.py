@@ -1,6 +1,5 @@
 """A permit's proof of delivery: the time line tells what was recorded, in order."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -16,20 +15,9 @@ from locations.models import Permit
 from locations.services import cancel_permit, change_permit, reinstate_permit
 from tests.factories import LocationFactory, UserFactory, ZoneFactory
 from tests.integrations.permits.proof_samples import START, head, push, settle
-from tests.passport.sandbox_transport import SandboxTransport
-from tests.world import World, passport_in_memory
+from tests.world import World
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    """A company on the sandbox's Passport."""
-    transport = SandboxTransport()
-    with passport_in_memory(transport):
-        found = World(transport)
-        yield found
-        found.engine.close()
 
 
 def titles(permit: Permit) -> list[str]:

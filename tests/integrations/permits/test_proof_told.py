@@ -3,7 +3,6 @@
 The whole engine on the sandbox's Passport: what a step was about is asserted, not how it got there.
 """
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,20 +12,10 @@ from django.utils import timezone
 from integrations.models import PushEvent
 from locations import services
 from locations.models import Permit
-from tests.passport.sandbox_transport import SandboxTransport
-from tests.world import World, passport_in_memory
+from tests.world import World
 
 pytestmark = pytest.mark.django_db
 NOTHING = ("", "", "", None, None)
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    transport = SandboxTransport()
-    with passport_in_memory(transport):
-        world = World(transport)
-        yield world
-        world.engine.close()
 
 
 def told(permit: Permit) -> list[tuple[str, str, tuple[object, ...]]]:

@@ -1,7 +1,6 @@
 """The two comparisons: permits with registrations, and registrations with what enforcement sees."""
 
 import copy
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -14,20 +13,10 @@ from integrations.reconciliation.audit import find_stale, find_unmarked, reconci
 from integrations.vendors.errors import TryLater
 from locations import services
 from locations.models import Permit
-from tests.passport.sandbox_transport import SandboxTransport
-from tests.world import World, audit_all, passport_in_memory
+from tests.world import World, audit_all
 
 pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    transport = SandboxTransport()
-    with passport_in_memory(transport):
-        world = World(transport)
-        yield world
-        world.engine.close()
 
 
 def long_ago() -> None:

@@ -1,7 +1,6 @@
 """The sweep and the chores: what makes up for a lost hint, done once however many workers there are."""
 
 import threading
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,20 +22,10 @@ from integrations.worker.scheduler import (
     take,
 )
 from tests.factories import PermitFactory
-from tests.passport.sandbox_transport import SandboxTransport
-from tests.world import World, passport_in_memory
+from tests.world import World
 
 pytestmark = pytest.mark.django_db
 SECOND = timedelta(seconds=1)
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    transport = SandboxTransport()
-    with passport_in_memory(transport):
-        world = World(transport)
-        yield world
-        world.engine.close()
 
 
 def soon() -> datetime:
