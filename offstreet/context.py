@@ -19,6 +19,7 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 
 from integrations.models import Connection
+from integrations.permits.counts import UNMAPPED
 from integrations.vendors.naming import names_of
 from integrations.vendors.protocol import VendorNames
 from locations.access import SUPPORT, companies_of
@@ -124,7 +125,7 @@ class Shell:
         if self.company is None:
             return "", "", 0
         unmapped = (
-            Location.objects.filter(company=OuterRef("pk"), active=True, zone_mapping=None)
+            Location.objects.filter(UNMAPPED, company=OuterRef("pk"))
             .order_by()
             .values("company")
             .annotate(n=Count("pk"))

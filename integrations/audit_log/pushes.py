@@ -163,8 +163,12 @@ class Refusal:
 
 
 def refused_of(connections: Sequence[Connection]) -> QuerySet[PermitSync]:
-    """The refused registrations of these connections; a test plate's own page tells what became of it."""
-    return PermitSync.objects.refused().filter(connection__in=list(connections), permit__is_test=False)
+    """The refused registrations of these connections; a test plate's own page tells what became of it.
+
+    Where a connection has ended nobody can do anything about them: they run out there.
+    """
+    open_ones = [one for one in connections if one.status != Connection.Status.ENDED]
+    return PermitSync.objects.refused().real().filter(connection__in=open_ones)
 
 
 def refusals(connections: Sequence[Connection]) -> list[Refusal]:

@@ -13,21 +13,27 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Case, Min, OuterRef, Q, Subquery, Value, When
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from integrations.dashboard.headline import HeadlineAnswer
 from integrations.delivery.status import fragment
-from integrations.models import Breaker, Connection, PermitSync
-from integrations.models.delivery import Priority
+from integrations.models import Breaker, Connection
 from integrations.onboarding.snapshot import Facts
 from integrations.onboarding.snapshot_queries import snapshots
 from integrations.onboarding.steps import OnboardingStep, active, steps
-from integrations.permits.queries import count_of
+from integrations.permits.counts import (
+    Counted,
+    DeliveryCounts,
+    PlaceCounts,
+    delivery_counts,
+    not_visible,
+    place_counts,
+    together,
+)
 from integrations.vendors.naming import names_of
 from integrations.vendors.protocol import get_vendor
-from locations.models import Company, Location, Permit
+from locations.models import Company, Location
 from locations.times import duration_text
 
 SENDING = (Connection.Status.LIVE, Connection.Status.PAUSED)
@@ -48,12 +54,8 @@ class CompanyLine:
     operator_ids: list[str] = field(default_factory=list)
     vendors: set[str] = field(default_factory=set)
     stopped: str = ""
-    unprotected: int = 0
-    parked_unmapped: int = 0
-    unmapped: int = 0
-    refused: int = 0
-    waiting: int = 0
-    oldest: datetime | None = None
+    counts: DeliveryCounts = field(default_factory=DeliveryCounts)
+    places: PlaceCounts = field(default_factory=PlaceCounts)
     status_since: datetime | None = None
     # The oldest of its connections' latest zone refreshes; None where there was none.
     zones_at: datetime | None = None
@@ -77,23 +79,21 @@ class CompanyLine:
         return any(status in SENDING for status in self.statuses)
 
     @property
-    def not_protected(self) -> int:
-        """Parked cars that the vendor has not accepted as they stand or does not show, those without a zone among them."""
-        return self.unprotected + self.parked_unmapped
+    def unprotected(self) -> Counted:
+        """Current permits that officers can't see, where the company has ever been live."""
+        return not_visible(self.counts, self.places) if self.is_sending else Counted(0)
 
     def badness(self, now: datetime) -> tuple[float, ...]:
         """Return a key that is greater the worse the company stands."""
-        age_s = (
-            (now - self.oldest).total_seconds() if self.oldest and now - self.oldest > OLD_BACKLOG else 0.0
-        )
-        sending = self.is_sending
+        oldest, sending = self.counts.waiting_since, self.is_sending
+        age_s = (now - oldest).total_seconds() if oldest and now - oldest > OLD_BACKLOG else 0.0
         return (
             bool(self.stopped),
-            self.not_protected if sending else 0,
-            self.refused,
+            self.unprotected.n,
+            self.counts.refused,
             age_s if sending else 0,
             self.status == Connection.Status.PAUSED,
-            self.unmapped if sending else 0,
+            self.places.unmapped if sending else 0,
             bool(self.statuses) and not sending,
         )
 
@@ -144,8 +144,15 @@ def lines(now: datetime) -> list[CompanyLine]:
     for connection_id, error in stopped.values_list("connection_id", "error"):
         if connection_id in company_of:
             company_of[connection_id].stopped = error
-    _add_registrations(company_of, now)
-    _add_unmapped(found, now)
+    counts: dict[int, list[DeliveryCounts]] = {}
+    for pk, one in delivery_counts(connections, now).items():
+        if pk in company_of:  # else begun since
+            counts.setdefault(company_of[pk].pk, []).append(one)
+    for company, some in counts.items():
+        found[company].counts = together(some)
+    for company, places in place_counts(Location.objects.all(), now).items():
+        if company in found:
+            found[company].places = places
     return sorted(found.values(), key=lambda line: ([-part for part in line.badness(now)], line.name))
 
 
@@ -176,60 +183,6 @@ def add_steps(shown: Sequence[CompanyLine], now: datetime) -> None:
             line.step = active(steps(Facts(created_at=line.created_at, names=names_of()), now))
 
 
-def _add_registrations(company_of: dict[int, CompanyLine], now: datetime) -> None:
-    """Add what is refused, what waits where registrations are sent, and what of these and of drift is parked now.
-
-    Each connection is looked up in the partial indexes by itself: the database would otherwise rather read all
-    registrations than believe how few of them are due.
-    """
-    here = PermitSync.objects.filter(connection=OuterRef("pk"))
-    # Test plates are no cars. Those that wait are told by their priority, which the index of what is due holds.
-    due, refused = here.due().filter(priority__gt=Priority.TEST), here.refused().filter(permit__is_test=False)
-    current = Q(
-        permit__status=Permit.Status.ACTIVE,
-        permit__start__lte=now,
-        permit__end__gt=now,
-        permit__is_test=False,
-    )
-    oldest = due.order_by().values("connection").annotate(at=Min("due_since")).values("at")
-    sending = Q(status__in=SENDING)
-    counted = (
-        Connection.objects.exclude(status=Connection.Status.ENDED)
-        .order_by()
-        .annotate(
-            refused=count_of(refused),
-            refused_now=count_of(refused.filter(current)),
-            drifting_now=count_of(here.drifting().filter(current)),
-            # One that is being set up may hold back all that it has; nobody asks for that here.
-            due=Case(When(sending, then=count_of(due)), default=Value(0)),
-            due_now=Case(When(sending, then=count_of(due.filter(current))), default=Value(0)),
-            oldest=Case(When(sending, then=Subquery(oldest))),
-        )
-    )
-    for pk, waits, stuck, at, waits_now, stuck_now, drifting_now in counted.values_list(
-        "pk", "due", "refused", "oldest", "due_now", "refused_now", "drifting_now"
-    ):
-        line = company_of.get(pk)
-        if line is None:  # begun since
-            continue
-        line.refused += stuck
-        line.unprotected += stuck_now + drifting_now
-        if waits:
-            line.waiting += waits
-            line.unprotected += waits_now
-            line.oldest = min(at, line.oldest or at)
-
-
-def _add_unmapped(found: dict[int, CompanyLine], now: datetime) -> None:
-    # For each location its stretch of the index of current permits, and no more.
-    parked = count_of(Permit.objects.real().current(now).filter(location=OuterRef("pk")))
-    unmapped = Location.objects.filter(zone_mapping=None).annotate(parked=parked).order_by()
-    for company, is_active, count in unmapped.values_list("company", "active", "parked"):
-        line = found[company]
-        line.unmapped += is_active
-        line.parked_unmapped += count if line.is_sending else 0
-
-
 def search(all_lines: Iterable[CompanyLine], text: str) -> list[CompanyLine]:
     """Return the lines whose company's name, address, Offstreet id or operator ID holds `text`, in any case."""
     wanted = text.strip().casefold()
@@ -245,10 +198,10 @@ def search(all_lines: Iterable[CompanyLine], text: str) -> list[CompanyLine]:
 # What the list can be put in order by instead; the key of each line.
 SORTS: dict[str, Callable[[CompanyLine], Any]] = {
     "name": lambda line: line.name.casefold(),
-    "unprotected": lambda line: line.not_protected if line.is_sending else 0,
-    "refused": lambda line: line.refused,
-    "waiting": lambda line: line.waiting,
-    "unmapped": lambda line: line.unmapped,
+    "unprotected": lambda line: line.unprotected.n,
+    "refused": lambda line: line.counts.refused,
+    "waiting": lambda line: line.counts.waiting,
+    "unmapped": lambda line: line.places.unmapped,
 }
 
 
@@ -261,15 +214,19 @@ def in_order(found: list[CompanyLine], sort: str) -> list[CompanyLine]:
 def totals(all_lines: Iterable[CompanyLine], in_trouble: tuple[HostHealth, ...] = ()) -> Totals:
     """Join the lines, and the hosts that are in trouble."""
     every = list(all_lines)
-    sending = [line for line in every if line.is_sending]
+    counts = together(line.counts for line in every)
     return Totals(
         companies=len(every),
         live=sum(Connection.Status.LIVE in line.statuses for line in every),
-        unprotected=sum(line.not_protected for line in sending),
-        with_unprotected=sum(bool(line.not_protected) for line in sending),
-        waiting=sum(line.waiting for line in every),
-        oldest=min((line.oldest for line in every if line.oldest), default=None),
-        refused=sum(line.refused for line in every),
+        unprotected=sum(line.unprotected.n for line in every),
+        with_unprotected=sum(bool(line.unprotected) for line in every),
+        waiting=counts.waiting,
+        # What a set-up holds back may be weeks old, and is as it should be.
+        oldest=min(
+            (line.counts.waiting_since for line in every if line.is_sending and line.counts.waiting_since),
+            default=None,
+        ),
+        refused=counts.refused,
         stopped=sum(bool(line.stopped) for line in every),
         hosts=in_trouble,
     )

@@ -48,7 +48,7 @@ def page(name: str, *args: object) -> str:
 def answer(figures: Figures, slug: str) -> HeadlineAnswer:
     """Say in one sentence whether enforcement sees everything; the gravest matter goes first."""
     setup = page("setup", slug)
-    places, links, names = figures.places, figures.links, _names(figures)
+    links, names = figures.links, _names(figures)
     if not links:
         detail = _("Registrations are saved here and not sent anywhere. Set-up leads you through the steps.")
         return HeadlineAnswer(
@@ -89,14 +89,14 @@ def answer(figures: Figures, slug: str) -> HeadlineAnswer:
             figures.unprotected.n,
         ) % {"n": figures.unprotected.text}
         return HeadlineAnswer("warning", sentence, _rest(figures), _("See why"), "#unprotected")
-    if not places.current:
+    if not figures.current:
         detail = _arrivals(figures) or _("A registration is sent as soon as it is saved.")
         return HeadlineAnswer("neutral", _("Nothing is parked here now."), detail)
     sentence = ngettext(
         "Enforcement sees everything: %(n)s current registration is in %(enforcement)s.",
         "Enforcement sees everything: all %(n)s current registrations are in %(enforcement)s.",
-        places.current,
-    ) % {**names.words, "n": f"{places.current:,}"}
+        figures.current,
+    ) % {**names.words, "n": f"{figures.current:,}"}
     return HeadlineAnswer("success", sentence, _on_the_way(figures))
 
 
@@ -106,7 +106,7 @@ def _names(figures: Figures) -> VendorNames:
 
 
 def _rest(figures: Figures) -> str:
-    current, names = figures.places.current, _names(figures)
+    current, names = figures.current, _names(figures)
     if figures.unprotected.is_capped:
         return _("Of %(all)s current registrations.") % {"all": f"{current:,}"}
     accepted = max(0, current - figures.unprotected.n)
@@ -126,7 +126,7 @@ def _rest(figures: Figures) -> str:
 
 
 def _not_live(figures: Figures) -> str:
-    current = figures.places.current
+    current = figures.current
     if not current:
         return _("Registrations are saved here and sent once it is live.")
     return ngettext(
@@ -137,7 +137,7 @@ def _not_live(figures: Figures) -> str:
 
 
 def _held_back(figures: Figures) -> str:
-    waiting = figures.backlog.count
+    waiting = figures.total.waiting
     if not waiting:
         return _arrivals(figures)
     return ngettext(
@@ -148,7 +148,7 @@ def _held_back(figures: Figures) -> str:
 
 
 def _arrivals(figures: Figures) -> str:
-    starting = figures.places.starting
+    starting = figures.starting
     if not starting:
         return ""
     text = ngettext("%(n)s starts within 24 hours.", "%(n)s start within 24 hours.", starting)
@@ -156,7 +156,7 @@ def _arrivals(figures: Figures) -> str:
 
 
 def _on_the_way(figures: Figures) -> str:
-    waiting = figures.backlog.count
+    waiting = figures.total.waiting
     if not waiting:
         return _("Nothing waits to be sent.")
     text = ngettext("%(n)s change is on its way.", "%(n)s changes are on their way.", waiting)
@@ -180,12 +180,12 @@ def waits(figures: Figures, slug: str, *, is_you: bool, now: datetime) -> list[W
             found.append(
                 Waiting(you, text, figures.places.unmapped_since, page("locations", slug) + "?show=unmapped")
             )
-    if figures.refused:
+    if figures.total.refused:
         text = ngettext(
-            "Correct %(n)d refused registration", "Correct %(n)d refused registrations", figures.refused
+            "Correct %(n)d refused registration", "Correct %(n)d refused registrations", figures.total.refused
         )
         since = min((reason.since for reason in figures.reasons if reason.since), default=None)
-        found.append(Waiting(you, text % {"n": figures.refused}, since, page("refused", slug)))
+        found.append(Waiting(you, text % {"n": figures.total.refused}, since, page("refused", slug)))
     return found
 
 

@@ -30,7 +30,6 @@ def overview(request: CompanyRequest) -> HttpResponse:
     context = {
         "company": company,
         "figures": figures,
-        "places": figures.places,
         "answer": answer(figures, company.slug),
         "waits": waits(figures, company.slug, is_you=may_write, now=now),
         "was_live": any(link.connection.live_since is not None for link in figures.links),

@@ -8,6 +8,7 @@ from django.utils.functional import cached_property
 
 from integrations.delivery.circuit_breaker import breakers_of
 from integrations.models import Breaker, Connection, TestPlate, ZoneMapping, ZoneRefresh
+from integrations.permits.counts import DeliveryCounts, delivery_counts, together
 from integrations.permits.queries import pick_breaker
 from integrations.vendors.errors import DeliveryError, TryLater
 from integrations.vendors.naming import default_vendor
@@ -118,6 +119,21 @@ class DiagnosticContext:
         if self.connection is None:
             return None
         return pick_breaker(breakers_of([self.connection]), self.connection, self.now)
+
+    @cached_property
+    def connections(self) -> list[Connection]:
+        """The connection, or all of the company's where there is none in particular."""
+        if self.connection is not None:
+            return [self.connection]
+        return list(self.company.connections.exclude(status=Connection.Status.ENDED))
+
+    @cached_property
+    def counts(self) -> DeliveryCounts:
+        """How many of the connection's permits wait, were refused and so on, as every page counts them."""
+        found = delivery_counts(
+            Connection.objects.filter(pk__in=[one.pk for one in self.connections]), self.now
+        )
+        return together(found.values())
 
     @cached_property
     def test(self) -> TestPlate | None:

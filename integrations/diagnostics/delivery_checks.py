@@ -4,18 +4,17 @@ from datetime import timedelta
 
 import redis
 from django.conf import settings
-from django.db.models import Count
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from integrations.audit_log.pushes import refusals
 from integrations.delivery.database_clock import database_now
 from integrations.diagnostics.context import DANGER, NEUTRAL, SUCCESS, WARNING, Check, DiagnosticContext
 from integrations.models import (
     Connection,
     Notice,
     PeriodicTask,
-    PermitSync,
     Push,
     WorkerHeartbeat,
 )
@@ -35,26 +34,18 @@ REASONS = 3
 def refused(patient: DiagnosticContext) -> Check:
     """Does the vendor refuse registrations, and why?"""
     title = _("Refused registrations")
-    rows = PermitSync.objects.refused().filter(connection__company=patient.company, permit__is_test=False)
-    if patient.connection is not None:
-        rows = rows.filter(connection=patient.connection)
-    reasons = list(
-        rows.order_by()
-        .values("error_code", "error", "remedy")
-        .annotate(n=Count("pk"))
-        .order_by("-n")[:REASONS]
-    )
+    reasons = refusals(patient.connections)
     if not reasons:
         return Check("refused", title, SUCCESS, _("None."))
-    total = rows.count()
-    text = "; ".join(f"{reason['n']} × {reason['error'] or reason['error_code']}" for reason in reasons)
+    total = sum(reason.count for reason in reasons)
+    text = "; ".join(f"{reason.count} × {reason.sentence or reason.code}" for reason in reasons[:REASONS])
     return Check(
         "refused",
         title,
         DANGER,
         ngettext("%(n)d: %(why)s", "%(n)d: %(why)s", total) % {"n": total, "why": text},
         _("Enforcement does not see these vehicles as registered."),
-        reasons[0]["remedy"] or _("Open them, mend what the reason names, and retry."),
+        reasons[0].remedy or _("Open them, mend what the reason names, and retry."),
         patient.page("refused"),
     )
 
@@ -91,20 +82,18 @@ def backlog(patient: DiagnosticContext) -> Check:
     title, connection = _("Backlog"), patient.connection
     if connection is None:
         return Check("backlog", title, NEUTRAL, _("There is no connection yet."))
-    due = PermitSync.objects.due().filter(connection=connection)
+    count, oldest = patient.counts.waiting, patient.counts.waiting_since
     if connection.status != Connection.Status.LIVE:
-        count = due.filter(permit__is_test=False).count()
         return Check(
             "backlog",
             title,
             NEUTRAL,
             _("%(n)d registrations wait until the connection is live.") % {"n": count},
         )
-    oldest = due.order_by("due_since").values_list("due_since", flat=True).first()
     if oldest is None:
         text = _("Empty: %(vendor)s has everything that was saved.") % patient.names.words
         return Check("backlog", title, SUCCESS, text)
-    age, count = patient.now - oldest, due.count()
+    age = patient.now - oldest
     text = ngettext(
         "%(n)d registration waits, for %(age)s.", "%(n)d registrations wait, the oldest for %(age)s.", count
     )

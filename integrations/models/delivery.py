@@ -37,6 +37,34 @@ class PermitSyncQuerySet(models.QuerySet["PermitSync"]):
         """Those that the vendor refused."""
         return self.filter(state=PermitSync.State.REFUSED)
 
+    def real(self) -> Self:
+        """Leave out those of test plates."""
+        return self.filter(permit__is_test=False)
+
+    def waiting(self) -> Self:
+        """Those of real permits that wait to be sent.
+
+        Test plates are told by their priority, which the index of what is due holds: no permit is read for it.
+        """
+        return self.due().filter(priority__gt=Priority.TEST)
+
+    def by_urgency(self) -> Self:
+        """The most urgent first, and of these the oldest: the order of the index of what is due."""
+        return self.order_by("priority", "due_since")
+
+    def as_mapped(self) -> Self:
+        """Those on the connection to which the permit's location sends now."""
+        return self.filter(permit__location__zone_mapping__zone__connection=F("connection"))
+
+    def of_current(self, at: datetime) -> Self:
+        """Those of permits whose window holds `at` and that are not cancelled."""
+        return self.filter(permit__status=Permit.Status.ACTIVE, permit__start__lte=at, permit__end__gt=at)
+
+    def still_there(self, at: datetime) -> Self:
+        """Those that the vendor holds beyond `at` although their permit was cancelled or is over."""
+        over = Q(permit__status=Permit.Status.CANCELLED) | Q(permit__end__lte=at)
+        return self.filter(over, remote_until__gt=at)
+
     def drifting(self) -> Self:
         """Those that the vendor accepted and does not list."""
         return self.filter(state=PermitSync.State.DONE).exclude(error_code="")

@@ -9,11 +9,9 @@ registration before *live*; an account is never exchanged under registrations th
 withdraw them any more.
 """
 
-from collections.abc import Collection
-
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.db.models import Count, Q, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -254,29 +252,6 @@ def backfill_permits(connection: Connection) -> QuerySet[Permit]:
     """The real permits that have not ended of all locations mapped on a connection."""
     permits = Permit.objects.real().not_ended(timezone.now())
     return permits.filter(location__zone_mapping__zone__connection=connection)
-
-
-def registration_counts(connections: Collection[Connection]) -> dict[int, dict[str, int]]:
-    """Return, for each connection, how many registrations of real permits are in which state.
-
-    `accepted` are those that the vendor has as they should be, `withdrawn` those of which it has nothing any more.
-    """
-    there = Q(remote_until__isnull=False)
-    kinds = {
-        "waiting": Q(state=PermitSync.State.DUE),
-        "accepted": Q(state=PermitSync.State.DONE) & there,
-        "refused": Q(state=PermitSync.State.REFUSED),
-        "withdrawn": Q(state=PermitSync.State.DONE) & ~there,
-    }
-    rows = (
-        PermitSync.objects.filter(connection__in=connections, permit__is_test=False)
-        .values("connection_id")
-        .annotate(**{kind: Count("id", filter=which) for kind, which in kinds.items()})
-    )
-    counts = {connection.pk: dict.fromkeys(kinds, 0) for connection in connections}
-    for pk, *found in rows.values_list("connection_id", *kinds):
-        counts[pk] = dict(zip(kinds, found, strict=True))
-    return counts
 
 
 # --- Inside -------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from django.utils.translation import ngettext
 from integrations.models import Connection, StatusLink, TestPlate, Ticket, TicketEntry
 from integrations.onboarding.backfill import Backfill, backfill_of
 from integrations.onboarding.snapshot import Facts, Who
-from integrations.onboarding.snapshot_queries import facts_with, with_refusal
+from integrations.onboarding.snapshot_queries import facts_of
 from integrations.onboarding.steps import BLOCKED, CURRENT, DONE, TODO, WAITING, OnboardingStep, active, steps
 from integrations.vendors.naming import names_of
 from integrations.vendors.protocol import VendorNames
@@ -91,8 +91,8 @@ def setup_page(
     facts = Facts(created_at=company.created_at, names=names_of())
     if connection is not None:
         own = TestPlate.objects.filter(connection=connection).select_related("permit", "zone", "location")
-        tests = list(with_refusal(own.order_by("-pk"))[:TESTS])
-        facts = facts_with(connection, tests[0] if tests else None, now)
+        tests = list(own.order_by("-pk")[:TESTS])
+        facts = facts_of(connection, now)
     shown = steps(facts, now)
     turn = active(shown)
     tone, sentence, detail = headline(turn, company.name, facts.names)

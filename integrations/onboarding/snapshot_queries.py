@@ -1,4 +1,8 @@
-"""The snapshot that the steps are worked out from: two queries, for one connection or for a thousand of them."""
+"""The snapshot that the steps are worked out from: one query, for one connection or for a thousand of them.
+
+`with_surroundings` adds to connections what other tables say of them. It is the only query of these facts: the steps, the
+overview and the list of all companies read them through it.
+"""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -45,27 +49,56 @@ def facts_of(connection: Connection, now: datetime) -> Facts:
     return snapshots([connection], now)[connection.pk]
 
 
-def facts_with(connection: Connection, latest: TestPlate | None, now: datetime) -> Facts:
-    """Return the snapshot for who has read the connection's latest test already (`with_refusal`)."""
-    return _facts(connection, _around().get(pk=connection.pk), _test_facts(latest, now) if latest else None)
-
-
 def snapshots(connections: Iterable[Connection], now: datetime) -> dict[int, Facts]:
     """Return the snapshots by connection id; the connections' own columns are taken as they are given."""
     given = {connection.pk: connection for connection in connections}
     if not given:
         return {}
-    around = {row["pk"]: row for row in _around().filter(pk__in=given)}
-    tests = _tests(list(given), now)
-    return {pk: _facts(connection, around[pk], tests.get(pk)) for pk, connection in given.items()}
+    around = with_surroundings(Connection.objects.filter(pk__in=given).only("pk"))
+    return {row.pk: facts_from(row, given[row.pk], now) for row in around}
 
 
-def _facts(connection: Connection, around: dict[str, Any], test: TestFacts | None) -> Facts:
+def with_surroundings(connections: QuerySet[Connection]) -> QuerySet[Any]:
+    """Add to connections what other tables say of them, as subqueries that are each served by an index; see `facts_from`."""
+    mappings = ZoneMapping.objects.filter(zone__connection=OuterRef("pk"), location__active=True)
+    unknown = Notice.objects.filter(
+        dedupe_key=Concat(Value(UNKNOWN_KEY), Cast(OuterRef("pk"), CharField()), output_field=CharField()),
+        done_at=None,
+    )
+    pulls = ZoneRefresh.objects.filter(connection=OuterRef("pk")).order_by("-pk")
+    tests = TestPlate.objects.filter(connection=OuterRef("pk")).order_by("-pk")
+    columns = ("permit", "saved_at", "accepted_at", "seen_at", "answer", "answered_at", "withdrawn_at")
+    return connections.annotate(
+        set_up_at=_one(Ticket.objects.filter(connection=OuterRef("pk")).order_by("pk"), "opened_at"),
+        zone_count=_counted(Zone.objects.listed().filter(connection=OuterRef("pk")), "connection"),
+        mapped_count=_counted(mappings, "zone__connection"),
+        first_mapped_at=_grouped(mappings, "zone__connection", Min("mapped_at"), DateTimeField()),
+        location_count=_counted(Location.objects.filter(company=OuterRef("company"), active=True), "company"),
+        unknown_since=_one(unknown, "created_at"),
+        pull=Coalesce(_one(pulls, "outcome"), Value(""), output_field=TextField()),
+        pull_began=_one(pulls, "started_at"),
+        pull_ended=_one(pulls, "finished_at"),
+        pull_error=Coalesce(_one(pulls, "error"), Value(""), output_field=TextField()),
+        test_link=_one(tests, "link_hash"),
+        test_end=_one(tests, "permit__end"),
+        **{f"test_{column}": _one(tests, column) for column in columns},
+    ).annotate(
+        test_refused_at=_one(
+            PermitSync.objects.refused()
+            .filter(permit=OuterRef("test_permit"), connection=OuterRef("pk"))
+            .annotate(refused_at=Coalesce("error_since", "due_since")),
+            "refused_at",
+        )
+    )
+
+
+def facts_from(row: Any, connection: Connection, now: datetime) -> Facts:
+    """Return the snapshot of `connection`; `row` is the same one with its surroundings (`with_surroundings`)."""
     return Facts(
         created_at=connection.created_at,
         names=names_of(connection.vendor),
         contact_unknown_since=(
-            around["unknown_since"] or connection.created_at if connection.contact_unknown else None
+            row.unknown_since or connection.created_at if connection.contact_unknown else None
         ),
         requested_at=connection.requested_at,
         operator_id=connection.operator_id,
@@ -75,17 +108,17 @@ def _facts(connection: Connection, around: dict[str, Any], test: TestFacts | Non
         checked_at=connection.operator_id_checked_at,
         confirmed_at=connection.operator_confirmed_at,
         held_since=connection.operator_id_held_at,
-        set_up_at=around["set_up_at"],
-        zones=around["zone_count"],
+        set_up_at=row.set_up_at,
+        zones=row.zone_count,
         zones_pulled_at=connection.zones_pulled_at,
-        pull=around["pull"],
-        pull_since=around["pull_ended"] or around["pull_began"],
-        pull_error=around["pull_error"],
-        locations=around["location_count"],
-        mapped=around["mapped_count"],
-        first_mapped_at=around["first_mapped_at"],
+        pull=row.pull,
+        pull_since=row.pull_ended or row.pull_began,
+        pull_error=row.pull_error,
+        locations=row.location_count,
+        mapped=row.mapped_count,
+        first_mapped_at=row.first_mapped_at,
         ready_at=connection.ready_for_test_at,
-        test=test,
+        test=_test_facts(row, now) if row.test_permit is not None else None,
         verified_at=connection.verified_at,
         status=connection.status,
         status_since=connection.status_since,
@@ -94,32 +127,18 @@ def _facts(connection: Connection, around: dict[str, Any], test: TestFacts | Non
     )
 
 
-def _around() -> QuerySet[Any, Any]:
-    """What other tables say of a connection, as subqueries of one query; each is served by an index."""
-    mappings = ZoneMapping.objects.filter(zone__connection=OuterRef("pk"), location__active=True)
-    unknown = Notice.objects.filter(
-        dedupe_key=Concat(Value(UNKNOWN_KEY), Cast(OuterRef("pk"), CharField()), output_field=CharField()),
-        done_at=None,
+def _test_facts(row: Any, now: datetime) -> TestFacts:
+    return TestFacts(
+        saved_at=row.test_saved_at,
+        accepted_at=row.test_accepted_at,
+        seen_at=row.test_seen_at,
+        answer=row.test_answer,
+        answered_at=row.test_answered_at,
+        over=row.test_withdrawn_at is not None or row.test_end <= now,
+        over_at=row.test_withdrawn_at or min(row.test_end, now),
+        refused_since=row.test_refused_at,
+        asked_by_mail=bool(row.test_link),
     )
-    return Connection.objects.annotate(
-        set_up_at=_one(Ticket.objects.filter(connection=OuterRef("pk")).order_by("pk"), "opened_at"),
-        zone_count=_counted(Zone.objects.listed().filter(connection=OuterRef("pk")), "connection"),
-        mapped_count=_counted(mappings, "zone__connection"),
-        first_mapped_at=_grouped(mappings, "zone__connection", Min("mapped_at"), DateTimeField()),
-        location_count=_counted(Location.objects.filter(company=OuterRef("company"), active=True), "company"),
-        unknown_since=_one(unknown, "created_at"),
-        pull=Coalesce(_one(_pulls(), "outcome"), Value(""), output_field=TextField()),
-        pull_began=_one(_pulls(), "started_at"),
-        pull_ended=_one(_pulls(), "finished_at"),
-        pull_error=Coalesce(_one(_pulls(), "error"), Value(""), output_field=TextField()),
-    ).values(
-        "pk", "set_up_at", "zone_count", "mapped_count", "first_mapped_at", "location_count", "unknown_since", "pull",
-        "pull_began", "pull_ended", "pull_error",
-    )  # fmt: skip
-
-
-def _pulls() -> QuerySet[ZoneRefresh]:
-    return ZoneRefresh.objects.filter(connection=OuterRef("pk")).order_by("-pk")
 
 
 def _one(rows: QuerySet[Any], column: str) -> Subquery:
@@ -132,33 +151,3 @@ def _grouped(rows: QuerySet[Any], by: str, what: Any, kind: Any) -> Subquery:
 
 def _counted(rows: QuerySet[Any], by: str) -> Coalesce:
     return Coalesce(_grouped(rows, by, Count("pk"), IntegerField()), Value(0))
-
-
-def with_refusal(tests: QuerySet[TestPlate]) -> QuerySet[TestPlate]:
-    """Add to test plates what became of their registration: `registration_state`, `registration_error_since`."""
-    own = PermitSync.objects.filter(permit=OuterRef("permit"), connection=OuterRef("connection"))
-    return tests.annotate(
-        registration_state=Subquery(own.values("state")[:1]),
-        registration_error_since=Subquery(own.values("error_since")[:1]),
-    )
-
-
-def _tests(ids: list[int], now: datetime) -> dict[int, TestFacts]:
-    latest = TestPlate.objects.filter(connection=OuterRef("connection")).order_by("-pk").values("pk")[:1]
-    found = TestPlate.objects.filter(connection__in=ids, pk=Subquery(latest)).select_related("permit")
-    return {test.connection_id: _test_facts(test, now) for test in with_refusal(found)}
-
-
-def _test_facts(test: Any, now: datetime) -> TestFacts:
-    refused = test.registration_state == PermitSync.State.REFUSED
-    return TestFacts(
-        saved_at=test.saved_at,
-        accepted_at=test.accepted_at,
-        seen_at=test.seen_at,
-        answer=test.answer,
-        answered_at=test.answered_at,
-        over=test.withdrawn_at is not None or test.permit.end <= now,
-        over_at=test.withdrawn_at or min(test.permit.end, now),
-        refused_since=(test.registration_error_since or test.saved_at) if refused else None,
-        asked_by_mail=bool(test.link_hash),
-    )

@@ -176,9 +176,9 @@ def _pushed(
     unmapped = permits.not_ended(now).filter(location__in=list(places))
     if push == "waiting":
         return [permits.filter(Exists(here.due())), unmapped]
-    # Not protected: the window has begun, and what the vendor accepted is not what it should have, or is not shown.
+    # Not visible, as `integrations.permits.counts` counts it.
     current = permits.current(now)
-    behind = [here.due(), here.refused(), here.drifting()]
+    behind = [rows.as_mapped() for rows in (here.due(), here.refused(), here.drifting())]
     return [*(current.filter(Exists(rows)) for rows in behind), unmapped.current(now)]
 
 

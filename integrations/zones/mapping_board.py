@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from integrations.models import Connection, PermitSync, Zone, ZoneMapping
+from integrations.permits.counts import UNMAPPED
 from integrations.permits.queries import count_of
 from integrations.vendors.naming import names_of
 from integrations.zones import mapping
@@ -130,9 +131,9 @@ def choosable_zones(company: Company, text: str = "") -> QuerySet[Zone]:
 def tally(company: Company) -> Tally:
     """Count the company's active locations and those of them that are mapped."""
     counted = company.locations.filter(active=True).aggregate(
-        total=Count("pk"), mapped=Count("pk", filter=Q(zone_mapping__isnull=False))
+        total=Count("pk"), unmapped=Count("pk", filter=UNMAPPED)
     )
-    return Tally(mapped=counted["mapped"], total=counted["total"])
+    return Tally(mapped=counted["total"] - counted["unmapped"], total=counted["total"])
 
 
 def board_locations(
@@ -236,7 +237,7 @@ def board(company: Company, locations: Iterable[Location], now: datetime) -> Boa
 
 def suggestions(company: Company) -> list[mapping.Suggestion]:
     """Return what can be accepted: the unmapped locations for which exactly one zone is proposed."""
-    unmapped = list(company.locations.filter(active=True, zone_mapping=None).order_by("name"))
+    unmapped = list(company.locations.filter(UNMAPPED).order_by("name"))
     caseless = mapping.caseless(open_connections(company))
     found = mapping.suggest(unmapped, choice(company, _texts(unmapped)).alike, caseless)
     return [one for one in found if one.zone is not None]

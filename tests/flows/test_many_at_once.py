@@ -54,7 +54,7 @@ lap("undo")
 history = Permit.history.filter(id=ids[0]).values_list("revision", "status")
 print(took)
 print({{
-    "before": (before.unprotected.n, before.moves, before.backlog.of[live.pk], before.places.current),
+    "before": (before.unprotected.n, before.moves, before.total.waiting, before.current),
     "look": (look.n, look.locations, len(look.sample)), "gone": gone, "back": back, "history": list(history),
     "sorted": {{
         sort: [one.name for one in mapping_board.board_locations(live.company, now, sort=sort)]

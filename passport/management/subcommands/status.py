@@ -1,10 +1,11 @@
 """`passport status`: connection, zones, mappings, permits by state, and the age of the backlog."""
 
 from argparse import ArgumentParser
+from datetime import datetime
 from typing import Any
 
 import orjson
-from django.db.models import Count, Min, Q
+from django.db.models import Count, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -12,6 +13,14 @@ from integrations.delivery.circuit_breaker import breakers_of
 from integrations.management.scripting import Say, find_company, find_connection
 from integrations.models import Connection, ZoneMapping, ZoneRefresh
 from integrations.onboarding import connections
+from integrations.permits.counts import (
+    UNMAPPED,
+    PlaceCounts,
+    delivery_counts,
+    not_visible,
+    place_counts,
+    settled_counts,
+)
 from integrations.permits.queries import pick_breaker
 from locations.models import Company, Permit
 
@@ -42,10 +51,9 @@ def status_document(company: Company, connection: Connection | None) -> dict[str
         "permits",
         filter=Q(permits__status=Permit.Status.ACTIVE, permits__end__gt=now, permits__is_test=False),
     )
-    locations = company.locations.filter(active=True).annotate(current=permits).order_by("name")
+    locations = company.locations.filter(UNMAPPED).annotate(current=permits).order_by("name")
     unmapped: list[dict[str, Any]] = [
-        {"location": location.name, "permits": location.current}
-        for location in locations.filter(zone_mapping=None)
+        {"location": location.name, "permits": location.current} for location in locations
     ]
     document: dict[str, Any] = {
         "company": company.slug,
@@ -54,6 +62,8 @@ def status_document(company: Company, connection: Connection | None) -> dict[str
         "mappings": [],
         "unmapped": unmapped,
         "registrations": {"waiting": 0, "accepted": 0, "refused": 0, "withdrawn": 0},
+        "not_visible": 0,
+        "still_shown": 0,
         "backlog_age_s": None,
         "breaker": None,
     }
@@ -77,7 +87,9 @@ def _connected(connection: Connection) -> dict[str, Any]:
         .select_related("location", "zone")
         .order_by("location__name")
     )
-    oldest = connection.permit_syncs.due().aggregate(oldest=Min("due_since"))["oldest"]
+    counts = delivery_counts(Connection.objects.filter(pk=connection.pk), now)[connection.pk]
+    places = place_counts(connection.company.locations.all(), now).get(connection.company_id, PlaceCounts())
+    settled = settled_counts(connection)
     holding = pick_breaker(breakers_of([connection]), connection, now)
     return {
         "connection": {
@@ -99,8 +111,16 @@ def _connected(connection: Connection) -> dict[str, Any]:
             }
             for mapping in mappings
         ],
-        "registrations": connections.registration_counts([connection])[connection.pk],
-        "backlog_age_s": round((now - oldest).total_seconds(), 1) if oldest else None,
+        "registrations": {
+            "waiting": counts.waiting,
+            "accepted": settled["accepted"],
+            "refused": counts.refused,
+            "withdrawn": settled["withdrawn"],
+        },
+        # Those at locations without a zone are counted at each connection of the company.
+        "not_visible": not_visible(counts, places).n,
+        "still_shown": counts.still_shown,
+        "backlog_age_s": _age_s(now, counts.waiting_since),
         "breaker": holding
         and {
             "state": "stopped" if holding.stopped else "open",
@@ -109,6 +129,10 @@ def _connected(connection: Connection) -> dict[str, Any]:
             "remedy": holding.remedy,
         },
     }
+
+
+def _age_s(now: datetime, since: datetime | None) -> float | None:
+    return round((now - since).total_seconds(), 1) if since else None
 
 
 def _print(document: dict[str, Any], say: Say) -> None:
@@ -134,5 +158,9 @@ def _print(document: dict[str, Any], say: Say) -> None:
     for entry in document["unmapped"]:
         say(f"  {entry['location']} → –  ({entry['permits']} permits waiting)")
     say("registrations: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+    say(
+        _("not visible to enforcement: %(missing)d; ended, and perhaps still visible: %(still)d")
+        % {"missing": document["not_visible"], "still": document["still_shown"]}
+    )
     if document["backlog_age_s"] is not None:
         say(f"oldest waiting: {document['backlog_age_s']} s")

@@ -29,7 +29,12 @@ def test_the_worst_company_comes_first(world: World) -> None:
 def test_parked_cars_at_unmapped_locations_count_for_live_companies(world: World) -> None:
     PermitFactory(location=world.location("Rec Garage"))
     line = all_companies.lines(timezone.now())[0]
-    assert (line.name, line.parked_unmapped, line.unmapped, line.not_protected) == ("University", 1, 1, 1)
+    assert (line.name, line.places.parked_unmapped, line.places.unmapped, line.unprotected.n) == (
+        "University",
+        1,
+        1,
+        1,
+    )
 
 
 def test_the_list_of_companies_renews_itself_with_what_is_said_above_it(world: World) -> None:
@@ -129,7 +134,7 @@ def test_test_plates_are_neither_refused_nor_waiting_cars(world: World) -> None:
     refuse(PermitFactory(location=place, is_test=True))
     PermitFactory(location=place, is_test=True)
     line = all_companies.lines(timezone.now())[0]
-    assert (line.refused, line.waiting, line.not_protected) == (0, 0, 0)
+    assert (line.counts.refused, line.counts.waiting, line.unprotected.n) == (0, 0, 0)
     assert "Enforcement sees everything" in text_of(world.support.get(reverse("companies")))
     page = world.operator.get(world.url("refused"))
     assert (page.context["rows"], page.context["reasons"]) == ([], [])

@@ -7,10 +7,11 @@ from django.urls import reverse
 from django.utils import timezone
 
 from integrations.dashboard import all_companies
-from integrations.dashboard.company import MOST_COUNTED, Counted, figures_of, pick
+from integrations.dashboard.company import figures_of, pick
 from integrations.dashboard.hourly_stats import CLASSES, floor_hour
 from integrations.models import Breaker, Connection, PermitSync, PushHour, ZoneRefresh
 from integrations.models.delivery import NOT_LISTED
+from integrations.permits.counts import MOST_COUNTED, Counted
 from locations.models import Location, Permit
 from locations.services import cancel_permit
 from tests.factories import ConnectionFactory, PermitFactory, UserFactory
@@ -66,7 +67,7 @@ def test_what_passport_accepted_and_does_not_show_is_not_protected(world: World)
     assert "Passport does not list it." in page
     assert "SOON 1" not in page
     [line] = [line for line in all_companies.lines(timezone.now()) if line.slug == "university"]
-    assert line.not_protected == 1
+    assert line.unprotected.n == 1
     count_queries(world.operator, world.url("overview"))
 
 
@@ -92,8 +93,8 @@ def test_what_begins_later_or_is_over_or_cancelled_is_not_counted(world: World) 
     PermitFactory(location=location, is_test=True)
     figures = figures_of(world.company, now)
     assert figures.unprotected.n == 0
-    assert figures.places.current == 0
-    assert figures.places.starting == 1
+    assert figures.current == 0
+    assert figures.starting == 1
     assert "Nothing is parked here now." in overview(world)
 
 
@@ -210,7 +211,7 @@ def test_what_waits_for_people_is_not_asked_for_every_three_seconds(world: World
     # One connection's backlog does not move another's.
     ConnectionFactory(company=world.company, label="Second site", live=True)
     figures = figures_of(world.company, now)
-    assert figures.backlog.of == {world.connection.pk: 1}
+    assert [link.counts.waiting for link in figures.links] == [1, 0]
     assert not figures.moves
     settle(waiting)
     ZoneRefresh.objects.create(connection=world.connection, started_at=now)
@@ -222,7 +223,7 @@ def test_cars_at_a_location_that_is_out_of_use_are_counted(world: World) -> None
     PermitFactory(location=location)
     Location.objects.update(active=False)
     figures = figures_of(world.company, timezone.now())
-    assert (figures.places.total, figures.places.current, figures.unprotected.n) == (0, 1, 1)
+    assert (figures.places.total, figures.current, figures.unprotected.n) == (0, 1, 1)
     assert figures.places.clock == location.timezone
 
 

@@ -1,6 +1,5 @@
 """The life of a connection, and the steps that may not be taken."""
 
-import uuid
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -8,7 +7,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from integrations.models import Connection, PermitSync, Ticket, Zone, ZoneMapping
+from integrations.models import Connection, PermitSync, Ticket, ZoneMapping
 from integrations.onboarding import connections
 from tests.factories import (
     OPERATOR_ID,
@@ -267,9 +266,3 @@ def test_every_step_is_told_on_the_tracking_ticket(ready: Connection) -> None:
         "Paused: Repainting",
         "Resumed.",
     ]
-
-
-def test_registrations_are_counted_by_state_without_test_plates(ready: Connection) -> None:
-    counts = connections.registration_counts([ready, ConnectionFactory(operator_id=str(uuid.uuid4()))])
-    assert counts[ready.pk] == {"waiting": 3, "accepted": 0, "refused": 0, "withdrawn": 0}
-    assert not Zone.objects.exclude(connection=ready).exists()
