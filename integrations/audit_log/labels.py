@@ -26,6 +26,7 @@ GROUPS: Final = {
     "refresh": (gettext_lazy("Zone refresh"), "refresh"),
     "notice": (gettext_lazy("Notice"), "info-circle"),
     "operator_id": (gettext_lazy("Operator ID"), "key"),
+    "check_plates": (gettext_lazy("Check plates"), "activity"),
 }
 
 
@@ -78,6 +79,13 @@ def _mailed(audit_event: AuditEvent) -> str:
     return _("mail to %(to)s") % {"to": to} if to else _("noted only, no mail")
 
 
+def _how_often(audit_event: AuditEvent) -> str:
+    minutes = audit_event.params.get("minutes")
+    if not minutes:
+        return ""
+    return ngettext("every %(n)s minute", "every %(n)s minutes", minutes) % {"n": localize(minutes)}
+
+
 WORDS: Final[Mapping[str, Words]] = {
     "retried": Words("retry", gettext_lazy("tried again")),
     "invited": Words("invitation", gettext_lazy("sent"), _role),
@@ -97,6 +105,7 @@ WORDS: Final[Mapping[str, Words]] = {
     "refresh_released": Words("refresh", gettext_lazy("let through: the zones that are gone may go")),
     "refresh_discarded": Words("refresh", gettext_lazy("discarded")),
     "notice_dismissed": Words("notice", gettext_lazy("put away")),
+    "canary_set": Words("check_plates", gettext_lazy("changed"), _how_often),
     "operator_id_requested": Words("operator_id", gettext_lazy("asked for"), _mailed),
     "account_manager_unknown": Words(
         "operator_id", gettext_lazy("can't be asked for yet; support was asked for the account manager")

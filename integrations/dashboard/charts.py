@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from integrations.dashboard import hourly_stats
 from integrations.dashboard.hourly_stats import HourSlot
+from integrations.reconciliation.canary_queries import ShownAfter
 from locations.times import duration_text
 
 DAY_HOURS: Final = 24
@@ -111,3 +112,26 @@ def _charts(slots: Sequence[HourSlot], labels: Sequence[str], ticks: Sequence[st
         accepted=accepted,
         refused=refused,
     )
+
+
+def draw_shown_after(found: ShownAfter, now: datetime, clock: str, vendor: str) -> dict[str, Any]:
+    """Return the chart of how long a check plate took to be shown, and the sentence on it; for the last 24 hours."""
+    zone = ZoneInfo(clock)
+    local = [(now - timedelta(hours=back)).astimezone(zone) for back in range(DAY_HOURS - 1, -1, -1)]
+    words = {
+        "vendor": vendor,
+        "median": say_seconds(found.median_s),
+        "longest": say_seconds(found.longest_s),
+    }
+    return {
+        "sentence": _("%(vendor)s shows a new plate after %(median)s (median of 24 h).") % words,
+        "summary": _("Median %(median)s, longest %(longest)s.") % words,
+        "chart": {
+            "title": _("From sending a check plate until it is shown"),
+            "labels": [date_format(at, "j M, H:i") for at in local],
+            "ticks": [date_format(at, "H:00") if at.hour % HOURS_A_TICK == 0 else "" for at in local],
+            "unit": "s",
+            "decimals": 1,
+            "series": [{"name": _("median"), "values": list(found.by_hour)}],
+        },
+    }

@@ -7,6 +7,8 @@ from django.views.decorators.http import require_safe
 from integrations.dashboard import charts as push_charts
 from integrations.dashboard.company import figures_of
 from integrations.dashboard.headline import answer, waits
+from integrations.reconciliation.canary_queries import shown_after
+from integrations.vendors.protocol import get_vendor
 from integrations.zones.refresh_summary import summary
 from locations.access import CompanyRequest, company_view, may
 from locations.models import Role
@@ -25,6 +27,8 @@ def overview(request: CompanyRequest) -> HttpResponse:
     figures = figures_of(company, now)
     span = "30d" if request.GET.get("span") == "30d" else "24h"
     charts = push_charts.draw([link.connection.pk for link in figures.links], now, figures.places.clock, span)
+    canaries = [link.connection.pk for link in figures.links if link.connection.canary_minutes is not None]
+    shown = shown_after(canaries, now) if canaries else None
     refreshes = [link.refresh for link in figures.links if link.refresh and link.refresh.finished_at]
     last = max(refreshes, key=lambda one: one.finished_at or now, default=None)
     context = {
@@ -36,6 +40,11 @@ def overview(request: CompanyRequest) -> HttpResponse:
         "live": next((link for link in figures.links if link.connection.is_live), None),
         "span": span,
         "charts": charts,
+        "shown_after": push_charts.draw_shown_after(
+            shown, now, figures.places.clock, get_vendor(figures.links[0].connection.vendor).names.label
+        )
+        if shown
+        else None,
         "median": push_charts.say_seconds(charts.median_s),
         "high": push_charts.say_seconds(charts.high_s),
         "zones": sum(link.zones for link in figures.links),

@@ -116,8 +116,13 @@ class Connection(models.Model):
     # What the last one found, as a document, or null.
     comparison = models.JSONField(null=True, blank=True)
 
+    # How often a check plate is sent (integrations.reconciliation.canary), in minutes; empty: the company has not agreed.
+    canary_minutes = models.PositiveSmallIntegerField(null=True, blank=True)
+    canary_next_at = models.DateTimeField(null=True, blank=True)
+
     history = HistoricalRecords(
         excluded_fields=[
+            "canary_next_at",
             "reconciled_at",
             "compared_at",
             "comparison_error",

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from integrations.onboarding import (
+    check_plate_views,
     operator_id_views,
     public_views,
     setups_views,
@@ -30,6 +31,7 @@ company_urls = [
     path("setup/<int:pk>/live/", views.go_live, name="setup_live"),
     path("setup/<int:pk>/pause/", views.pause, name="setup_pause"),
     path("setup/<int:pk>/resume/", views.resume, name="setup_resume"),
+    path("setup/<int:pk>/check-plates/", check_plate_views.check_plates, name="setup_check_plates"),
     path("setup/<int:pk>/status-link/", status_link_views.make, name="status_link_make"),
     path("setup/<int:pk>/status-link/<int:link>/renew/", status_link_views.renew, name="status_link_renew"),
     path(

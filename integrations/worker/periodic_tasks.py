@@ -12,7 +12,7 @@ from integrations.models import Breaker, CheckRun, Connection, PeriodicTask, Zon
 from integrations.notifications import email_queue
 from integrations.onboarding import automation, test_plate_poller
 from integrations.permits import rights_lookup
-from integrations.reconciliation import audit, check_runs
+from integrations.reconciliation import audit, canary, check_runs
 from integrations.vendors.errors import DeliveryError, FixConnection, TryLater
 from integrations.vendors.protocol import get_vendor
 from integrations.worker import scheduler
@@ -32,6 +32,7 @@ def register_all() -> None:
     scheduler.register(audit.AUDIT_TASK, 1, audit.audit)
     scheduler.register(audit.REMOTE_STATE_TASK, 1, audit.audit_remote_state)
     scheduler.register("count pushes by the hour", 60, hourly_stats.count_hours)
+    scheduler.register("follow check plates", 1, canary.follow)
     scheduler.register("follow set-ups", 2, automation.follow_set_ups)
     scheduler.register("follow tests", 1, test_plate_poller.follow_tests)
     scheduler.register(TOKENS_TASK, 60, keep_tokens)
@@ -40,6 +41,7 @@ def register_all() -> None:
     scheduler.register("refresh zones", 60, refresh_oldest_zones)
     scheduler.register(refusals.RETRY_TASK, 5, refusals.retry_due)
     scheduler.register("send mails", 2, email_queue.send_due)
+    scheduler.register("tidy check plates", 3600, canary.tidy)
     scheduler.register("tidy check runs", 30, check_runs.tidy)
     scheduler.register(retention.RETENTION_TASK, 3600, retention.thin)
     register_checks()

@@ -109,6 +109,7 @@ COMPANY: dict[str, Access] = {
     "setup_recheck": Access(post=OPERATOR, pk="connection"),
     "setup_set_up": Access(post=OPERATOR, pk="connection"),
     "setup_test": Access(post=OPERATOR, pk="connection"),
+    "setup_check_plates": Access(post=OPERATOR, pk="connection"),
     "setup_live": Access(post=OPERATOR, pk="connection"),
     "setup_pause": Access(post=MANAGER, pk="connection"),
     "setup_resume": Access(post=MANAGER, pk="connection"),

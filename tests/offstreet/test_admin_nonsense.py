@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.contrib.admin.helpers import AdminForm
 from django.contrib.admin.sites import site
-from django.forms import MultiWidget
+from django.contrib.admin.widgets import AdminSplitDateTime
 from django.test import Client
 from django.urls import reverse
 
@@ -50,10 +50,9 @@ def as_shown(client: Client, url: str) -> dict[str, Any]:
         for bound in form:
             value = bound.value()
             widget = bound.field.widget
-            if isinstance(widget, MultiWidget):
+            if isinstance(widget, AdminSplitDateTime):
                 parts = value if isinstance(value, list) else widget.decompress(value)
-                names = (bound.html_name + end for end in widget.widgets_names)
-                data |= {name: part or "" for name, part in zip(names, parts, strict=True)}
+                data |= {f"{bound.html_name}_{at}": part or "" for at, part in enumerate(parts)}
             else:
                 data[bound.html_name] = "" if value is None else value
     return data
