@@ -17,10 +17,11 @@ from django.contrib import admin
 from django.urls import reverse
 from playwright.sync_api import Browser, Page, Route
 
+from tests.browser.acts import rest
 from tests.browser.hostile import HTMX, hostile_text
 from tests.browser.scene import ODD, SEEDED
 from tests.browser.staging import Stage, running_stage
-from tests.browser.test_every_page import STATES, rest
+from tests.browser.states import STATES
 
 # Some two hundred pages.
 pytestmark = pytest.mark.timeout(900, func_only=True)

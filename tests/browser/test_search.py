@@ -5,9 +5,9 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.acts import rest
 from tests.browser.scene import ODD
 from tests.browser.staging import Stage
-from tests.browser.test_every_page import rest
 
 pytestmark = pytest.mark.timeout(120, func_only=True)
 

@@ -1,8 +1,5 @@
-"""The security log: what happened to accounts, roles and companies, with who and from where, told to those it concerns."""
+"""The security log: what happened to accounts, roles and companies, with who and from where."""
 
-import csv
-import io
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -13,43 +10,22 @@ from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, hotp_value, yield_hotp_counters_from_time
 from django.core.cache import cache
-from django.core.management import call_command
 from django.db.models import ProtectedError
 from django.test import Client
 from django.urls import reverse
 
-from integrations.audit_log import security_queries
 from integrations.audit_log.labels import WORDS as DEED_WORDS
 from integrations.audit_log.security_labels import GROUPS, WORDS
 from locations import audit_log, security_log
 from locations.invitations import accept_invitation, change_role, invite_person, remove_member
-from locations.models import AuditEvent, Company, Role, User
+from locations.models import AuditEvent, Role, User
 from locations.security_log import describe_stranger, record
-from tests.factories import PASSWORD, MembershipFactory, UserFactory
+from tests.factories import PASSWORD, UserFactory
 from tests.pages import World, reauthenticate, signed_in, text_of
 
 pytestmark = pytest.mark.django_db
 STRONG = "quite-a-long-passphrase-7"
 CLIENT = "203.0.113.9"
-
-
-@pytest.fixture(autouse=True)
-def fresh_counts() -> Iterator[None]:
-    cache.clear()
-    yield
-    cache.clear()
-
-
-@pytest.fixture
-def world() -> World:
-    return World.build(name="University", slug="university")
-
-
-@pytest.fixture
-def person() -> User:
-    made: User = UserFactory(email="olivia@university.example")
-    AuditEvent.objects.all()._raw_delete("default")
-    return made
 
 
 def browser() -> Client:
@@ -71,7 +47,7 @@ def logged(*kinds: str) -> list[tuple[str, int | None, int | None, str | None, d
     return [(row.kind, row.actor_id, row.person_id, row.address, row.params) for row in found]
 
 
-# --- Sign-in ----------------------------------------------------------------------------------------------------------
+# --- Sign-in ---------------------------------------------------------------------------------------------
 
 
 def test_signing_in_and_out(person: User) -> None:
@@ -133,12 +109,12 @@ def test_a_forwarded_address_that_is_none_refuses_no_sign_in(person: User, setti
     assert audit_log.record(company=None, kind="x", actor=person).address is None
 
 
-# --- Second factors ---------------------------------------------------------------------------------------------------
-
-
 def code_of(secret: str) -> str:
     """The code that an authenticator shows now."""
     return str(format_hotp_value(hotp_value(secret, next(iter(yield_hotp_counters_from_time())))))
+
+
+# --- Second factors --------------------------------------------------------------------------------------
 
 
 def test_a_second_factor_added_used_failed_and_removed(
@@ -189,7 +165,7 @@ def test_a_second_factor_that_support_takes_away(person: User) -> None:
     assert [row[1:3] for row in logged("two_step_removed")] == [(root.pk, person.pk)]
 
 
-# --- Accounts ---------------------------------------------------------------------------------------------------------
+# --- Accounts --------------------------------------------------------------------------------------------
 
 
 def test_a_password_changed_by_its_owner_and_by_a_mailed_link(person: User, mailoutbox: list[Any]) -> None:
@@ -240,7 +216,7 @@ def test_an_address_and_rights_that_support_changes(person: User) -> None:
     assert made[-1][2:] == (root.pk, None, {"rights": ["is_active", "is_staff", "is_superuser"]})
 
 
-# --- Roles ------------------------------------------------------------------------------------------------------------
+# --- Roles -----------------------------------------------------------------------------------------------
 
 
 def test_a_membership_from_its_invitation_to_its_end(world: World, person: User) -> None:
@@ -262,7 +238,7 @@ def test_a_membership_from_its_invitation_to_its_end(world: World, person: User)
     }
 
 
-# --- Support's looks --------------------------------------------------------------------------------------------------
+# --- Support's looks -------------------------------------------------------------------------------------
 
 
 def test_support_looking_at_a_company_is_one_line_an_hour_and_a_member_leaves_none(world: World) -> None:
@@ -298,86 +274,7 @@ def test_support_looking_into_the_admin_leaves_a_line(world: World) -> None:
     assert things == ["locations.company", f"locations.company {world.company.pk}"]
 
 
-# --- Who sees what ----------------------------------------------------------------------------------------------------
-
-
-def test_managers_see_their_company_and_what_its_members_did_since_they_joined(
-    world: World, person: User
-) -> None:
-    other = World.build(name="Other", slug="other")
-    record("signed_in", actor=person, person=person, methods=["before-joining"])
-    MembershipFactory(user=person, company=world.company, role=Role.VIEWER)
-    record("signed_in", actor=person, person=person, methods=["since-joining"])
-    stranger = UserFactory(email="stranger@elsewhere.example")
-    record("sign_in_failed", actor=None, person=stranger)
-    record("company_read", actor=stranger, company=other.company)
-    page = text_of(world.manager.get(world.url("security_log")))
-    assert "since-joining" in page
-    assert "became a member" in page
-    assert "before-joining" not in page
-    assert "stranger@elsewhere.example" not in page
-    assert world.operator.get(world.url("security_log")).status_code == 403
-    assert "Security log" in text_of(world.manager.get(world.url("activity_people")))
-    assert "Security log" not in text_of(world.operator.get(world.url("activity_people")))
-    everything = text_of(signed_in(UserFactory(is_staff=True)).get(reverse("security_log_all")))
-    assert "before-joining" in everything
-    assert "stranger@elsewhere.example" in everything
-    assert world.manager.get(reverse("security_log_all")).status_code == 404
-
-
-def test_the_list_is_paged_and_narrowed_without_losing_or_repeating_a_row(world: World, person: User) -> None:
-    MembershipFactory(user=person, company=world.company)
-    for number in range(130):
-        record("signed_in", actor=person, person=person, methods=[f"m{number}"])
-        record("company_read", actor=person, company=world.company)
-    seen, key = [], None
-    while True:
-        events, key = security_queries.list_events(world.company, group="sign_in", key=key)
-        seen += [event.details for event in events]
-        if key is None:
-            break
-    assert seen == [f"m{number}" for number in reversed(range(130))]
-    page = world.manager.get(world.url("security_log") + "?kind=support")
-    assert "support looked at the company" in text_of(page)
-    assert "m129" not in text_of(page)
-    assert "before=" in text_of(page)
-
-
-def test_the_csv_holds_every_row_once_and_no_formula(
-    world: World, person: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(security_queries, "_BATCH_ROWS", 7)
-    Company.objects.filter(pk=world.company.pk).update(name="=HYPERLINK(A1)")
-    MembershipFactory(user=person, company=world.company)
-    for _ in range(20):
-        record("signed_in", actor=person, person=person)
-        record("company_read", actor=person, company=world.company)
-    manager = world.manager
-    answer = manager.get(world.url("security_log_csv"))
-    assert answer["Content-Type"].startswith("text/csv")
-    assert "no-store" in answer["Cache-Control"]
-    text = b"".join(answer.streaming_content).decode()  # type: ignore[attr-defined]
-    head, *lines = list(csv.reader(io.StringIO(text)))
-    assert tuple(head) == security_queries.CSV_HEADER
-    ids = [int(line[-1]) for line in lines]
-    shown = {row.pk for part in security_queries._parts(world.company, list(WORDS)) for row in part}
-    assert ids == sorted(shown)
-    assert len(ids) >= 40
-    assert not any(cell.startswith(("=", "+", "-", "@")) for line in lines for cell in line)
-    assert signed_in(UserFactory(is_staff=True)).get(reverse("security_log_all_csv")).status_code == 200
-
-
-def test_the_command_writes_a_companys_days(world: World, person: User) -> None:
-    MembershipFactory(user=person, company=world.company)
-    with time_machine.travel("2030-03-04T10:10:00Z", tick=False):
-        record("signed_in", actor=person, person=person)
-    out = io.StringIO()
-    days = ("--since", "2030-03-04", "--until", "2030-03-05")
-    call_command("audit_log", "export", "--company", "university", *days, stdout=out)
-    assert [line.split(",")[1] for line in out.getvalue().splitlines()[1:]] == ["signed_in"]
-
-
-# --- The log as a log -------------------------------------------------------------------------------------------------
+# --- The log as a log ------------------------------------------------------------------------------------
 
 
 def test_each_event_is_one_structured_line_once_it_is_committed(

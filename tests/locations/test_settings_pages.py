@@ -22,11 +22,6 @@ pytestmark = pytest.mark.django_db
 STRONG = "quite-a-long-passphrase-7"
 
 
-@pytest.fixture
-def world() -> World:
-    return World.build(name="University", slug="university")
-
-
 def said(response: Any) -> str:
     return " ".join(str(message) for message in get_messages(response.wsgi_request))
 

@@ -15,7 +15,7 @@ from django.test import Client
 from django.urls import reverse
 
 from tests.fakes import fake_vendor
-from tests.offstreet.test_access_table import Side, build_side
+from tests.offstreet.access_table import Side, build_side
 from tests.offstreet.test_hostile_requests import NONSENSE
 from tests.pages import reauthenticate, take_refreshes
 

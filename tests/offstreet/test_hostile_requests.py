@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from offstreet.readable import check_readable
 from tests.fakes import fake_vendor
-from tests.offstreet.test_access_table import (
+from tests.offstreet.access_table import (
     ADMIN,
     COMPANY,
     OTHERS,

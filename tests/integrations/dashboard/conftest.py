@@ -7,4 +7,5 @@ from tests.pages import World
 
 @pytest.fixture
 def world() -> World:
+    """A company with a live connection, and its clients."""
     return World.build(name="University", slug="university")

@@ -1,0 +1,21 @@
+"""What tests of `locations` share: a company with its clients, and a person of whom the security log has nothing yet."""
+
+import pytest
+
+from locations.models import AuditEvent, User
+from tests.factories import UserFactory
+from tests.pages import World
+
+
+@pytest.fixture
+def world() -> World:
+    """A company with a live connection, and its clients."""
+    return World.build(name="University", slug="university")
+
+
+@pytest.fixture
+def person() -> User:
+    """A person; that the account was made is not in the log any more."""
+    made: User = UserFactory(email="olivia@university.example")
+    AuditEvent.objects.all()._raw_delete("default")
+    return made
