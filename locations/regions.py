@@ -1,9 +1,11 @@
 """Countries and their subdivisions (ISO 3166-1 alpha-2 and ISO 3166-2) for the plates that come to a North American lot.
 
-`parse_region` reads what people and spreadsheets write: `US-NC`, `NC`, `north carolina`, `CA-ON`, `Ohio`. Two letters
-alone are a state or province, never a country (`CA` is California). What is not known is refused, never guessed.
+`parse_region` reads what people and spreadsheets write: `US-NC`, `NC`, `N.C.`, `north carolina`, `CA-ON`, `Ont.`. Two letters
+alone are a state or province, never a country (`CA` is California). What is not known is refused, and what could be two is
+asked; neither is guessed.
 """
 
+import unicodedata
 from typing import NamedTuple
 
 from django.core.exceptions import ValidationError
@@ -33,8 +35,43 @@ def _table(country: str, text: str) -> dict[str, str]:
 
 
 SUBDIVISIONS: dict[str, str] = {**_table("US", _US), **_table("CA", _CA), **_table("MX", _MX)}
-_BY_NAME = {name.casefold(): code for code, name in SUBDIVISIONS.items()} | {"québec": "CA-QC"}
+# How people shorten a name, beside the codes: as newspapers, old licence plates and post offices do.
+_ABBREVIATED = {
+    "US": """Ala AL|Ariz AZ|Ark AR|Calif CA|Colo CO|Conn CT|Del DE|Fla FL|Ill IL|Ind IN|Kan KS|Kans KS|Mass MA|Mich MI|Minn MN
+|Miss MS|Mont MT|Neb NE|Nebr NE|Nev NV|N Mex NM|N Dak ND|Okla OK|Ore OR|Oreg OR|Penn PA|Penna PA|S Dak SD|Tenn TN|Tex TX
+|Wash WA|W Va WV|Wis WI|Wisc WI|Wyo WY|Washington DC DC|US Virgin Islands VI""",
+    "CA": """Alta AB|Man MB|NF NL|Nfld NL|Newfoundland NL|Labrador NL|NWT NT|Ont ON|PEI PE|PQ QC|Qué QC|Sask SK
+|Yukon Territory YT|YK YT""",
+    "MX": """CDMX CMX|DF CMX|Distrito Federal CMX|Mexico City CMX|Edomex MEX|Edo Mex MEX|Estado de México MEX|Ags AGU|Camp CAM
+|Chis CHP|Chih CHH|Coah COA|Dgo DUR|Gto GUA|Gro GRO|Hgo HID|Jal JAL|Mor MOR|Nay NAY|Oax OAX|Pue PUE|Qro QUE|Q Roo ROO|Sin SIN
+|Son SON|Tab TAB|Tamps TAM|Tlax TLA|Ver VER|Yuc YUC|Zac ZAC|Coahuila de Zaragoza COA|Michoacán de Ocampo MIC
+|Veracruz de Ignacio de la Llave VER""",
+}
+# Written without a full stop, it may be the code of Querétaro or short for Québec.
+_AMBIGUOUS = {"QUE": ("CA-QC", "MX-QUE")}
+_WITH_STOP = {"QUE.": "CA-QC"}
+
+
+def _folded(text: str) -> str:
+    """Return a text without accents, full stops, case and repeated blanks."""
+    plain = "".join(sign for sign in unicodedata.normalize("NFKD", text) if not unicodedata.combining(sign))
+    return " ".join(plain.replace(".", " ").casefold().split())
+
+
+def _spellings() -> dict[str, str]:
+    found = {_folded(name): code for code, name in SUBDIVISIONS.items()}
+    for country, text in _ABBREVIATED.items():
+        for entry in text.replace("\n", "").split("|"):
+            name, code = entry.strip().rsplit(" ", 1)
+            found.setdefault(_folded(name), f"{country}-{code}")
+    # For "N.C." and "W.Va.", of which the full stops are left out.
+    for written, code in [*_BY_SHORT.items(), *found.items()]:
+        found.setdefault(written.replace(" ", "").casefold(), code)
+    return found
+
+
 _BY_SHORT = {code.split("-")[1]: code for code in reversed(SUBDIVISIONS)}
+_BY_SPELLING = _spellings()
 
 
 class Region(NamedTuple):
@@ -48,8 +85,28 @@ def parse_region(text: str) -> Region:
     """Return the region that `text` names, or raise `ValidationError` with one sentence."""
     wanted = " ".join(text.split())
     code = wanted.upper()
+    if code in _AMBIGUOUS:
+        one, other = _AMBIGUOUS[code]
+        raise ValidationError(
+            _("“%(text)s” could be %(one)s or %(other)s. Enter %(one_code)s or %(other_code)s."),
+            code="ambiguous",
+            params={
+                "text": code,
+                "one": SUBDIVISIONS[one],
+                "other": SUBDIVISIONS[other],
+                "one_code": one,
+                "other_code": other,
+            },
+        )
     if code not in SUBDIVISIONS:
-        code = _BY_SHORT.get(code) or _BY_NAME.get(wanted.casefold(), "")
+        folded = _folded(wanted)
+        initials = folded.replace(" ", "") if "." in wanted else ""
+        code = (
+            _WITH_STOP.get(code)
+            or _BY_SHORT.get(code)
+            or _BY_SPELLING.get(folded)
+            or _BY_SPELLING.get(initials, "")
+        )
     if not code:
         raise ValidationError(_("Unknown state or province “%(text)s”."), params={"text": text[:40]})
     return Region(code[:2], code)

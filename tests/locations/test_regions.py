@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from locations.regions import SUBDIVISIONS, check_region, parse_region, region_label
+from locations.regions import _ABBREVIATED, SUBDIVISIONS, check_region, parse_region, region_label
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,28 @@ from locations.regions import SUBDIVISIONS, check_region, parse_region, region_l
         ("Québec", "CA-QC"),
         ("quebec", "CA-QC"),
         ("MX-JAL", "MX-JAL"),
+        ("PQ", "CA-QC"),
+        ("Que.", "CA-QC"),
+        ("QC", "CA-QC"),
+        ("NF", "CA-NL"),
+        ("NWT", "CA-NT"),
+        ("PEI", "CA-PE"),
+        ("P.E.I.", "CA-PE"),
+        ("D.C.", "US-DC"),
+        ("N.C.", "US-NC"),
+        ("n. c.", "US-NC"),
+        ("W.Va.", "US-WV"),
+        ("W. Va.", "US-WV"),
+        ("Ont.", "CA-ON"),
+        ("Calif.", "US-CA"),
+        ("Mexico", "MX-MEX"),
+        ("Nuevo Leon", "MX-NLE"),
+        ("NUEVO LEÓN", "MX-NLE"),
+        ("Nuevo Leo\u0301n", "MX-NLE"),
+        ("CDMX", "MX-CMX"),
+        ("Ciudad de Mexico", "MX-CMX"),
+        ("Queretaro", "MX-QUE"),
+        ("MX-QUE", "MX-QUE"),
     ],
 )
 def test_codes_and_names_are_read(written: str, code: str) -> None:
@@ -36,6 +58,23 @@ def test_codes_and_names_are_read(written: str, code: str) -> None:
 def test_what_is_not_known_is_refused(written: str) -> None:
     with pytest.raises(ValidationError):
         parse_region(written)
+
+
+@pytest.mark.parametrize("written", ["QUE", "que", " Que "])
+def test_what_could_be_two_is_asked(written: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        parse_region(written)
+    assert caught.value.messages == [
+        "“QUE” could be Quebec or Querétaro. Enter CA-QC or MX-QUE.",
+    ]
+
+
+def test_no_spelling_of_one_region_stands_for_another() -> None:
+    """An abbreviation that is the code or the name of another region would send a plate to the wrong state."""
+    for country, text in _ABBREVIATED.items():
+        for entry in text.replace("\n", "").split("|"):
+            name, code = entry.strip().rsplit(" ", 1)
+            assert parse_region(name).subdivision == f"{country}-{code}", name
 
 
 @given(st.text(max_size=12))
