@@ -1,6 +1,8 @@
 """What Passport says in its own words on the way to live, and what its operator IDs look like."""
 
 import re
+import unicodedata
+import uuid
 
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
@@ -27,18 +29,33 @@ TEXTS = VendorTexts(
     officer_hint=gettext_lazy("Monitor in OpsMan Web can lag behind; OpsMan Mobile is what counts."),
 )
 
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-# What web pages and emails leave around a copied text: spaces, those without a width, and quotes.
-_AROUND = "\u200b\u2060\ufeff\"'“”<>{}"
+# A UUID in the middle of other text: with its hyphens, without them, and whatever a word processor made of them.
+_UUID = re.compile(r"(?<![0-9a-f-])[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}(?![0-9a-f-])")
+_HYPHENS = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2212\ufe63\uff0d"), "-")
+_LONGEST_EXCERPT = 60
 
 
 def clean_operator_id(text: str) -> str:
-    """Return an operator ID as it is kept (a UUID in lower case), or raise `ValidationError`."""
-    operator_id = "".join(text.split()).strip(_AROUND).lower()
-    if operator_id and not _UUID.fullmatch(operator_id):
+    """Return the operator ID in what somebody pasted (a UUID in lower case, or "" for nothing); raise `ValidationError`.
+
+    It may stand in a sentence, in brackets, in a `urn:uuid:`, or without its hyphens. Two different ones are asked about.
+    """
+    visible = "".join(sign for sign in text if unicodedata.category(sign) != "Cf")
+    plain = visible.translate(_HYPHENS).lower()
+    if not plain.strip():
+        return ""
+    # An email may have broken the ID into two lines.
+    found = _UUID.findall(plain) or _UUID.findall("".join(plain.split()))
+    ids = {str(uuid.UUID(one)) for one in found}
+    excerpt = {"text": visible.strip()[:_LONGEST_EXCERPT]}
+    if len(ids) > 1:
+        raise ValidationError(
+            _("“%(text)s” contains more than one operator ID. Enter one."), code="several", params=excerpt
+        )
+    if not ids:
         raise ValidationError(
             _("“%(text)s” is not an operator ID. It looks like 072e8b73-87ba-52be-ad93-16807143d145."),
             code="not_a_uuid",
-            params={"text": text.strip()[:60]},
+            params=excerpt,
         )
-    return operator_id
+    return ids.pop()

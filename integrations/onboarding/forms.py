@@ -30,7 +30,7 @@ class OperatorIdForm(forms.Form):
 
     operator_id = forms.CharField(
         label=_("Operator ID"),
-        max_length=120,
+        max_length=500,
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
 

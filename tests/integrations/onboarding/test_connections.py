@@ -48,7 +48,7 @@ def test_an_operator_id_is_taken_in_any_case_and_with_what_is_copied_along(typed
 
 @pytest.mark.parametrize(
     "typed",
-    ["", "  ", "university", OPERATOR_ID[:-1], OPERATOR_ID + "0", OPERATOR_ID.replace("-", ""), "0303"],
+    ["", "  ", "university", OPERATOR_ID[:-1], OPERATOR_ID + "0", "0303"],
 )
 def test_what_is_no_uuid_is_refused_with_a_sentence(typed: str) -> None:
     with pytest.raises(ValidationError) as refusal:
