@@ -2,8 +2,7 @@
 
 Invariant: a page that doesn't draw the shell (a fragment, a mailed link) pays nothing, and one that does pays at most
 two queries: the company's connection and unmapped locations, and the person's other companies. Both run when the
-template asks for them. An address that the project doesn't have (yet) leaves its entry out instead of breaking
-every page.
+template asks for them.
 """
 
 from dataclasses import dataclass
@@ -169,8 +168,6 @@ class Shell:
         items = []
         for plan in company_plan():
             url = address(plan.view, slug)
-            if not url:
-                continue
             # The overview's address is the beginning of all the others.
             current = (
                 path == url
@@ -190,31 +187,29 @@ class Shell:
         """Support's entries; empty for everybody else."""
         if not self.is_support:
             return []
-        plans = [
+        return self._entries(
             NavPlan(_("Companies"), "building", "companies"),
             NavPlan(_("Set-ups"), "stairs", "setups"),
             NavPlan(_("Security log"), "history", "security_log_all"),
             NavPlan(_("Admin"), "database", "admin:index"),
-        ]
-        return [
-            NavItem(plan.label, plan.icon, url, is_under(self.request.path, url))
-            for plan in plans
-            if (url := address(plan.view))
-        ]
+        )
 
     @cached_property
     def account_nav(self) -> list[NavItem]:
         """The person's own pages."""
-        plans = [
+        return self._entries(
             NavPlan(_("Password"), "key", "account_change_password"),
             NavPlan(_("Two-step sign-in"), "shield-lock", "mfa_index"),
             NavPlan(_("Where you are signed in"), "devices", "usersessions_list"),
             NavPlan(_("Email address"), "mail", "account_email"),
-        ]
+        )
+
+    def _entries(self, *plans: NavPlan) -> list[NavItem]:
+        """Return the entries of pages that belong to no company."""
+        urls = [address(plan.view) for plan in plans]
         return [
             NavItem(plan.label, plan.icon, url, is_under(self.request.path, url))
-            for plan in plans
-            if (url := address(plan.view))
+            for plan, url in zip(plans, urls, strict=True)
         ]
 
     @cached_property

@@ -122,7 +122,9 @@ def test_who_already_waits_with_a_strangers_address_gains_nothing_either() -> No
     EmailAddress.objects.create(user=mallory, email="mallory@a.example", verified=True)
     path = path_of(invite(victim, company))
     assert "Sign in to join" in text_of(Client().get(path))
-    assert Client().post(path, {"password": STRONG}).status_code == 200
+    sent = Client().post(path, {"password": STRONG})
+    assert sent.status_code == 422
+    assert "Sign in with it to accept the invitation." in text_of(sent)
     reset_password(victim, STRONG)
     assert links_to(victim) == [one for one in links_to(victim) if "/reset/key/" not in one]
     client = signed_in(mallory)
@@ -191,7 +193,7 @@ def test_an_inactive_account_is_not_taken_over_by_an_invitation() -> None:
     gone = UserFactory(email="kim@example.org", verified=False, is_active=False)
     gone.set_unusable_password()
     gone.save()
-    assert Client().post(path_of(invite(gone.email)), {"password": STRONG}).status_code == 200
+    assert Client().post(path_of(invite(gone.email)), {"password": STRONG}).status_code == 422
     gone.refresh_from_db()
     assert not gone.has_usable_password()
 

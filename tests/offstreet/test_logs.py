@@ -11,7 +11,8 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offstreet.logs import logging_config, mask_personal_data, mask_plate
+from offstreet.logs import mask_personal_data, mask_plate
+from tests.production_logs import production_logs
 
 
 @pytest.mark.parametrize(
@@ -54,16 +55,8 @@ def test_plates_and_secrets_are_masked_however_deep_they_lie() -> None:
 @pytest.fixture
 def written() -> Iterator[io.StringIO]:
     """What is logged while the test runs, set up as in production."""
-    root = logging.getLogger()
-    handlers, level, config = root.handlers[:], root.level, structlog.get_config()
-    logging.config.dictConfig(logging_config(level="INFO", as_json=True))
-    stream = io.StringIO()
-    (handler,) = root.handlers
-    assert isinstance(handler, logging.StreamHandler)
-    handler.setStream(stream)
-    yield stream
-    root.handlers[:], root.level = handlers, level
-    structlog.configure(**config)
+    with production_logs("INFO") as stream:
+        yield stream
 
 
 def test_production_writes_one_json_object_a_line_for_every_logger(written: io.StringIO) -> None:

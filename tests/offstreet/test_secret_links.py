@@ -1,8 +1,6 @@
 """A link that lets somebody in stands in no log line, whoever writes it, and no mailed link leads to another server."""
 
 import io
-import logging
-import logging.config
 import re
 import sys
 from collections.abc import Iterator
@@ -26,10 +24,11 @@ from integrations.models import StatusLink
 from integrations.notifications import signed_links
 from integrations.onboarding import test_plates
 from locations.invitations import invite_person, token_of
-from offstreet.logs import logging_config, mask_links
+from offstreet.logs import mask_links
 from offstreet.runtime.weblog import GunicornLogger
 from tests.factories import UserFactory
 from tests.pages import World
+from tests.production_logs import production_logs
 
 pytestmark = pytest.mark.django_db
 BAD = "3.Zm9yZ2VkLXNpZ25hdHVyZS10aGF0LW5vYm9keS1tYWRl"
@@ -38,16 +37,8 @@ BAD = "3.Zm9yZ2VkLXNpZ25hdHVyZS10aGF0LW5vYm9keS1tYWRl"
 @pytest.fixture
 def written() -> Iterator[io.StringIO]:
     """All that any logger writes at any level while the test runs, as production writes it."""
-    root = logging.getLogger()
-    handlers, level, config = root.handlers[:], root.level, structlog.get_config()
-    logging.config.dictConfig(logging_config(level="DEBUG", as_json=True))
-    stream = io.StringIO()
-    (handler,) = root.handlers
-    assert isinstance(handler, logging.StreamHandler)
-    handler.setStream(stream)
-    yield stream
-    root.handlers[:], root.level = handlers, level
-    structlog.configure(**config)
+    with production_logs("DEBUG") as stream:
+        yield stream
 
 
 @pytest.fixture

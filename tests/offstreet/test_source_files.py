@@ -1,0 +1,35 @@
+"""Files that a person can read in one go: how long a line of a template may be."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+# What git ignores: the environment, and what is built or run here.
+NOT_OURS = {"build", "staticfiles", "var"}
+FOLDERS = [
+    path
+    for path in ROOT.iterdir()
+    if path.is_dir() and not path.name.startswith(".") and path.name not in NOT_OURS
+]
+MAX_TEMPLATE_COLUMNS = 160
+
+
+def files(ending: str) -> dict[str, list[str]]:
+    """Return the lines of all files with this ending, by path."""
+    return {
+        str(path.relative_to(ROOT)): path.read_text("utf-8").splitlines()
+        for folder in FOLDERS
+        for path in folder.rglob(f"*{ending}")
+    }
+
+
+def test_no_line_of_a_template_is_longer_than_a_hundred_and_sixty_characters() -> None:
+    """Of HTML; in a mail's plain part, each line is a paragraph."""
+    templates = files(".html")
+    long = [
+        f"{name}:{number}"
+        for name, lines in templates.items()
+        for number, line in enumerate(lines, 1)
+        if len(line) > MAX_TEMPLATE_COLUMNS
+    ]
+    assert long == []
+    assert len(templates) > 100
