@@ -6,6 +6,7 @@ asked; neither is guessed.
 """
 
 import unicodedata
+from collections import Counter
 from typing import NamedTuple
 
 from django.core.exceptions import ValidationError
@@ -72,6 +73,9 @@ def _spellings() -> dict[str, str]:
 
 _BY_SHORT = {code.split("-")[1]: code for code in reversed(SUBDIVISIONS)}
 _BY_SPELLING = _spellings()
+_SHARED = {
+    short for short, count in Counter(code.split("-")[1] for code in SUBDIVISIONS).items() if count > 1
+}
 
 
 class Region(NamedTuple):
@@ -122,6 +126,21 @@ def check_region(country: str, subdivision: str) -> Region:
             params={"part": subdivision[:40], "country": COUNTRIES[country]},
         )
     return Region(country, subdivision)
+
+
+def find_subdivision(code: str, country: str = "") -> str:
+    """Return the subdivision that a code stands for, long (`US-NC`) or short (`NC`); an empty text where that is not known.
+
+    A short code is one of `country`'s, where a country of ours is given; without one it must belong to a single country.
+    """
+    wanted, country = code.strip().upper(), country.strip().upper()
+    if country not in COUNTRIES:
+        country = ""
+    if wanted in SUBDIVISIONS:
+        return wanted if wanted.startswith(country) else ""
+    if country:
+        return full if (full := f"{country}-{wanted}") in SUBDIVISIONS else ""
+    return "" if wanted in _SHARED else _BY_SHORT.get(wanted, "")
 
 
 def region_label(subdivision: str) -> str:

@@ -334,6 +334,9 @@ INTEGRATION_VENDORS = {"passport": "passport.vendor.Passport"}
 REFUSAL_RETRY_FIRST_S = env.float("REFUSAL_RETRY_FIRST_S", default=60)
 REFUSAL_RETRY_MAX_S = env.float("REFUSAL_RETRY_MAX_S", default=3600)
 
+# How often each live connection is compared with what enforcement sees.
+COMPARISON_EVERY_S = env.float("COMPARISON_EVERY_S", default=300)
+
 PASSPORT_BASE_URL = env.str(
     "PASSPORT_BASE_URL", default="" if PRODUCTION else "http://127.0.0.1:8001"
 ).rstrip("/")

@@ -184,6 +184,8 @@ def _step(
         },
         "event_fees": fees,
     }
+    if kind == STOPPED:
+        _leave_out_unknown(event)
     if kind != STARTED:
         event["total_session_fees"] = fees
     if session["space"]:
@@ -194,6 +196,17 @@ def _step(
     if kind == STOPPED:
         step["ends"], step["until"] = True, session["end"]
     return step
+
+
+def _leave_out_unknown(event: dict[str, Any]) -> None:
+    """Leave out of a stop what is not known of its vehicle: all of it is optional there (documented: P3), and what a stop
+    says otherwise than the session may get it refused.
+    """
+    vehicle = {name: value for name, value in event["vehicle"].items() if value}
+    if "vehicle_plate" in vehicle:
+        event["vehicle"] = vehicle
+    else:
+        del event["vehicle"]
 
 
 def _stopped_end(start: str, now: datetime) -> str:

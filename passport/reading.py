@@ -76,4 +76,6 @@ def right(entry: Any, *, keep_raw: bool = True) -> RightSeen:
         space_number=_text(entry.get("space_number")),
         reference=_text(entry.get("reference_id")),
         raw=entry if keep_raw else {},
+        kind=_text(entry.get("type")),
+        country=_text(vehicle.get("vehicle_country")),
     )

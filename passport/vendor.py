@@ -21,6 +21,7 @@ from integrations.vendors.protocol import (
     Step,
     ZoneSeen,
 )
+from integrations.vendors.right_keys import region_key
 from passport import onboarding, reading
 from passport import plan as planning
 from passport.answers import read_answer
@@ -67,6 +68,7 @@ class Passport:
         self._client = client or default_client()
         self.total_timeout_s: float = settings.PASSPORT_TOTAL_TIMEOUT_S
         self._batch = BatchSize(settings.PASSPORT_EVENT_BATCH_SIZE)
+        self.state_form: str = settings.PASSPORT_STATE_FORMAT
         self._wire: dict[str, Any] = {
             "state_format": settings.PASSPORT_STATE_FORMAT,
             "currency": settings.PASSPORT_CURRENCY,
@@ -111,12 +113,13 @@ class Passport:
         """Return the session behind a parking right; None without a reference or a window."""
         if not right.reference or right.start is None or right.end is None:
             return None
+        subdivision = region_key(right.subdivision, right.country)
         return {
             "session_id": right.reference,
             "zone_id": right.zone_id,
             "plate": right.plate,
-            "country": right.subdivision.partition("-")[0] if "-" in right.subdivision else "US",
-            "subdivision": right.subdivision if "-" in right.subdivision else f"US-{right.subdivision}",
+            "country": subdivision.partition("-")[0],
+            "subdivision": subdivision,
             "start": planning.timestamp(right.start),
             "end": planning.timestamp(right.end),
             "space": right.space_number,

@@ -45,6 +45,7 @@ class FakeVendor:
     names = onboarding.NAMES
     texts = onboarding.TEXTS
     zones_have_case = True
+    state_form = "iso"
     batch_size = 100
     total_timeout_s = 8.0
 
@@ -104,7 +105,7 @@ class FakeVendor:
             "subdivision": right.subdivision,
             "start": right.start.isoformat(),
             "end": right.end.isoformat(),
-            "space_number": right.space_number,
+            "space": right.space_number,
         }
 
     def undo(self, account: Account, step: Step, *, now: datetime) -> Step | None:
@@ -179,7 +180,7 @@ def _document(desired: Desired) -> dict[str, Any]:
         "subdivision": desired.subdivision,
         "start": desired.start.isoformat(),
         "end": desired.end.isoformat(),
-        "space_number": desired.space_number,
+        "space": desired.space_number,
     }
 
 
@@ -191,7 +192,7 @@ def _right(session: str, event: Mapping[str, Any], end: datetime) -> RightSeen:
         subdivision=event["subdivision"],
         start=datetime.fromisoformat(event["start"]),
         end=end,
-        space_number=event["space_number"],
+        space_number=event.get("space", ""),
         reference=session,
         raw={},
     )

@@ -164,6 +164,15 @@ class World:
         return rights
 
 
+def long_ago() -> None:
+    """Let everything have been accepted, and found to drift, an hour ago, and be tried again at once."""
+    ago = timezone.now() - timedelta(hours=1)
+    PermitSync.objects.filter(accepted_at__isnull=False).update(accepted_at=ago)
+    PermitSync.objects.filter(error_since__isnull=False).update(error_since=ago)
+    PermitSync.objects.filter(drift_since__isnull=False).update(drift_since=ago)
+    PermitSync.objects.filter(drift_retry_at__isnull=False).update(drift_retry_at=ago)
+
+
 def audit_all() -> int:
     """Let both audits walk through all rows once; return how many they marked.
 

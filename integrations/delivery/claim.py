@@ -30,7 +30,7 @@ from integrations.delivery.circuit_breaker import SendPermission
 from integrations.delivery.database_clock import database_now
 from integrations.delivery.desired_state import PermitFacts, desired_of
 from integrations.delivery.row_outcome import ClaimedRow
-from integrations.delivery.session_id import session_id
+from integrations.delivery.session_id import new_session_id
 from integrations.models import PermitSync
 from integrations.models.delivery import PermitSyncQuerySet, Priority
 from integrations.vendors.errors import INTERCEPTED, Unexpected
@@ -211,7 +211,7 @@ def _decide(row: Any, request: ClaimRequest, lease: str, now: datetime) -> Claim
         if wanted is not None and (preflight_error := request.vendor.preflight_error(wanted)) is not None:
             # What the vendor would refuse must not stand in for what it replaces: that one is taken away.
             wanted = None
-        fresh_id = session_id(request.account.key, pk, session_count + 1)
+        fresh_id = new_session_id(request.account.key, pk, session_count + 1)
         steps = request.vendor.plan(request.account, remote_state, wanted, now=now, session_id=fresh_id)
         if any(step["session"] == fresh_id for step in steps):
             session_count += 1

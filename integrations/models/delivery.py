@@ -22,8 +22,12 @@ from django.utils.translation import gettext_lazy as _
 from integrations.models.connections import Connection
 from locations.models import Permit
 
-# The `error_code` of an accepted registration that the vendor does not list among the parking rights: drift.
+# The `error_code` of drift: an accepted registration that the vendor does not list among the parking rights, or lists
+# otherwise; one that was sent again and still is not as it should be; and one that was ended and is still listed.
 NOT_LISTED = "not_listed"
+DIFFERS = "differs"
+NOT_APPLIED = "not_applied"
+STILL_LISTED = "still_listed"
 
 
 class PermitSyncQuerySet(models.QuerySet["PermitSync"]):
@@ -66,8 +70,9 @@ class PermitSyncQuerySet(models.QuerySet["PermitSync"]):
         return self.filter(over, remote_until__gt=at)
 
     def drifting(self) -> Self:
-        """Those that the vendor accepted and does not list."""
-        return self.filter(state=PermitSync.State.DONE).exclude(error_code="")
+        """Those that the vendor accepted and does not list, or lists otherwise."""
+        drifts = ~Q(error_code="") | Q(drift_since__isnull=False)
+        return self.filter(drifts, state=PermitSync.State.DONE)
 
     def hold(self) -> list[int]:
         """Lock these rows until the commit, in the order that everyone keeps (`integrations.delivery.outbox`).
@@ -209,6 +214,11 @@ class PermitSync(models.Model):
 
     def __str__(self) -> str:
         return f"registration {self.pk} of permit {self.permit_id}"
+
+    @property
+    def is_drifting(self) -> bool:
+        """Whether enforcement shows something else than was accepted, as far as is known, also while that is put right."""
+        return self.drift_since is not None or self.error_kind == "drift"
 
     @property
     def is_seen(self) -> bool:

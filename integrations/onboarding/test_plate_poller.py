@@ -22,8 +22,8 @@ from integrations.models import Connection, PermitSync, PushEvent, TestPlate
 from integrations.notifications import ticket_log
 from integrations.onboarding import test_plates
 from integrations.vendors.errors import DeliveryError, TryLater
-from integrations.vendors.protocol import RightSeen, get_vendor
-from locations.plates import normalise_plate
+from integrations.vendors.protocol import RemoteState, RightSeen, get_vendor
+from integrations.vendors.right_keys import is_wholly, region_form, same_plate, same_zone
 
 log = structlog.get_logger(__name__)
 
@@ -35,6 +35,8 @@ _POLLS = (
     (timedelta(hours=3), timedelta(seconds=20)),
 )
 _POLL_LATER = timedelta(minutes=10)
+# Of other rights with the test's plate so many are kept, to be shown.
+OTHERS_KEPT = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +51,22 @@ class Look:
 # --- Decisions (pure) -----------------------------------------------------------------------------------------------
 
 
-def look(rights: Iterable[RightSeen], *, zone_id: str, plate: str, sessions: frozenset[str]) -> Look:
-    """Say which of the rights are the test's own.
+def look(rights: Iterable[RightSeen], *, known: RemoteState, sessions: frozenset[str], at: datetime) -> Look:
+    """Say which of the rights are the test's own. `known` are the parts of the right that it should be.
 
-    A right is ours by its reference (our session id); where the vendor gives none, by plate and zone (contract: match
-    on `reference_id`, where it is missing on plate and zone).
+    A right is ours by its reference (our session id) or, where the vendor gives none, in every part: a plate that somebody
+    put on a list shows as a right as well, and proves nothing.
     """
     ours: RightSeen | None = None
     elsewhere: list[RightSeen] = []
     others: list[RightSeen] = []
     for right in rights:
-        if normalise_plate(right.plate) != plate:
+        if not same_plate(right.plate, known["plate"]):
             continue
-        is_ours = right.reference in sessions if right.reference else right.zone_id == zone_id
+        is_ours = right.reference in sessions if right.reference else is_wholly(known, right, at=at)
         if not is_ours:
             others.append(right)
-        elif right.zone_id == zone_id:
+        elif same_zone(right.zone_id, known["zone_id"]):
             ours = right
         else:
             elsewhere.append(right)
@@ -140,18 +142,42 @@ def follow(test: TestPlate, now: datetime) -> bool:
     sessions = frozenset(
         PushEvent.objects.filter(permit_sync=permit_sync).values_list("session_id", flat=True)
     )
-    found = look(rights, zone_id=test.zone.remote_id, plate=test.permit.plate, sessions=sessions)
+    found = look(rights, known=_known(test), sessions=sessions, at=now)
     _take_in(test, found, now)
     return True
 
 
 def evidence(found: Look, now: datetime) -> dict[str, Any]:
-    """Return what is kept of a look: the right itself, or what was there in its stead. Pure."""
+    """Return what is kept of a look: the right itself, what was there in its stead, and what was there besides. Pure."""
     return {
         "asked_at": now.isoformat(),
         "right": found.ours.raw if found.ours else None,
+        "kind": found.ours.kind if found.ours else "",
+        # In which form the vendor writes a state: it may be the form in which it wants it.
+        "state_form": region_form(found.ours.subdivision) if found.ours else "",
         "elsewhere": [right.zone_id for right in found.elsewhere],
         "others": len(found.others),
+        "others_seen": [
+            {
+                "zone": right.zone_id,
+                "kind": right.kind,
+                "until": right.end.isoformat() if right.end else "",
+            }
+            for right in found.others[:OTHERS_KEPT]
+        ],
+    }
+
+
+def _known(test: TestPlate) -> RemoteState:
+    """Return the parts of the right that a test should be."""
+    permit = test.permit
+    return {
+        "zone_id": test.zone.remote_id,
+        "plate": permit.plate,
+        "subdivision": permit.subdivision,
+        "start": permit.start.isoformat(),
+        "end": permit.end.isoformat(),
+        "space": permit.space_number,
     }
 
 

@@ -19,6 +19,7 @@ from integrations.models import Breaker, CheckRun, PermitSync, Zone
 from integrations.permits.queries import Delivery, delivery_of
 from integrations.vendors.errors import DeliveryError
 from integrations.vendors.protocol import RightSeen, get_vendor
+from integrations.vendors.right_keys import differences, is_wholly, zone_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,41 +43,43 @@ class LookupResult:
     remedy: str = ""
 
 
-def ours(right: RightSeen, permit_sync: PermitSync) -> bool:
-    """Whether a right is this registration's session: by its reference, or where that is missing by plate, state and zone.
+def ours(right: RightSeen, permit_sync: PermitSync, now: datetime) -> bool:
+    """Whether a right is this registration's session: by its reference or, where that is missing, in every part.
 
     Contract, "Reading back": matching by `reference_id` is assumed.
     """
-    held = permit_sync.remote_state or {}
+    known = permit_sync.remote_state
+    if known is None:
+        return False
     if right.reference:
-        return right.reference == held.get("session_id")
-    same_state = not right.subdivision or right.subdivision.endswith(
-        str(held.get("subdivision", "")).split("-")[-1]
-    )
-    return (
-        bool(held)
-        and right.plate == held.get("plate")
-        and right.zone_id == held.get("zone_id")
-        and same_state
-    )
+        return bool(right.reference == known.get("session_id"))
+    return is_wholly(known, right, at=now)
+
+
+def differs(right: RightSeen, permit_sync: PermitSync, now: datetime) -> bool:
+    """Whether a right of this registration says something else than was accepted."""
+    return bool(permit_sync.remote_state) and bool(differences(permit_sync.remote_state or {}, right, at=now))
 
 
 def compare(
     delivery: Delivery, rights: Sequence[RightSeen], zones: dict[str, str], now: datetime
 ) -> LookupResult:
-    """Say whether the listed rights are what they should be; pure. `zones` are numbers by the vendor's id."""
+    """Say whether the listed rights are what they should be; pure. `zones` are numbers by `zone_key`."""
     permit_sync, permit = delivery.permit_sync, delivery.permit
     lines = [
         RightLine(
             right,
-            zones.get(right.zone_id, right.zone_id),
-            permit_sync is not None and ours(right, permit_sync),
+            zones.get(zone_key(right.zone_id), right.zone_id),
+            permit_sync is not None and ours(right, permit_sync, now),
         )
         for right in rights
     ]
     words = {"vendor": vendor_label(delivery.connection), "plate": permit.plate_typed}
     mine = [line for line in lines if line.ours]
     wanted = permit.is_current(now)
+    if mine and permit_sync is not None and all(differs(line.right, permit_sync, now) for line in mine):
+        sentence = _("%(vendor)s lists this permit, but otherwise than it accepted it.") % words
+        return LookupResult(now, "danger", sentence, lines)
     if mine:
         words["zone"] = mine[0].zone
         sentence = _("%(vendor)s lists this permit in zone %(zone)s now.") % words
@@ -122,15 +125,14 @@ def look_up(delivery: Delivery) -> LookupResult:
     except DeliveryError as error:
         return LookupResult(now, "danger", error.sentence, trouble=error.sentence, remedy=error.remedy)
     now = timezone.now()
-    zones = dict(
-        Zone.objects.filter(
-            connection=connection, remote_id__in={right.zone_id for right in rights}
-        ).values_list("remote_id", "number")
-    )
+    zones = {
+        zone_key(remote_id): number
+        for remote_id, number in Zone.objects.filter(connection=connection).values_list("remote_id", "number")
+    }
     held = compare(delivery, rights, zones, now)
     if (row := delivery.permit_sync) is not None:
         row.checked_at, it = now, PermitSync.objects.filter(pk=row.pk)
-        if not any(line.ours for line in held.rights):
+        if not any(line.ours and not differs(line.right, row, now) for line in held.rights):
             it.update(checked_at=now)
         # What was accepted while the vendor answered may not be what it listed.
         elif it.filter(accepted_at=row.accepted_at).note_seen(now) and not row.is_seen:

@@ -32,6 +32,7 @@ from integrations.permits.validity_snapshots import (
     shown_until,
     shows,
 )
+from integrations.vendors.right_keys import may_be_same_region, same_plate
 from locations.plates import looks_like
 from locations.regions import region_label
 from locations.times import say_both, say_clock, say_time
@@ -297,9 +298,9 @@ def _push_reasons(
 def _otherwise(push: PushThen, permit: PermitThen, question: Question, zone: ZoneThen | None) -> list[str]:
     """Say in what a session was not what is asked about."""
     told = []
-    if push.plate != question.plate:
+    if not same_plate(push.plate, question.plate):
         told.append(_("plate %(plate)s") % {"plate": push.plate})
-    if permit.subdivision and push.subdivision not in ("", permit.subdivision):
+    if not may_be_same_region(permit.subdivision, push.subdivision):
         told.append(region_label(push.subdivision))
     if not is_in(push, zone):
         told.append(_("zone %(zone)s") % {"zone": push.zone_number or push.zone})

@@ -10,6 +10,7 @@ from datetime import datetime, tzinfo
 
 from integrations.models import PushEvent
 from integrations.vendors.protocol import VendorNames
+from integrations.vendors.right_keys import may_be_same_region, same_plate, same_zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +113,13 @@ def shows(push: PushThen, question: Question, subdivision: str) -> bool:
 
     An empty `subdivision` is any state, and so is that of a session: not every vendor tells states apart.
     """
-    same_state = not subdivision or push.subdivision in ("", subdivision)
-    return push.plate == question.plate and same_state and push.covers(question.at)
+    same_state = may_be_same_region(subdivision, push.subdivision)
+    return same_plate(push.plate, question.plate) and same_state and push.covers(question.at)
 
 
 def is_in(push: PushThen, zone: ZoneThen | None) -> bool:
     """Whether a session was in the zone."""
-    return zone is not None and push.zone == zone.remote_id
+    return zone is not None and same_zone(push.zone, zone.remote_id)
 
 
 def had_it(permit: PermitThen, question: Question, zone: ZoneThen | None) -> PushThen | None:

@@ -1,121 +1,182 @@
 """What a comparison with enforcement's list comes to. Pure: no clock, no database, no network.
 
-| a right that we believe in | listed | finding |
+| what was accepted | listed | finding |
 |---|---|---|
-| whatever its window | yes | seen |
-| running, and accepted a while ago | no | missing |
-| about to begin or just begun, about to end, or accepted just now | no | open: nothing can be concluded |
+| runs | the same, whole | seen |
+| runs, accepted a while ago | otherwise: another plate, state, zone, start, end or space | differs |
+| runs, accepted a while ago | no | missing |
+| was ended, or is over | yes | surplus |
+| about to begin or just begun, about to end, or accepted just now | no, or otherwise | open: nothing can be concluded |
 
 Processing is asynchronous, and nobody has written down that rights are listed before they begin; so only what must be
-listed *now* can be missing. A list that lacks too much is no proof that enforcement lost it: more likely it is the list
-that is short. Then the whole comparison is *held*: nothing is changed, and people are told.
+listed *now* can be missing. What is the same, and what can't be compared, is decided in `integrations.vendors.right_keys`.
+
+A list that lacks too much, or says too much otherwise, is no proof that enforcement does: more likely it is the list that is
+wrong. Then the whole comparison is *held*: nothing is changed, and people are told.
+
+Drift is put right by the smallest event that does it (`remedy_for`), twice; then by a new session and a stop of the old one,
+and ever more slowly (`wait_after`): what the vendor accepts and turns down afterwards is not sent every few minutes for good.
 """
 
-from array import array
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import Enum
+from typing import Any, NamedTuple
 
-from integrations.delivery.session_id import read_session_id
 from integrations.vendors.protocol import RightSeen
+from integrations.vendors.right_keys import differences
 
 # How long after an acceptance, and around the edges of its window, a right may be listed or not.
 SETTLING_TIME = timedelta(seconds=60)
-# More than so many missing, and more than this share of what must be listed: the list is not believed.
+# More than so many missing or different, and more than this share of what must be listed: the list is not believed.
 HELD_ROWS = 20
 HELD_SHARE = 0.05
-# Rights that are not as we believe are kept with their details up to this number; the next comparison finds the rest.
-OTHERS_MAX = 5_000
+# More than so many sent anew or ended, and more than this share: a person looks first, whatever the reason.
+FUSE_ROWS = 25
+FUSE_SHARE = 0.2
+# As often as this it is tried by the smallest event; from then on by a new session.
+SMALL_TRIES = 2
+FIRST_WAIT = timedelta(minutes=10)
+LONGEST_WAIT = timedelta(hours=12)
 
 
-def vehicle(plate: str, subdivision: str, zone_id: str) -> tuple[str, str, str]:
-    """Return by what a right is known where the vendor gives no reference."""
-    return plate, subdivision.rpartition("-")[2], zone_id
+class Finding(Enum):
+    """What the list says of one right; see the module's table."""
+
+    SEEN = "seen"
+    DIFFERS = "differs"
+    SURPLUS = "surplus"
+    OPEN = "open"
 
 
-class ListedRights:
-    """What the vendor lists, told apart as it comes and kept small: a company may have a hundred thousand rights."""
+class Accepted(NamedTuple):
+    """A registration as far as the comparison must know it. `remote_state` is what was accepted, or None."""
 
-    def __init__(self, key: str, believed: Mapping[int, int]) -> None:
-        """`believed` are the numbers of the sessions that we believe in, by registration id."""
-        self._key = key
-        self._believed = believed
-        self._as_believed: set[int] = set()
-        # Rights of ours that are others than those, by registration id.
-        self.others: dict[int, list[RightSeen]] = {}
-        self.count_of_others = 0
-        self.vehicles: set[tuple[str, str, str]] = set()
-        self._zones: dict[str, str] = {}
+    pk: int
+    remote_state: dict[str, Any] | None
+    until: datetime | None
+    accepted_at: datetime | None
+    # Neither due nor under way.
+    is_settled: bool
+    # Something is noted of it that a right which is seen makes untrue.
+    is_unseen: bool
 
-    def take(self, right: RightSeen) -> None:
-        """Take in one right."""
-        if not right.reference:
-            zone_id = self._zones.setdefault(right.zone_id, right.zone_id)
-            self.vehicles.add(vehicle(right.plate, right.subdivision, zone_id))
-            return
-        own = read_session_id(self._key, right.reference)
-        if own is None:
-            return  # a driver's own session, or another provider's
-        pk, number = own
-        if self._believed.get(pk) == number:
-            self._as_believed.add(pk)
-            return
-        self.count_of_others += 1
-        if self.count_of_others <= OTHERS_MAX:
-            self.others.setdefault(pk, []).append(right)
 
-    def has(self, pk: int, number: int) -> bool:
-        """Whether this session of a registration is listed."""
-        if pk in self._as_believed and self._believed[pk] == number:
-            return True
-        return any(
-            read_session_id(self._key, right.reference) == (pk, number) for right in self.others.get(pk, ())
-        )
+def judge(row: Accepted, right: RightSeen, *, at: datetime) -> tuple[Finding, tuple[str, ...]]:
+    """Return what a listed right of a registration's present session says at `at`, and what is otherwise in it."""
+    if not row.is_settled or row.remote_state is None or row.until is None or row.accepted_at is None:
+        return Finding.OPEN, ()
+    if row.until <= at:
+        # It is over here; that it is still listed for a moment says nothing.
+        is_late = row.until <= at - SETTLING_TIME and right.end is not None and right.end > at + SETTLING_TIME
+        return (Finding.SURPLUS if is_late and row.accepted_at < at - SETTLING_TIME else Finding.OPEN), ()
+    names = differences(row.remote_state, right, at=at)
+    if not names:
+        return Finding.SEEN, ()
+    return (Finding.DIFFERS if row.accepted_at < at - SETTLING_TIME else Finding.OPEN), names
+
+
+def must_be_listed(*, start: datetime, until: datetime, accepted_at: datetime, at: datetime) -> bool:
+    """Whether a right that was accepted must be among those that enforcement sees at `at`."""
+    return start <= at - SETTLING_TIME and until > at + SETTLING_TIME and accepted_at < at - SETTLING_TIME
+
+
+def is_held(*, otherwise: int, expected: int) -> bool:
+    """Whether a list in which `otherwise` rights are missing or different is not believed.
+
+    `expected` rights must be listed now.
+    """
+    return otherwise > max(HELD_ROWS, HELD_SHARE * expected)
+
+
+def is_too_much(*, changed: int, expected: int) -> bool:
+    """Whether so much would be sent anew or taken away that a person has to look first."""
+    return changed > max(FUSE_ROWS, FUSE_SHARE * expected)
+
+
+class Drift(NamedTuple):
+    """Since when a registration drifts, how often it was put right since, and before when it is not tried again."""
+
+    since: datetime | None = None
+    tries: int = 0
+    retry_at: datetime | None = None
+
+    def may_try(self, now: datetime) -> bool:
+        """Whether it may be tried now."""
+        return self.retry_at is None or self.retry_at <= now
+
+
+class Remedy(Enum):
+    """How drift is put right."""
+
+    NOTE = "note it and look again"
+    SMALLEST = "the smallest event"
+    ANEW = "a new session, and a stop of the old one"
+    WAIT = "wait"
+
+
+def remedy_for(drift: Drift, *, is_missing: bool, now: datetime, is_certain: bool = False) -> Remedy:
+    """Return what to do about a right that is missing or different, by what was done before.
+
+    What is missing is sent anew only at the second look; what is listed otherwise is there to be seen, so it is put right at
+    once. `is_certain` says that a person vouches for the list.
+    """
+    if is_certain:
+        return Remedy.ANEW if is_missing else Remedy.SMALLEST
+    if is_missing and (drift.since is None or drift.since > now - SETTLING_TIME):
+        return Remedy.NOTE
+    if not drift.may_try(now):
+        return Remedy.WAIT
+    return Remedy.ANEW if is_missing or drift.tries >= SMALL_TRIES else Remedy.SMALLEST
+
+
+def wait_after(tries: int) -> timedelta:
+    """Return how long drift waits after its `tries`-th try (from 1): not at first, then doubling."""
+    if tries < SMALL_TRIES:
+        return timedelta(0)
+    return min(FIRST_WAIT * (1 << min(tries - SMALL_TRIES, 20)), LONGEST_WAIT)
+
+
+class IdSet:
+    """A set of many ids that takes little room: a bit for each number in the pages of 65,536 that hold any."""
+
+    def __init__(self) -> None:
+        self._pages: dict[int, bytearray] = {}
+        self._count = 0
+
+    def add(self, pk: int) -> None:
+        """Put one in."""
+        page = self._pages.get(pk >> 16)
+        if page is None:
+            page = self._pages[pk >> 16] = bytearray(8_192)
+        place, bit = (pk & 0xFFFF) >> 3, 1 << (pk & 7)
+        if not page[place] & bit:
+            page[place] |= bit
+            self._count += 1
+
+    def discard(self, pk: int) -> None:
+        """Take one out, if it is in."""
+        if pk in self:
+            self._pages[pk >> 16][(pk & 0xFFFF) >> 3] &= ~(1 << (pk & 7))
+            self._count -= 1
+
+    def __contains__(self, pk: int) -> bool:
+        page = self._pages.get(pk >> 16)
+        return page is not None and bool(page[(pk & 0xFFFF) >> 3] & 1 << (pk & 7))
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[int]:
+        for number in sorted(self._pages):
+            for place, bits in enumerate(self._pages[number]):
+                yield from ((number << 16) + (place << 3) + bit for bit in range(8) if bits >> bit & 1)
 
 
 @dataclass(frozen=True, slots=True)
-class Believed:
-    """A right that was accepted, as far as the comparison must know it."""
+class Listed:
+    """A right that is otherwise than was accepted, and the keys of what differs."""
 
-    pk: int
-    start: datetime
-    until: datetime
-    accepted_at: datetime
-    is_listed: bool
-
-
-def must_be_listed(right: Believed, *, at: datetime) -> bool:
-    """Whether a right that was accepted must be among those that enforcement sees at `at`."""
-    return (
-        right.start <= at - SETTLING_TIME
-        and right.until > at + SETTLING_TIME
-        and right.accepted_at < at - SETTLING_TIME
-    )
-
-
-@dataclass(slots=True)
-class Comparison:
-    """What a comparison comes to; registration ids, eight bytes each. `missing` is not acted upon where it `is_held`."""
-
-    seen: "array[int]" = field(default_factory=lambda: array("q"))
-    missing: "array[int]" = field(default_factory=lambda: array("q"))
-    expected: int = 0
-    is_held: bool = False
-
-
-def judge(rights: Iterable[Believed], *, at: datetime, is_certain: bool = False) -> Comparison:
-    """Return what was seen and what is missing at `at`, and whether the list lacks too much to be believed.
-
-    `is_certain` says that a person vouches for the list, however much it lacks.
-    """
-    verdict = Comparison()
-    for right in rights:
-        must = must_be_listed(right, at=at)
-        verdict.expected += must
-        if right.is_listed:
-            verdict.seen.append(right.pk)
-        elif must:
-            verdict.missing.append(right.pk)
-    too_many = len(verdict.missing) > max(HELD_ROWS, HELD_SHARE * verdict.expected)
-    verdict.is_held = too_many and not is_certain
-    return verdict
+    right: RightSeen
+    names: tuple[str, ...] = ()

@@ -4,9 +4,12 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from integrations.models import Connection, Notice
+from integrations.models import Connection, Notice, PermitSync
 from integrations.notifications import notices
 from integrations.vendors.protocol import get_vendor
+
+# Drift is told after so many tries to put it right.
+TOLD_TRIES = 2
 
 
 def held_key(connection_id: int) -> str:
@@ -26,11 +29,11 @@ def tell_held(connection: Connection, *, missing: int, expected: int) -> None:
         "command": _command(connection, "--send-missing"),
     }
     fact = _(
-        "%(name)s: %(vendor)s accepted these registrations and does not list them: %(missing)s of %(expected)s that hold now."
+        "%(name)s: what %(vendor)s lists differs from what it accepted for %(missing)s registrations; %(expected)s hold now."
     )
-    company = _("Nothing is changed until the list is complete again. Support looks into it.")
+    company = _("Nothing is changed until the list is right again. Support looks into it.")
     support = _(
-        "So many at once point to a list that is short, so nothing is changed. If %(enforcement)s lacks them as well, send "
+        "So many at once point to a list that is wrong, so nothing is changed. If %(enforcement)s is wrong as well, send "
         "them again: %(command)s"
     )
     url = reverse("doctor", args=[connection.company.slug])
@@ -67,6 +70,62 @@ def tell_unknown(connection: Connection, count: int) -> None:
     }
     url = reverse("doctor", args=[connection.company.slug])
     notices.tell(None, "rights_unknown", Notice.Level.WARNING, text, url, key)
+
+
+def tell_not_applied(connection: Connection) -> None:
+    """Tell the company of registrations that were accepted, sent again twice, and still are not as they should be."""
+    key = f"not_applied:{connection.pk}"
+    rows = PermitSync.objects.filter(
+        connection=connection, drift_since__isnull=False, drift_tries__gte=TOLD_TRIES
+    )
+    count = rows.count()
+    if not count:
+        notices.resolve(key)
+        return
+    text = ngettext(
+        "%(name)s: %(vendor)s accepted %(count)s registration, but it does not appear as it should in the parking rights, "
+        "even after it was sent again. Enforcement may not see the vehicle as registered. It is sent again, ever more "
+        "rarely.",
+        "%(name)s: %(vendor)s accepted %(count)s registrations, but they do not appear as they should in the parking rights, "
+        "even after they were sent again. Enforcement may not see the vehicles as registered. They are sent again, ever more "
+        "rarely.",
+        count,
+    ) % {
+        "name": connection.name,
+        "vendor": get_vendor(connection.vendor).names.label,
+        "count": f"{count:,}",
+    }
+    url = reverse("doctor", args=[connection.company.slug])
+    notices.tell(connection.company, "not_applied", Notice.Level.DANGER, text, url, key)
+
+
+def tell_failing(connection: Connection, *, error: str, failures: int) -> None:
+    """Tell support and the company that the list could not be read several times in a row: nobody knows what enforcement
+    sees.
+    """
+    words = {
+        "name": connection.name,
+        "vendor": get_vendor(connection.vendor).names.label,
+        "failures": f"{failures:,}",
+        "error": error,
+    }
+    text = _(
+        "%(name)s: what enforcement sees could not be compared with what was sent, %(failures)s times in a row. %(error)s"
+    )
+    url = reverse("doctor", args=[connection.company.slug])
+    key, danger = _failing_key(connection), Notice.Level.DANGER
+    notices.tell(connection.company, "comparison_failing", Notice.Level.WARNING, text % words, url, key)
+    notices.tell(None, "comparison_failing", danger, text % words, url, f"{key}:support")
+
+
+def end_failing(connection: Connection) -> None:
+    """Say no more that the list can't be read."""
+    notices.resolve(_failing_key(connection))
+    notices.resolve(f"{_failing_key(connection)}:support")
+
+
+def _failing_key(connection: Connection) -> str:
+    return f"comparison_failing:{connection.pk}"
 
 
 def _command(connection: Connection, option: str) -> str:

@@ -8,7 +8,7 @@ A `Step` is one event of a plan, as it is stored in `PermitSync.pending_steps` b
 too; the engine only keeps them, and asks `apply` what they become when a step was accepted. Six of their keys are read
 elsewhere (evidence, proof, comparing with enforcement) and are texts in each of them: `session_id` (that of the step which
 began it), `zone_id`, `plate`, `subdivision` (empty where the vendor knows no states), `start` and `end` (ISO 8601 with an
-offset).
+offset). A seventh, `space`, is the space number, for a vendor whose zones have any.
 """
 
 from collections.abc import Callable, Sequence
@@ -89,7 +89,8 @@ class ZoneSeen:
 class RightSeen:
     """One parking right as enforcement sees it; `reference` is our session id where the vendor gives it.
 
-    `subdivision` is empty for a vendor whose vehicles have no state.
+    `subdivision` is empty for a vendor whose vehicles have no state. `kind` is what the vendor calls this sort of right, and
+    `country` where the vehicle is registered; both are empty where it does not say.
     """
 
     remote_id: str
@@ -101,6 +102,8 @@ class RightSeen:
     space_number: str
     reference: str
     raw: dict[str, Any]
+    kind: str = ""
+    country: str = ""
 
 
 @dataclass(slots=True)
@@ -171,6 +174,8 @@ class Vendor(Protocol):
     texts: VendorTexts
     # Whether `a1` and `A1` may be two zones. Where they can't, they are taken for the same.
     zones_have_case: bool
+    # How states are sent, `iso` (`US-NC`) or `short` (`NC`); empty where the vendor knows none, or takes either.
+    state_form: str
     batch_size: int
     # The longest that one request may take, in seconds: a worker that ends waits for its last requests that long.
     total_timeout_s: float
@@ -206,7 +211,10 @@ class Vendor(Protocol):
         ...
 
     def observe(self, right: RightSeen) -> RemoteState | None:
-        """Return what the vendor has, as far as a right shows it; None where it can't be read; pure."""
+        """Return what the vendor has, as far as a right shows it; None where it can't be read; pure.
+
+        A region that is not known is left empty, and so out of the steps that are planned from it.
+        """
         ...
 
     def undo(self, account: Account, step: Step, *, now: datetime) -> Step | None:

@@ -12,7 +12,7 @@ from integrations.models import Breaker, CheckRun, Connection, PeriodicTask, Zon
 from integrations.notifications import email_queue
 from integrations.onboarding import automation, test_plate_poller
 from integrations.permits import rights_lookup
-from integrations.reconciliation import audit, canary, check_runs
+from integrations.reconciliation import audit, canary, check_runs, rounds
 from integrations.vendors.errors import DeliveryError, FixConnection, TryLater
 from integrations.vendors.protocol import get_vendor
 from integrations.worker import scheduler
@@ -37,7 +37,7 @@ def register_all() -> None:
     scheduler.register("follow tests", 1, test_plate_poller.follow_tests)
     scheduler.register(TOKENS_TASK, 60, keep_tokens)
     scheduler.register("raise urgency", 10, scheduler.raise_urgency)
-    scheduler.register("reconcile", 5, audit.reconcile_all)
+    scheduler.register(rounds.RECONCILE_TASK, 5, rounds.reconcile_all)
     scheduler.register("refresh zones", 60, refresh_oldest_zones)
     scheduler.register(refusals.RETRY_TASK, 5, refusals.retry_due)
     scheduler.register("send mails", 2, email_queue.send_due)

@@ -27,6 +27,7 @@ from integrations.delivery.record_results import BACKOFF_MAX
 from integrations.models import Breaker, CheckRun, Connection, PeriodicTask, PermitSync, WorkerHeartbeat
 from integrations.models.delivery import Priority
 from integrations.reconciliation import check_runs
+from integrations.reconciliation import rounds as comparison_rounds
 
 log = structlog.get_logger(__name__)
 
@@ -152,6 +153,7 @@ class Scheduler:
             finally:
                 close_old_connections()
             stop.wait(SWEEP_EVERY_S * random.uniform(0.8, 1.2))
+        comparison_rounds.stop()
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._check_pool.shutdown(wait=False, cancel_futures=True)
 

@@ -50,7 +50,7 @@ from datetime import timedelta
 from django.db import connection, transaction
 from django.db.utils import OperationalError
 from django.utils import timezone
-from integrations.reconciliation import audit
+from integrations.reconciliation import audit, comparison
 from integrations.onboarding import connections, test_plate_poller, test_plates
 from integrations.zones import mapping
 from integrations.delivery import outbox
@@ -127,7 +127,7 @@ def refuse_and_retry(draw):
     outbox.retry(permit_sync_ids=list(PermitSync.objects.refused().values_list("pk", flat=True)))
 
 def compare(draw):
-    audit.reconcile(draw.choice(live), is_certain=draw.random() < 0.3)
+    comparison.reconcile(draw.choice(live), is_certain=draw.random() < 0.3)
 
 def look(draw):
     audit.audit(timezone.now())

@@ -149,10 +149,10 @@ def test_what_passport_lost_is_sent_anew_only_after_it_was_missed_twice(stack: S
         stack.shell("""
 from datetime import timedelta
 from django.db.models import F
-from integrations.reconciliation import audit
+from integrations.reconciliation import comparison
 from integrations.models import Connection, PermitSync
 PermitSync.objects.update(accepted_at=F("accepted_at") - timedelta(hours=1))
 PermitSync.objects.filter(error_since__isnull=False).update(error_since=F("error_since") - timedelta(hours=1))
-audit.reconcile(Connection.objects.get())
+comparison.reconcile(Connection.objects.get())
 """)
     until(stack, ("DRIFT1", "Z123"))

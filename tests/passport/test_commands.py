@@ -5,7 +5,7 @@ import json
 import pytest
 
 from integrations.models import Connection, PermitSync, Zone, ZoneMapping
-from integrations.reconciliation import audit
+from integrations.reconciliation import comparison
 from integrations.vendors.errors import FixConnection, TryLater
 from locations.models import Company
 from passport.management.subcommands import subcommands
@@ -265,16 +265,16 @@ def test_compare_says_what_it_found_and_what_a_person_must_decide(
     company: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passport("connect", "--operator-id", OPERATOR_ID, "--confirmed", "Agreed by phone")
-    assert passport("compare") == "seen: 0, missing: 0, surplus: 0, unknown: 0"
+    assert passport("compare") == "seen: 0, missing: 0, different: 0, surplus: 0, unknown: 0"
     assert passport("compare", "--end-unknown").startswith("unknown parking rights ended: 0")
-    held = {"seen": 1, "missing": 30, "surplus": 0, "unknown": 0, "held": 1}
+    held = {"seen": 1, "missing": 30, "differing": 0, "surplus": 0, "unknown": 0, "held": 1}
     words: list[bool] = []
 
     def reconcile(connection: Connection, *, is_certain: bool) -> dict[str, int]:
         words.append(is_certain)
         return held
 
-    monkeypatch.setattr(audit, "reconcile", reconcile)
+    monkeypatch.setattr(comparison, "reconcile", reconcile)
     assert "--send-missing" in passport("compare")
     passport("compare", "--send-missing")
     assert words == [False, True]

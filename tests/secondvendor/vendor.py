@@ -74,6 +74,7 @@ class Curbline:
         zone_settings="Warden Office (Streets)",
     )
     zones_have_case = False
+    state_form = ""
     total_timeout_s = 1.0
     batch_size = 20
 

@@ -6,7 +6,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from integrations.management.scripting import Say, find_company, find_connection
-from integrations.reconciliation import audit
+from integrations.reconciliation import comparison, restored
 
 HELP = "compare what was accepted with what enforcement sees"
 
@@ -27,12 +27,15 @@ def run(options: dict[str, Any], say: Say) -> None:
     """Compare and say what was found."""
     connection = find_connection(find_company(options["company"]), options["site"])
     if options["end_unknown"]:
-        say(_("unknown parking rights ended: %(n)d") % {"n": audit.end_unknown(connection)})
-    found = audit.reconcile(connection, is_certain=options["send_missing"])
-    say(_("seen: %(seen)d, missing: %(missing)d, surplus: %(surplus)d, unknown: %(unknown)d") % found)
+        say(_("unknown parking rights ended: %(n)d") % {"n": restored.end_unknown(connection)})
+    found = comparison.reconcile(connection, is_certain=options["send_missing"])
+    say(
+        _(
+            "seen: %(seen)d, missing: %(missing)d, different: %(differing)d, surplus: %(surplus)d, unknown: %(unknown)d"
+        )
+        % found
+    )
     if found["held"]:
         say(
-            _(
-                "So much is missing that nothing was changed. If it is missing from OpsMan too, use --send-missing."
-            )
+            _("So much is otherwise that nothing was changed. If it is so in OpsMan too, use --send-missing.")
         )

@@ -1,61 +1,209 @@
-"""What a comparison comes to: what may be missing, when a list is not believed, and which references are ours."""
+"""What one right says of what was accepted, what is not believed, and how drift is put right: pure decisions."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from integrations.delivery.session_id import read_session_id, session_id
+from integrations.delivery.session_id import new_session_id, read_session_id
 from integrations.reconciliation import compare
-from integrations.reconciliation.compare import SETTLING_TIME, Believed, ListedRights
+from integrations.reconciliation.compare import (
+    SETTLING_TIME,
+    Accepted,
+    Drift,
+    Finding,
+    IdSet,
+    Remedy,
+    remedy_for,
+)
+from integrations.reconciliation.spool import KINDS_MAX, Spool
 from integrations.vendors.protocol import RightSeen
 
 AT = datetime(2026, 11, 22, 17, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
+ZONE = "1b4e28ba-2fa1-11d2-883f-0016d3cca427"
 SPANS = st.integers(-300, 300).map(lambda seconds: timedelta(seconds=seconds))
 
 
-@st.composite
-def believed(draw: st.DrawFn) -> Believed:
-    start = AT + draw(SPANS)
-    until = start + timedelta(seconds=draw(st.integers(1, 600)))
-    return Believed(draw(st.integers(1, 10**18)), start, until, AT + draw(SPANS), draw(st.booleans()))
+def accepted(**changes: Any) -> Accepted:
+    document = {
+        "session_id": "os-KEY23456-1-1",
+        "zone_id": ZONE,
+        "plate": "ABC1234",
+        "subdivision": "US-NC",
+        "start": (AT - HOUR).isoformat(),
+        "end": (AT + HOUR).isoformat(),
+        "space": "",
+    }
+    values: dict[str, Any] = {
+        "until": AT + HOUR,
+        "accepted_at": AT - HOUR,
+        "is_settled": True,
+        "is_unseen": False,
+    }
+    return Accepted(1, **{"remote_state": document, **values, **changes})  # fmt: skip
 
 
-@given(st.lists(believed(), max_size=120, unique_by=lambda right: right.pk), st.booleans())
-def test_only_what_must_be_listed_now_is_missing_and_never_too_much_of_it(
-    rights: list[Believed], is_certain: bool
-) -> None:
-    verdict = compare.judge(rights, at=AT, is_certain=is_certain)
-    by_id = {right.pk: right for right in rights if not right.is_listed}
-    assert list(verdict.seen) == [right.pk for right in rights if right.is_listed]
-    for pk in verdict.missing:
-        right = by_id[pk]
-        assert right.start <= AT - SETTLING_TIME < AT + SETTLING_TIME < right.until
-        assert right.accepted_at < AT - SETTLING_TIME
-    open_ones = len(rights) - len(verdict.seen) - len(verdict.missing)
-    assert verdict.expected <= len(rights) - open_ones
-    too_many = len(verdict.missing) > max(20, verdict.expected / 20)
-    assert verdict.is_held == (too_many and not is_certain)
-
-
-def running(count: int, *, listed: int) -> list[Believed]:
-    hour = timedelta(hours=1)
-    return [Believed(pk, AT - hour, AT + hour, AT - hour, pk < listed) for pk in range(count)]
+def right(**changes: Any) -> RightSeen:
+    values: dict[str, Any] = {
+        "remote_id": "r",
+        "zone_id": ZONE,
+        "plate": "ABC1234",
+        "subdivision": "US-NC",
+        "start": AT - HOUR,
+        "end": AT + HOUR,
+        "space_number": "",
+        "reference": "os-KEY23456-1-1",
+        "raw": {},
+    }
+    return RightSeen(**{**values, **changes})
 
 
 @pytest.mark.parametrize(
-    ("count", "listed", "is_held"),
-    [(20, 0, False), (21, 0, True), (1000, 950, False), (1000, 949, True), (0, 0, False)],
+    "changes",
+    [
+        {},
+        {"plate": "abc-12 34"},
+        {"zone_id": ZONE.upper()},
+        {"subdivision": "NC"},
+        {"subdivision": "nc", "country": "US"},
+        {"subdivision": "XX"},
+        {"end": AT + HOUR + timedelta(seconds=59)},
+        {"start": AT - 2 * HOUR},
+        {"plate": "", "zone_id": "", "subdivision": "", "start": None, "end": None},
+        {"space_number": "12"},
+    ],
+    ids=str,
 )
-def test_an_empty_or_short_list_is_not_believed_beyond_a_few(count: int, listed: int, is_held: bool) -> None:
-    assert compare.judge(running(count, listed=listed), at=AT).is_held == is_held
+def test_what_says_the_same_in_other_words_is_seen(changes: dict[str, Any]) -> None:
+    assert compare.judge(accepted(), right(**changes), at=AT) == (Finding.SEEN, ())
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"plate": "ABC1235"}, "plate"),
+        ({"zone_id": ZONE.replace("1b", "1c")}, "zone_id"),
+        ({"subdivision": "US-SC"}, "subdivision"),
+        ({"subdivision": "SC"}, "subdivision"),
+        ({"end": AT + 2 * HOUR}, "end"),
+        ({"end": AT + HOUR / 2}, "end"),
+        ({"start": AT + MINUTE}, "start"),
+    ],
+    ids=str,
+)
+def test_each_part_that_is_otherwise_is_found(changes: dict[str, Any], name: str) -> None:
+    assert compare.judge(accepted(), right(**changes), at=AT) == (Finding.DIFFERS, (name,))
+    just_now = accepted(accepted_at=AT - SETTLING_TIME)
+    assert compare.judge(just_now, right(**changes), at=AT)[0] is Finding.OPEN
+    assert compare.judge(accepted(is_settled=False), right(**changes), at=AT)[0] is Finding.OPEN
+
+
+def test_a_space_is_compared_where_both_sides_name_one() -> None:
+    row = accepted()
+    assert row.remote_state is not None
+    row.remote_state["space"] = "a12"
+    assert compare.judge(row, right(space_number="A12"), at=AT)[0] is Finding.SEEN
+    assert compare.judge(row, right(space_number=""), at=AT)[0] is Finding.SEEN
+    assert compare.judge(row, right(space_number="13"), at=AT) == (Finding.DIFFERS, ("space",))
+
+
+@pytest.mark.parametrize(
+    ("until", "end", "finding"),
+    [
+        (AT - HOUR, AT + HOUR, Finding.SURPLUS),
+        (AT - HOUR, AT + SETTLING_TIME, Finding.OPEN),
+        (AT - SETTLING_TIME / 2, AT + HOUR, Finding.OPEN),
+        (AT - HOUR, None, Finding.OPEN),
+    ],
+)
+def test_a_right_that_is_over_here_and_goes_on_there_is_too_much(
+    until: datetime, end: datetime | None, finding: Finding
+) -> None:
+    row = accepted(until=until, accepted_at=AT - 2 * HOUR)
+    assert compare.judge(row, right(end=end), at=AT)[0] is finding
+
+
+@given(SPANS, st.integers(1, 600), SPANS)
+def test_only_what_began_was_accepted_and_goes_on_for_a_while_must_be_listed(
+    start: timedelta, seconds: int, accepted_at: timedelta
+) -> None:
+    until = AT + start + timedelta(seconds=seconds)
+    must = compare.must_be_listed(start=AT + start, until=until, accepted_at=AT + accepted_at, at=AT)
+    settled = AT + start <= AT - SETTLING_TIME and accepted_at < -SETTLING_TIME
+    assert must == (settled and until > AT + SETTLING_TIME)
+
+
+@pytest.mark.parametrize(
+    ("expected", "otherwise", "is_held"),
+    [(20, 20, False), (21, 21, True), (1000, 50, False), (1000, 51, True), (0, 0, False)],
+)
+def test_a_list_that_is_wrong_in_many_places_is_not_believed(
+    expected: int, otherwise: int, is_held: bool
+) -> None:
+    assert compare.is_held(otherwise=otherwise, expected=expected) == is_held
+
+
+@pytest.mark.parametrize(
+    ("expected", "changed", "is_too_much"),
+    [(0, 25, False), (0, 26, True), (1000, 200, False), (1000, 201, True)],
+)
+def test_more_than_a_share_is_never_taken_away_by_itself(
+    expected: int, changed: int, is_too_much: bool
+) -> None:
+    assert compare.is_too_much(changed=changed, expected=expected) == is_too_much
+
+
+# --- Putting it right -----------------------------------------------------------------------------------------------
+
+
+def test_what_differs_is_put_right_at_once_by_the_smallest_event_then_by_a_new_session() -> None:
+    done = [remedy_for(Drift(AT - HOUR, tries), is_missing=False, now=AT) for tries in range(4)]
+    assert done == [Remedy.SMALLEST, Remedy.SMALLEST, Remedy.ANEW, Remedy.ANEW]
+    assert remedy_for(Drift(), is_missing=False, now=AT) is Remedy.SMALLEST
+
+
+def test_what_is_missing_is_sent_anew_only_when_it_is_missing_again() -> None:
+    assert remedy_for(Drift(), is_missing=True, now=AT) is Remedy.NOTE
+    assert remedy_for(Drift(AT - SETTLING_TIME / 2), is_missing=True, now=AT) is Remedy.NOTE
+    assert remedy_for(Drift(AT - HOUR), is_missing=True, now=AT) is Remedy.ANEW
+    assert remedy_for(Drift(), is_missing=True, now=AT, is_certain=True) is Remedy.ANEW
+
+
+@given(st.integers(0, 60), st.booleans())
+def test_what_does_not_help_is_tried_ever_more_rarely(tries: int, is_missing: bool) -> None:
+    wait, following = compare.wait_after(tries), compare.wait_after(tries + 1)
+    assert wait <= following <= compare.LONGEST_WAIT
+    assert following > wait or following in (timedelta(0), compare.LONGEST_WAIT)
+    drift = Drift(AT - HOUR, tries, AT + MINUTE)
+    assert remedy_for(drift, is_missing=is_missing, now=AT) is Remedy.WAIT
+    assert remedy_for(drift, is_missing=is_missing, now=AT + MINUTE) is not Remedy.WAIT
+
+
+# --- Ids and what is put aside --------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 200_000))))
+def test_a_set_of_ids_is_a_set(steps: list[tuple[bool, int]]) -> None:
+    ids, plain = IdSet(), set[int]()
+    for puts_in, pk in steps:
+        (ids.add if puts_in else ids.discard)(pk)
+        (plain.add if puts_in else plain.discard)(pk)
+        assert (pk in ids) == puts_in
+    assert list(ids) == sorted(plain)
+    assert len(ids) == len(plain)
 
 
 @pytest.mark.parametrize(
     ("reference", "own"),
     [
-        ("os-KEY23456-17-3", (17, 3)),
+        ("os-KEY23456-17-3", (17, 3, "")),
+        ("os-KEY23456-17-3-9f86d081", (17, 3, "9f86d081")),
+        ("os-KEY23456-17-3-9F86D081", None),
+        ("os-KEY23456-17-3-9f86d08", None),
         ("os-KEY23456-²-1", None),
         ("os-KEY23456-١-1", None),
         ("os-KEY23456-17", None),
@@ -70,37 +218,61 @@ def test_an_empty_or_short_list_is_not_believed_beyond_a_few(count: int, listed:
         ("", None),
     ],
 )
-def test_a_reference_is_ours_only_as_we_write_it(reference: str, own: tuple[int, int] | None) -> None:
-    assert read_session_id("KEY23456", reference) == own
+def test_a_reference_is_ours_only_as_we_write_it(reference: str, own: tuple[int, int, str] | None) -> None:
+    found = read_session_id("KEY23456", reference)
+    assert (None if found is None else tuple(found)) == own
+
+
+@given(st.integers(1, 10**18 - 1), st.integers(1, 10**9 - 1))
+def test_an_id_leads_back_to_its_registration_and_never_comes_twice(pk: int, number: int) -> None:
+    one, other = (new_session_id("KEY23456", pk, number) for _ in range(2))
+    assert one != other
+    assert len(one) <= 60
+    own = read_session_id("KEY23456", one)
+    assert own is not None
+    assert own[:2] == (pk, number)
 
 
 @given(st.text(max_size=80))
 def test_no_reference_whatever_it_says_is_an_error(text: str) -> None:
     for reference in (text, f"os-KEY23456-{text}"):
         own = read_session_id("KEY23456", reference)
-        assert own is None or reference == session_id("KEY23456", *own)
+        assert own is None or reference.startswith("os-KEY23456-")
 
 
-def seen(reference: str, plate: str = "ABC1234") -> RightSeen:
-    return RightSeen("r", "zone", plate, "US-NC", AT, AT, "", reference, {})
+TEXTS = st.text(st.characters(exclude_categories=()), max_size=12)
+MOMENTS = st.none() | st.datetimes(timezones=st.just(UTC))
 
 
-def test_what_is_as_believed_is_not_kept_and_of_the_rest_only_so_much(
-    monkeypatch: pytest.MonkeyPatch,
+@given(
+    st.lists(
+        st.builds(
+            RightSeen, TEXTS, TEXTS, TEXTS, TEXTS, MOMENTS, MOMENTS, TEXTS,
+            st.sampled_from(["", "theirs", "os-KEY23456-1-1", "os-KEY23456-\ud800"]), st.just({}), TEXTS, TEXTS,
+        ),
+        max_size=20,
+    )
+)  # fmt: skip
+def test_what_is_put_aside_comes_back_as_it_was_and_foreign_rights_are_only_counted(
+    rights: list[RightSeen],
 ) -> None:
-    monkeypatch.setattr(compare, "OTHERS_MAX", 2)
-    listing = ListedRights("KEY23456", {1: 1, 2: 2})
-    for reference in (
-        "os-KEY23456-1-1",
-        "os-KEY23456-2-1",
-        "os-KEY23456-9-1",
-        "os-KEY23456-9-2",
-        "theirs",
-        "",
-    ):
-        listing.take(seen(reference))
-    assert listing.has(1, 1)
-    assert not listing.has(2, 2)
-    assert sorted(listing.others) == [2, 9]
-    assert listing.count_of_others == 3
-    assert listing.vehicles == {("ABC1234", "NC", "zone")}
+    with Spool("KEY23456") as spool:
+        for one in rights:
+            spool.take(one)
+        back = [one for portion in spool.portions() for one in portion]
+    assert spool.count == len(rights)
+    assert spool.foreign.total() == sum(one.reference == "theirs" for one in rights)
+    kept = [one for one in rights if one.reference != "theirs"]
+    assert [(one.start, one.end) for one in back] == [(one.start, one.end) for one in kept]
+    for one, other in zip(back, kept, strict=True):
+        if other.plate.isprintable():
+            assert one.plate == other.plate
+        one.plate.encode()
+
+
+def test_kinds_without_end_are_counted_together() -> None:
+    with Spool("KEY23456") as spool:
+        for number in range(2 * KINDS_MAX):
+            spool.take(right(reference="theirs", kind=f"kind {number}"))
+    assert len(spool.foreign) == KINDS_MAX + 1
+    assert spool.foreign["…"] == KINDS_MAX

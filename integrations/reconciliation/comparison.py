@@ -1,0 +1,353 @@
+"""Comparing what was accepted on one connection with what enforcement sees.
+
+`reconcile` reads the whole list first (`spool`), goes through it in portions, judges each right that may be ours (`compare`
+decides), and only then acts: what is listed as it should be is noted as *seen*, once for each acceptance; drift is noted and
+put right (`repair`). Where nothing has changed since the last time nothing is written.
+
+A right is ours by its reference, which is our session's id. Where the vendor gives none it is ours if it is one of ours in
+every part. All others are foreign: enforcement shows residents' permits and meter sessions as rights too, and they are
+never touched.
+
+A session that leads back to a registration of ours counts as ours only if we have evidence that it was started for that
+registration; otherwise it is *unknown*, as after a backup was restored, when the same ids may stand for other permits. Rights
+that are unknown are shown to people and ended by them alone (`integrations.reconciliation.restored`).
+"""
+
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import structlog
+from django.db.models import Q
+from django.db.models.fields.json import KeyTextTransform
+
+from integrations.delivery.database_clock import database_now
+from integrations.delivery.session_id import OwnSession, read_session_id
+from integrations.models import Connection, PermitSync, PushEvent
+from integrations.models.delivery import PermitSyncQuerySet
+from integrations.reconciliation import compare, repair
+from integrations.reconciliation import notices as drift_notices
+from integrations.reconciliation.compare import SETTLING_TIME, Accepted, Finding, IdSet, Listed
+from integrations.reconciliation.spool import Spool, count_kind
+from integrations.vendors.protocol import RightSeen, get_vendor
+from integrations.vendors.right_keys import is_wholly, plate_key
+
+log = structlog.get_logger(__name__)
+
+# Rights that are not as they should be are kept with their details up to this number; the next comparison finds the rest.
+DETAILS_MAX = 5_000
+# Of rights that nobody here knows so many are kept, to be shown.
+UNKNOWN_SHOWN = 100
+
+Renew = Callable[[], None]
+
+
+@dataclass(slots=True)
+class Findings:
+    """What one comparison found, kept small: ids as bits, details of what is otherwise up to `DETAILS_MAX`."""
+
+    at: datetime
+    rights: int = 0
+    foreign: Counter[str] = field(default_factory=Counter)
+    # Registrations whose present session is listed, in whatever form, and those that are listed as they should be.
+    listed: IdSet = field(default_factory=IdSet)
+    seen: IdSet = field(default_factory=IdSet)
+    # Of those, the ones that were not noted as seen yet, eight bytes each.
+    seen_first: "array[int]" = field(default_factory=lambda: array("q"))
+    differs: IdSet = field(default_factory=IdSet)
+    differing: dict[int, Listed] = field(default_factory=dict)
+    is_surplus: IdSet = field(default_factory=IdSet)
+    surplus: dict[int, list[RightSeen]] = field(default_factory=dict)
+    unknown: list[RightSeen] = field(default_factory=list)
+    unknown_count: int = 0
+    missing: "array[int]" = field(default_factory=lambda: array("q"))
+    expected: int = 0
+    is_held: bool = False
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The numbers, as `reconcile` returns them."""
+        return {
+            "seen": len(self.seen),
+            "missing": len(self.missing),
+            "differing": len(self.differs),
+            "surplus": len(self.is_surplus),
+            "unknown": self.unknown_count,
+            "held": int(self.is_held),
+        }
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """What is kept of it on the connection."""
+        return {
+            **self.counts,
+            "at": self.at.isoformat(),
+            "rights": self.rights,
+            "expected": self.expected,
+            "foreign": dict(self.foreign),
+            "unknown_rights": [_told(right) for right in self.unknown[:UNKNOWN_SHOWN]],
+        }
+
+
+def reconcile(
+    connection: Connection, *, is_certain: bool = False, renew: Renew = lambda: None
+) -> dict[str, int]:
+    """Compare what was accepted with what enforcement sees, and put right what differs; return the numbers of what is
+    `seen`, `missing`, `differing`, `surplus` and `unknown`, and whether it is `held` (1) and nothing was changed.
+
+    `is_certain` says that a person vouches for the list: what is missing is sent again at once, however much it is. `renew`
+    is called every now and then by a comparison that lasts. Raises `DeliveryError` where the vendor can't be asked, or did
+    not give its whole list; then nothing is concluded.
+    """
+    found = look(connection, renew=renew)
+    _note_seen(found)
+    otherwise = len(found.missing) + len(found.differs)
+    changed = otherwise + len(found.is_surplus)
+    found.is_held = not is_certain and (
+        compare.is_held(otherwise=otherwise, expected=found.expected)
+        or compare.is_too_much(changed=changed, expected=found.expected)
+    )
+    if found.is_held:
+        drift_notices.tell_held(connection, missing=changed, expected=found.expected)
+    else:
+        drift_notices.end_held(connection)
+        _put_right(connection, found, is_certain=is_certain, renew=renew)
+        drift_notices.tell_unknown(connection, found.unknown_count)
+        drift_notices.tell_not_applied(connection)
+    Connection.objects.filter(pk=connection.pk).update(comparison=found.document)
+    if changed or found.unknown_count:
+        log.warning("drift", connection=connection.pk, **found.counts)
+    return found.counts
+
+
+def look(connection: Connection, *, renew: Renew = lambda: None) -> Findings:
+    """Read the list and judge it, and change nothing. Raises `DeliveryError`."""
+    asked_at = database_now()
+    found = Findings(asked_at)
+    with Spool(connection.key) as spool:
+        get_vendor(connection.vendor).read_rights(connection.operator_id, spool.take)
+        renew()
+        for rights in spool.portions():
+            _take_portion(connection, rights, found)
+            renew()
+        found.rights = spool.count
+        found.foreign += spool.foreign
+    _find_missing(connection, found)
+    # What should be there instead is missing itself: first that is sent.
+    for pk in [*found.missing, *(pk for pk in found.surplus if pk in found.differs)]:
+        found.surplus.pop(pk, None)
+        found.is_surplus.discard(pk)
+    return found
+
+
+def accepted_rows(connection: Connection, **which: Any) -> Iterator[tuple[Accepted, str]]:
+    """Yield registrations as the comparison must know them, each with its plate's key."""
+    rows = PermitSync.objects.filter(connection=connection, **which).order_by()
+    columns = (
+        "pk",
+        "state",
+        "lease",
+        "remote_state",
+        "remote_until",
+        "accepted_at",
+        "seen_at",
+        "drift_since",
+    )
+    for pk, state, lease, remote_state, until, accepted_at, seen_at, drift_since in rows.values_list(
+        *columns
+    ):
+        unseen = seen_at is None or (accepted_at is not None and seen_at < accepted_at)
+        settled = state == PermitSync.State.DONE and lease is None
+        row = Accepted(pk, remote_state, until, accepted_at, settled, unseen or drift_since is not None)
+        yield row, plate_key((remote_state or {}).get("plate", ""))
+
+
+# --- Judging --------------------------------------------------------------------------------------------------------
+
+
+def _take_portion(connection: Connection, rights: Sequence[RightSeen], found: Findings) -> None:
+    own: dict[int, list[tuple[OwnSession, RightSeen]]] = {}
+    bare: list[RightSeen] = []
+    for right in rights:
+        if not right.reference:
+            bare.append(right)
+        elif (session := read_session_id(connection.key, right.reference)) is not None:
+            own.setdefault(session.permit_sync_id, []).append((session, right))
+        else:
+            count_kind(found.foreign, right.kind)
+    rows = {row.pk: row for row, _plate in accepted_rows(connection, pk__in=own)} if own else {}
+    others: list[tuple[int, RightSeen]] = []
+    for pk, some in own.items():
+        row = rows.get(pk)
+        for _session, right in some:
+            if row is None:
+                _take_unknown(right, found)
+            elif row.remote_state is not None and row.remote_state["session_id"] == right.reference:
+                _take_present(row, right, found)
+            else:
+                others.append((pk, right))
+    _take_others(others, rows, found)
+    _take_bare(connection, bare, found)
+
+
+def _take_present(row: Accepted, right: RightSeen, found: Findings) -> None:
+    """Take in a right of a registration's present session."""
+    finding, names = compare.judge(row, right, at=found.at)
+    if finding is Finding.SURPLUS:
+        _take_surplus(row.pk, right, found)
+        return
+    found.listed.add(row.pk)
+    if finding is Finding.SEEN and row.pk not in found.seen:
+        found.seen.add(row.pk)
+        if row.is_unseen:
+            found.seen_first.append(row.pk)
+    elif finding is Finding.DIFFERS:
+        found.differs.add(row.pk)
+        if len(found.differing) < DETAILS_MAX:
+            found.differing[row.pk] = Listed(right, names)
+
+
+def _take_others(others: Sequence[tuple[int, RightSeen]], rows: dict[int, Accepted], found: Findings) -> None:
+    """Take in rights of earlier sessions: surplus where we know that we began them, else unknown."""
+    if not others:
+        return
+    begun = set(
+        PushEvent.objects.filter(
+            permit_sync__in={pk for pk, _right in others},
+            session_id__in={right.reference for _pk, right in others},
+        ).values_list("permit_sync_id", "session_id")
+    )
+    for pk, right in others:
+        row = rows[pk]
+        # One that is waiting or under way, or accepted just now, is on its way to be right.
+        if not row.is_settled or row.accepted_at is None or row.accepted_at >= found.at - SETTLING_TIME:
+            continue
+        if (pk, right.reference) not in begun:
+            _take_unknown(right, found)
+        else:
+            _take_surplus(pk, right, found)
+
+
+def _take_surplus(pk: int, right: RightSeen, found: Findings) -> None:
+    found.is_surplus.add(pk)
+    if pk in found.surplus or len(found.surplus) < DETAILS_MAX:
+        found.surplus.setdefault(pk, []).append(right)
+
+
+def _take_unknown(right: RightSeen, found: Findings) -> None:
+    found.unknown_count += 1
+    if len(found.unknown) < DETAILS_MAX:
+        found.unknown.append(right)
+
+
+def _take_bare(connection: Connection, rights: Sequence[RightSeen], found: Findings) -> None:
+    """Take in rights without a reference: those that are one of ours in every part; the others are foreign."""
+    by_plate: dict[str, list[RightSeen]] = {}
+    for right in rights:
+        # A plate that can't be registered here is nobody's of ours.
+        plate = plate_key(right.plate)
+        by_plate.setdefault(plate if plate.isascii() else "", []).append(right)
+    known: dict[str, list[Accepted]] = {}
+    if by_plate:
+        which = {"permit__company": connection.company_id, "permit__plate__in": by_plate}
+        for row, plate in accepted_rows(connection, remote_until__gt=found.at, **which):
+            known.setdefault(plate, []).append(row)
+    for plate, some in by_plate.items():
+        for right in some:
+            mine = [
+                row
+                for row in known.get(plate, ())
+                if row.remote_state is not None and is_wholly(row.remote_state, right, at=found.at)
+            ]
+            for row in mine:
+                _take_present(row, right, found)
+            if not mine:
+                count_kind(found.foreign, right.kind)
+
+
+def _find_missing(connection: Connection, found: Findings) -> None:
+    """Find what must be listed now and is not."""
+    edge = found.at - SETTLING_TIME
+    running = PermitSync.objects.filter(
+        connection=connection,
+        state=PermitSync.State.DONE,
+        lease=None,
+        remote_until__gt=found.at + SETTLING_TIME,
+        accepted_at__lt=edge,
+    )
+    columns = ("pk", KeyTextTransform("start", "remote_state"))
+    for pk, start in running.order_by().values_list(*columns).iterator(chunk_size=5_000):
+        if start and datetime.fromisoformat(start) <= edge:
+            found.expected += 1
+            if pk not in found.listed:
+                found.missing.append(pk)
+    # A right that is listed twice, once as it should be, is as it should be.
+    for pk in [pk for pk in found.differs if pk in found.seen]:
+        found.differs.discard(pk)
+        found.differing.pop(pk, None)
+
+
+# --- Acting ---------------------------------------------------------------------------------------------------------
+
+
+def _note_seen(found: Findings) -> None:
+    for ids in repair.portions(found.seen_first):
+        with repair.held(ids) as rows:
+            rows.note_seen(found.at)
+
+
+def _put_right(connection: Connection, found: Findings, *, is_certain: bool, renew: Renew) -> None:
+    label = get_vendor(connection.vendor).names.label
+    for ids in repair.portions(found.missing):
+        repair.put_right(connection, ids, {}, at=found.at, is_certain=is_certain, label=label)
+        renew()
+    for ids in repair.portions(list(found.differing)):
+        some = {pk: found.differing[pk] for pk in ids}
+        repair.put_right(connection, ids, some, at=found.at, is_certain=is_certain, label=label)
+        renew()
+    for ids in repair.portions(list(found.surplus)):
+        repair.end_surplus(connection, {pk: found.surplus[pk] for pk in ids}, at=found.at, label=label)
+        renew()
+    _end_drift(connection, found)
+
+
+def _end_drift(connection: Connection, found: Findings) -> None:
+    """Take back what was noted of registrations that this comparison finds nothing wrong with."""
+    missing = set(found.missing)
+    drifting = _drifting(connection).filter(
+        Q(accepted_at=None)
+        | Q(accepted_at__lt=found.at - SETTLING_TIME)
+        | Q(pk__in=list(found.seen_first)[:DETAILS_MAX])
+    )
+    over = [
+        pk
+        for pk in drifting.values_list("pk", flat=True)
+        if pk not in missing and pk not in found.differs and pk not in found.is_surplus
+    ]
+    for ids in repair.portions(over):
+        with repair.held(ids, state=PermitSync.State.DONE, lease=None) as rows:
+            rows.update(drift_since=None, drift_tries=0, drift_retry_at=None)
+            rows.filter(error_kind="drift").update(
+                error_kind="", error_code="", error="", remedy="", error_since=None
+            )
+
+
+def _drifting(connection: Connection) -> PermitSyncQuerySet:
+    rows = PermitSync.objects.filter(connection=connection, state=PermitSync.State.DONE, lease=None)
+    return rows.filter(Q(drift_since__isnull=False) | Q(error_kind="drift", error_code__gt=""))
+
+
+def _told(right: RightSeen) -> dict[str, str]:
+    """Return a right as it is kept to be shown."""
+    return {
+        "plate": right.plate,
+        "subdivision": right.subdivision,
+        "zone_id": right.zone_id,
+        "start": right.start.isoformat() if right.start else "",
+        "end": right.end.isoformat() if right.end else "",
+        "reference": right.reference,
+        "kind": right.kind,
+    }

@@ -1,0 +1,190 @@
+"""When each connection is compared with what enforcement sees, and what is kept of how that went.
+
+Each live connection is due `COMPARISON_EVERY_S` after its last comparison began, whatever became of that; a worker takes it
+under a lease (`comparing_until`), so that each is compared by one worker, and many are at once. One that is slow or fails
+keeps nobody waiting: a few threads of every worker take what is due, one after the other.
+
+A comparison that failed is a failure: `compared_at` is set by success alone, what went wrong is kept with how often in a row,
+and after `TELL_AFTER` failures people are told.
+"""
+
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import structlog
+from django.conf import settings
+from django.db import close_old_connections, transaction
+from django.db import connection as db
+from django.db.models import F, Q, QuerySet
+from django.db.utils import Error as DatabaseError
+from django.utils.translation import gettext as _
+
+from integrations.delivery.database_clock import database_now
+from integrations.models import Connection
+from integrations.reconciliation import comparison, notices
+from integrations.vendors.errors import DeliveryError, FixConnection
+from integrations.vendors.protocol import get_vendor
+
+log = structlog.get_logger(__name__)
+
+RECONCILE_TASK = "reconcile"
+# Longer than one request with all its time-outs, and than a portion of what is compared; renewed in between.
+LEASE = timedelta(minutes=3)
+RENEW_AFTER = timedelta(seconds=30)
+TELL_AFTER = 3
+# How many are compared by one worker at the same time.
+THREADS = 4
+# Candidates that are looked at for one that no other worker takes in the same moment.
+CANDIDATES = 8
+
+_free = threading.Semaphore(THREADS)
+_stop = threading.Event()
+
+
+class Lost(Exception):
+    """The lease has passed to another worker, or this worker ends."""
+
+
+def reconcile_all(now: datetime) -> None:
+    """Compare the live connections that are due (periodic task), on a few threads of their own that outlive this call.
+
+    SQLite has a single writer, so there they are compared one after the other before this returns.
+    """
+    if db.vendor != "postgresql":
+        while (connection := claim(now)) is not None:
+            compare_one(connection)
+        return
+    _stop.clear()
+    for _place in range(min(THREADS, due(now).count())):
+        if not _free.acquire(blocking=False):
+            return
+        threading.Thread(target=_work, name="comparing", daemon=True).start()
+
+
+def stop() -> None:
+    """Let the comparisons of this process end at their next step: the worker ends."""
+    _stop.set()
+
+
+def due(now: datetime) -> QuerySet[Connection]:
+    """Return the connections that are to be compared, the one that waits longest first. `now` is the database's time."""
+    pace = timedelta(seconds=settings.COMPARISON_EVERY_S)
+    waiting = Q(reconciled_at=None) | Q(reconciled_at__lte=now - pace)
+    free = Q(comparing_until=None) | Q(comparing_until__lt=now)
+    live = Connection.objects.filter(waiting, free, status=Connection.Status.LIVE).exclude(operator_id="")
+    return live.order_by(F("reconciled_at").asc(nulls_first=True), "pk")
+
+
+def claim(now: datetime) -> Connection | None:
+    """Take the connection that has waited longest under a lease; None where none is due."""
+    for connection in due(now).select_related("company")[:CANDIDATES]:
+        mine = Connection.objects.filter(
+            pk=connection.pk,
+            reconciled_at=connection.reconciled_at,
+            comparing_until=connection.comparing_until,
+        )
+        if mine.update(reconciled_at=now, comparing_until=now + LEASE):
+            connection.reconciled_at, connection.comparing_until = now, now + LEASE
+            return connection
+    return None
+
+
+def compare_one(connection: Connection) -> None:
+    """Compare a connection that was claimed, and keep how that went."""
+    began = connection.reconciled_at
+    assert began is not None
+    try:
+        found = comparison.reconcile(connection, renew=_renewing(connection))
+    except DeliveryError as error:
+        log.info("parking rights could not be read", connection=connection.pk, error=error.sentence)
+        _note_failure(connection, failure_sentence(connection, error))
+    except Lost:
+        log.info("a comparison was given up", connection=connection.pk)
+    except DatabaseError:
+        raise
+    except Exception as error:
+        log.exception("a comparison failed unexpectedly", connection=connection.pk)
+        _note_failure(connection, _("Comparing failed: %(name)s.") % {"name": type(error).__name__})
+    else:
+        if found["held"]:
+            _note_failure(connection, _held_sentence(connection, found), is_told=True)
+        else:
+            _note_success(connection, began)
+
+
+def failure_sentence(connection: Connection, error: DeliveryError) -> str:
+    """Say why the list could not be read, and what to do where a person can."""
+    names = get_vendor(connection.vendor).names
+    if isinstance(error, FixConnection) and error.status == 403:
+        text = (
+            _("%(vendor)s does not let Offstreet read the parking rights of this operator (403).")
+            % names.words
+        )
+        return f"{text} {error.remedy}".strip()
+    return f"{error.sentence} {error.remedy}".strip()
+
+
+# --- How ------------------------------------------------------------------------------------------------------------
+
+
+def _work() -> None:
+    """Compare what is due, one connection after the other, until nothing is (a thread)."""
+    try:
+        while not _stop.is_set() and (connection := claim(database_now())) is not None:
+            compare_one(connection)
+    except DatabaseError as error:
+        # What was claimed is due again when its lease is over.
+        log.warning("the database did not answer a comparison", error=type(error).__name__)
+    finally:
+        _free.release()
+        close_old_connections()
+
+
+def _renewing(connection: Connection) -> Callable[[], None]:
+    """Return what keeps the lease of a comparison that lasts; it raises `Lost` where that is another's by now."""
+
+    def renew() -> None:
+        if _stop.is_set():
+            raise Lost
+        now = database_now()
+        until = connection.comparing_until
+        if until is None or until - now > LEASE - RENEW_AFTER:
+            return
+        if not Connection.objects.filter(pk=connection.pk, comparing_until=until).update(
+            comparing_until=now + LEASE
+        ):
+            raise Lost
+        connection.comparing_until = now + LEASE
+
+    return renew
+
+
+def _note_success(connection: Connection, began: datetime) -> None:
+    with transaction.atomic():
+        _row(connection).update(
+            compared_at=began, comparison_error="", comparison_failures=0, comparing_until=None
+        )
+        notices.end_failing(connection)
+
+
+def _note_failure(connection: Connection, sentence: str, *, is_told: bool = False) -> None:
+    """Keep what went wrong, and tell people of it unless they are told of it already (`is_told`)."""
+    with transaction.atomic():
+        row = _row(connection)
+        failures = F("comparison_failures") + 1
+        row.update(comparison_error=sentence, comparison_failures=failures, comparing_until=None)
+        count = row.values_list("comparison_failures", flat=True).first() or 0
+        if count >= TELL_AFTER and not is_told:
+            notices.tell_failing(connection, error=sentence, failures=count)
+
+
+def _row(connection: Connection) -> QuerySet[Connection]:
+    return Connection.objects.filter(pk=connection.pk)
+
+
+def _held_sentence(connection: Connection, found: dict[str, int]) -> str:
+    return _(
+        "%(vendor)s lists so much otherwise than it accepted (%(missing)d missing, %(differing)d different, %(surplus)d too "
+        "many) that nothing was changed."
+    ) % {**get_vendor(connection.vendor).names.words, **found}
