@@ -12,7 +12,7 @@ from datetime import datetime
 from django.utils.translation import gettext as _
 
 from integrations.models import Breaker, Connection, PermitSync, ZoneMapping
-from integrations.models.delivery import NOT_LISTED
+from integrations.models.delivery import STILL_LISTED
 from integrations.vendors.protocol import get_vendor
 from locations.models import Permit
 from locations.times import say_clock
@@ -86,19 +86,14 @@ def push_state(
             remedy=f"{permit_sync.remedy} {again_words(permit_sync, permit, now)}".strip(),
             since=permit_sync.error_since or permit_sync.due_since,
         )
+    if permit_sync is not None and permit_sync.state == PermitSync.State.DONE and permit_sync.is_drifting:
+        # What is over may only be shown too long; that it was shown otherwise before is over, too.
+        shown_too_long = permit_sync.drift_since is not None and permit_sync.error_code in ("", STILL_LISTED)
+        if not over or shown_too_long:
+            return _drifting(permit_sync, connection)
     if over:
         return _ended(permit, permit_sync, connection, now, breaker)
     if permit_sync is not None and permit_sync.state == PermitSync.State.DONE and permit_sync.remote_state:
-        if permit_sync.error_code == NOT_LISTED:
-            return PushState(
-                key="drift",
-                word=_("drift"),
-                tone="danger",
-                icon="alert-triangle",
-                reason=fragment(permit_sync.error),
-                remedy=permit_sync.remedy,
-                since=permit_sync.error_since,
-            )
         at = permit_sync.accepted_at or permit_sync.due_since
         return PushState(
             key="accepted",
@@ -115,6 +110,18 @@ def push_state(
             permit.updated_at,
         )
     return _on_its_way(permit, permit_sync, connection, now, breaker)
+
+
+def _drifting(permit_sync: PermitSync, connection: Connection | None) -> PushState:
+    """Say that enforcement shows something else than was accepted, or that this was put right and not looked at since."""
+    reason, remedy = fragment(permit_sync.error), permit_sync.remedy
+    if not reason:
+        reason = _("%(vendor)s did not show it as it was accepted; it was sent again") % {
+            "vendor": vendor_label(connection)
+        }
+        remedy = _("Whether that helped shows at the next comparison, in a few minutes.")
+    since = permit_sync.drift_since or permit_sync.error_since
+    return PushState("drift", _("drift"), "danger", "alert-triangle", reason, remedy, since)
 
 
 def _waiting(key: str, reason: str, remedy: str, since: datetime | None) -> PushState:

@@ -19,9 +19,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from integrations.diagnostics import comparison_checks, test_plate_checks, zone_name_checks
 from integrations.diagnostics import delivery_checks as delivery
 from integrations.diagnostics import setup_checks as setup
-from integrations.diagnostics import test_plate_checks, zone_name_checks
 from integrations.diagnostics.context import DANGER, NEUTRAL, SUCCESS, WARNING, Check, DiagnosticContext
 from integrations.models import CheckRun, Connection, TestPlate
 from locations.models import Company
@@ -37,11 +37,12 @@ CHECKS: dict[str, Callable[[DiagnosticContext], Check]] = {
     "names": zone_name_checks.names,
     "status": setup.status,
     "test": test_plate_checks.last_test,
+    "state_form": test_plate_checks.state_form,
     "refused": delivery.refused,
     "held": delivery.held_back,
     "backlog": delivery.backlog,
     "accepted": delivery.last_accepted,
-    "compared": delivery.compared,
+    "compared": comparison_checks.compared,
     "worker": delivery.worker,
     "sweeper": delivery.sweeper,
     "broker": delivery.broker,

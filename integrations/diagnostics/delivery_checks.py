@@ -13,12 +13,10 @@ from integrations.delivery.database_clock import database_now
 from integrations.diagnostics.context import DANGER, NEUTRAL, SUCCESS, WARNING, Check, DiagnosticContext
 from integrations.models import (
     Connection,
-    Notice,
     PeriodicTask,
     Push,
     WorkerHeartbeat,
 )
-from integrations.reconciliation.notices import held_key
 from locations.times import duration_text
 
 BEAT_LATE = timedelta(seconds=30)
@@ -128,30 +126,6 @@ def last_accepted(patient: DiagnosticContext) -> Check:
         "trace": push.trace_id,
     }
     return Check("accepted", title, SUCCESS, text, path=patient.page("activity"))
-
-
-def compared(patient: DiagnosticContext) -> Check:
-    """Does the vendor list what it has accepted?"""
-    title, connection = _("Compared with %(vendor)s") % patient.names.words, patient.connection
-    if connection is None or connection.reconciled_at is None:
-        return Check(
-            "compared", title, NEUTRAL, _("Not yet: the list is compared once the connection is live.")
-        )
-    held = Notice.objects.filter(dedupe_key=held_key(connection.pk), done_at=None).first()
-    if held is not None:
-        return Check(
-            "compared",
-            title,
-            DANGER,
-            held.text,
-            _("Either the list of %(vendor)s is incomplete, or enforcement does not see these vehicles.")
-            % patient.names.words,
-            _("Support: check in %(enforcement)s whether a few of them are there.") % patient.names.words,
-            patient.page("activity"),
-        )
-    age = duration_text(patient.now - connection.reconciled_at)
-    text = _("%(age)s ago; what was missing or too much is put right by itself.") % {"age": age}
-    return Check("compared", title, SUCCESS, text)
 
 
 def worker(patient: DiagnosticContext) -> Check:

@@ -1,19 +1,64 @@
 """The check of the last test plate: how far it came, and what that says."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from django.utils.translation import gettext as _
 
 from integrations.diagnostics.context import DANGER, NEUTRAL, SUCCESS, WARNING, Check, DiagnosticContext
 from integrations.models import PermitSync, TestPlate, Zone
+from integrations.onboarding.test_plate_page import others_sentence
 from locations.times import duration_text
 
 # A vendor lists what it has accepted within seconds; beyond this it is worth a look.
 LISTED_LATE = timedelta(minutes=1)
+# Test plates that are asked for the form of their state.
+STATE_TESTS = 10
 
 
 def last_test(patient: DiagnosticContext) -> Check:
     """How far did the last test plate come, and what does that say?"""
+    check = _last_test(patient)
+    said = others_sentence(patient.test) if patient.test is not None else ""
+    if not said:
+        return check
+    tone = WARNING if check.tone in (SUCCESS, NEUTRAL) else check.tone
+    return replace(check, tone=tone, finding=f"{check.finding} {said}")
+
+
+def state_form(patient: DiagnosticContext) -> Check:
+    """Does the vendor write states as they are sent to it?"""
+    title, sent = _("Form of states"), patient.vendor.state_form
+    tests = TestPlate.objects.filter(connection=patient.connection, seen_at__isnull=False)
+    seen = next(
+        (
+            right["state_form"]
+            for right in tests.order_by("-seen_at").values_list("seen_right", flat=True)[:STATE_TESTS]
+            if right and right.get("state_form")
+        ),
+        "",
+    )
+    if not sent or not seen:
+        return Check("state_form", title, NEUTRAL, _("Not known yet: the right of a test plate shows it."))
+    forms = {"iso": "US-NC", "short": "NC"}
+    words = {**patient.names.words, "sent": forms[sent], "seen": forms[seen]}
+    if sent == seen:
+        text = _("%(vendor)s lists states as they are sent: %(sent)s.")
+        return Check("state_form", title, SUCCESS, text % words)
+    return Check(
+        "state_form",
+        title,
+        WARNING,
+        _("States are sent as %(sent)s, and %(vendor)s lists them as %(seen)s.") % words,
+        _("Officers may not find a plate by its state."),
+        _(
+            "Support: have an officer look up a test plate by its state. If it is not found, change the form of states in "
+            "the settings."
+        ),
+    )
+
+
+def _last_test(patient: DiagnosticContext) -> Check:
     title, test = _("Test plate"), patient.test
     if test is None:
         return Check(

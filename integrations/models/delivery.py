@@ -28,6 +28,7 @@ NOT_LISTED = "not_listed"
 DIFFERS = "differs"
 NOT_APPLIED = "not_applied"
 STILL_LISTED = "still_listed"
+DRIFT_CODES = frozenset({NOT_LISTED, DIFFERS, NOT_APPLIED, STILL_LISTED})
 
 
 class PermitSyncQuerySet(models.QuerySet["PermitSync"]):
@@ -218,7 +219,7 @@ class PermitSync(models.Model):
     @property
     def is_drifting(self) -> bool:
         """Whether enforcement shows something else than was accepted, as far as is known, also while that is put right."""
-        return self.drift_since is not None or self.error_kind == "drift"
+        return self.drift_since is not None or self.error_code in DRIFT_CODES
 
     @property
     def is_seen(self) -> bool:

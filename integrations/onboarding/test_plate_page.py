@@ -54,7 +54,29 @@ def stages(test: TestPlate, permit_sync: PermitSync | None, now: datetime) -> li
 
 
 def headline(test: TestPlate, permit_sync: PermitSync | None, now: datetime) -> tuple[str, str, str]:
-    """Return tone, sentence and detail: where the test stands."""
+    """Return tone, sentence and detail: where the test stands, and whether it can prove anything."""
+    tone, sentence, detail = _where_it_stands(test, permit_sync, now)
+    if said := others_sentence(test):
+        return "danger" if tone == "danger" else "warning", sentence, f"{said} {detail}".strip()
+    return tone, sentence, detail
+
+
+def others_sentence(test: TestPlate) -> str:
+    """Say that the vendor shows the plate without our doing, so that the test proves nothing; empty where it does not."""
+    others = (test.seen_right or {}).get("others_seen") or []
+    if not others:
+        return ""
+    words = names_of(test.connection.vendor).words | {"plate": test.permit.plate}
+    kinds = ", ".join(sorted({other["kind"] for other in others if other["kind"]}))
+    if kinds:
+        said = _("%(vendor)s lists %(plate)s anyway, as %(kinds)s.") % {**words, "kinds": kinds}
+    else:
+        said = _("%(vendor)s lists %(plate)s anyway, without this test.") % words
+    nothing = _("So an officer who sees it proves nothing: repeat the test with a plate that is on no list.")
+    return f"{said} {nothing}"
+
+
+def _where_it_stands(test: TestPlate, permit_sync: PermitSync | None, now: datetime) -> tuple[str, str, str]:
     zone, names = test.zone.number, names_of(test.connection.vendor)
     if test.answer == TestPlate.Answer.YES:
         return (

@@ -163,7 +163,9 @@ def evidence(found: Look, now: datetime) -> dict[str, Any]:
                 "kind": right.kind,
                 "until": right.end.isoformat() if right.end else "",
             }
-            for right in found.others[:OTHERS_KEPT]
+            for right in [right for right in found.others if not right.reference.startswith("os-")][
+                :OTHERS_KEPT
+            ]
         ],
     }
 

@@ -34,10 +34,10 @@ def headline(delivery: Delivery, evidence: Evidence, names: VendorNames, now: da
     zone = delivery.mapping.zone.number if delivery.mapping else ""
     words = {"vendor": vendor, "zone": zone, "plate": permit.plate_typed}
     until = _("Valid until %(time)s.") % {"time": say_both(permit.end, tz)}
-    if permit_sync is not None and permit_sync.checked_at is not None:
+    if (compared_at := _compared_at(delivery)) is not None:
         until += " " + _("Last compared with the parking rights of %(vendor)s: %(time)s.") % {
             "vendor": vendor,
-            "time": say_clock(permit_sync.checked_at, tz, now),
+            "time": say_clock(compared_at, tz, now),
         }
     if state.key == "accepted":
         seen = permit_sync.seen_at if permit_sync and permit_sync.is_seen else None
@@ -88,6 +88,17 @@ def headline(delivery: Delivery, evidence: Evidence, names: VendorNames, now: da
             state.tone, _("%(vendor)s does not take this plate: %(reason)s") % words, since, state.remedy
         )
     return Headline(state.tone, _("Not in %(vendor)s yet: %(reason)s") % words, since, state.remedy)
+
+
+def _compared_at(delivery: Delivery) -> datetime | None:
+    """Return when this permit was last looked for in the parking rights: by itself, or with all others of its connection."""
+    permit_sync, connection = delivery.permit_sync, delivery.connection
+    if permit_sync is None:
+        return None
+    times = [permit_sync.checked_at]
+    if connection is not None and permit_sync.is_seen:
+        times.append(connection.compared_at)
+    return max((at for at in times if at is not None), default=None)
 
 
 def never_accepted(events: Sequence[PushEvent]) -> bool:

@@ -362,11 +362,11 @@ def _open_ends(evidence: Evidence, tz: tzinfo) -> list[Happened]:
         if row.seen_at is not None and (seen := _seen(row, row.seen_at, evidence, tz)):
             title = _("Seen in parking rights")
             entries.append(Happened(row.seen_at, title, "success", "eye", " · ".join(seen), rank=_SEEN))
-        if row.error_code == NOT_LISTED and row.error_since is not None:
-            title = _("Missing in parking rights")
-            entries.append(
-                Happened(row.error_since, title, "danger", "alert-triangle", fragment(row.remedy), rank=_SEEN)
-            )
+        if row.is_drifting and (since := row.drift_since or row.error_since) is not None:
+            title, text = _("Otherwise in parking rights"), row.error
+            if row.error_code == NOT_LISTED or not text:
+                title, text = _("Missing in parking rights"), row.remedy
+            entries.append(Happened(since, title, "danger", "alert-triangle", fragment(text), rank=_SEEN))
     return entries
 
 

@@ -29,7 +29,7 @@ def tell_held(connection: Connection, *, missing: int, expected: int) -> None:
         "command": _command(connection, "--send-missing"),
     }
     fact = _(
-        "%(name)s: what %(vendor)s lists differs from what it accepted for %(missing)s registrations; %(expected)s hold now."
+        "%(name)s: %(vendor)s lists %(missing)s of %(expected)s registrations that hold now otherwise than it accepted them."
     )
     company = _("Nothing is changed until the list is right again. Support looks into it.")
     support = _(

@@ -11,6 +11,7 @@ as it should be.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from integrations.delivery import bulk_sql, outbox
 from integrations.delivery.database_clock import database_now
 from integrations.delivery.desired_state import FACT_LOOKUPS, PermitFacts, desired_of
 from integrations.delivery.session_id import UNUSED, new_session_id, read_session_id
-from integrations.models import Connection, PermitSync
+from integrations.models import Connection, PermitSync, PushEvent
 from integrations.models.delivery import DIFFERS, NOT_APPLIED, NOT_LISTED, STILL_LISTED, PermitSyncQuerySet
 from integrations.reconciliation.compare import (
     SETTLING_TIME,
@@ -131,15 +132,28 @@ def put_right(
 def end_surplus(
     connection: Connection, surplus: Mapping[int, Sequence[RightSeen]], *, at: datetime, label: str
 ) -> None:
-    """End the rights that are listed and should not be, each by a step of its registration."""
+    """End the rights that are listed and should not be, each by a step of its registration.
+
+    The steps name the start that was sent: the list may have rounded it, and a vendor may want its own.
+    """
     told = Told(
         STILL_LISTED,
         _("%(vendor)s still lists a right of this registration that was ended here.") % {"vendor": label},
         _("It is ended again, and looked for at the next comparison."),
     )
 
+    begun = dict(
+        PushEvent.objects.filter(
+            permit_sync__in=surplus,
+            session_id__in={right.reference for rights in surplus.values() for right in rights},
+            kind="started",
+            result=PushEvent.Result.ACCEPTED,
+            since__isnull=False,
+        ).values_list("session_id", "since")
+    )
+
     def decide(row: _Row, now: datetime) -> tuple[list[Step], int, Told]:
-        rights = surplus[row.pk]
+        rights = [replace(right, start=begun.get(right.reference, right.start)) for right in surplus[row.pk]]
         owns = [read_session_id(connection.key, right.reference) for right in rights]
         # A restored backup may have forgotten how many were begun.
         number = max([row.session_count, *(own.number for own in owns if own is not None)])

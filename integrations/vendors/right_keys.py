@@ -66,18 +66,17 @@ def may_be_same_region(one: str, other: str, *, country: str = "") -> bool:
 def differences(known: dict[str, Any], right: RightSeen, *, at: datetime) -> tuple[str, ...]:
     """Return the keys of `known` (a `RemoteState`) that the right contradicts at `at`; see the module's table."""
     found = []
-    if right.zone_id and not same_zone(right.zone_id, known["zone_id"]):
+    zone_id, plate, subdivision = (known.get(name, "") for name in ("zone_id", "plate", "subdivision"))
+    if right.zone_id and zone_id and not same_zone(right.zone_id, zone_id):
         found.append("zone_id")
-    if right.plate and not same_plate(right.plate, known["plate"]):
+    if right.plate and plate and not same_plate(right.plate, plate):
         found.append("plate")
-    if right.subdivision and not may_be_same_region(
-        known["subdivision"], right.subdivision, country=right.country
-    ):
+    if right.subdivision and not may_be_same_region(subdivision, right.subdivision, country=right.country):
         found.append("subdivision")
-    start, end = datetime.fromisoformat(known["start"]), datetime.fromisoformat(known["end"])
-    if right.start is not None and abs(right.start - start) >= SAME_MOMENT and max(right.start, start) > at:
+    start, end = _moment(known, "start"), _moment(known, "end")
+    if _differ(right.start, start) and max(right.start or at, start or at) > at:
         found.append("start")
-    if right.end is not None and abs(right.end - end) >= SAME_MOMENT:
+    if _differ(right.end, end):
         found.append("end")
     space = known.get("space", "").strip().upper()
     if space and right.space_number and right.space_number.strip().upper() != space:
@@ -90,10 +89,21 @@ def is_wholly(known: dict[str, Any], right: RightSeen, *, at: datetime) -> bool:
 
     Half a match is somebody else's: the same plate may hold a residential permit or a meter session in the same zone.
     """
-    if not right.zone_id or not right.plate or right.start is None or right.end is None:
+    if not right.zone_id or not right.plate or right.end is None:
         return False
-    start = datetime.fromisoformat(known["start"])
-    return abs(right.start - start) < SAME_MOMENT and not differences(known, right, at=at)
+    start = _moment(known, "start")
+    if right.start is None or start is None or _differ(right.start, start):
+        return False
+    return not differences(known, right, at=at)
+
+
+def _moment(known: dict[str, Any], name: str) -> datetime | None:
+    text = known.get(name)
+    return datetime.fromisoformat(text) if text else None
+
+
+def _differ(one: datetime | None, other: datetime | None) -> bool:
+    return one is not None and other is not None and abs(one - other) >= SAME_MOMENT
 
 
 def region_form(text: str) -> str:

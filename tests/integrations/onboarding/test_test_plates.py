@@ -1,5 +1,6 @@
 """Test plates on the real plan, client and engine, and the sandbox's parking rights."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -18,19 +19,33 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 def right(zone: str = "z1", plate: str = "TEST123", reference: str = "s1") -> RightSeen:
-    return RightSeen("r", zone, plate, "US-NC", None, None, "", reference, {"id": "r"})
+    return RightSeen("r", zone, plate, "US-NC", NOW, NOW + timedelta(hours=2), "", reference, {"id": "r"})
 
 
 class TestLooking:
     def look(self, *rights: RightSeen) -> test_plate_poller.Look:
-        return test_plate_poller.look(rights, zone_id="z1", plate="TEST123", sessions=frozenset({"s1"}))
+        known = {
+            "zone_id": "z1",
+            "plate": "TEST123",
+            "subdivision": "US-NC",
+            "start": NOW.isoformat(),
+            "end": (NOW + timedelta(hours=2)).isoformat(),
+        }
+        return test_plate_poller.look(rights, known=known, sessions=frozenset({"s1"}), at=NOW)
 
     def test_ours_is_found_by_its_reference(self) -> None:
         assert self.look(right()).ours is not None
 
-    def test_without_a_reference_plate_and_zone_decide(self) -> None:
+    def test_without_a_reference_every_part_decides(self) -> None:
         assert self.look(right(reference="")).ours is not None
         assert self.look(right(reference="", zone="z2")).ours is None
+        # Somebody has put the plate on a list.
+        on_a_list = replace(right(reference=""), end=NOW + timedelta(days=365), kind="allow_list")
+        found = self.look(on_a_list)
+        assert found.ours is None
+        assert test_plate_poller.evidence(found, NOW)["others_seen"] == [
+            {"zone": "z1", "kind": "allow_list", "until": "2027-11-22T12:00:00+00:00"}
+        ]
 
     def test_another_session_with_the_same_plate_is_not_ours(self) -> None:
         found = self.look(right(reference="driver-1"))

@@ -86,7 +86,14 @@ def right(**values: Any) -> RightSeen:
 def compared(permit: Permit, *rights: RightSeen) -> Any:
     settle(
         permit,
-        remote_state={"session_id": "os-8KQ2-1", "plate": "ABC1234", "zone_id": "z1", "subdivision": "US-NC"},
+        remote_state={
+            "session_id": "os-8KQ2-1",
+            "plate": "ABC1234",
+            "zone_id": "z1",
+            "subdivision": "US-NC",
+            "start": START.isoformat(),
+            "end": (START + timedelta(days=1)).isoformat(),
+        },
     )
     found: Delivery = delivery_of(
         Permit.objects.select_related("location").get(), START + timedelta(minutes=1)
@@ -105,10 +112,13 @@ def compared(permit: Permit, *rights: RightSeen) -> Any:
         (right(reference=""), True),
         (right(reference="", subdivision="NC"), True),
         (right(reference="", subdivision="US-VA"), False),
+        (right(reference="", subdivision="MX-JAL"), False),
         (right(reference="", zone_id="z2"), False),
+        (right(reference="", end=START + timedelta(days=2)), False),
+        (right(reference="", start=None), False),
     ],
 )
-def test_a_right_is_ours_by_reference_or_else_by_plate_state_and_zone(
+def test_a_right_is_ours_by_reference_or_else_in_every_part(
     permit: Permit, seen: RightSeen, is_ours: bool
 ) -> None:
     held = compared(permit, seen)

@@ -20,7 +20,7 @@ from integrations.models import (
     Push,
     Zone,
 )
-from integrations.reconciliation import audit, canary
+from integrations.reconciliation import canary, rounds
 from integrations.vendors.errors import FixRecord, TryLater
 from integrations.vendors.protocol import RightSeen
 from locations.models import AuditEvent, Permit
@@ -166,7 +166,7 @@ def test_passport_shows_it_and_lets_it_go_and_a_comparison_leaves_it_alone(clock
         clock.follow()
         ours = [canary.PLATE, canary.PLATE]
         assert world.plates() == [*ours, "REAL1"]
-        audit.reconcile_all(clock.now)
+        rounds.reconcile_all(clock.now)
         world.deliver()
         assert world.plates() == [*ours, "REAL1"]
         run = clock.until_finished()

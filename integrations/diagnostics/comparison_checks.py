@@ -1,0 +1,93 @@
+"""The check of the comparison with what enforcement sees: how old it is, what it found, and why it failed."""
+
+from datetime import timedelta
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from integrations.diagnostics.context import DANGER, NEUTRAL, SUCCESS, WARNING, Check, DiagnosticContext
+from integrations.models import Connection, Notice, PermitSync
+from integrations.reconciliation.notices import held_key
+from locations.times import duration_text
+
+# Several times the usual pace.
+COMPARED_LATE = timedelta(minutes=15)
+FAILED_OFTEN = 3
+
+
+def compared(patient: DiagnosticContext) -> Check:
+    """Does the vendor list what it has accepted?"""
+    title, connection = _("Compared with %(vendor)s") % patient.names.words, patient.connection
+    if connection is None or connection.reconciled_at is None:
+        return Check(
+            "compared", title, NEUTRAL, _("Not yet: the list is compared once the connection is live.")
+        )
+    held = Notice.objects.filter(dedupe_key=held_key(connection.pk), done_at=None).first()
+    if held is not None:
+        return Check(
+            "compared",
+            title,
+            DANGER,
+            held.text,
+            _("Either the list of %(vendor)s is incomplete, or enforcement does not see these vehicles.")
+            % patient.names.words,
+            _("Support: check in %(enforcement)s whether a few of them are there.") % patient.names.words,
+            patient.page("activity"),
+        )
+    if connection.comparison_failures:
+        return _failed(patient, connection, title)
+    if connection.compared_at is None:
+        return Check("compared", title, NEUTRAL, _("Not yet: the first comparison is under way."))
+    age = duration_text(patient.now - connection.compared_at)
+    if patient.now - connection.compared_at > COMPARED_LATE:
+        return Check(
+            "compared",
+            title,
+            WARNING,
+            _("%(age)s ago, which is too long.") % {"age": age},
+            _("What enforcement sees now is not known."),
+            _("Support: look at the workers."),
+        )
+    drifting = PermitSync.objects.filter(connection=connection, drift_since__isnull=False).count()
+    if drifting:
+        text = ngettext(
+            "%(age)s ago: %(n)d registration is not shown as it was accepted.",
+            "%(age)s ago: %(n)d registrations are not shown as they were accepted.",
+            drifting,
+        )
+        return Check(
+            "compared",
+            title,
+            WARNING,
+            text % {"n": drifting, "age": age},
+            _("Enforcement sees something else than is registered."),
+            _("They are put right automatically. If that does not help, ask %(vendor)s why.")
+            % patient.names.words,
+            _page(patient, connection),
+        )
+    text = _("%(age)s ago; %(vendor)s lists what it has accepted.") % {**patient.names.words, "age": age}
+    return Check("compared", title, SUCCESS, text, path=_page(patient, connection))
+
+
+def _page(patient: DiagnosticContext, connection: Connection) -> str:
+    return patient.page("activity")
+
+
+def _failed(patient: DiagnosticContext, connection: Connection, title: str) -> Check:
+    """Say why the last comparisons failed, and since when nothing is known."""
+    count = connection.comparison_failures
+    text = ngettext("The last comparison failed.", "The last %(n)d comparisons failed.", count) % {"n": count}
+    if connection.compared_at is None:
+        since = _("None has succeeded yet.")
+    else:
+        age = duration_text(patient.now - connection.compared_at)
+        since = _("The last one that succeeded was %(age)s ago.") % {"age": age}
+    return Check(
+        "compared",
+        title,
+        DANGER if count >= FAILED_OFTEN else WARNING,
+        f"{text} {connection.comparison_error} {since}",
+        _("What enforcement sees now is not known."),
+        _("It is tried again every few minutes. If it goes on, see what the reason names."),
+        _page(patient, connection),
+    )
