@@ -10,7 +10,7 @@ from tests.servers import Stack, eventually
 pytestmark = [pytest.mark.flow, pytest.mark.timeout(300)]
 
 
-def test_from_an_operator_id_to_live(stack: Stack) -> None:
+def test_a_company_gets_from_an_operator_id_to_live(stack: Stack) -> None:
     stack.shell(COMPANY.format(name="University", slug="university"))
     with contextlib.closing(stack.sign_in("kim@university.example", PASSWORD)) as client:
         kim = Person(stack, "university", client)

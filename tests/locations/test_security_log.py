@@ -50,7 +50,7 @@ def logged(*kinds: str) -> list[tuple[str, int | None, int | None, str | None, d
 # --- Sign-in ---------------------------------------------------------------------------------------------
 
 
-def test_signing_in_and_out(person: User) -> None:
+def test_signing_in_and_out_is_logged(person: User) -> None:
     sign_in(person).post(reverse("account_logout"))
     assert logged() == [
         ("signed_in", person.pk, person.pk, CLIENT, {"methods": ["password"]}),
@@ -117,7 +117,7 @@ def code_of(secret: str) -> str:
 # --- Second factors --------------------------------------------------------------------------------------
 
 
-def test_a_second_factor_added_used_failed_and_removed(
+def test_a_second_factor_is_logged_when_added_used_failed_and_removed(
     person: User, django_capture_on_commit_callbacks: Any
 ) -> None:
     def send(client: Client, name: str, **data: str) -> None:
@@ -151,7 +151,7 @@ def test_a_second_factor_added_used_failed_and_removed(
     assert logged("signed_in")[1][4]["methods"] == ["password", "totp"]
 
 
-def test_a_second_factor_that_support_takes_away(person: User) -> None:
+def test_a_second_factor_that_support_takes_away_is_logged(person: User) -> None:
     TOTP.activate(person, "ABCDEFGHIJKLMNOP")
     RecoveryCodes.activate(person)
     root = UserFactory(is_staff=True, is_superuser=True)
@@ -168,7 +168,9 @@ def test_a_second_factor_that_support_takes_away(person: User) -> None:
 # --- Accounts --------------------------------------------------------------------------------------------
 
 
-def test_a_password_changed_by_its_owner_and_by_a_mailed_link(person: User, mailoutbox: list[Any]) -> None:
+def test_a_password_that_its_owner_changes_is_logged_also_by_a_mailed_link(
+    person: User, mailoutbox: list[Any]
+) -> None:
     client = sign_in(person)
     client.post(
         reverse("account_change_password"),
@@ -203,7 +205,7 @@ def test_a_command_that_sets_a_password_is_told_and_a_hash_made_anew_is_not(
     assert logged("password_changed") == [("password_changed", None, person.pk, None, {"how": "command"})]
 
 
-def test_an_address_and_rights_that_support_changes(person: User) -> None:
+def test_an_address_and_rights_that_support_changes_are_logged(person: User) -> None:
     root = UserFactory(is_staff=True, is_superuser=True)
     person.email, person.is_staff = "new@university.example", True
     person.save()
@@ -219,7 +221,7 @@ def test_an_address_and_rights_that_support_changes(person: User) -> None:
 # --- Roles -----------------------------------------------------------------------------------------------
 
 
-def test_a_membership_from_its_invitation_to_its_end(world: World, person: User) -> None:
+def test_a_membership_is_logged_from_its_invitation_to_its_end(world: World, person: User) -> None:
     manager = UserFactory(is_staff=True)
     invited = invite_person(company=world.company, email=person.email, role=Role.VIEWER, actor=manager)
     member = accept_invitation(invitation=invited, user=person)

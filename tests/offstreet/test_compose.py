@@ -140,7 +140,7 @@ def test_database_and_broker_are_on_a_network_of_their_own() -> None:
         assert networks[name] == {"default", "data"}, name
 
 
-def test_the_commands_exist() -> None:
+def test_each_command_of_image_and_compose_exists() -> None:
     for line in (
         SERVICES["migrate"]["command"][2],
         *(rest for name, rest in instructions() if name == "RUN"),

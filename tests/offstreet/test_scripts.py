@@ -6,6 +6,7 @@ No type check and no import reads these texts, and most of them run in flows alo
 import ast
 import importlib
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -24,9 +25,15 @@ SCRIPTS = [
 ]
 
 
+def exists(module: str, name: str) -> bool:
+    """Whether a module that there is has this name, or a module of this name in it."""
+    found = importlib.import_module(module)
+    return hasattr(found, name) or (hasattr(found, "__path__") and find_spec(f"{module}.{name}") is not None)
+
+
 @pytest.mark.parametrize("imports", SCRIPTS)
 def test_what_a_script_imports_exists(imports: list[tuple[str, str]]) -> None:
-    for module, names in imports:
-        for name in (part.split(" as ")[0].strip() for part in names.split(",")):
-            if not hasattr(importlib.import_module(module), name):
-                importlib.import_module(f"{module}.{name}")
+    named = [
+        (module, part.split(" as ")[0].strip()) for module, names in imports for part in names.split(",")
+    ]
+    assert [(module, name) for module, name in named if not exists(module, name)] == []

@@ -118,7 +118,7 @@ def test_live_without_a_connection_says_what_to_run_first(company: Company) -> N
     assert "passport connect" in refusal("passport", "live", "--company", "university", "--reason", "x")
 
 
-def test_pause_and_resume(company: Company) -> None:
+def test_a_live_connection_is_paused_and_resumed(company: Company) -> None:
     connection = connected()
     passport("live", "--reason", "Agreed")
     assert passport("pause", "--reason", "Repainting") == "PASSPORTUNIVERSITY is paused: Repainting"
@@ -249,7 +249,7 @@ def test_status_tells_connection_zones_mappings_and_registrations(company: Compa
     assert "1 refused" in text
 
 
-def test_status_of_a_company_without_a_connection(company: Company) -> None:
+def test_status_says_where_a_company_has_no_connection(company: Company) -> None:
     document = json.loads(passport("status", "--json"))
     assert document["connection"] is None
     assert len(document["unmapped"]) == 2

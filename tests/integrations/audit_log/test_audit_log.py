@@ -1,4 +1,4 @@
-"""What people did that no history of rows tells: each deed is noted by its service, told in words, and never changed."""
+"""What people did that no history of rows tells: each event is noted by its service, told in words, and never changed."""
 
 import ast
 from collections.abc import Iterator
@@ -53,10 +53,10 @@ def told(company: Company, group: str) -> list[tuple[str, str, str, str]]:
     return [(one.who, one.thing, one.verb, "; ".join(change[0] for change in one.changes)) for one in found]
 
 
-# --- Each deed --------------------------------------------------------------------------------------------------------
+# --- Each event -------------------------------------------------------------------------------------------------------
 
 
-def test_an_invitation_and_its_withdrawal(world: World, kim: User) -> None:
+def test_an_invitation_and_its_withdrawal_are_noted(world: World, kim: User) -> None:
     one = invite_person(company=world.company, email="new@u.example", role="viewer", actor=kim)
     withdraw_invitation(invitation=one, actor=kim)
     withdraw_invitation(invitation=one, actor=kim)
@@ -66,7 +66,7 @@ def test_an_invitation_and_its_withdrawal(world: World, kim: User) -> None:
     ]
 
 
-def test_a_contact_added_and_removed_for_real(world: World, kim: User) -> None:
+def test_a_contact_is_noted_when_it_is_added_and_when_it_is_removed(world: World, kim: User) -> None:
     one = contacts.add_contact(
         company=world.company, kind="enforcement", name="Officers", email="o@u.example", actor=kim
     )
@@ -79,7 +79,7 @@ def test_a_contact_added_and_removed_for_real(world: World, kim: User) -> None:
     ]
 
 
-def test_a_contact_that_is_in_the_list_already_is_no_deed(world: World, kim: User) -> None:
+def test_a_contact_that_is_in_the_list_already_leaves_no_event(world: World, kim: User) -> None:
     values: dict[str, Any] = {"company": world.company, "kind": "enforcement", "name": "", "actor": kim}
     contacts.add_contact(email="o@u.example", **values)
     with pytest.raises(ValidationError):
@@ -88,7 +88,7 @@ def test_a_contact_that_is_in_the_list_already_is_no_deed(world: World, kim: Use
     assert len(told(world.company, "contact")) == 1
 
 
-def test_a_contact_added_by_support_in_the_admin(world: World) -> None:
+def test_a_contact_that_support_adds_in_the_admin_is_noted(world: World) -> None:
     data = {"company": world.company.pk, "kind": "manager", "name": "Dana", "email": "dana@p.example"}
     world.support.post(reverse("admin:integrations_contact_add"), data)
     assert [audit_event[1:] for audit_event in told(world.company, "contact")] == [
@@ -128,7 +128,7 @@ def test_the_pages_retry_says_who(world: World) -> None:
     assert AuditEvent.objects.get(kind="retried").actor is not None
 
 
-def test_a_status_page_made_and_ended(world: World, kim: User) -> None:
+def test_a_status_page_that_is_made_or_ended_is_noted_without_its_token(world: World, kim: User) -> None:
     link = signed_links.make_status_link(connection=world.connection, actor=kim)
     assert signed_links.end_status_link(link=link, actor=kim)
     assert not signed_links.end_status_link(link=link, actor=kim)
@@ -140,7 +140,7 @@ def test_a_status_page_made_and_ended(world: World, kim: User) -> None:
     assert signed_links.status_token(link) not in str(list(AuditEvent.objects.values()))
 
 
-def test_a_status_page_by_its_buttons(world: World) -> None:
+def test_the_buttons_of_a_status_page_note_what_they_do(world: World) -> None:
     world.operator.post(world.url("status_link_make", world.connection.pk))
     world.operator.post(world.url("status_link_revoke", world.connection.pk, StatusLink.objects.get().pk))
     assert [audit_event[2] for audit_event in told(world.company, "status_link")] == ["ended", "made"]
@@ -156,7 +156,7 @@ def test_plate(world: World, kim: User, vendor: FakeVendor) -> TestPlate:
     return test
 
 
-def test_a_test_plate_sent_asked_about_and_answered_by_link(
+def test_a_test_plate_is_noted_when_sent_asked_about_and_answered_by_link(
     world: World, kim: User, test_plate: TestPlate
 ) -> None:
     test_plates.ask_by_mail(test=test_plate, addresses=["o@u.example"], actor=kim)
@@ -180,7 +180,7 @@ def test_a_test_plate_taken_back_is_told_once_and_not_as_a_permit(
     assert told(world.company, "permit") == []
 
 
-def test_a_zone_refresh_asked_for_by_a_person_and_not_the_daily_one(
+def test_a_zone_refresh_that_a_person_asks_for_is_noted_and_the_daily_one_is_not(
     world: World, kim: User, vendor: FakeVendor
 ) -> None:
     vendor.zones = [zone_seen("z1", "1")]
@@ -196,7 +196,7 @@ def test_a_zone_refresh_asked_for_by_a_person_and_not_the_daily_one(
         (zone_refresh.discard_refresh, "discarded"),
     ],
 )
-def test_supports_word_on_a_held_refresh(
+def test_supports_decision_on_a_held_refresh_is_noted(
     world: World, kim: User, vendor: FakeVendor, decide: Any, verb: str
 ) -> None:
     vendor.zones = [zone_seen(f"z{number}", str(number)) for number in range(4)]
@@ -208,7 +208,7 @@ def test_supports_word_on_a_held_refresh(
     assert told(world.company, "refresh") == [("Kim Lee", str(world.connection), verb, "")]
 
 
-def test_a_notice_put_away(world: World, kim: User) -> None:
+def test_a_notice_that_is_dismissed_is_noted(world: World, kim: User) -> None:
     notice = Notice.objects.create(
         company=world.company, kind="x", text="Zone 20 is gone.", created_at=timezone.now()
     )
@@ -217,7 +217,7 @@ def test_a_notice_put_away(world: World, kim: User) -> None:
     assert told(world.company, "notice") == [("Kim Lee", "Zone 20 is gone.", "put away", "")]
 
 
-def test_a_notice_of_supports_own_put_away_in_the_admin(world: World) -> None:
+def test_a_notice_that_support_dismisses_in_the_admin_is_noted(world: World) -> None:
     notice = Notice.objects.create(kind="x", text="Look here", created_at=timezone.now())
     world.support.post(
         reverse("admin:integrations_notice_changelist"), {"action": "close", "_selected_action": [notice.pk]}
@@ -225,7 +225,7 @@ def test_a_notice_of_supports_own_put_away_in_the_admin(world: World) -> None:
     assert AuditEvent.objects.get(kind="notice_dismissed").company is None
 
 
-def test_the_operator_id_asked_for_by_mail_and_only_noted(kim: User) -> None:
+def test_a_request_for_an_operator_id_is_noted_with_how_it_was_made(kim: User) -> None:
     connection = ConnectionFactory(operator_id="")
     values: dict[str, Any] = {"connection": connection, "subject": "S", "text": "T", "actor": kim}
     operator_id_requests.request_operator_id(rep_email="dana@p.example", send=True, **values)
@@ -237,14 +237,14 @@ def test_the_operator_id_asked_for_by_mail_and_only_noted(kim: User) -> None:
     assert [audit_event[2] for audit_event in told(connection.company, "contact")] == ["added"]
 
 
-def test_an_account_manager_whom_nobody_knows(kim: User) -> None:
+def test_an_account_manager_whom_nobody_knows_is_noted_once(kim: User) -> None:
     connection = ConnectionFactory(operator_id="")
     operator_id_requests.contact_unknown(connection=connection, actor=kim)
     operator_id_requests.contact_unknown(connection=connection, actor=kim)
     assert len(told(connection.company, "operator_id")) == 1
 
 
-def test_mails_chosen(world: World) -> None:
+def test_the_mails_that_a_member_chooses_are_noted(world: World) -> None:
     one = MembershipFactory(company=world.company, user__first_name="Lee")
     preferences.choose_mails(membership=one, topics=["steps", "alarms"], actor=one.user)
     preferences.choose_mails(membership=one, topics=[], actor=one.user)
@@ -258,7 +258,7 @@ def test_mails_chosen(world: World) -> None:
 
 
 def kinds_noted() -> set[str]:
-    """Return the kinds that the services note: texts that stand where a deed's kind does."""
+    """Return the kinds that the services note: texts that stand where an event's kind does."""
     found = set()
     for app in ("integrations", "locations"):
         for path in (ROOT / app).rglob("*.py"):
@@ -286,7 +286,7 @@ def test_every_kind_has_words_that_do_not_fail_on_old_rows(world: World, kim: Us
     assert world.viewer.get(world.url("activity_people")).status_code == 200
 
 
-def test_deeds_stand_among_the_histories_in_the_order_of_time(world: World, kim: User) -> None:
+def test_events_stand_among_the_histories_in_the_order_of_time(world: World, kim: User) -> None:
     place = world.location("Lot B")
     audit_log.record(company=world.company, kind="invited", actor=kim, thing="a@u.example", role="viewer")
     PermitFactory(location=place, plate="ABC 1", actor=kim)
@@ -294,7 +294,7 @@ def test_deeds_stand_among_the_histories_in_the_order_of_time(world: World, kim:
     assert [one.kind for one in found[:3]] == ["permit", "invitation", "location"]
 
 
-def test_deeds_are_paged_by_key_without_a_gap_or_a_double(world: World, kim: User) -> None:
+def test_events_are_paged_by_key_without_a_gap_or_a_double(world: World, kim: User) -> None:
     at = timezone.now()
     AuditEvent.objects.bulk_create(
         AuditEvent(
@@ -317,13 +317,13 @@ def test_deeds_are_paged_by_key_without_a_gap_or_a_double(world: World, kim: Use
     assert len(seen) == len(set(seen)) == 120
 
 
-def test_another_companys_deeds_are_not_told(world: World, kim: User) -> None:
+def test_another_companys_events_are_not_told(world: World, kim: User) -> None:
     other = World.build()
     audit_log.record(company=other.company, kind="invited", actor=kim, thing="a@u.example", role="viewer")
     assert told(world.company, "invitation") == []
 
 
-def test_a_deed_is_never_changed_or_deleted(world: World, kim: User) -> None:
+def test_an_event_is_never_changed_or_deleted(world: World, kim: User) -> None:
     audit_event = audit_log.record(company=world.company, kind="invited", actor=kim)
     for act in (
         audit_event.save,

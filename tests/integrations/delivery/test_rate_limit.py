@@ -49,8 +49,11 @@ def test_each_caller_gets_a_moment_of_its_own() -> None:
     assert slot == now
 
 
-def test_without_a_limit_nobody_waits_and_nothing_is_asked() -> None:
+def test_without_a_limit_nobody_waits_and_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rate_limit, "take", lambda *_: pytest.fail("A turn was asked for"))
+    before = waited_s()
     waiter("k", 0)()
+    assert waited_s() == before
 
 
 @pytest.mark.django_db

@@ -86,7 +86,9 @@ def test_a_herd_does_not_come_back_in_step() -> None:
         "was wrong, then trouble",
     ],
 )
-def test_what_a_row_becomes(values: dict[str, Any], state: str, pending_steps: Any) -> None:
+def test_a_row_becomes_what_its_last_answer_says(
+    values: dict[str, Any], state: str, pending_steps: Any
+) -> None:
     found = row_result(outcome(**values), now=NOW)
     assert (found.state, found.pending_steps) == (state, pending_steps)
     assert found.accepted == (state == "done")

@@ -239,5 +239,5 @@ def test_times_are_those_of_the_location() -> None:
         (113, "113th"),
     ],
 )
-def test_ordinals(number: int, text: str) -> None:
+def test_a_try_is_counted_by_an_ordinal(number: int, text: str) -> None:
     assert ordinal(number) == text

@@ -241,22 +241,22 @@ class TestTheLastTest:
     def at(self, test: TestPlate, **values: Any) -> None:
         TestPlate.objects.filter(pk=test.pk).update(**values)
 
-    def test_waiting(self, world: World, test: TestPlate) -> None:
+    def test_one_that_waits_is_a_warning(self, world: World, test: TestPlate) -> None:
         assert findings(world)["test"].tone == "warning"
 
-    def test_refused(self, world: World, test: TestPlate) -> None:
+    def test_a_refused_one_says_why_and_what_to_do(self, world: World, test: TestPlate) -> None:
         PermitSync.objects.update(state="refused", error="Bad state.", remedy="Correct the state.")
         check = findings(world)["test"]
         assert (check.tone, check.next_step) == ("danger", "Correct the state.")
         assert "Bad state." in check.finding
 
-    def test_accepted_and_not_listed(self, world: World, test: TestPlate) -> None:
+    def test_one_that_is_accepted_and_not_listed_is_a_failure(self, world: World, test: TestPlate) -> None:
         self.at(test, accepted_at=timezone.now() - timedelta(minutes=5))
         check = findings(world)["test"]
         assert check.tone == "danger"
         assert "does not list it" in check.finding
 
-    def test_listed_in_another_zone(self, world: World, test: TestPlate) -> None:
+    def test_one_that_is_listed_in_another_zone_names_both(self, world: World, test: TestPlate) -> None:
         self.at(test, accepted_at=timezone.now(), seen_right={"elsewhere": ["z2"]})
         assert "zone LotB instead of Z123" in findings(world)["test"].finding
 
@@ -278,7 +278,7 @@ class TestTheLastTest:
         assert "Robin said no: “zone Z9”" in check.finding
         assert "device" in check.meaning
 
-    def test_yes(self, world: World, test: TestPlate) -> None:
+    def test_one_that_was_seen_is_a_success(self, world: World, test: TestPlate) -> None:
         now = timezone.now()
         self.at(test, accepted_at=now, seen_at=now, answer="yes", answered_at=now, answered_by="Robin")
         assert findings(world)["test"].tone == "success"

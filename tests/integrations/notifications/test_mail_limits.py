@@ -234,15 +234,22 @@ FINE = (
 )  # fmt: skip
 
 
+def is_refused(name: str) -> bool:
+    try:
+        validate_name(name)
+    except ValidationError:
+        return True
+    return False
+
+
 @pytest.mark.parametrize("name", [*LINKS, *NOT_A_LINE, *ADDRESSES])
 def test_a_name_that_no_mail_may_quote_is_refused(name: str) -> None:
-    with pytest.raises(ValidationError):
-        validate_name(name)
+    assert is_refused(name)
 
 
 @pytest.mark.parametrize("name", FINE)
 def test_an_ordinary_name_is_let_through(name: str) -> None:
-    validate_name(name)
+    assert not is_refused(name)
 
 
 def _company(world: World, name: str) -> Any:
