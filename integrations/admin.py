@@ -21,6 +21,7 @@ from integrations.models import (
     Breaker,
     Connection,
     Contact,
+    HeldChange,
     Mail,
     MailChoice,
     Notice,
@@ -295,6 +296,26 @@ class TicketAdmin(EvidenceAdmin):
     list_select_related = ("company",)
     search_fields = ("subject", "company__name")
     inlines = (TicketEntryInline,)
+
+
+@admin.register(HeldChange)
+class HeldChangeAdmin(EvidenceAdmin):
+    """Changes that waited for a person, and what became of them."""
+
+    list_display = (
+        "id",
+        "connection",
+        "kind",
+        "state",
+        "removed",
+        "replaced",
+        "total",
+        "held_at",
+        "decided_by",
+    )
+    list_filter = ("state", "kind")
+    list_select_related = ("connection", "decided_by")
+    search_fields = ("connection__name",)
 
 
 @admin.register(TestPlate)

@@ -3,6 +3,7 @@
 from integrations.audit_log import urls as audit_log
 from integrations.dashboard import urls as dashboard
 from integrations.diagnostics import urls as diagnostics
+from integrations.held_changes import urls as held_changes
 from integrations.members import urls as members
 from integrations.notifications import urls as notifications
 from integrations.onboarding import urls as onboarding
@@ -15,6 +16,7 @@ company_urls = [
     *members.company_urls,
     *onboarding.company_urls,
     *zones.company_urls,
+    *held_changes.company_urls,
     *permits.company_urls,
     *audit_log.company_urls,
     *notifications.company_urls,

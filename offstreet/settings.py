@@ -336,6 +336,10 @@ REFUSAL_RETRY_MAX_S = env.float("REFUSAL_RETRY_MAX_S", default=3600)
 
 # How often each live connection is compared with what enforcement sees.
 COMPARISON_EVERY_S = env.float("COMPARISON_EVERY_S", default=300)
+# A change that nobody asked for is held for a person if it ends more rights than both: this share of a connection's, and
+# this number.
+HELD_CHANGE_SHARE = env.float("HELD_CHANGE_SHARE", default=0.2)
+HELD_CHANGE_RIGHTS = env.int("HELD_CHANGE_RIGHTS", default=25)
 
 PASSPORT_BASE_URL = env.str(
     "PASSPORT_BASE_URL", default="" if PRODUCTION else "http://127.0.0.1:8001"

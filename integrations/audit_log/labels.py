@@ -24,6 +24,7 @@ GROUPS: Final = {
     "status_link": (gettext_lazy("Status page"), "link"),
     "test": (gettext_lazy("Test plate"), "test-pipe"),
     "refresh": (gettext_lazy("Zone refresh"), "refresh"),
+    "held_change": (gettext_lazy("Change on hold"), "alert-triangle"),
     "notice": (gettext_lazy("Notice"), "info-circle"),
     "operator_id": (gettext_lazy("Operator ID"), "key"),
     "check_plates": (gettext_lazy("Check plates"), "activity"),
@@ -65,6 +66,12 @@ def _zone(audit_event: AuditEvent) -> str:
     return _("zone %(zone)s") % {"zone": audit_event.params.get("zone", "")}
 
 
+def _rights(audit_event: AuditEvent) -> str:
+    params = audit_event.params
+    counts = {name: localize(params.get(name, 0)) for name in ("removed", "replaced", "total")}
+    return _("of %(total)s parking rights, %(removed)s to be removed and %(replaced)s replaced") % counts
+
+
 def _asked(audit_event: AuditEvent) -> str:
     return f"{_zone(audit_event)}; {_mailed(audit_event)}"
 
@@ -104,6 +111,9 @@ WORDS: Final[Mapping[str, Words]] = {
     "refresh_asked": Words("refresh", gettext_lazy("asked for")),
     "refresh_released": Words("refresh", gettext_lazy("let through: the zones that are gone may go")),
     "refresh_discarded": Words("refresh", gettext_lazy("discarded")),
+    "change_held": Words("held_change", gettext_lazy("held for a decision"), _rights),
+    "change_accepted": Words("held_change", gettext_lazy("accepted"), _rights),
+    "change_discarded": Words("held_change", gettext_lazy("discarded"), _rights),
     "notice_dismissed": Words("notice", gettext_lazy("put away")),
     "canary_set": Words("check_plates", gettext_lazy("changed"), _how_often),
     "operator_id_requested": Words("operator_id", gettext_lazy("asked for"), _mailed),
@@ -123,7 +133,12 @@ def thing_of(audit_event: AuditEvent) -> str:
 
 def url_of(audit_event: AuditEvent, slug: str) -> str:
     """Return the address of what it was done to, or "" where there is no page of it."""
-    for name, param in (("permit", "permit"), ("test_plate", "test"), ("zone_refresh", "refresh")):
+    for name, param in (
+        ("permit", "permit"),
+        ("test_plate", "test"),
+        ("zone_refresh", "refresh"),
+        ("held_change", "held_change"),
+    ):
         if param in audit_event.params:
             return reverse(name, args=[slug, audit_event.params[param]])
     return ""

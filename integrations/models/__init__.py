@@ -3,6 +3,7 @@
 from integrations.models.canaries import CanaryCheck, CanaryRun
 from integrations.models.connections import Connection, Contact
 from integrations.models.delivery import Breaker, PermitSync, Push, PushEvent, RateBucket
+from integrations.models.held_changes import HeldChange
 from integrations.models.hours import PushHour
 from integrations.models.onboarding import StatusLink, TestPlate, Ticket, TicketEntry
 from integrations.models.people import SUPPORT_TOPICS, Mail, MailChoice, Notice, Topic
@@ -17,6 +18,7 @@ __all__ = [
     "CheckRun",
     "Connection",
     "Contact",
+    "HeldChange",
     "Mail",
     "MailChoice",
     "Notice",

@@ -142,7 +142,7 @@ def refresh_page(request: CompanyRequest, pk: int) -> HttpResponse:
         "groups": zone_queries.found_groups(one),
         "running": running,
         "clock": company_clock(request.company),
-        "may_decide": request.membership_role == SUPPORT and one.outcome == ZoneRefresh.Outcome.HELD,
+        "may_decide": may(request.membership_role, Role.OPERATOR) and one.outcome == ZoneRefresh.Outcome.HELD,
         "may_map": may(request.membership_role, Role.OPERATOR),
     }
     polled = bool(request.htmx) and not running  # type: ignore[attr-defined]
@@ -151,10 +151,10 @@ def refresh_page(request: CompanyRequest, pk: int) -> HttpResponse:
     )
 
 
-@company_view(SUPPORT)
+@company_view(Role.OPERATOR)
 @require_POST
 def refresh_decide(request: CompanyRequest, pk: int) -> HttpResponse:
-    """Support's word on a held refresh: let the zones go, or discard what was pulled."""
+    """Take a person's answer on a held refresh: accept what it found, or keep the zones as they are."""
     held = get_object_or_404(zone_queries.refreshes_of(request.company), pk=pk)
     try:
         if request.POST.get("word") == "release":

@@ -15,7 +15,16 @@ from django.test import Client
 from django.urls import NoReverseMatch, URLPattern, URLResolver, reverse
 from django.utils import timezone
 
-from integrations.models import Connection, Contact, Notice, Push, StatusLink, TestPlate, ZoneRefresh
+from integrations.models import (
+    Connection,
+    Contact,
+    HeldChange,
+    Notice,
+    Push,
+    StatusLink,
+    TestPlate,
+    ZoneRefresh,
+)
 from integrations.notifications import signed_links
 from locations.access import SUPPORT
 from locations.invitations import invite_person, token_of
@@ -53,7 +62,9 @@ COMPANY: dict[str, Access] = {
     "zones_refresh": Access(post=OPERATOR),
     "zone_refreshes": Access(get=VIEWER),
     "zone_refresh": Access(get=VIEWER, pk="refresh"),
-    "zone_refresh_decide": Access(post=SUPPORT, pk="refresh"),
+    "zone_refresh_decide": Access(post=OPERATOR, pk="refresh"),
+    "held_change": Access(get=VIEWER, pk="held_change"),
+    "held_change_decide": Access(post=OPERATOR, pk="held_change"),
     # Permits
     "permits": Access(get=VIEWER),
     "permits_search": Access(post=VIEWER),
@@ -189,6 +200,10 @@ def build_side() -> Side:
         "permit": permit,
         "connection": world.connection,
         "refresh": ZoneRefresh.objects.create(connection=world.connection, **at),
+        "held_change": HeldChange.objects.create(
+            connection=world.connection, kind="comparison", removed=30, replaced=0, total=60, held_at=now,
+            examples=[permit.pk],
+        ),
         "push": Push.objects.create(
             connection=world.connection, kind="started", events=1, sent_at=now, answered_at=now, trace_id="t",
             outcome="accepted",

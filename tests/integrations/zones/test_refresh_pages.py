@@ -86,19 +86,21 @@ def test_the_page_of_a_refresh_stops_asking_when_it_is_done(world: World, vendor
     assert "<html" not in page
 
 
-def test_only_support_decides_on_a_held_refresh(world: World, vendor: FakeVendor) -> None:
+def test_an_operator_decides_on_a_held_refresh_and_a_viewer_does_not(
+    world: World, vendor: FakeVendor
+) -> None:
     zone = world.zone("LotB", remote_id="a")
     vendor.zones = []
     held = zone_refresh.refresh_zones(connection=world.connection)
     assert held.outcome == ZoneRefresh.Outcome.HELD
-    assert "Accept changes" not in text_of(world.manager.get(world.url("zone_refresh", held.pk)))
+    assert "Accept changes" not in text_of(world.viewer.get(world.url("zone_refresh", held.pk)))
     assert (
-        world.manager.post(world.url("zone_refresh_decide", held.pk), {"word": "release"}).status_code == 403
+        world.viewer.post(world.url("zone_refresh_decide", held.pk), {"word": "release"}).status_code == 403
     )
-    assert "Accept changes" in text_of(world.support.get(world.url("zone_refresh", held.pk)))
-    response = world.support.post(world.url("zone_refresh_decide", held.pk), {"word": "discard"})
+    assert "Accept changes" in text_of(world.operator.get(world.url("zone_refresh", held.pk)))
+    response = world.operator.post(world.url("zone_refresh_decide", held.pk), {"word": "discard"})
     assert "the zones stay as they were" in said(response)
-    again = world.support.post(world.url("zone_refresh_decide", held.pk), {"word": "discard"})
+    again = world.operator.post(world.url("zone_refresh_decide", held.pk), {"word": "discard"})
     assert "does not wait for anybody" in said(again)
     zone.refresh_from_db()
     assert zone.missing_since is None

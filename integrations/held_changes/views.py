@@ -1,0 +1,62 @@
+"""One change that waits for a person: what it would do, and the two answers."""
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from integrations.held_changes import services
+from integrations.held_changes.impact import Impact
+from integrations.models import HeldChange
+from locations.access import CompanyRequest, company_view, may
+from locations.models import Company, Permit, Role
+from locations.pages import company_clock, render_page
+
+
+def example_permits(company: Company, impact: Impact) -> list[Permit]:
+    """Return the permits that a preview names, as far as they are this company's."""
+    found = Permit.objects.filter(company=company, pk__in=list(impact.examples))
+    return list(found.select_related("location").order_by("pk"))
+
+
+def _held(request: CompanyRequest, pk: int) -> HeldChange:
+    found = HeldChange.objects.select_related("connection__company", "decided_by")
+    return get_object_or_404(found, pk=pk, connection__company=request.company)
+
+
+@company_view()
+@require_safe
+def held_change(request: CompanyRequest, pk: int) -> HttpResponse:
+    """Show what a change would do, to whom, and who decided."""
+    held = _held(request, pk)
+    impact = services.impact_of(held)
+    waits = held.state == HeldChange.State.HELD
+    context = {
+        "company": request.company,
+        "held": held,
+        "impact": impact,
+        "examples": example_permits(request.company, impact),
+        "waits": waits,
+        "may_decide": waits and may(request.membership_role, Role.OPERATOR),
+        "clock": company_clock(request.company),
+    }
+    return render_page(request, "integrations/held_changes/held_change.html", context)
+
+
+@company_view(Role.OPERATOR)
+@require_POST
+def decide(request: CompanyRequest, pk: int) -> HttpResponse:
+    """Take the answer: `word` is "accept" or "discard"."""
+    held = _held(request, pk)
+    try:
+        if request.POST.get("word") == "accept":
+            services.accept(held=held, actor=request.user)
+            messages.success(request, _("Accepted. The change is made within the next minutes."))
+        else:
+            services.discard(held=held, actor=request.user)
+            messages.success(request, _("Discarded. The rights stay as they are."))
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+    return redirect("held_change", request.company.slug, held.pk)
