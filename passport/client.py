@@ -188,15 +188,12 @@ class PassportClient:
             try:
                 parser.close()
             except ValueError:
-                raise unreadable(
-                    _("Passport's answer could not be read."), status=answer.status, trace_id=answer.trace_id
-                ) from None
-            following = self._next_page(answer, parser.rest)
-            if following is None or following in seen:
+                raise _broken_off(answer.status, answer.trace_id) from None
+            following = self._following(answer, parser.rest, url, seen)
+            if following is None:
                 return
-            seen.add(following)
             url, query = following, {}
-        raise unreadable(_("Passport's list has no end."), status=None, trace_id="")
+        raise _without_end()
 
     # -- how -------------------------------------------------------------------------------------------------
 
@@ -217,12 +214,22 @@ class PassportClient:
                     _("Passport's answer could not be read."), status=answer.status, trace_id=answer.trace_id
                 )
             entries += data
-            following = self._next_page(answer, document)
-            if following is None or following in seen:
+            following = self._following(answer, document, url, seen)
+            if following is None:
                 return entries
-            seen.add(following)
             url, query = following, {}
-        raise unreadable(_("Passport's list has no end."), status=None, trace_id="")
+        raise _without_end()
+
+    def _following(self, answer: Answer, document: dict[str, Any], url: str, seen: set[str]) -> str | None:
+        """Return the next page and note it in `seen`; None at the end, where a page may point to itself."""
+        following = self._next_page(answer, document)
+        if following is None or following == url:
+            return None
+        if following in seen:
+            sentence = _("Passport's list goes in circles, so its end is not known.")
+            raise unreadable(sentence, status=answer.status, trace_id=answer.trace_id)
+        seen.add(following)
+        return following
 
     def _next_page(self, answer: Answer, document: dict[str, Any]) -> str | None:
         """Return the path of the next page; only on Passport's own host, since the token travels along."""
@@ -291,7 +298,7 @@ class PassportClient:
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
             self._before_request()
-        began = time.monotonic()
+        began, is_answered = time.monotonic(), False
         try:
             with (
                 whole_time(self._config.total_timeout_s) as deadline,
@@ -299,6 +306,7 @@ class PassportClient:
                     method, url, params=params or None, content=body, headers=headers
                 ) as response,
             ):
+                is_answered = True
                 parser = parser if response.is_success else None
                 content = _read_capped(response, limit_bytes, trace_id, deadline, parser)
                 status, answer_headers = response.status_code, dict(response.headers)
@@ -310,6 +318,8 @@ class PassportClient:
                 _("Passport did not answer in time."), code="timeout", trace_id=trace_id
             ) from error
         except (httpx.TransportError, httpx.DecodingError) as error:
+            if is_answered and parser is not None:
+                raise _broken_off(None, trace_id) from error
             raise TryLater(_("Passport can't be reached."), code="unreachable", trace_id=trace_id) from error
         took_ms = round((time.monotonic() - began) * 1000)
         log.debug(
@@ -363,6 +373,15 @@ def new_trace_id() -> str:
     return uuid.uuid4().hex
 
 
+def _broken_off(status: int | None, trace_id: str) -> TryLater:
+    return unreadable(_("Passport's list broke off before its end."), status=status, trace_id=trace_id)
+
+
+def _without_end() -> TryLater:
+    sentence = _("Passport's list has more than %(pages)d pages, so it is not read.") % {"pages": MAX_PAGES}
+    return unreadable(sentence, status=None, trace_id="")
+
+
 def answer_error(answer: Answer) -> DeliveryError | None:
     """Return what is wrong with an answer, or None: its status first, then whether it can be read."""
     error = error_for(
@@ -397,8 +416,9 @@ def _read_capped(
     for chunk in response.iter_bytes():
         size += len(chunk)
         if size > limit_bytes:
+            sentence = _("Passport's answer is longer than %(size)g MB, so it is not read.")
             raise unreadable(
-                _("Passport's answer is far too long."), status=response.status_code, trace_id=trace_id
+                sentence % {"size": limit_bytes / 1_000_000}, status=response.status_code, trace_id=trace_id
             )
         if parser is None:
             chunks.append(chunk)

@@ -52,14 +52,22 @@ def reconcile_all(now: datetime) -> None:
     SQLite has a single writer, so there they are compared one after the other before this returns.
     """
     if db.vendor != "postgresql":
-        while (connection := claim(now)) is not None:
-            compare_one(connection)
+        compare_due(now)
         return
     _stop.clear()
     for _place in range(min(THREADS, due(now).count())):
         if not _free.acquire(blocking=False):
             return
         threading.Thread(target=_work, name="comparing", daemon=True).start()
+
+
+def compare_due(now: datetime) -> int:
+    """Compare all connections that are due, one after the other; return how many there were."""
+    count = 0
+    while (connection := claim(now)) is not None:
+        compare_one(connection)
+        count += 1
+    return count
 
 
 def stop() -> None:

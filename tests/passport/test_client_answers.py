@@ -378,7 +378,10 @@ def test_rights_that_are_read_as_they_come_meet_the_same_errors(
             read()
         errors.append(raised.value)
         transport.simulator.faults.clear()
-    assert len({(type(error), error.status, error.sentence) for error in errors}) == 1
+    # What is read as it comes knows besides that it broke off.
+    told = {error.sentence for error in errors} - {"Passport's list broke off before its end."}
+    assert len({(type(error), error.status) for error in errors}) == 1
+    assert len(told) == 1
 
 
 def test_rights_on_several_pages_are_all_taken_and_an_expired_token_is_renewed() -> None:

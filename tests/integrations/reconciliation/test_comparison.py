@@ -101,7 +101,7 @@ def test_when_passport_cannot_be_asked_nothing_is_concluded(world: World) -> Non
     world.fault("html", path="rights")
     with pytest.raises(TryLater):
         reconcile(world.connection)
-    rounds.reconcile_all(timezone.now())
+    rounds.compare_due(timezone.now())
     assert world.permit_sync(permit).error_code == ""
 
 
