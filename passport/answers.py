@@ -27,7 +27,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from integrations.vendors.errors import DeliveryError, FixConnection, TryLater
-from passport.client import Answer, answer_error
+from passport.http_answer import Answer, answer_error
 from passport.problems import UNREADABLE, URN_PREFIX, error_for, unreadable
 
 _MULTI_STATUS = 207

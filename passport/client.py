@@ -26,10 +26,11 @@ import structlog
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from integrations.vendors.errors import DeliveryError, FixConnection, Intercepted, TryLater
+from integrations.vendors.errors import FixConnection, Intercepted, TryLater
+from passport.http_answer import Answer, answer_error, broken_off, without_end
 from passport.limits import SOCKET_OPTIONS, Deadline, LimitedBackend, whole_time
 from passport.listing import ListParser
-from passport.problems import error_for, read_json, read_problem, unreadable
+from passport.problems import read_json, read_problem, unreadable
 from passport.tokens import FetchedToken, TokenStore
 
 log = structlog.get_logger(__name__)
@@ -62,31 +63,6 @@ class Config:
     connect_timeout_s: float = 3
     read_timeout_s: float = 6
     total_timeout_s: float = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One complete answer; `document` is None if the body is not JSON."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    document: Any
-    trace_id: str
-
-    @property
-    def is_markup(self) -> bool:
-        """Whether an HTML page came instead of a document (from a proxy)."""
-        return "html" in self.headers.get("content-type", "").lower() or self.body.lstrip()[:1] == b"<"
-
-    @property
-    def is_broken_json(self) -> bool:
-        """Whether the answer claims to be JSON but is not."""
-        return (
-            bool(self.body.strip())
-            and self.document is None
-            and "json" in self.headers.get("content-type", "").lower()
-        )
 
 
 class _NoCookies(CookieJar):
@@ -188,12 +164,12 @@ class PassportClient:
             try:
                 parser.close()
             except ValueError:
-                raise _broken_off(answer.status, answer.trace_id) from None
+                raise broken_off(answer.status, answer.trace_id) from None
             following = self._following(answer, parser.rest, url, seen)
             if following is None:
                 return
             url, query = following, {}
-        raise _without_end()
+        raise without_end(MAX_PAGES)
 
     # -- how -------------------------------------------------------------------------------------------------
 
@@ -218,7 +194,7 @@ class PassportClient:
             if following is None:
                 return entries
             url, query = following, {}
-        raise _without_end()
+        raise without_end(MAX_PAGES)
 
     def _following(self, answer: Answer, document: dict[str, Any], url: str, seen: set[str]) -> str | None:
         """Return the next page and note it in `seen`; None at the end, where a page may point to itself."""
@@ -319,7 +295,7 @@ class PassportClient:
             ) from error
         except (httpx.TransportError, httpx.DecodingError) as error:
             if is_answered and parser is not None:
-                raise _broken_off(None, trace_id) from error
+                raise broken_off(None, trace_id) from error
             raise TryLater(_("Passport can't be reached."), code="unreachable", trace_id=trace_id) from error
         took_ms = round((time.monotonic() - began) * 1000)
         log.debug(
@@ -371,32 +347,6 @@ class PassportClient:
 def new_trace_id() -> str:
     """Return a fresh id for one request."""
     return uuid.uuid4().hex
-
-
-def _broken_off(status: int | None, trace_id: str) -> TryLater:
-    return unreadable(_("Passport's list broke off before its end."), status=status, trace_id=trace_id)
-
-
-def _without_end() -> TryLater:
-    sentence = _("Passport's list has more than %(pages)d pages, so it is not read.") % {"pages": MAX_PAGES}
-    return unreadable(sentence, status=None, trace_id="")
-
-
-def answer_error(answer: Answer) -> DeliveryError | None:
-    """Return what is wrong with an answer, or None: its status first, then whether it can be read."""
-    error = error_for(
-        answer.status,
-        answer.document,
-        retry_after_header=answer.headers.get("retry-after"),
-        now=timezone.now(),
-        trace_id=answer.trace_id,
-        is_markup=answer.is_markup,
-    )
-    if error is None and (answer.is_markup or answer.is_broken_json):
-        return unreadable(
-            _("Passport's answer could not be read."), status=answer.status, trace_id=answer.trace_id
-        )
-    return error
 
 
 def _read_capped(

@@ -32,9 +32,6 @@ SETTLING_TIME = timedelta(seconds=60)
 # More than so many missing or different, and more than this share of what must be listed: the list is not believed.
 HELD_ROWS = 20
 HELD_SHARE = 0.05
-# More than so many sent anew or ended, and more than this share: a person looks first, whatever the reason.
-FUSE_ROWS = 25
-FUSE_SHARE = 0.2
 # As often as this it is tried by the smallest event; from then on by a new session.
 SMALL_TRIES = 2
 FIRST_WAIT = timedelta(minutes=10)
@@ -88,11 +85,6 @@ def is_held(*, otherwise: int, expected: int) -> bool:
     `expected` rights must be listed now.
     """
     return otherwise > max(HELD_ROWS, HELD_SHARE * expected)
-
-
-def is_too_much(*, changed: int, expected: int) -> bool:
-    """Whether so much would be sent anew or taken away that a person has to look first."""
-    return changed > max(FUSE_ROWS, FUSE_SHARE * expected)
 
 
 class Drift(NamedTuple):

@@ -18,15 +18,19 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 import structlog
 from django.db.models import Q
 from django.db.models.fields.json import KeyTextTransform
+from django.utils.translation import gettext as _
 
 from integrations.delivery.database_clock import database_now
 from integrations.delivery.session_id import OwnSession, read_session_id
-from integrations.models import Connection, PermitSync, PushEvent
+from integrations.held_changes import services as held_changes
+from integrations.held_changes.impact import EXAMPLES, Impact, count_rights
+from integrations.models import Connection, HeldChange, PermitSync, PushEvent
 from integrations.models.delivery import PermitSyncQuerySet
 from integrations.reconciliation import compare, repair
 from integrations.reconciliation import notices as drift_notices
@@ -106,12 +110,18 @@ def reconcile(
     _note_seen(found)
     otherwise = len(found.missing) + len(found.differs)
     changed = otherwise + len(found.is_surplus)
-    found.is_held = not is_certain and (
-        compare.is_held(otherwise=otherwise, expected=found.expected)
-        or compare.is_too_much(changed=changed, expected=found.expected)
+    is_believed = not compare.is_held(otherwise=otherwise, expected=found.expected)
+    impact = _impact(connection, found)
+    is_allowed = is_certain or held_changes.may_proceed(
+        connection=connection, kind=HeldChange.Kind.COMPARISON, impact=impact, found=_found_words(connection)
     )
+    # So much goes ahead only upon a person's word, which stands for the list as well.
+    is_certain = is_certain or (is_allowed and impact.is_too_much)
+    found.is_held = not is_allowed or not (is_believed or is_certain)
     if found.is_held:
-        drift_notices.tell_held(connection, missing=changed, expected=found.expected)
+        drift_notices.tell_held(
+            connection, missing=changed, expected=found.expected, tells_company=is_allowed
+        )
     else:
         drift_notices.end_held(connection)
         _put_right(connection, found, is_certain=is_certain, renew=renew)
@@ -288,6 +298,27 @@ def _find_missing(connection: Connection, found: Findings) -> None:
     for pk in [pk for pk in found.differs if pk in found.seen]:
         found.differs.discard(pk)
         found.differing.pop(pk, None)
+
+
+def _impact(connection: Connection, found: Findings) -> Impact:
+    """Return what putting right would do to the rights of the connection."""
+    replaced = [*found.missing[:EXAMPLES], *islice(found.differs, EXAMPLES)]
+    concerned = [*replaced, *islice(found.is_surplus, EXAMPLES)][:EXAMPLES]
+    if not concerned:
+        return Impact(0, 0, 0)
+    permits = PermitSync.objects.filter(pk__in=concerned).order_by("permit_id")
+    return Impact(
+        removed=len(found.is_surplus),
+        replaced=len(found.missing) + len(found.differs),
+        total=count_rights(connection, found.at),
+        examples=list(permits.values_list("permit_id", flat=True)),
+    )
+
+
+def _found_words(connection: Connection) -> str:
+    return _("%(vendor)s lists many rights otherwise than it accepted them.") % {
+        "vendor": get_vendor(connection.vendor).names.label
+    }
 
 
 # --- Acting ---------------------------------------------------------------------------------------------------------

@@ -17,8 +17,10 @@ def held_key(connection_id: int) -> str:
     return f"comparison_held:{connection_id}"
 
 
-def tell_held(connection: Connection, *, missing: int, expected: int) -> None:
-    """Tell the company and support that the vendor lists too little to be believed; nothing is changed meanwhile."""
+def tell_held(connection: Connection, *, missing: int, expected: int, tells_company: bool = True) -> None:
+    """Tell support, and the company unless it is told already, that the vendor lists too much otherwise to be believed;
+    nothing is changed meanwhile.
+    """
     names = get_vendor(connection.vendor).names
     words = {
         "name": connection.name,
@@ -38,9 +40,11 @@ def tell_held(connection: Connection, *, missing: int, expected: int) -> None:
     )
     url = reverse("doctor", args=[connection.company.slug])
     danger, key = Notice.Level.DANGER, held_key(connection.pk)
-    notices.tell(
-        connection.company, "comparison_held", Notice.Level.WARNING, f"{fact} {company}" % words, url, key
-    )
+    if tells_company:
+        warning = Notice.Level.WARNING
+        notices.tell(connection.company, "comparison_held", warning, f"{fact} {company}" % words, url, key)
+    else:
+        notices.resolve(key)
     notices.tell(None, "comparison_held", danger, f"{fact} {support}" % words, url, f"{key}:support")
 
 

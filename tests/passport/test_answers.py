@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from integrations.vendors.errors import DeliveryError, FixRecord, Intercepted, TryLater
 from passport.answers import Reading, match, read_answer
-from passport.client import Answer
+from passport.http_answer import Answer
 from tests.passport.test_reading import json_values
 
 NOW = datetime(2026, 11, 22, 17, 0, tzinfo=UTC)

@@ -23,7 +23,8 @@ from integrations.vendors.errors import (
 )
 from integrations.vendors.protocol import Account, RightSeen, Sent
 from passport import plan
-from passport.client import EVENTS_PATH, TOKENS_PATH, TRACE_HEADER, ZONES_PATH, Answer, Config, PassportClient
+from passport.client import EVENTS_PATH, TOKENS_PATH, TRACE_HEADER, ZONES_PATH, Config, PassportClient
+from passport.http_answer import Answer
 from passport.sandbox.credentials import SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET
 from passport.tokens import MemoryTokenStore
 from passport.vendor import Passport

@@ -16,7 +16,8 @@ import pytest
 from django.utils import timezone
 
 from integrations.vendors.errors import TryLater
-from passport.client import Answer, Config, PassportClient, answer_error, limited_transport
+from passport.client import Config, PassportClient, limited_transport
+from passport.http_answer import Answer, answer_error
 from passport.tokens import MemoryTokenStore, Token
 
 pytestmark = pytest.mark.enable_socket

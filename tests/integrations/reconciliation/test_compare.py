@@ -147,16 +147,6 @@ def test_a_list_that_is_wrong_in_many_places_is_not_believed(
     assert compare.is_held(otherwise=otherwise, expected=expected) == is_held
 
 
-@pytest.mark.parametrize(
-    ("expected", "changed", "is_too_much"),
-    [(0, 25, False), (0, 26, True), (1000, 200, False), (1000, 201, True)],
-)
-def test_more_than_a_share_is_never_taken_away_by_itself(
-    expected: int, changed: int, is_too_much: bool
-) -> None:
-    assert compare.is_too_much(changed=changed, expected=expected) == is_too_much
-
-
 # --- Putting it right -----------------------------------------------------------------------------------------------
 
 
