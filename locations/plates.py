@@ -17,10 +17,12 @@ _LEFT_OUT = re.compile(r"[\s.\-\u2010-\u2015\u00ad]+")
 _ALLOWED = re.compile(rf"[A-Z0-9]{{1,{MAX_PLATE_CHARS}}}")
 # A to Z alone: `str.upper` would rewrite what is no letter of a plate (ß to SS, ı to I) instead of having it refused.
 _UPPER = str.maketrans(string.ascii_lowercase, string.ascii_uppercase)
-# Pairs that officers and cameras mistake for one another; each class folds to one sign for comparison.
-_LOOK_ALIKE = str.maketrans({"O": "0", "I": "1", "B": "8", "S": "5"})
-_TWINS = {"O": "0", "0": "O", "I": "1", "1": "I", "B": "8", "8": "B", "S": "5", "5": "S"}
-MAX_CONFUSABLE = 8
+# Signs that officers and cameras mistake for one another; for comparison, each stands for the first of its class.
+LOOK_ALIKE_CLASSES = ("0ODQ", "1IL", "2Z", "5S", "6G", "8B")
+_CLASS_OF = {sign: signs for signs in LOOK_ALIKE_CLASSES for sign in signs}
+_LOOK_ALIKE = str.maketrans({sign: signs[0] for sign, signs in _CLASS_OF.items()})
+# As many plates are enough for one query.
+MOST_LOOK_ALIKES = 256
 
 
 def normalise_plate(typed: str) -> str:
@@ -49,7 +51,7 @@ def clean_plate(typed: str) -> str:
 
 
 def look_alike_key(plate: str) -> str:
-    """Return a key that is equal for plates which differ only by O/0, I/1, B/8 or S/5."""
+    """Return a key that is equal for plates which differ only within `LOOK_ALIKE_CLASSES`."""
     return plate.translate(_LOOK_ALIKE)
 
 
@@ -59,16 +61,16 @@ def looks_like(one: str, other: str) -> bool:
 
 
 def look_alikes(plate: str) -> list[str]:
-    """Return all other plates that differ from a normalised one only by O/0, I/1, B/8 or S/5.
+    """Return the other plates that differ from a normalised one only within `LOOK_ALIKE_CLASSES`.
 
-    With more than `MAX_CONFUSABLE` such signs only the first ones are varied: 2 ** 8 plates are enough for one query.
+    Where those are more than `MOST_LOOK_ALIKES`, only the first signs are varied.
     """
-    places = [place for place, sign in enumerate(plate) if sign in _TWINS][:MAX_CONFUSABLE]
-    found = []
-    for choice in itertools.product((False, True), repeat=len(places)):
-        signs = list(plate)
-        for place, swap in zip(places, choice, strict=True):
-            if swap:
-                signs[place] = _TWINS[signs[place]]
-        found.append("".join(signs))
-    return [other for other in found if other != plate]
+    choices: list[str] = []
+    count = 1
+    for sign in plate:
+        signs = _CLASS_OF.get(sign, sign)
+        if count * len(signs) > MOST_LOOK_ALIKES:
+            signs = sign
+        count *= len(signs)
+        choices.append(signs)
+    return [other for other in map("".join, itertools.product(*choices)) if other != plate]

@@ -7,7 +7,14 @@ from django.core.exceptions import ValidationError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from locations.plates import MAX_PLATE_CHARS, clean_plate, look_alikes, looks_like, normalise_plate
+from locations.plates import (
+    MAX_PLATE_CHARS,
+    MOST_LOOK_ALIKES,
+    clean_plate,
+    look_alikes,
+    looks_like,
+    normalise_plate,
+)
 
 plates = st.text(alphabet=string.ascii_uppercase + string.digits, min_size=1, max_size=MAX_PLATE_CHARS)
 noise = st.text(alphabet=" -.\t\u00a0\u2010\u2013\u2014\u00ad", max_size=3)
@@ -69,3 +76,19 @@ def test_plates_that_people_mistake_for_one_another_look_alike() -> None:
 @given(plates)
 def test_look_alikes_look_alike(plate: str) -> None:
     assert all(looks_like(plate, other) for other in look_alikes(plate))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("TEA0", "TEAD"), ("TEAO", "TEAQ"), ("ZE8", "2EB"), ("GO6", "6QG"), ("ILL1", "1111"), ("S5", "5S")],
+)
+def test_each_class_of_signs_is_known(one: str, other: str) -> None:
+    assert looks_like(one, other)
+    assert other in look_alikes(one)
+
+
+@given(plates)
+def test_no_question_is_too_long_for_one_query(plate: str) -> None:
+    found = look_alikes(plate)
+    assert len(found) < MOST_LOOK_ALIKES
+    assert len(set(found)) == len(found)
