@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 from django.contrib import admin
-from django.urls import URLPattern, URLResolver, get_resolver
 from playwright.sync_api import expect
 
 from tests.browser.acts import rest
 from tests.browser.face import Scheme, Watched
 from tests.browser.staging import Stage
 from tests.browser.states import ACTIONS, ELSEWHERE, STATES, State
+from tests.routes import all_routes
 
 # The stage is set up once and takes longer than any look.
 pytestmark = pytest.mark.timeout(120, func_only=True)
@@ -137,22 +137,13 @@ def test_every_list_and_form_of_the_admin_keeps_to_the_rules(stage: Stage, label
         watched.page.close()
 
 
-def names(patterns: list[URLPattern | URLResolver], prefix: str = "") -> Iterator[str]:
-    """Return the names of all addresses but the admin's, which are those of its models."""
-    for one in patterns:
-        route = prefix + str(one.pattern)
-        if isinstance(one, URLResolver):
-            yield from names(one.url_patterns, route)
-        elif not route.startswith("admin/"):
-            yield one.name or route
-
-
 # --- Nothing is forgotten --------------------------------------------------------------------------------
 
 
 def test_every_address_is_looked_at_or_listed_as_an_action() -> None:
     looked_at = {state.name for state in STATES}
-    found = set(names(get_resolver().url_patterns))
+    # Those of the admin are its models', and have a test of their own.
+    found = {name or route for route, name in all_routes() if not route.startswith("admin/")}
     assert found == looked_at | ACTIONS | ELSEWHERE
     assert not looked_at & (ACTIONS | ELSEWHERE)
 

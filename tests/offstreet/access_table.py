@@ -4,7 +4,6 @@ An address that is not in the table fails `test_access_table.py`, so that nobody
 """
 
 import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from django.db import transaction
 from django.http import HttpResponse
 from django.test import Client
-from django.urls import NoReverseMatch, URLPattern, URLResolver, reverse
+from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
 from integrations.models import (
@@ -158,16 +157,6 @@ OWN_ACCOUNT = frozenset({
     "mfa_authenticate", "account_confirm_login_code",
 })  # fmt: skip
 ACCOUNTS, ADMIN = "accounts/", "admin/"
-
-
-def names(patterns: list[URLPattern | URLResolver], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Return (address, name) of every address of the project."""
-    for one in patterns:
-        route = prefix + str(one.pattern)
-        if isinstance(one, URLResolver):
-            yield from names(one.url_patterns, route)
-        else:
-            yield route, one.name or ""
 
 
 @dataclass

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from django.http import HttpResponse
 from django.test import Client
-from django.urls import get_resolver, reverse
+from django.urls import reverse
 
 from locations.access import SUPPORT
 from tests.factories import MembershipFactory
@@ -31,9 +31,9 @@ from tests.offstreet.access_table import (
     ask,
     build_side,
     filled,
-    names,
 )
 from tests.pages import signed_in, take_refreshes
+from tests.routes import all_routes
 
 pytestmark = pytest.mark.django_db
 ROLES = ("anonymous", "outsider", "viewer", "operator", "manager", "support")
@@ -41,12 +41,12 @@ LET_IN = {200, 202, 204, 286, 302, 303, 400, 409, 410, 422}
 
 
 def test_every_address_is_in_the_table() -> None:
-    found = {name for route, name in names(get_resolver().url_patterns) if not route.startswith(ADMIN)}
+    found = {name for route, name in all_routes() if not route.startswith(ADMIN)}
     assert found == COMPANY.keys() | OTHERS.keys() | SIGN_IN | OWN_ACCOUNT
 
 
 def test_every_page_of_a_company_is_below_its_address() -> None:
-    routes = {name: route for route, name in names(get_resolver().url_patterns)}
+    routes = {name: route for route, name in all_routes()}
     assert all(routes[name].startswith("c/<slug:company_slug>/") for name in COMPANY)
 
 
@@ -190,7 +190,7 @@ def test_every_role_gets_to_its_own_account(name: str, clients: dict[str, Client
 
 
 def test_nothing_of_the_admin_opens_to_anybody_but_support(clients: dict[str, Client]) -> None:
-    found = {name for route, name in names(get_resolver().url_patterns) if route.startswith(ADMIN) and name}
+    found = {name for route, name in all_routes() if route.startswith(ADMIN) and name}
     urls = [reverse("admin:app_list", args=["locations"])]
     urls += [filled(name, "admin:") for name in sorted(found - {"login", "app_list", "view_on_site"})]
     for url in urls:

@@ -15,7 +15,7 @@ from django.contrib.admin.sites import site
 from django.core.exceptions import BadRequest
 from django.http.multipartparser import MultiPartParserError
 from django.test import Client, RequestFactory
-from django.urls import NoReverseMatch, get_resolver, reverse
+from django.urls import NoReverseMatch, reverse
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,9 +32,9 @@ from tests.offstreet.access_table import (
     ask,
     build_side,
     filled,
-    names,
 )
 from tests.pages import take_refreshes, text_of
+from tests.routes import all_routes
 
 pytestmark = pytest.mark.django_db
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,7 +83,7 @@ def addresses(own: Side) -> list[str]:
     urls = [own.url(name, access) for name, access in COMPANY.items()]
     urls += [address(name, own) for name in OTHERS]
     urls += [filled(name) for name in SIGN_IN | OWN_ACCOUNT if name != "account_logout"]
-    for route, name in names(get_resolver().url_patterns):
+    for route, name in all_routes():
         if route.startswith(ADMIN) and name.endswith(("_changelist", "_add")):
             urls.append(filled(name, "admin:"))
     for model in site._registry:

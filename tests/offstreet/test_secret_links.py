@@ -16,7 +16,7 @@ from allauth.account.utils import user_pk_to_url_str
 from django.core import mail, signing
 from django.core.cache import cache
 from django.test import Client
-from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.urls import reverse
 from django.utils import timezone
 from gunicorn.config import Config
 
@@ -29,6 +29,7 @@ from offstreet.runtime.weblog import GunicornLogger
 from tests.factories import UserFactory
 from tests.pages import World
 from tests.production_logs import production_logs
+from tests.routes import all_routes
 
 pytestmark = pytest.mark.django_db
 BAD = "3.Zm9yZ2VkLXNpZ25hdHVyZS10aGF0LW5vYm9keS1tYWRl"
@@ -77,22 +78,8 @@ def address(name: str, token: str) -> str:
     return reverse(name, args=[token])
 
 
-def routes(patterns: list[Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield every address of the plan with the name of each of its variable parts."""
-    for one in patterns:
-        route = prefix + str(one.pattern)
-        if isinstance(one, URLResolver):
-            yield from routes(one.url_patterns, route)
-        elif isinstance(one, URLPattern):
-            yield one.name or "", route
-
-
 def test_every_address_of_the_plan_with_a_secret_in_it_is_masked() -> None:
-    with_secrets = {
-        name
-        for name, route in routes(get_resolver().url_patterns)
-        if re.search(r"<[^<>]*(token|key)>", route)
-    }
+    with_secrets = {name for route, name in all_routes() if re.search(r"<[^<>]*(token|key)>", route)}
     # The page that allauth leads to from a reset link takes the same address.
     assert with_secrets == {
         "invitation", "test_answer", "status_page", "account_reset_password_from_key", "account_confirm_email",

@@ -1,12 +1,15 @@
-"""What tests of commands share: a company, and what Passport lists for it in memory."""
+"""What tests of `passport` share: for commands, a company and a vendor in memory; else the vendor on a sandbox in memory."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from locations.models import Company
+from passport.vendor import Passport
 from tests.factories import CompanyFactory, LocationFactory
 from tests.fakes import FakeVendor, fake_vendor, zone_seen
+from tests.passport.clients import client_on
+from tests.passport.sandbox_transport import SandboxTransport
 
 
 @pytest.fixture
@@ -28,3 +31,17 @@ def company(vendor: FakeVendor) -> Company:
     LocationFactory(company=company, name="Lot B")
     LocationFactory(company=company, name="Visitor lane")
     return company
+
+
+@pytest.fixture
+def transport() -> SandboxTransport:
+    """The way to a sandbox of its own."""
+    return SandboxTransport()
+
+
+@pytest.fixture
+def passport(transport: SandboxTransport) -> Iterator[Passport]:
+    """The vendor over that transport."""
+    client = client_on(transport)
+    yield Passport(client)
+    client.close()
