@@ -14,32 +14,18 @@ from typing import Literal
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+import tests.with_django  # noqa: F401 - first, since what follows imports models
+from benchmarks import screenshots_test_plate
+from offstreet import seeding
 from offstreet.runtime.commands import ROOT
 from tests.browser.face import CHROMIUM, CHROMIUM_ARGUMENTS
 from tests.browser.staging import seeded_stack
 from tests.servers import Stack, eventually
 
 PICTURES = ROOT / "docs" / "screenshots"
-# As `offstreet.seeding` has them, which can't be read without a database.
-OPERATOR, PASSWORD = "operator@university.example", "demo-passport"
+OPERATOR, PASSWORD = "operator@university.example", seeding.PASSWORD
 MOST_BYTES = 180_000
 PNG_SIGN = b"\x89PNG\r\n\x1a\n"
-# Sends a test plate of the company that is being tested, and prints what the steps after it ask for.
-START_TEST = """
-from integrations.onboarding import test_plates
-from integrations.models import Connection
-connection = Connection.objects.get(company__slug="lakeshore-city")
-location = connection.company.locations.get(name="Front Street Lot")
-print(test_plates.start_test(connection=connection, location=location, subdivision="US-MI").pk)
-"""
-IS_SEEN = "from integrations.models import TestPlate; print(TestPlate.objects.get(pk={pk}).seen_at or '')"
-ASK = """
-from integrations.notifications import signed_links
-from integrations.onboarding import test_plates
-from integrations.models import TestPlate
-asked = test_plates.ask_by_mail(test=TestPlate.objects.get(pk={pk}), addresses=["enforcement@lakeshore-city.example"])
-print(signed_links.test_token(signed_links.TestLink(asked.pk, signed_links.issue_of(asked.link_expires_at), 0)))
-"""
 
 
 @dataclass(frozen=True)
@@ -87,14 +73,14 @@ def pictures(confirm_path: str) -> Iterator[Picture]:
 
 def ask_for_a_word(stack: Stack) -> str:
     """Send a test plate, wait until Passport shows it, and return the path of the link that is mailed."""
-    pk = stack.shell(START_TEST).strip()
+    test = stack.run(screenshots_test_plate.start)
     eventually(
-        lambda: stack.shell(IS_SEEN.format(pk=pk)).strip(),
+        lambda: stack.run(screenshots_test_plate.is_seen, test=test),
         timeout_s=60,
         every_s=1,
         what="the test plate to be seen",
     )
-    return f"/t/{stack.shell(ASK.format(pk=pk)).strip()}/"
+    return f"/t/{stack.run(screenshots_test_plate.ask_by_mail, test=test)}/"
 
 
 def take(browser: Browser, stack: Stack, picture: Picture) -> bytes:

@@ -158,3 +158,21 @@ class ZoneMappingFactory(DjangoModelFactory[ZoneMapping]):
         ),
     )
     mapped_at = factory.LazyFunction(timezone.now)
+
+
+def mapped_location(connection: Connection, zone: Zone | None = None, **values: Any) -> Location:
+    """Return a location of the connection's company, mapped to `zone`, or to a new zone of the connection."""
+    location: Location = LocationFactory(company=connection.company, **values)
+    ZoneMappingFactory(location=location, zone=zone or ZoneFactory(connection=connection))
+    return location
+
+
+def listed_zone(connection: Connection, listed: dict[str, Any]) -> Zone:
+    """Return a zone of the connection as the vendor lists it (`listed` is its JSON object)."""
+    zone: Zone = ZoneFactory(
+        connection=connection,
+        remote_id=listed["id"],
+        raw=listed,
+        **{name: listed[name] for name in ("number", "name", "session_type")},
+    )
+    return zone

@@ -1,15 +1,14 @@
 """Puts hostile markup wherever the database keeps what a vendor, a file or a person has brought.
 
-`plant` runs inside the product under test (`stack.shell`) and goes by the models, so a column that is added tomorrow is
+`plant` runs inside the product under test (`Stack.run`) and goes by the models, so a column that is added tomorrow is
 planted without anybody thinking of it; what stays as it is stands in `KEPT`, each with its reason. Rows that are empty stay
-empty, since an error that is there or not makes another page. It prints the columns that it planted.
+empty, since an error that is there or not makes another page. It returns the columns that it planted.
 
 The text closes whatever it may stand in and brings what a browser or htmx would act on. Each of its elements has
 the attribute `data-zz` and each of its addresses begins with `/zz/`, so that nothing of it can go unseen.
 """
 
 import json
-import sys
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -65,8 +64,8 @@ def hostile_text(name: str) -> str:
     return f"Zz {name} {HOSTILE}"
 
 
-def plant() -> None:
-    """Put the hostile text into every text from outside; print the columns (`app.Model.field`) that hold it now as JSON."""
+def plant() -> list[str]:
+    """Put the hostile text into every text from outside; return the columns (`app.Model.field`) that hold it now."""
     mine = [model for model in apps.get_models() if model._meta.app_label in APPS]
     with connection.cursor() as cursor:
         # The audit log takes no UPDATE; what was written to it at the time would have been as hostile.
@@ -77,7 +76,7 @@ def plant() -> None:
         planted = [column for model in mine for column in _plant(model)]
         for _name, sql in triggers:
             cursor.execute(sql)
-    sys.stdout.write(json.dumps(planted))
+    return planted
 
 
 def _plant(model: type[models.Model]) -> Iterator[str]:

@@ -1,14 +1,12 @@
 """The stage for tests of every page: the demo's seed, and beside it one company for each state that the seed lacks.
 
-`build` runs inside the product under test (`stack.shell`) once its worker has delivered the seed. What a page shows of
+`build` runs inside the product under test (`Stack.run`) once its worker has delivered the seed. What a page shows of
 waiting, failing and ended things is written as rows here, since it must stand still while pages are looked at; so the
-worker is stopped before. It prints what tests need to find their way: ids by name, links' tokens, one session a role.
+worker is stopped before. It returns what tests need to find their way: ids by name, links' tokens, one session a role.
 """
 
-import json
-import sys
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypedDict
 
 from allauth.usersessions.models import UserSession
 from django.test import Client
@@ -56,8 +54,15 @@ SESSIONS = {
 }
 
 
-def build() -> None:
-    """Make all that the seed lacks, and print the ids, tokens and sessions as JSON."""
+class Built(TypedDict):
+    """Ids by name; tokens of links, and the key of one session a role (`session viewer`), by name."""
+
+    ids: dict[str, int]
+    tokens: dict[str, str]
+
+
+def build() -> Built:
+    """Make all that the seed lacks."""
     manager = User.objects.get(email=SESSIONS["manager"])
     support = User.objects.get(email=SESSIONS["support"])
     verify_address(User.objects.create_user(NOBODY, seeding.PASSWORD))
@@ -78,7 +83,7 @@ def build() -> None:
         tokens[f"session {who}"] = key = client.cookies["sessionid"].value
         # What signing in at the page leaves beside the session.
         UserSession.objects.create(user=user, session_key=key, ip="192.0.2.7", user_agent=BROWSER)
-    sys.stdout.write(json.dumps({"ids": ids, "tokens": tokens}))
+    return {"ids": ids, "tokens": tokens}
 
 
 # --- The seed's company -------------------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ nothing behind. `Stage.person` opens a page as somebody: one session and one bro
 that style sheets and scripts come from the browser's cache as they do in life.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import Any
 from django.urls import reverse
 from playwright.sync_api import Browser, BrowserContext
 
+from tests.browser import scene
 from tests.browser.face import HEIGHT_PX, Scheme, Watched
 from tests.servers import SQLITE, Stack, eventually, running_stack
 
@@ -83,7 +83,7 @@ def running_stage(browser: Browser) -> Iterator[Stage]:
     """Run a seeded product with the scene's companies beside the seed; its worker is stopped, so nothing moves."""
     with seeded_stack() as stack:
         stack.worker.stop()
-        made = json.loads(stack.shell("from tests.browser import scene; scene.build()"))
+        made = stack.run(scene.build)
         stage = Stage(stack, browser, made["ids"], made["tokens"])
         try:
             yield stage

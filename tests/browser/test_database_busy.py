@@ -9,7 +9,8 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.face import Watched
-from tests.flows.test_database_busy import PASSWORD, PEOPLE
+from tests.factories import PASSWORD
+from tests.flows.scripts.companies import make_company
 from tests.servers import SQLITE, Stack, running_stack
 
 NAME = "North & “Campus”"
@@ -20,7 +21,7 @@ HELD_S = 15
 @pytest.fixture
 def university() -> Iterator[Stack]:
     with running_stack(SQLITE, workers=0, sandbox=False) as stack:
-        stack.shell(PEOPLE)
+        stack.run(make_company, people=["kim@u.example"])
         yield stack
 
 

@@ -7,7 +7,6 @@ nobody. The other test puts the markup past the escaping, by changing the answer
 nobody has found yet would, and holds that htmx leaves it alone.
 """
 
-import json
 import re
 from collections.abc import Iterator
 from urllib.parse import quote, urljoin, urlsplit
@@ -17,6 +16,7 @@ from django.contrib import admin
 from django.urls import reverse
 from playwright.sync_api import Browser, Page, Route
 
+from tests.browser import hostile
 from tests.browser.acts import rest
 from tests.browser.hostile import HTMX, hostile_text
 from tests.browser.scene import ODD, SEEDED
@@ -121,7 +121,7 @@ UNSEEN = frozenset({"integrations.Mail.html", "integrations.TestPlate.seen_right
 
 
 def test_no_text_from_outside_becomes_part_of_a_page(planted: Stage) -> None:
-    columns = json.loads(planted.stack.shell("from tests.browser import hostile; hostile.plant()"))
+    columns = planted.stack.run(hostile.plant)
     wrong: list[str] = []
     shown: set[str] = set()
     for who, url in pages(planted):

@@ -12,38 +12,15 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser import onboarding
 from tests.browser.face import Watched
+from tests.factories import PASSWORD
+from tests.flows.scripts.companies import make_company
 from tests.servers import SQLITE, Stack, eventually, running_stack
 
 pytestmark = pytest.mark.timeout(240)
 
 UNIVERSITY = "072e8b73-87ba-52be-ad93-16807143d145"
-PASSWORD = "demo-passport"
-COMPANY = f"""
-from datetime import timedelta
-from django.utils import timezone
-from integrations.models import Contact
-from locations.addresses import verify_address
-from locations.models import Company, Location, Membership, User
-from locations.services import PermitDraft, register_permit
-company = Company.objects.create(name="University", slug="university", offstreet_id="OS-1")
-kim = User.objects.create_user("kim@u.example", "{PASSWORD}", first_name="Kim", last_name="Manager")
-Membership.objects.create(company=company, user=kim, role="manager")
-support = User.objects.create_superuser("support@offstreet.example", "{PASSWORD}")
-verify_address(kim)
-verify_address(support)
-Contact.objects.create(company=company, kind="enforcement", name="Robin", email="robin@u.example")
-garage = Location.objects.create(company=company, name="North Campus Garage")
-Location.objects.create(company=company, name="Visitor lane")
-now = timezone.now()
-for plate in ("AAA111", "BBB222", "CCC333"):
-    register_permit(draft=PermitDraft(garage, plate, "US-NC", now, now + timedelta(days=3)))
-"""
-
-ANOTHER = """
-from locations.models import Company
-Company.objects.create(name="Lakeshore", slug="lakeshore", offstreet_id="OS-2")
-"""
 
 
 class Mailbox:
@@ -72,7 +49,7 @@ def mailbox(tmp_path: Path) -> Mailbox:
 @pytest.fixture
 def company(mailbox: Mailbox) -> Iterator[Stack]:
     with running_stack(SQLITE, env={"EMAIL_URL": f"filemail:///{mailbox.folder}"}) as stack:
-        stack.shell(COMPANY)
+        stack.run(onboarding.build)
         yield stack
 
 
@@ -226,7 +203,7 @@ def test_a_new_company_goes_from_nothing_to_live_by_the_pages_alone(
     ):  # fmt: skip
         night.go(f"{stack.web_url}/c/university/{path}")
         looked_at(night, f"dark-phone-{name}")
-    stack.shell(ANOTHER)
+    stack.run(make_company, name="Lakeshore", slug="lakeshore")
     support = open_page(scheme="dark")
     sign_in(support.page, stack, "support@offstreet.example")
     support.go(f"{stack.web_url}/setups/")

@@ -13,6 +13,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.face import Watched
 from tests.browser.staging import seeded_stack
+from tests.flows.scripts.companies import invitation_token
 from tests.servers import Stack, eventually
 
 pytestmark = pytest.mark.timeout(120, func_only=True)
@@ -222,10 +223,7 @@ def test_a_member_is_invited_and_joins_by_the_link(
     page.get_by_label("Email address").fill("new@university.example")
     page.get_by_role("button", name="Send invitation").click()
     expect(page.get_by_text("An invitation is on its way to new@university.example.")).to_be_visible()
-    token = stack.shell(
-        "from locations.invitations import token_of; from locations.models import Invitation; "
-        "print(token_of(Invitation.objects.get(email='new@university.example').pk))"
-    ).strip()
+    token = stack.run(invitation_token, email="new@university.example")
     guest = open_page(width=390).page
     guest.goto(f"{stack.web_url}/invitations/{token}/")
     guest.get_by_label("First name").fill("Nia")

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from offstreet.runtime.commands import ROOT
-from tests.faults.storm import OPERATORS, PREPARE
+from tests.faults import companies
+from tests.faults.storm import OPERATORS
 from tests.servers import POSTGRES, Stack, eventually, running_stack
 
 
@@ -103,7 +104,7 @@ class Product:
 def running_product(backend: str = POSTGRES, **options: Any) -> Iterator[Product]:
     """Run a product with three live companies and a saver."""
     with running_stack(backend, **{"workers": 2, "web": False, **options}) as stack:
-        stack.shell(PREPARE.format(operators=OPERATORS))
+        stack.run(companies.make_live, operators=OPERATORS)
         save = Saver(stack)
         try:
             yield Product(stack, save)

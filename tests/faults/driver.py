@@ -37,6 +37,7 @@ from integrations.onboarding import connections  # noqa: E402
 from integrations.zones import mapping  # noqa: E402
 from locations import services  # noqa: E402
 from locations.models import Location, Permit  # noqa: E402
+from tests.faults.companies import resume_all  # noqa: E402
 
 BULK_ROWS = 40
 ZONES_EACH = 4
@@ -167,12 +168,6 @@ class Driver:
         else:
             resume_all()
         return 1
-
-
-def resume_all() -> None:
-    """Resume whatever is paused."""
-    for paused in Connection.objects.filter(status=Connection.Status.PAUSED):
-        connections.resume(connection=paused)
 
 
 def begin(seed: int, name: str) -> Driver:

@@ -28,7 +28,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import tests.with_django  # noqa: F401 - first, since what follows imports models
 from offstreet.runtime import processes
+from tests.faults import companies
 from tests.faults.comparing import Report, compare, doubled
 from tests.servers import BACKENDS, POSTGRES, Server, Stack, running_stack
 
@@ -46,41 +48,9 @@ TELL_EVERY_S = 60
 # Faults come in bursts of so many, with a calm between two.
 BURST = 8
 CALM_S = (3.0, 7.0)
-PREPARE = """
-from integrations.onboarding import connections
-from integrations.zones import mapping, operator_claims
-from integrations.zones import refresh as zone_refresh
-from locations.models import Company, Location
-for slug, operator_id in {operators!r}.items():
-    company = Company.objects.create(name=slug.title(), slug=slug, offstreet_id=slug)
-    connection = connections.connect(company=company, operator_id=operator_id)
-    operator_claims.confirm(connection=connection, operator_id=operator_id, how="storm")
-    refresh = zone_refresh.refresh_zones(connection=connection)
-    assert refresh.outcome == "done", refresh.error
-    listed = connection.zones.filter(session_type="vehicle").order_by("pk")
-    for number in range(3):
-        place = Location.objects.create(company=company, name=f"Place {{number}}")
-        mapping.map_location(location=place, zone=listed[number])
-    connections.go_live(connection=connection, reason="storm")
-"""
-SECOND_SITE = """
-from integrations.onboarding import connections
-from integrations.zones import mapping, operator_claims
-from integrations.zones import refresh as zone_refresh
-from locations.models import Company, Location
-company = Company.objects.get(slug={slug!r})
-connection = connections.connect(company=company, operator_id={operator_id!r}, label="Annex")
-operator_claims.confirm(connection=connection, operator_id={operator_id!r}, how="storm")
-refresh = zone_refresh.refresh_zones(connection=connection)
-assert refresh.outcome == "done", refresh.error
-place = Location.objects.create(company=company, name="Place of the annex")
-mapping.map_location(location=place, zone=connection.zones.order_by("pk")[0])
-connections.go_live(connection=connection, reason="storm")
-"""
 # Nobody presses "try again" in a storm: what is refused must come right by itself, here sooner than in production.
 ENVIRONMENT = {"REFUSAL_RETRY_FIRST_S": "2", "REFUSAL_RETRY_MAX_S": "20"}
 GONE_ZONE = json.dumps({"type": "io.passportlabs:error:zone_not_found", "detail": "There is no such zone."})
-RESUME = "from tests.faults import driver; driver.resume_all()"
 # kind → details; `times` keeps each of them short, however the timing falls.
 SANDBOX_FAULTS: list[tuple[str, dict[str, Any]]] = [
     ("delay", {"delay_s": 2.0, "times": 4}), ("401", {"times": 3}), ("403", {"times": 1}),
@@ -318,7 +288,7 @@ def run(
     """
     report = Report(seed)
     with running_stack(backend, workers=2, web=True, env=ENVIRONMENT) as stack:
-        stack.shell(PREPARE.format(operators=OPERATORS))
+        stack.run(companies.make_live, operators=OPERATORS)
         _add_second_site(stack)
         stack.sandbox.settings(event_log_size=500)
         injector = Injector(stack, seed, report)
@@ -339,7 +309,7 @@ def run(
                 processes.stop(driver.process, timeout_s=0)
         report.storm_s = time.monotonic() - began
         injector.heal()
-        stack.shell(RESUME)
+        stack.run(companies.resume_all)
         healed = time.monotonic()
         while not compare(stack, report) and time.monotonic() - healed < CONVERGE_LIMIT_S:
             time.sleep(0.3)
@@ -364,7 +334,7 @@ def _add_second_site(stack: Stack) -> None:
         for number in range(4)
     ]  # fmt: skip
     stack.sandbox.call("POST", "operators", {"operator_id": ANNEX, "name": "Annex", "zones": zones})
-    stack.shell(SECOND_SITE.format(slug=next(iter(OPERATORS)), operator_id=ANNEX))
+    stack.run(companies.add_annex, slug=next(iter(OPERATORS)), operator_id=ANNEX)
 
 
 def _why(error: BaseException, injector: Injector, drivers: Sequence[RunningDriver], after_s: float) -> str:

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from offstreet.runtime import commands, processes
+from offstreet.runtime import processes
+from offstreet.runtime.commands import ROOT
+from tests import run_function
+from tests.faults import fleet as fleet_process
 from tests.faults.conftest import running_product
 from tests.faults.storm import OPERATORS
 from tests.servers import BACKENDS, Stack, eventually, running_stack
@@ -17,55 +20,6 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 PROCESSES = 4
 # A hundred workers: each thread has a client and a token store of its own.
 THREADS = 25
-TOKEN_CLIENTS = """
-import pathlib, sys, threading, time
-from passport.vendor import default_client
-home = pathlib.Path({home!r})
-clients = [default_client() for _ in range({threads})]
-def side_by_side(call):
-    failed = []
-    def guarded(client):
-        try:
-            call(client)
-        except Exception as error:
-            failed.append(repr(error))
-    threads = [threading.Thread(target=guarded, args=(client,)) for client in clients]
-    for thread in threads: thread.start()
-    for thread in threads: thread.join()
-    assert not failed, failed
-def wait_for(name):
-    while not (home / name).exists(): time.sleep(0.01)
-(home / "up-{number}").touch()
-wait_for("go-1")
-side_by_side(lambda client: client.check_token())
-(home / "had-{number}").touch()
-wait_for("go-2")
-side_by_side(lambda client: client.list_rights({{"operator_id": "{operator}"}}))
-"""
-# What a thread gets is what the limiter took for it; what it does is when it goes on.
-LIMITED = """
-import json, pathlib, threading, time
-from integrations.delivery import rate_limit
-home, mine, turns = pathlib.Path({home!r}), threading.local(), []
-take = rate_limit.take
-def noting(*arguments):
-    mine.slot, now = take(*arguments)
-    return mine.slot, now
-rate_limit.take = noting
-wait = rate_limit.waiter("fleet-" + {round!r}, {limit})
-def work():
-    until = time.time() + {seconds}
-    while time.time() < until:
-        wait()
-        turns.append((mine.slot.timestamp(), time.time()))
-(home / "up-{number}").touch()
-while not (home / "go-1").exists(): time.sleep(0.005)
-threads = [threading.Thread(target=work) for _ in range(4)]
-for thread in threads: thread.start()
-for thread in threads: thread.join()
-(home / "times-{number}.part").write_text(json.dumps(turns))
-(home / "times-{number}.part").rename(home / "times-{number}")
-"""
 # The clocks of the database and of its clients are one on this machine; reading and rounding them takes this long.
 CLOCK_S = 0.002
 
@@ -77,10 +31,9 @@ def bare(request: pytest.FixtureRequest) -> Iterator[Stack]:
         yield stack
 
 
-def start(stack: Stack, code: str, log: Path) -> "subprocess.Popen[bytes]":
+def start(stack: Stack, command: list[str], log: Path) -> "subprocess.Popen[bytes]":
     with log.open("wb") as output:
-        command = commands.manage_command("shell", "--no-imports", "--command", code)
-        return processes.spawn(command, env=stack.env, output=output)
+        return processes.spawn(command, env=stack.env, cwd=ROOT, output=output)
 
 
 def wait_files(home: Path, name: str, fleet: "list[subprocess.Popen[bytes]]") -> None:
@@ -95,10 +48,11 @@ def test_a_fleet_of_a_hundred_workers_asks_for_one_token_per_life_time(bare: Sta
     home, fleet = bare.home, []
     try:
         for number in range(PROCESSES):
-            code = TOKEN_CLIENTS.format(
-                home=str(home), number=number, threads=THREADS, operator=OPERATORS["university"]
-            )
-            fleet.append(start(bare, code, home / f"fleet{number}.log"))
+            command = run_function.command(
+                fleet_process.ask_for_tokens,
+                home=str(home), number=number, threads=THREADS, operator=OPERATORS["university"],
+            )  # fmt: skip
+            fleet.append(start(bare, command, home / f"fleet{number}.log"))
         wait_files(home, "up", fleet)
         (home / "go-1").touch()
         wait_files(home, "had", fleet)
@@ -126,10 +80,11 @@ def test_the_limit_of_requests_holds_for_the_whole_fleet_and_is_used() -> None:
             home.mkdir()
             try:
                 for number in range(3):
-                    code = LIMITED.format(
-                        home=str(home), number=number, limit=limit, seconds=seconds, round=str(attempt)
-                    )
-                    fleet.append(start(stack, code, home / f"fleet{number}.log"))
+                    command = run_function.command(
+                        fleet_process.take_turns,
+                        home=str(home), number=number, bucket=f"fleet-{attempt}", limit=limit, seconds=seconds,
+                    )  # fmt: skip
+                    fleet.append(start(stack, command, home / f"fleet{number}.log"))
                 wait_files(home, "up", fleet)
                 (home / "go-1").touch()
                 wait_files(home, "times", fleet)

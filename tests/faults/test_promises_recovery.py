@@ -10,6 +10,7 @@ from datetime import datetime
 
 import pytest
 
+from tests.faults.companies import register_at_first_location
 from tests.faults.comparing import doubled
 from tests.faults.conftest import Product
 from tests.faults.storm import OPERATORS
@@ -75,24 +76,13 @@ def test_a_save_answers_and_arrives_whatever_the_broker_does(product: Product) -
     eventually(lambda: product.stack.ping() == len(pids), timeout_s=30, what="both workers to listen again")
 
 
-SAVE_AND_END = """
-from datetime import timedelta
-from django.utils import timezone
-from locations.models import Location
-from locations.services import PermitDraft, register_permit
-now = timezone.now()
-place = Location.objects.filter(company__slug="university").first()
-register_permit(draft=PermitDraft(place, {plate!r}, "US-NC", now, now + timedelta(hours=5)))
-"""
-
-
 def test_a_command_that_ends_while_the_broker_is_frozen_is_not_kept_from_it(product: Product) -> None:
     took = {}
     for plate in ("ENDUSUAL", "ENDFROZEN"):
         if plate == "ENDFROZEN":
             product.broker.freeze()
         began = time.monotonic()
-        product.stack.shell(SAVE_AND_END.format(plate=plate))
+        product.stack.run(register_at_first_location, company="university", plate=plate)
         took[plate] = took_s(began)
     product.until_seen("ENDFROZEN")
     product.broker.thaw()

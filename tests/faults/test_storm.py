@@ -1,6 +1,7 @@
 """The short form of `make faults`."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from offstreet.runtime import processes
+from offstreet.runtime.commands import ROOT
 from tests.faults import comparing, storm
 from tests.servers import eventually
 
@@ -51,14 +53,18 @@ def test_the_storms_own_check_sees_what_is_doubled(sessions: list[dict[str, Any]
     assert len(comparing.doubled(sessions)) == count
 
 
-@pytest.mark.parametrize(("end", "how"), [("sys.exit(3)", "with status 3"), ("os.kill(0, 9)", "by SIGKILL")])
+def start_driver(end: str, log: Path) -> "subprocess.Popen[bytes]":
+    """Start what stands for a driver; it comes to this end (`tests/faults/ending.py`)."""
+    with log.open("wb") as output:
+        return processes.spawn([sys.executable, "-m", "tests.faults.ending", end], cwd=ROOT, output=output)
+
+
+@pytest.mark.parametrize(("end", "how"), [("exits", "with status 3"), ("killed", "by SIGKILL")])
 def test_a_storm_whose_driver_dies_says_how_with_the_end_of_its_log(
     tmp_path: Path, end: str, how: str
 ) -> None:
     log = tmp_path / "driver.log"
-    code = f"import os, sys; print('its last words', flush=True); {end}"
-    with log.open("wb") as output:
-        process = processes.spawn([sys.executable, "-c", code], output=output)
+    process = start_driver(end, log)
     process.wait(30)
     with pytest.raises(storm.StormEnded, match=f"driver a ended {how}:\nits last words"):
         storm.look_after([storm.RunningDriver("a", process, log)], idle_s=0)
@@ -66,12 +72,10 @@ def test_a_storm_whose_driver_dies_says_how_with_the_end_of_its_log(
 
 def test_a_storm_whose_driver_hangs_says_where(tmp_path: Path) -> None:
     log = tmp_path / "driver.log"
-    code = "import faulthandler, signal, time; faulthandler.register(signal.SIGUSR1); print('up', flush=True); time.sleep(60)"
-    with log.open("wb") as output:
-        process = processes.spawn([sys.executable, "-c", code], output=output)
+    process = start_driver("hangs", log)
     try:
-        eventually(lambda: "up" in log.read_text(), what="the driver")
-        with pytest.raises(storm.StormEnded, match="driver a hangs:\nup\nCurrent thread"):
+        eventually(lambda: "last words" in log.read_text(), what="the driver")
+        with pytest.raises(storm.StormEnded, match="driver a hangs:\nits last words\nCurrent thread"):
             storm.look_after([storm.RunningDriver("a", process, log)], idle_s=storm.DRIVERS_LIMIT_S + 1)
     finally:
         processes.stop(process, timeout_s=0)

@@ -11,23 +11,16 @@ from html import unescape
 import httpx
 import pytest
 
+from tests.factories import PASSWORD
+from tests.flows.scripts.companies import make_company
 from tests.servers import POSTGRES, SQLITE, Stack, eventually, running_stack
 
-PASSWORD = "a-long-enough-password"
-PEOPLE = f"""
-from allauth.account.models import EmailAddress
-from locations.models import Company, Membership, User
-company = Company.objects.create(name="University", slug="university", offstreet_id="OS-1")
-user = User.objects.create_user("kim@u.example", "{PASSWORD}")
-EmailAddress.objects.get_or_create(user=user, email=user.email, defaults=dict(primary=True, verified=True))
-Membership.objects.create(company=company, user=user, role="manager")
-"""
 ADD, NAME = "/c/university/locations/add/", "North & “Campus”"
 
 
 @contextlib.contextmanager
 def signed_in(stack: Stack) -> Iterator[httpx.Client]:
-    stack.shell(PEOPLE)
+    stack.run(make_company, people=["kim@u.example"])
     with contextlib.closing(stack.sign_in("kim@u.example", PASSWORD)) as client:
         yield client
 

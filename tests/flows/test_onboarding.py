@@ -4,14 +4,16 @@ import contextlib
 
 import pytest
 
-from tests.flows.test_onboarding_no_branches import COMPANY, PASSWORD, Person, live, send_test, to_ready
+from tests.factories import PASSWORD
+from tests.flows.scripts.companies import make_kims_company
+from tests.flows.test_onboarding_no_branches import Person, live, send_test, to_ready
 from tests.servers import Stack, eventually
 
 pytestmark = [pytest.mark.flow, pytest.mark.timeout(300)]
 
 
 def test_a_company_gets_from_an_operator_id_to_live(stack: Stack) -> None:
-    stack.shell(COMPANY.format(name="University", slug="university"))
+    stack.run(make_kims_company, name="University", slug="university")
     with contextlib.closing(stack.sign_in("kim@university.example", PASSWORD)) as client:
         kim = Person(stack, "university", client)
         operator_id = to_ready(kim, 1)

@@ -16,6 +16,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.factories import PASSWORD
+from tests.flows.scripts.companies import make_kims_company
 from tests.servers import SQLITE, Stack, eventually, running_stack
 
 pytestmark = [pytest.mark.flow, pytest.mark.timeout(300)]
@@ -23,18 +25,6 @@ pytestmark = [pytest.mark.flow, pytest.mark.timeout(300)]
 UNIVERSITY = "072e8b73-87ba-52be-ad93-16807143d145"
 NEWTOWN = "11111111-2222-4333-8444-555555555555"
 UNKNOWN = "99999999-9999-4999-8999-999999999999"
-PASSWORD = "demo-passport"
-COMPANY = f"""
-from integrations.models import Contact
-from locations.addresses import verify_address
-from locations.models import Company, Location, Membership, User
-company = Company.objects.create(name="{{name}}", slug="{{slug}}", offstreet_id="OS-{{slug}}")
-kim = User.objects.create_user("kim@{{slug}}.example", "{PASSWORD}")
-verify_address(kim)
-Membership.objects.create(company=company, user=kim, role="manager")
-Contact.objects.create(company=company, kind="enforcement", email="robin@u.example")
-Location.objects.create(company=company, name="North Campus Garage")
-"""
 
 
 class Person:
@@ -99,7 +89,7 @@ def kim(shared: Stack, request: pytest.FixtureRequest) -> Iterator[Person]:
     """Kim of a new company, signed in; another person each time, since one may ask the vendor a few times a minute only."""
     slug = re.sub(r"[^a-z]+", "-", request.node.name.lower()).strip("-")[5:55].strip("-")
     shared.sandbox.clear_faults()
-    shared.shell(COMPANY.format(name=slug.replace("-", " ").title(), slug=slug))
+    shared.run(make_kims_company, name=slug.replace("-", " ").title(), slug=slug)
     client = shared.sign_in(f"kim@{slug}.example", PASSWORD)
     yield Person(shared, slug, client)
     client.close()
@@ -236,7 +226,7 @@ def test_passport_down_keeps_the_id_and_goes_on_by_itself(kim: Person) -> None:
 
 def test_another_companys_operator_id_is_not_taken(kim: Person) -> None:
     operator_id = new_operator(kim.stack, 4, "Z1")
-    kim.stack.shell(COMPANY.format(name="First", slug="first"))
+    kim.stack.run(make_kims_company, name="First", slug="first")
     kim.stack.manage("passport", "connect", "--company", "first", "--operator-id", operator_id)
     said = kim.press("setup/operator-id/", operator_id=operator_id)
     assert "Another company uses this operator ID already." in said

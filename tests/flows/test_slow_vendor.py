@@ -4,24 +4,15 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from statistics import median
 
+from tests.factories import PASSWORD
+from tests.flows.scripts.companies import make_company
 from tests.servers import Stack, eventually
-
-PASSWORD = "a-long-enough-password"
-PEOPLE = f"""
-from allauth.account.models import EmailAddress
-from locations.models import Company, Location, Membership, User
-company = Company.objects.create(name="University", slug="university", offstreet_id="OS-1")
-Location.objects.create(company=company, name="Garage")
-for at in range(8):
-    user = User.objects.create_user(f"v{{at}}@u.example", "{PASSWORD}")
-    EmailAddress.objects.get_or_create(user=user, email=user.email, defaults=dict(primary=True, verified=True))
-    Membership.objects.create(company=company, user=user, role="operator")
-"""
 
 
 def test_people_who_ask_a_vendor_that_hangs_stop_no_page_and_not_the_health_check(stack: Stack) -> None:
-    stack.shell(PEOPLE)
-    clients = [stack.sign_in(f"v{at}@u.example", PASSWORD) for at in range(8)]
+    people = [f"v{at}@u.example" for at in range(8)]
+    stack.run(make_company, locations=["Garage"], people=people, role="operator")
+    clients = [stack.sign_in(email, PASSWORD) for email in people]
     page = "/c/university/permits/"
 
     def took(path: str) -> float:

@@ -11,17 +11,13 @@ from typing import Any
 
 import pytest
 
+from tests.flows.scripts import permits
+from tests.flows.scripts.companies import make_company
 from tests.servers import Stack, eventually
 
 pytestmark = [pytest.mark.flow, pytest.mark.timeout(180)]
 
 UNIVERSITY = "072e8b73-87ba-52be-ad93-16807143d145"
-COMPANY = """
-from locations.models import Company, Location
-company = Company.objects.create(name="University", slug="university", offstreet_id="OS-1")
-for name in ("North Campus Garage", "Lot B", "Visitor lane"):
-    Location.objects.create(company=company, name=name)
-"""
 
 
 def iso(**delta: float) -> str:
@@ -30,7 +26,7 @@ def iso(**delta: float) -> str:
 
 def prepare(stack: Stack, *, live: bool = True) -> None:
     """Make a company, connect it, map two of its three locations and set it live."""
-    stack.shell(COMPANY)
+    stack.run(make_company, locations=["North Campus Garage", "Lot B", "Visitor lane"])
     stack.manage(
         "passport",
         "connect",
@@ -117,14 +113,7 @@ def test_what_cannot_be_sent_yet_waits_visibly(stack: Stack) -> None:
 
 def test_thousands_at_once_arrive(stack: Stack) -> None:
     prepare(stack)
-    stack.shell("""
-from datetime import timedelta
-from django.utils import timezone
-from locations.models import Location
-from locations.services import PermitDraft, register_permits
-place, now = Location.objects.get(name="Lot B"), timezone.now()
-register_permits(drafts=[PermitDraft(place, f"M{n}", "US-NC", now, now + timedelta(days=1)) for n in range(3000)])
-""")
+    stack.run(permits.register_many, location="Lot B", count=3000)
     eventually(lambda: len(stack.sandbox.rights(UNIVERSITY)) == 3000, timeout_s=60)
 
 
@@ -132,9 +121,7 @@ def test_a_change_behind_the_services_back_is_pushed_as_well(stack: Stack) -> No
     prepare(stack)
     permit = add(stack, "SQL1")
     until(stack, ("SQL1", "Z123"))
-    stack.shell(
-        f"from locations.models import Permit; Permit.objects.filter(pk={permit}).update(plate='SQL2')"
-    )
+    stack.run(permits.change_past_the_services, permit=int(permit), plate="SQL2")
     until(stack, ("SQL2", "Z123"))
 
 
@@ -146,13 +133,5 @@ def test_what_passport_lost_is_sent_anew_only_after_it_was_missed_twice(stack: S
     stack.sandbox.call("DELETE", f"sessions/{session['session_id']}")
     # Two comparisons, the second a while after the first; time is moved by hand.
     for _round in range(2):
-        stack.shell("""
-from datetime import timedelta
-from django.db.models import F
-from integrations.reconciliation import comparison
-from integrations.models import Connection, PermitSync
-PermitSync.objects.update(accepted_at=F("accepted_at") - timedelta(hours=1))
-PermitSync.objects.filter(error_since__isnull=False).update(error_since=F("error_since") - timedelta(hours=1))
-comparison.reconcile(Connection.objects.get())
-""")
+        stack.run(permits.compare_an_hour_later)
     until(stack, ("DRIFT1", "Z123"))

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.flows.scripts.companies import make_company
 from tests.servers import Stack, eventually
 
 pytestmark = [pytest.mark.flow, pytest.mark.timeout(300)]
@@ -35,11 +36,7 @@ def zone_that_enforcement_sees(stack: Stack, plate: str) -> str | None:
 
 
 def test_zones_are_kept_in_line_and_a_mapping_moves_its_permits(stack: Stack) -> None:
-    stack.shell(
-        "from locations.models import Company, Location; "
-        "company = Company.objects.create(name='University', slug='university', offstreet_id='OS-1'); "
-        "Location.objects.create(company=company, name='Lot B')"
-    )
+    stack.run(make_company, locations=["Lot B"])
     assert "10 new" in passport(stack, "connect", "--operator-id", OPERATOR.upper(), "--confirmed", "Agreed")
     assert "LotB and LOTB. You picked LotB." in passport(
         stack, "map", "--location", "Lot B", "--zone", "LotB"

@@ -1,8 +1,10 @@
 """Production starts on a good environment and on no other; real processes, since settings are read once a process."""
 
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 from offstreet.guards import CONSOLE_MAILS, DEVELOPMENT_SECRET_KEY, known_environment, production_faults
 from passport.sandbox.credentials import SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET
+from tests import run_function
+from tests.offstreet import settings_read
 from tests.production import PRODUCTION_ENVIRONMENT
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,11 +35,15 @@ GOOD = {
 
 def start(tmp_path: Path, *command: str, **changes: str) -> "subprocess.CompletedProcess[str]":
     """Run a management command in production, with `changes` to a good environment."""
+    return run([sys.executable, str(ROOT / "manage.py"), *command], tmp_path, **changes)
+
+
+def run(command: Sequence[str], tmp_path: Path, **changes: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command in production, with `changes` to a good environment."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     env = {**kept, **PRODUCTION_ENVIRONMENT, "VAR_DIR": str(tmp_path), **changes}
     return subprocess.run(
-        [sys.executable, str(ROOT / "manage.py"), *command],
-        env=env, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+        command, env=env, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 
 
@@ -117,10 +125,9 @@ def test_production_tells_every_fault_at_once_and_does_not_start(tmp_path: Path)
 
 def test_production_does_not_read_what_a_demo_wrote(tmp_path: Path) -> None:
     (tmp_path / "demo.env").write_text('DATABASE_URL="sqlite:////nowhere/else"\nDEBUG="True"\n')
-    code = "from django.conf import settings as s; print(s.DEBUG, s.DATABASES['default']['ENGINE'])"
-    done = start(tmp_path, "shell", "--no-imports", "-c", code)
+    done = run(run_function.command(settings_read.as_texts, "DEBUG", "DATABASES.default.ENGINE"), tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "False django.db.backends.postgresql"
+    assert json.loads(done.stdout) == ["False", "django.db.backends.postgresql"]
 
 
 @pytest.mark.parametrize(
@@ -129,6 +136,7 @@ def test_production_does_not_read_what_a_demo_wrote(tmp_path: Path) -> None:
 def test_production_asks_support_for_two_steps_unless_told_otherwise(
     tmp_path: Path, given: dict[str, str], expected: str
 ) -> None:
-    code = "from django.conf import settings as s; print(s.MFA_REQUIRED_FOR_SUPPORT)"
-    done = start(tmp_path, "shell", "--no-imports", "-c", code, **given)
-    assert done.stdout.strip() == expected, done.stderr
+    command = run_function.command(settings_read.as_texts, "MFA_REQUIRED_FOR_SUPPORT")
+    done = run(command, tmp_path, **given)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [expected]

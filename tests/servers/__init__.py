@@ -12,6 +12,7 @@ A whole product, ready to use:
         stack.broker.freeze()                                    # SIGSTOP; .thaw() ends it
         stack.database.restart()                                 # PostgreSQL only
         stack.query("SELECT state, count(*) FROM …")             # rows as dictionaries, past the ORM
+        stack.run(permits.register_many, location="Lot B", count=9)  # a function, in a process with the product's settings
 
 Parts: `stack.database` (None on SQLite), `stack.broker`, `stack.sandbox`, `stack.workers`, `stack.web`. Each is a
 `Server`: `start`, `stop` (asks), `kill` (-9), `restart`, `freeze`, `thaw`, `alive`, `log()`.

@@ -1,15 +1,16 @@
 """A whole product: database, broker, sandbox, workers and web, on one of two back ends."""
 
 import contextlib
+import json
 import os
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar, cast
 
 import celery
 import httpx
@@ -18,6 +19,7 @@ from psycopg.rows import dict_row
 
 from offstreet.runtime import commands, processes, static
 from offstreet.runtime.commands import ROOT
+from tests import run_function
 from tests.servers.postgres import Postgres, make_postgres
 from tests.servers.process import Server, run_checked, run_command, scratch_directory, session_directory
 from tests.servers.redis import Redis, make_redis
@@ -26,6 +28,9 @@ from tests.servers.sandbox import Sandbox, make_sandbox
 SQLITE, POSTGRES = "sqlite+embedded", "postgres+redis"
 BACKENDS = (SQLITE, POSTGRES)
 KEPT_LOGS = ROOT / "build" / "logs"
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def make_worker(home: Path, env: Mapping[str, str], *, name: str = "worker") -> Server:
@@ -104,9 +109,15 @@ class Stack:
         """Run a management command and return its exit status, output and errors."""
         return run_command(commands.manage_command(*arguments), env={**self.env, **env})
 
-    def shell(self, code: str) -> str:
-        """Run Python code in a process of its own with the product's settings; return what it printed."""
-        return self.manage("shell", "--no-imports", "--command", code)
+    def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a function in a process of its own with the product's settings; return what it returned.
+
+        Arguments and answer travel as JSON; an answer that JSON would change is an error. The process finds the function by
+        its module and name, and starts quickly where that module imports neither pytest nor `tests.servers`.
+        Raises `ServerFailed` with the traceback if it raises.
+        """
+        printed = run_checked(run_function.command(function, *args, **kwargs), env=self.env)
+        return cast(T, json.loads(printed.splitlines()[-1]))
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """Run one SQL statement (`?` for parameters on both back ends) and return its rows; writes are committed."""
