@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from integrations.delivery.session_id import begins_ours, read_session_id
 from tests.servers import Stack
 
 WANTED = """
@@ -99,12 +100,14 @@ def _ms(value: Any) -> str:
 def doubled(sessions: list[dict[str, Any]]) -> list[str]:
     """Return what was doubled, one line each, from the sandbox's sessions with their logs. Pure.
 
-    A session's id is `os-<connection>-<registration>-<number>`.
+    A session's id says which registration it is of, and which of that one's sessions (`integrations.delivery.session_id`).
     """
     found: list[str] = []
     spans: dict[str, list[tuple[str, str, int]]] = defaultdict(list)
     for session in sessions:
-        permit_sync, _dash, number = session["session_id"].rpartition("-")
+        key = session["session_id"].split("-")[1]
+        own = read_session_id(key, session["session_id"])
+        assert own is not None, session["session_id"]
         log = session["events"]
         begun = [event["received_at"] for event in log if event["outcome"] == "created"]
         ended = [event["received_at"] for event in log if event["outcome"] == "stopped"]
@@ -114,11 +117,13 @@ def doubled(sessions: list[dict[str, Any]]) -> list[str]:
             e["received_at"] > ended[0] and e["outcome"] in ("created", "extended") for e in log
         ):
             found.append(f"went on after its stop: {session['session_id']}")
-        spans[permit_sync].append((min(begun, default=""), ended[0] if ended else "9", int(number)))
+        span = (min(begun, default=""), ended[0] if ended else "9", own.number)
+        spans[f"{begins_ours(key)}{own.permit_sync_id}"].append(span)
     for permit_sync, mine in spans.items():
-        for begun_at, _ended_at, number in mine:
-            older = [n for start, end, n in mine if n != number and start <= begun_at < end]
-            if len(older) > 1 or any(n != number - 1 and n < number for n in older):
+        for place, (begun_at, _ended_at, number) in enumerate(mine):
+            others = [one for other, one in enumerate(mine) if other != place]
+            older = [n for start, end, n in others if start <= begun_at < end]
+            if len(older) > 1 or any(n == number or n < number - 1 for n in older):
                 found.append(f"begun while others were open: {permit_sync}-{number}, beside {older}")
         if sum(ended_at == "9" for _, ended_at, _ in mine) > 1:
             found.append(f"open twice at the end: {permit_sync}")

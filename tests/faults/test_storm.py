@@ -34,7 +34,7 @@ AT = "2026-11-22T17:00:0{}.000000+00:00"
 
 def session(number: int, *events: tuple[int, str]) -> dict[str, Any]:
     log = [{"received_at": AT.format(second), "outcome": outcome} for second, outcome in events]
-    return {"session_id": f"os-K-1-{number}", "events": log}
+    return {"session_id": f"os-K-1-{number}-{events[0][0]:08x}", "events": log}
 
 
 @pytest.mark.parametrize(
@@ -44,10 +44,11 @@ def session(number: int, *events: tuple[int, str]) -> dict[str, Any]:
         ([session(1, (1, "created"), (5, "stopped")), session(2, (3, "created"))], 0),
         ([session(1, (1, "created")), session(2, (3, "created"))], 1),
         ([session(1, (1, "created"), (2, "stopped"), (3, "created"))], 2),
+        ([session(1, (1, "created"), (9, "stopped")), session(1, (2, "created"), (9, "stopped"))], 1),
         ([session(1, (1, "created"), (9, "stopped")), session(2, (2, "created"), (9, "stopped")),
           session(3, (3, "created"))], 1),
     ],
-    ids=["repeats", "replaced", "open twice", "begun anew", "three at a time"],
+    ids=["repeats", "replaced", "open twice", "begun anew", "one number twice", "three at a time"],
 )  # fmt: skip
 def test_the_storms_own_check_sees_what_is_doubled(sessions: list[dict[str, Any]], count: int) -> None:
     assert len(comparing.doubled(sessions)) == count
