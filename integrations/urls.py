@@ -8,6 +8,7 @@ from integrations.members import urls as members
 from integrations.notifications import urls as notifications
 from integrations.onboarding import urls as onboarding
 from integrations.permits import urls as permits
+from integrations.reconciliation import urls as reconciliation
 from integrations.zones import urls as zones
 
 company_urls = [
@@ -18,6 +19,7 @@ company_urls = [
     *zones.company_urls,
     *held_changes.company_urls,
     *permits.company_urls,
+    *reconciliation.company_urls,
     *audit_log.company_urls,
     *notifications.company_urls,
 ]

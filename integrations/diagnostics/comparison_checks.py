@@ -70,7 +70,7 @@ def compared(patient: DiagnosticContext) -> Check:
 
 
 def _page(patient: DiagnosticContext, connection: Connection) -> str:
-    return patient.page("activity")
+    return patient.page("comparison", connection.pk)
 
 
 def _failed(patient: DiagnosticContext, connection: Connection, title: str) -> Check:

@@ -67,7 +67,7 @@ def others_sentence(test: TestPlate) -> str:
     if not others:
         return ""
     words = names_of(test.connection.vendor).words | {"plate": test.permit.plate}
-    kinds = ", ".join(sorted({other["kind"] for other in others if other["kind"]}))
+    kinds = ", ".join(sorted({other["kind"].replace("_", " ") for other in others if other["kind"]}))
     if kinds:
         said = _("%(vendor)s lists %(plate)s anyway, as %(kinds)s.") % {**words, "kinds": kinds}
     else:

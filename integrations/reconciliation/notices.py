@@ -28,7 +28,7 @@ def tell_held(connection: Connection, *, missing: int, expected: int, tells_comp
         "enforcement": names.enforcement,
         "missing": f"{missing:,}",
         "expected": f"{expected:,}",
-        "command": _command(connection, "--send-missing"),
+        "command": command(connection, "--send-missing"),
     }
     fact = _(
         "%(name)s: %(vendor)s lists %(missing)s of %(expected)s registrations that hold now otherwise than it accepted them."
@@ -70,7 +70,7 @@ def tell_unknown(connection: Connection, count: int) -> None:
         "name": connection.name,
         "vendor": get_vendor(connection.vendor).names.label,
         "count": f"{count:,}",
-        "command": _command(connection, "--end-unknown"),
+        "command": command(connection, "--end-unknown"),
     }
     url = reverse("doctor", args=[connection.company.slug])
     notices.tell(None, "rights_unknown", Notice.Level.WARNING, text, url, key)
@@ -132,6 +132,7 @@ def _failing_key(connection: Connection) -> str:
     return f"comparison_failing:{connection.pk}"
 
 
-def _command(connection: Connection, option: str) -> str:
+def command(connection: Connection, option: str) -> str:
+    """Return the command that compares a connection with an option."""
     site = f' --site "{connection.label}"' if connection.label else ""
     return f"manage.py {connection.vendor} compare --company {connection.company.slug}{site} {option}"

@@ -263,10 +263,22 @@ def _odd_evidence(connection: Connection, place: Location, manager: User, ids: d
         )  # fmt: skip
     PermitSync.objects.filter(permit=ids["permit DRIFT01"]).update(
         error_kind="drift", error_code=NOT_LISTED, error_since=timezone.now() + timedelta(seconds=1),
+        drift_since=timezone.now() + timedelta(seconds=1),
         error="Passport accepted this registration, but does not list it among the parking rights.",
         remedy="It is compared again in a few minutes and then sent anew.",
     )  # fmt: skip
     cancel_permit(permit=Permit.objects.get(pk=ids["permit STILL01"]), actor=manager)
+    unknown = {
+        "plate": "BEFORE1", "subdivision": "US-NC", "zone_id": "no zone of ours", "start": "", "kind": "parking_session",
+        "end": (timezone.now() + timedelta(days=3)).isoformat(), "reference": "os-8KQ2XK4M-1234567-2-9f86d081",
+    }  # fmt: skip
+    Connection.objects.filter(pk=connection.pk).update(
+        compared_at=timezone.now(),
+        comparison={
+            "rights": 1_204, "seen": 5, "missing": 1, "differing": 0, "surplus": 0, "unknown": 1, "held": 0, "expected": 6,
+            "foreign": {"parking_session": 1_100, "resident_permit": 97}, "unknown_rights": [unknown],
+        },
+    )  # fmt: skip
 
 
 def _tests(

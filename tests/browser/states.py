@@ -120,6 +120,9 @@ STATES: tuple[State, ...] = (
     State("is it valid? no", "validity", CAMPUS, act=ask_validity("NOTHERE", "Rec Garage")),
     State("is it valid? shown all the same", "validity", ODDITY, act=ask_validity("STILL01", "Lot 10")),
     State("is it valid? look-alike", "validity", ODDITY, act=ask_validity("BOILER8", "Lot 10")),
+    # Comparison with enforcement
+    State("comparison", "comparison", (SEEDED, "connection")),
+    State("comparison, with drift", "comparison", (ODD, "odd connection"), who="support"),
     # Activity
     State("activity", "activity", CAMPUS),
     State("activity, trouble", "activity", ODDITY),
@@ -227,7 +230,7 @@ STATES: tuple[State, ...] = (
 # Addresses that are no pages: what is sent to them is tried in the stories and in the access table.
 ACTIONS = frozenset({
     "locations_map", "suggestions_accept", "zone_options", "zones_refresh", "zone_refresh_decide", "permit_hints",
-    "held_change_decide",
+    "held_change_decide", "compare_now",
     "permit_states", "permits_reinstate", "permit_reinstate", "permit_check", "permit_held", "retry", "invite",
     "invitation_withdraw",    "member_change", "contact_remove", "setup_begin_request", "setup_begin_operator_id",
     "setup_request", "setup_contact", "setup_operator_id", "setup_confirm_operator", "setup_recheck", "setup_set_up",

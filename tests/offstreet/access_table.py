@@ -62,6 +62,8 @@ COMPANY: dict[str, Access] = {
     "zone_refreshes": Access(get=VIEWER),
     "zone_refresh": Access(get=VIEWER, pk="refresh"),
     "zone_refresh_decide": Access(post=OPERATOR, pk="refresh"),
+    "comparison": Access(get=VIEWER, pk="connection"),
+    "compare_now": Access(post=OPERATOR, pk="connection"),
     "held_change": Access(get=VIEWER, pk="held_change"),
     "held_change_decide": Access(post=OPERATOR, pk="held_change"),
     # Permits

@@ -1,0 +1,143 @@
+"""The last comparison of one connection: how old it is, what is not shown as it was accepted, and what nobody here knows.
+
+The page leads through a restored backup, too: what the vendor has that we don't know, what we have that it does not, and the
+commands by which support settles either.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_POST, require_safe
+
+from integrations.models import Connection, PermitSync, Zone
+from integrations.reconciliation import notices
+from integrations.vendors.naming import names_of
+from integrations.vendors.right_keys import zone_key
+from locations.access import SUPPORT, CompanyRequest, company_view, may
+from locations.models import Role
+from locations.pages import company_clock, render_page
+from locations.times import duration_text
+
+ROWS = 100
+# Several times the usual pace: then nobody knows any more what enforcement sees.
+LATE = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownRight:
+    """A right that Offstreet sent once and knows nothing of any more."""
+
+    plate: str
+    subdivision: str
+    zone: str
+    end: datetime | None
+    kind: str
+    reference: str
+
+
+@company_view()
+@require_safe
+def comparison(request: CompanyRequest, pk: int) -> HttpResponse:
+    """Show the last comparison."""
+    connection = _connection(request, pk)
+    now = timezone.now()
+    drifting = PermitSync.objects.filter(connection=connection, drift_since__isnull=False)
+    found: dict[str, Any] = connection.comparison or {}
+    count = drifting.count()
+    tone, sentence, detail = answer(connection, drifting=count, now=now)
+    context = {
+        "company": request.company,
+        "connection": connection,
+        "tone": tone,
+        "sentence": sentence,
+        "detail": detail,
+        "found": found,
+        "foreign": sorted(found.get("foreign", {}).items()),
+        "drifting": drifting.select_related("permit__location").order_by("drift_since", "pk")[:ROWS],
+        "more_drifting": max(0, count - ROWS),
+        "unknown": _unknown(connection, found),
+        "now": now,
+        "clock": company_clock(request.company),
+        "may_compare": connection.is_live and may(request.membership_role, Role.OPERATOR),
+        "commands": _commands(connection) if may(request.membership_role, SUPPORT) else {},
+    }
+    return render_page(request, "integrations/reconciliation/comparison.html", context)
+
+
+@company_view(Role.OPERATOR)
+@require_POST
+def compare_now(request: CompanyRequest, pk: int) -> HttpResponse:
+    """Let a worker compare within the next seconds; while one does so already, nothing more is needed."""
+    connection = _connection(request, pk)
+    if connection.is_live:
+        Connection.objects.filter(pk=connection.pk).update(reconciled_at=None)
+        messages.success(request, _("It is compared within the next seconds."))
+    return redirect("comparison", request.company.slug, connection.pk)
+
+
+def answer(connection: Connection, *, drifting: int, now: datetime) -> tuple[str, str, str]:
+    """Return tone, sentence and detail: whether enforcement sees what was accepted, as far as that is known; pure."""
+    words = names_of(connection.vendor).words
+    compared_at = connection.compared_at
+    if compared_at is None:
+        since = _("No comparison has succeeded yet.")
+    else:
+        since = _("The last comparison that succeeded was %(age)s ago.") % {
+            "age": duration_text(now - compared_at)
+        }
+    if connection.comparison_failures:
+        tone = "danger" if connection.comparison_failures >= 3 else "warning"
+        return tone, _("What enforcement sees now is not known."), f"{connection.comparison_error} {since}"
+    if compared_at is None:
+        waits = _("The first comparison follows once the integration is live.")
+        return "neutral", since, "" if connection.is_live else waits
+    if drifting:
+        text = ngettext(
+            "%(vendor)s does not show %(n)d registration as it accepted it.",
+            "%(vendor)s does not show %(n)d registrations as it accepted them.",
+            drifting,
+        )
+        return "warning", text % {**words, "n": drifting}, since
+    if now - compared_at > LATE and connection.is_live:
+        return "warning", _("What enforcement sees now is not known."), since
+    return "success", _("%(vendor)s shows every registration as it accepted it.") % words, since
+
+
+def _connection(request: CompanyRequest, pk: int) -> Connection:
+    found = Connection.objects.select_related("company")
+    return get_object_or_404(found, pk=pk, company=request.company)
+
+
+def _unknown(connection: Connection, found: dict[str, Any]) -> list[UnknownRight]:
+    rights = found.get("unknown_rights", [])
+    if not rights:
+        return []
+    zones = Zone.objects.filter(connection=connection).values_list("remote_id", "number")
+    numbers = {zone_key(remote_id): number for remote_id, number in zones}
+    return [
+        UnknownRight(
+            right["plate"],
+            right["subdivision"],
+            numbers.get(zone_key(right["zone_id"]), right["zone_id"]),
+            parse_datetime(right["end"]) if right["end"] else None,
+            right["kind"],
+            right["reference"],
+        )
+        for right in rights
+    ]
+
+
+def _commands(connection: Connection) -> dict[str, str]:
+    """Return the commands by which support settles what only a person can decide."""
+    return {
+        "end_unknown": notices.command(connection, "--end-unknown"),
+        "send_missing": notices.command(connection, "--send-missing"),
+    }

@@ -1,0 +1,67 @@
+"""The page of a comparison: what it says first, what differs, what is unknown, and who may compare at once."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from integrations.models import Connection, PermitSync
+from integrations.reconciliation import rounds, views
+from integrations.reconciliation.comparison import reconcile
+from locations.models import Permit, Role
+from tests.factories import ConnectionFactory, MembershipFactory
+from tests.pages import signed_in, text_of
+from tests.world import World, long_ago
+
+pytestmark = pytest.mark.django_db
+NOW = timezone.now()
+
+
+def page(world: World, role: str = Role.VIEWER) -> str:
+    client = signed_in(MembershipFactory(company=world.company, role=role).user)
+    return text_of(client.get(reverse("comparison", args=[world.company.slug, world.connection.pk])))
+
+
+@pytest.mark.parametrize(
+    ("values", "drifting", "tone", "sentence"),
+    [
+        ({"compared_at": NOW - timedelta(minutes=2)}, 0, "success", "Passport shows every registration as it accepted it."),
+        ({"compared_at": NOW - timedelta(minutes=20)}, 0, "warning", "What enforcement sees now is not known."),
+        ({"compared_at": NOW, "comparison_failures": 1}, 0, "warning", "What enforcement sees now is not known."),
+        ({"compared_at": NOW, "comparison_failures": 3}, 0, "danger", "What enforcement sees now is not known."),
+        ({"compared_at": NOW}, 2, "warning", "Passport does not show 2 registrations as it accepted them."),
+        ({}, 0, "neutral", "No comparison has succeeded yet."),
+    ],
+)  # fmt: skip
+def test_it_is_green_only_on_proof(values: dict[str, Any], drifting: int, tone: str, sentence: str) -> None:
+    connection = ConnectionFactory.build(status=Connection.Status.LIVE, **values)
+    assert views.answer(connection, drifting=drifting, now=NOW)[:2] == (tone, sentence)
+
+
+def test_what_differs_and_what_nobody_knows_is_shown(world: World) -> None:
+    kept, lost = world.permit("KEPT01"), world.permit("LOST01")
+    world.deliver()
+    PermitSync.objects.filter(permit=lost).delete()
+    Permit.objects.filter(pk=lost.pk).update(status="cancelled", cancelled_at=timezone.now())
+    for session in list(world.transport.simulator.sessions.by_id.values()):
+        if session.plate == kept.plate:
+            world.transport.simulator.forget_session(session.id)
+    long_ago()
+    reconcile(world.connection)
+    said = page(world)
+    assert "KEPT01" in said
+    assert "does not list it among the parking rights" in said
+    assert "LOST01" in said
+    assert "No permit stands for them any more" in said
+    assert "--end-unknown" not in said
+
+
+def test_an_operator_lets_it_be_compared_at_once(world: World) -> None:
+    rounds.compare_due(timezone.now())
+    assert rounds.compare_due(timezone.now()) == 0
+    client = signed_in(MembershipFactory(company=world.company, role=Role.OPERATOR).user)
+    address = reverse("compare_now", args=[world.company.slug, world.connection.pk])
+    assert client.post(address).status_code == 302
+    assert rounds.compare_due(timezone.now()) == 1
