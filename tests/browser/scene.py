@@ -17,6 +17,7 @@ from integrations.models import (
     CheckRun,
     Connection,
     Contact,
+    HeldChange,
     Notice,
     PermitSync,
     Push,
@@ -168,6 +169,10 @@ def _odd(company: Company, manager: User, ids: dict[str, int], tokens: dict[str,
         error="Passport could not be reached.", remedy="Nothing was changed; it is tried again tomorrow.",
     ).pk  # fmt: skip
     ids["refresh running"] = ZoneRefresh.objects.create(connection=connection, started_at=now).pk
+    ids["held change"] = HeldChange.objects.create(
+        connection=connection, kind=HeldChange.Kind.COMPARISON, removed=30, replaced=0, total=60, held_at=now,
+        examples=[ids["permit DRIFT01"]],
+    ).pk  # fmt: skip
     notices.tell(
         company,
         "zones",

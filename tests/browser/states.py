@@ -89,6 +89,7 @@ STATES: tuple[State, ...] = (
     State("a held refresh for support", "zone_refresh", (ODD, "refresh held"), who="support"),
     State("a failed refresh", "zone_refresh", (ODD, "refresh failed")),
     State("a running refresh", "zone_refresh", (ODD, "refresh running")),
+    State("a change that waits", "held_change", (ODD, "held change")),
     # Permits
     State("permits", "permits", CAMPUS),
     State("permits, filtered", "permits", CAMPUS, query="when=current"),

@@ -15,8 +15,8 @@ from integrations.vendors.protocol import Account
 from passport.client import EVENTS_PATH, TOKENS_PATH
 from passport.sandbox.credentials import SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET
 from passport.vendor import Passport
+from tests.passport.clients import start
 from tests.passport.sandbox_transport import SandboxTransport
-from tests.passport.test_client_answers import start
 from tests.world import UNIVERSITY
 
 pytestmark = pytest.mark.django_db
