@@ -9,6 +9,7 @@ from passport.vendor import Passport
 from tests.factories import CompanyFactory, LocationFactory
 from tests.fakes import FakeVendor, fake_vendor, zone_seen
 from tests.passport.clients import client_on
+from tests.passport.sandbox_partner import Partner
 from tests.passport.sandbox_transport import SandboxTransport
 
 
@@ -45,3 +46,9 @@ def passport(transport: SandboxTransport) -> Iterator[Passport]:
     client = client_on(transport)
     yield Passport(client)
     client.close()
+
+
+@pytest.fixture
+def partner() -> Partner:
+    """A partner that has logged in to a sandbox of its own."""
+    return Partner().log_in()

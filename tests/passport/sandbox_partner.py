@@ -14,6 +14,7 @@ from passport.sandbox.simulator import Simulator
 from tests.passport.sandbox_exchange import Exchange, Piece, Start
 
 UNIVERSITY = "072e8b73-87ba-52be-ad93-16807143d145"
+VEHICLE = {"vehicle_plate": "ABC123", "vehicle_state": "US-NC", "vehicle_country": "US"}
 LAKESHORE = "fd69c211-318f-56a5-836b-8e03dc8897ae"
 NORTH_CAMPUS = "594334c4-065c-5550-a853-a3c837a60f41"  # Z123
 LOT_B = "eee900e0-7f16-561c-a743-9d44ad2b6980"

@@ -11,11 +11,6 @@ from tests.passport.sandbox_partner import LOT_B, NOON, NORTH_CAMPUS, UNIVERSITY
 NEW = "11111111-1111-4111-8111-111111111111"
 
 
-@pytest.fixture
-def partner() -> Partner:
-    return Partner().log_in()
-
-
 def numbers(partner: Partner, operator_id: str = UNIVERSITY) -> set[str]:
     return {zone["number"] for zone in json.loads(partner.zones(operator_id).body)["data"]}
 

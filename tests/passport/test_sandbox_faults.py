@@ -13,12 +13,6 @@ from passport.sandbox.spoiling import retry_after
 from tests.passport.sandbox_partner import CREDENTIALS, LAKESHORE, NOON, UNIVERSITY, Partner, code
 from tests.passport.sandbox_transport import Clock, SandboxTransport
 
-
-@pytest.fixture
-def partner() -> Partner:
-    return Partner().log_in()
-
-
 # -- who meets it ------------------------------------------------------------------------------------------------
 
 

@@ -10,11 +10,6 @@ from tests.passport.sandbox_partner import LAKESHORE, LOT_B, NOON, UNIVERSITY, P
 NASTY = "\"><script>alert('x')</script>"
 
 
-@pytest.fixture
-def partner() -> Partner:
-    return Partner().log_in()
-
-
 def post(partner: Partner, to: str, /, **fields: str) -> Response:
     headers = {"content-type": "application/x-www-form-urlencoded", "sec-fetch-site": "same-origin"}
     return partner.call("POST", to, body=urlencode(fields).encode(), headers=headers)
