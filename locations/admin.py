@@ -82,7 +82,7 @@ class AuditEventAdmin(LookedUpAdmin, EvidenceAdmin):
     search_help_text = COMPANY_HELP
 
     def look_up(self, text: str) -> Iterable[int]:
-        """Find the deeds of companies, newest first."""
+        """Find the events of companies, newest first."""
         return newest_of(AuditEvent.objects.filter(company__in=find_companies(text)))
 
 

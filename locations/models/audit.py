@@ -1,6 +1,6 @@
 """What people did that no history of rows tells: an invitation, a retry, a notice put away.
 
-A deed is written in the transaction of what it tells of and never changed afterwards. It keeps a kind and what it takes
+An event is written in the transaction of what it tells of and never changed afterwards. It keeps a kind and what it takes
 to say it (`thing`, `params`), never a sentence, so it is told in the reader's language; no plate and no secret is in it.
 The database itself refuses to change or delete one (`locations.append_only`).
 """
@@ -20,15 +20,15 @@ class NeverChanged(Exception):
 
 
 class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
-    """Deeds are added and read."""
+    """Events are added and read."""
 
     def update(self, **_values: Any) -> int:
         """Refuse: see `NeverChanged`."""
-        raise NeverChanged("Deeds are never changed.")
+        raise NeverChanged("Events are never changed.")
 
     def delete(self) -> tuple[int, dict[str, int]]:
         """Refuse: see `NeverChanged`."""
-        raise NeverChanged("Deeds are never deleted.")
+        raise NeverChanged("Events are never deleted.")
 
 
 class AuditEvent(models.Model):
@@ -76,11 +76,11 @@ class AuditEvent(models.Model):
         return f"{self.kind} {self.thing}".strip()
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Write a new deed; refuse to change one."""
+        """Write a new event; refuse to change one."""
         if not self._state.adding:
-            raise NeverChanged("Deeds are never changed.")
+            raise NeverChanged("Events are never changed.")
         super().save(*args, **kwargs)
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         """Refuse: see `NeverChanged`."""
-        raise NeverChanged("Deeds are never deleted.")
+        raise NeverChanged("Events are never deleted.")
