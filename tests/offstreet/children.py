@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable
 from typing import NoReturn
 
-from offstreet.runtime import demo, processes
+from offstreet.runtime import processes
+from offstreet.runtime.manager import Ending, Manager
 
 SLEEP = ["sleep", "60"]
 
@@ -59,13 +60,13 @@ def orphan() -> None:
 def manager() -> None:
     """Keep three children running as the demo does; say its own id and theirs."""
     processes.die_with_parent(os.getppid(), signum=signal.SIGTERM)
-    looks_after = demo.Manager(environment=dict(os.environ))
+    looks_after = Manager(environment=dict(os.environ))
     signal.signal(signal.SIGTERM, looks_after.ask_to_end)
     children = [looks_after.start(name, SLEEP).process for name in ("broker", "worker", "web")]
     print(os.getpid(), *(child.pid for child in children if child is not None), flush=True)
     try:
         looks_after.watch()
-    except demo.Ending:
+    except Ending:
         pass
     finally:
         looks_after.end()

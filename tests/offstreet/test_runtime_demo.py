@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from offstreet.runtime import demo, envfile, processes
+from offstreet.runtime.manager import BACKOFF_MAX_S, Child, Ending, Manager, how_it_ended
 from tests.loaded_modules import loaded_by
 from tests.offstreet import children
 from tests.offstreet.test_runtime_processes import linux_only, runs
@@ -102,21 +103,21 @@ def test_two_demos_do_not_share_a_directory(tmp_path: Path) -> None:
 
 
 def test_the_pause_before_a_restart_grows_and_has_an_end() -> None:
-    pauses = [demo.Child("web", [], failures=failures).backoff_s() for failures in range(1, 12)]
+    pauses = [Child("web", [], failures=failures).backoff_s() for failures in range(1, 12)]
     assert pauses[:4] == [0.5, 1.0, 2.0, 4.0]
     assert pauses == sorted(pauses)
-    assert pauses[-1] == demo.BACKOFF_MAX_S
+    assert pauses[-1] == BACKOFF_MAX_S
 
 
 @pytest.mark.parametrize(
     ("status", "words"), [(3, "with status 3"), (-9, "by SIGKILL"), (-250, "by signal 250")]
 )
 def test_an_end_is_told_in_words(status: int, words: str) -> None:
-    assert demo.how_it_ended(status) == words
+    assert how_it_ended(status) == words
 
 
 def test_a_child_that_dies_is_started_again_and_a_line_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    manager = demo.Manager(environment=dict(os.environ))
+    manager = Manager(environment=dict(os.environ))
     child = manager.start("web", children.command(children.greet_and_fail))
     deadline = time.monotonic() + 20
     while child.failures < 2 and time.monotonic() < deadline:
@@ -130,7 +131,7 @@ def test_a_child_that_dies_is_started_again_and_a_line_says_so(capsys: pytest.Ca
 
 
 def test_a_command_runs_to_its_end_with_its_lines_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    manager = demo.Manager(environment=dict(os.environ))
+    manager = Manager(environment=dict(os.environ))
     assert manager.run("seed", children.command(children.say_two_lines))
     assert not manager.run("seed", ["false"])
     manager.end()
@@ -138,10 +139,10 @@ def test_a_command_runs_to_its_end_with_its_lines_shown(capsys: pytest.CaptureFi
 
 
 def test_being_asked_to_end_interrupts_a_long_command() -> None:
-    manager = demo.Manager(environment=dict(os.environ))
+    manager = Manager(environment=dict(os.environ))
     manager.ask_to_end(signal.SIGINT, None)
     began = time.monotonic()
-    with pytest.raises(demo.Ending):
+    with pytest.raises(Ending):
         manager.run("seed", children.SLEEP)
     assert time.monotonic() - began < 10
 

@@ -1,4 +1,4 @@
-"""Files that a person can read in one go: how long a line of a template may be."""
+"""Files that a person can read in one go: how long a module, and a line of a template, may be."""
 
 from pathlib import Path
 
@@ -10,6 +10,7 @@ FOLDERS = [
     for path in ROOT.iterdir()
     if path.is_dir() and not path.name.startswith(".") and path.name not in NOT_OURS
 ]
+MAX_MODULE_LINES = 400
 MAX_TEMPLATE_COLUMNS = 160
 
 
@@ -20,6 +21,12 @@ def files(ending: str) -> dict[str, list[str]]:
         for folder in FOLDERS
         for path in folder.rglob(f"*{ending}")
     }
+
+
+def test_no_module_is_longer_than_four_hundred_lines() -> None:
+    modules = files(".py")
+    assert {name: len(lines) for name, lines in modules.items() if len(lines) > MAX_MODULE_LINES} == {}
+    assert len(modules) > 500
 
 
 def test_no_line_of_a_template_is_longer_than_a_hundred_and_sixty_characters() -> None:
