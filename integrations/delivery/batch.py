@@ -124,6 +124,8 @@ class Batch:
 
     def _request(self, search: BatchSearch[RowOutcome], group: list[RowOutcome], kind: str) -> None:
         """Send one request, and tell the search what came of it."""
+        for outcome in group:
+            outcome.was_sent = True
         sent = self.vendor.send(self.account, [outcome.steps[0] for outcome in group])
         push, error = len(self.pushes), sent.error
         self.pushes.append((kind, len(group), sent))
@@ -227,6 +229,7 @@ class Batch:
         gone = isinstance(result, FixRecord) and result.gone
         if result is None or (gone and step.get("ends")):
             outcome.remote_state = after
+            outcome.has_right = outcome.has_right or (result is None and not step.get("ends"))
             return
         undo = self.vendor.undo(self.account, step, now=self.now)
         if gone and undo is None:

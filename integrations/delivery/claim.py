@@ -207,14 +207,20 @@ def _decide(row: Any, request: ClaimRequest, lease: str, now: datetime) -> Claim
             bulk_sql.as_time(end),
             *zone_and_rest,
         )
-        desired = wanted = desired_of(facts, now=now)
-        if wanted is not None and (preflight_error := request.vendor.preflight_error(wanted)) is not None:
-            # What the vendor would refuse must not stand in for what it replaces: that one is taken away.
-            wanted = None
+        desired = desired_of(facts, now=now)
         fresh_id = new_session_id(request.account.key, pk, session_count + 1)
-        steps = request.vendor.plan(request.account, remote_state, wanted, now=now, session_id=fresh_id)
-        if any(step["session"] == fresh_id for step in steps):
-            session_count += 1
+        steps = request.vendor.plan(request.account, remote_state, desired, now=now, session_id=fresh_id)
+        begins = any(step["session"] == fresh_id for step in steps)
+        # An objection is to a session that would begin. One that was accepted stays as it is, whatever is asked of new ones.
+        if begins and desired is not None:
+            preflight_error = request.vendor.preflight_error(desired)
+        if preflight_error is not None:
+            # What the vendor would refuse must not stand in for what it replaces: that one is taken away.
+            steps, begins = (
+                request.vendor.plan(request.account, remote_state, None, now=now, session_id=fresh_id),
+                False,
+            )
+        session_count += begins
         decided = [*decided, *steps]
     return ClaimedRow(
         pk, connection_id, priority, version, attempts, session_count, bulk_sql.as_time(due_since), revision, lease,

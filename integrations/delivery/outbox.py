@@ -29,7 +29,7 @@ from django.db import transaction
 from integrations.delivery.bulk_sql import cursor
 from integrations.delivery.database_clock import sql_now
 from integrations.delivery.wakeup import wake
-from integrations.models import PermitSync
+from integrations.models import Connection, PermitSync
 from locations import audit_log
 from locations.models import Company, User
 
@@ -41,7 +41,8 @@ _PRIORITY = (
     " ELSE {coming} END"
 )
 # The first branch finds where a permit belongs now, the second where it has been before (another connection after its
-# location was mapped anew, or nowhere any more), so that what is no longer wanted is taken away there. They give nothing but
+# location was mapped anew, or nowhere any more), so that what is no longer wanted is taken away there. Nothing is sent to a
+# connection that has ended, so nothing of it becomes due again. They give nothing but
 # the pair: with anything computed beside it, the union could hold a pair twice, which `ON CONFLICT` refuses.
 _MARK = """
 INSERT INTO integrations_registration
@@ -58,7 +59,8 @@ FROM (
     UNION
     SELECT r.permit_id, r.connection_id
     FROM integrations_registration r JOIN locations_permit p ON p.id = r.permit_id
-    WHERE {which}
+    JOIN integrations_connection c ON c.id = r.connection_id
+    WHERE {which} AND c.status <> 'ended'
 ) x JOIN locations_permit p ON p.id = x.permit_id
 WHERE true
 ORDER BY x.permit_id, x.connection_id
@@ -107,7 +109,8 @@ def retry(*, permit_sync_ids: Iterable[int], actor: User | None = None) -> int:
     """Unpark refused registrations, so that they are tried again as they stand; return how many rows that were."""
     ids = list(permit_sync_ids)
     with transaction.atomic():
-        refused = PermitSync.objects.filter(pk__in=ids, state=PermitSync.State.REFUSED)
+        refused = PermitSync.objects.refused().filter(pk__in=ids)
+        refused = refused.exclude(connection__status=Connection.Status.ENDED)
         by_company: dict[int, list[int]] = defaultdict(list)
         for company_id, permit_id in refused.values_list("connection__company", "permit_id"):
             by_company[company_id].append(permit_id)

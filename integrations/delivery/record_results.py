@@ -71,16 +71,16 @@ def row_result(outcome: RowOutcome, *, now: datetime) -> RowResult:
         attempts = row.attempts + 1
         wait = backoff(attempts)
         return RowResult(
-            "due", now + wait, outcome.unsent_steps or None, error, attempts, False, row.refusals
+            "due", now + wait, outcome.unsent_steps or None, error, attempts, outcome.accepted, row.refusals
         )
     retained = outcome.retained_steps or None
     if outcome.needs_replan:
-        return RowResult("due", now, retained, error, 0, False, row.refusals)
+        return RowResult("due", now, retained, error, 0, outcome.accepted, row.refusals)
     if error is not None:
         since_edit = row.refusals_since_edit + 1
         retry_at = now + refusals.wait(since_edit) if refusals.retries(outcome) else None
-        return RowResult("refused", now, retained, error, 0, False, since_edit, retry_at)
-    return RowResult("done", now, None, None, 0, accepted=True)
+        return RowResult("refused", now, retained, error, 0, outcome.accepted, since_edit, retry_at)
+    return RowResult("done", now, None, None, 0, outcome.accepted)
 
 
 _TABLE = "integrations_registration"
@@ -95,6 +95,7 @@ _COLUMNS = {
     "next_attempt_at": "timestamptz",
     "attempts": "int",
     "revision": "int",
+    "accepted_at": "timestamptz",
     "error_kind": "word",
     "error_code": "text",
     "error": "text",
@@ -103,13 +104,13 @@ _COLUMNS = {
     "retry_at": "timestamptz",
     "refused_key": "word",
 }
-# `revision` is given for an accepted row alone.
+# `revision` is given for a row that is done, and `accepted_at` where the vendor accepted an event of it just now.
 _SET = """
     state = CASE WHEN r.generation <> d.generation THEN 'due' ELSE d.state END,
     observed = d.observed, observed_until = d.observed_until, intent = d.intent,
     next_attempt_at = CASE WHEN r.generation <> d.generation THEN r.marked_at ELSE d.next_attempt_at END,
     attempts = CASE WHEN r.generation <> d.generation THEN 0 ELSE d.attempts END,
-    accepted_at = CASE WHEN d.revision IS NULL THEN r.accepted_at ELSE %(now)s END,
+    accepted_at = COALESCE(d.accepted_at, r.accepted_at),
     accepted_revision = COALESCE(d.revision, r.accepted_revision),
     error_since = CASE WHEN d.error_kind IS NULL THEN NULL ELSE COALESCE(r.error_since, %(now)s) END,
     error_kind = COALESCE(d.error_kind, ''), error_code = COALESCE(d.error_code, ''),
@@ -184,7 +185,7 @@ def _write_rows(batches: Sequence[Batch], now: datetime) -> frozenset[int]:
     earlier attempt is complete. Nothing else will say so, since the hint came while they were leased.
     """
     rows = [
-        _columns(outcome, row_result(outcome, now=now), batch.vendor)
+        _columns(outcome, row_result(outcome, now=now), batch.vendor, now)
         for batch in batches
         for outcome in batch.outcomes
     ]
@@ -200,7 +201,7 @@ def _write_rows(batches: Sequence[Batch], now: datetime) -> frozenset[int]:
     return frozenset(pk for pk, state, at in written if state == "due" and bulk_sql.as_time(at) <= now)
 
 
-def _columns(outcome: RowOutcome, result: RowResult, vendor: Vendor) -> dict[str, Any]:
+def _columns(outcome: RowOutcome, result: RowResult, vendor: Vendor, now: datetime) -> dict[str, Any]:
     claimed = outcome.row
     row: dict[str, Any] = {
         "id": claimed.id,
@@ -214,6 +215,8 @@ def _columns(outcome: RowOutcome, result: RowResult, vendor: Vendor) -> dict[str
         "attempts": result.attempts,
     }
     if result.accepted:
+        row["accepted_at"] = now
+    if result.state == "done" and (result.accepted or outcome.remote_state is not None):
         row["revision"] = claimed.revision
     if result.refusals:
         row["refusals"] = result.refusals

@@ -76,11 +76,13 @@ class RowOutcome:
         "disposition",
         "error",
         "evidence",
+        "has_right",
         "remote_state",
         "retained_steps",
         "row",
         "steps",
         "stop_refused",
+        "was_sent",
     )
 
     def __init__(self, row: ClaimedRow) -> None:
@@ -92,6 +94,10 @@ class RowOutcome:
         self.disposition = Disposition.DONE if row.preflight_error is None else Disposition.REFUSED
         # A step that ends a session was refused: such a refusal is never final.
         self.stop_refused = False
+        # The vendor accepted a step that does not end a session.
+        self.has_right = False
+        # A request with one of its steps has begun, so that it may have arrived whatever came back.
+        self.was_sent = False
         # Rows of `PushEvent`: (index of the push in the batch, kind, session id, error or None, the session as it says).
         self.evidence: list[tuple[int, str, str, DeliveryError | None, RemoteState]] = []
 
@@ -109,8 +115,24 @@ class RowOutcome:
 
     @property
     def unsent_steps(self) -> list[Step]:
-        """The steps that stay with the row if nothing more is sent."""
-        return self.retained_steps + self.steps
+        """The steps that stay with the row if nothing more is sent.
+
+        A plan of which nothing was sent is not among them: by the time the row is claimed again, its permit may have been
+        cancelled, and it is planned as it is then.
+        """
+        if self.was_sent or self.row.is_replay:
+            return self.retained_steps + self.steps
+        return self.retained_steps + [step for step in self.steps if step.get("refused")]
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the vendor accepted what the row is for, or a part of it that stands.
+
+        An end that was accepted counts where all is done: one that takes back a start which was refused proves nothing.
+        """
+        if self.disposition is Disposition.DONE:
+            return any(error is None for _push, _kind, _session, error, _told in self.evidence)
+        return self.has_right
 
     def retry(self, error: DeliveryError) -> None:
         """Send the rest later; the first reason counts."""

@@ -9,9 +9,12 @@ registration before *live*; an account is never exchanged under registrations th
 withdraw them any more.
 """
 
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -20,11 +23,13 @@ from integrations.delivery import outbox, wakeup
 from integrations.models import Connection, PermitSync
 from integrations.models.connections import default_vendor, integration_name
 from integrations.notifications import ticket_log
-from integrations.vendors.protocol import get_vendor
+from integrations.vendors.protocol import Step, get_vendor
 from integrations.zones import mapping, operator_claims
 from locations.models import Company, Location, Permit, User
 
 _Status = Connection.Status
+# One statement settles so many rows.
+PORTION = 5_000
 
 
 def clean_operator_id(vendor: str, text: str) -> str:
@@ -220,8 +225,9 @@ def end(
 ) -> Connection:
     """End a connection for good and unmap its locations.
 
-    Registrations that the account still holds must be withdrawn first (unmap the locations and wait), unless
-    `leave_behind` says that they may run out there: where the account can't be reached any more.
+    What the account holds must be withdrawn first (unmap the locations and wait), unless `leave_behind` says that it may
+    run out there: where the account can't be reached any more. That includes what is being sent, and what may have arrived
+    without an answer. What it was is kept on the rows; nothing of them becomes due again.
     """
     reason = reason.strip()
     with transaction.atomic():
@@ -230,20 +236,11 @@ def end(
             return connection
         if not reason:
             raise ValidationError(_("Say why the connection ends; the reason is kept."), code="no_reason")
-        held = _held_there(connection).count()
-        if held and not leave_behind:
-            text = ngettext(
-                "%(count)d registration is still valid there. Unmap the locations, wait until it is withdrawn, and end "
-                "the connection then.",
-                "%(count)d registrations are still valid there. Unmap the locations, wait until they are withdrawn, "
-                "and end the connection then.",
-                held,
-            )
-            raise ValidationError(text, code="held_there", params={"count": held})
+        # First of all, so that unmapping makes nothing due here and no worker claims any more.
+        _turn(connection, _Status.ENDED, actor, reason)
         locations = Location.objects.filter(zone_mapping__zone__connection=connection)
         mapping.map_locations(choices=[(location, None) for location in locations], actor=actor)
-        _leave(connection)
-        _turn(connection, _Status.ENDED, actor, reason)
+        _leave(connection, leave_behind=leave_behind)
         ticket_log.record(connection, "ended", _("Ended: %(reason)s") % {"reason": reason}, actor)
     return connection
 
@@ -279,21 +276,65 @@ def _turn(connection: Connection, status: str, actor: User | None, reason: str) 
     save(connection, actor)
 
 
-def _held_there(connection: Connection) -> QuerySet[PermitSync]:
-    return connection.permit_syncs.filter(remote_until__gt=timezone.now())
+def _holds_anything(connection: Connection) -> bool:
+    """Whether the account has, or may have, anything of ours."""
+    return connection.permit_syncs.filter(
+        Q(remote_until__gt=timezone.now()) | Q(pending_steps__isnull=False)
+    ).exists()
 
 
-def _leave(connection: Connection) -> None:
-    """Take what still waits off an account to which nothing is sent any more."""
-    waiting = connection.permit_syncs.due()
-    waiting.hold()
-    waiting.filter(remote_state__isnull=True, pending_steps__isnull=True).update(state=PermitSync.State.DONE)
-    waiting.update(
-        state=PermitSync.State.REFUSED,
-        error_kind="connection",
-        error_code="connection_ended",
-        error=_("The connection ended before this was withdrawn; it runs out there by itself."),
-        error_since=timezone.now(),
+def _leave(connection: Connection, *, leave_behind: bool) -> None:
+    """Settle the rows of an account to which nothing is sent any more; raise `ValidationError` for what may not be left."""
+    now = timezone.now()
+    rows = connection.permit_syncs.filter(
+        Q(state=PermitSync.State.DUE) | Q(remote_until__gt=now) | Q(pending_steps__isnull=False)
+    )
+    # Counted under their locks: a worker that has just claimed some of them has told so by then.
+    ids = rows.hold()
+    left: list[int] = []
+    for some in _portions(ids):
+        known = PermitSync.objects.filter(pk__in=some).values_list("pk", "remote_until", "pending_steps")
+        left += [
+            pk
+            for pk, until, steps in known
+            if (until is not None and until > now) or _may_be_there(steps, now)
+        ]
+    if left and not leave_behind:
+        text = ngettext(
+            "%(count)d registration is still valid there, or may be. Unmap the locations, wait until it is withdrawn, and "
+            "end the connection then.",
+            "%(count)d registrations are still valid there, or may be. Unmap the locations, wait until they are "
+            "withdrawn, and end the connection then.",
+            len(left),
+        )
+        raise ValidationError(text, code="held_there", params={"count": len(left)})
+    # Without its lease, what a worker still learns of such a row is kept as evidence alone.
+    settled = {"lease": None, "leased_until": None, "retry_at": None}
+    for some in _portions(sorted(set(ids) - set(left))):
+        PermitSync.objects.filter(pk__in=some).update(
+            state=PermitSync.State.DONE, pending_steps=None, **settled
+        )
+    for some in _portions(left):
+        PermitSync.objects.filter(pk__in=some).update(
+            state=PermitSync.State.REFUSED,
+            error_kind="connection",
+            error_code="connection_ended",
+            error=_("The connection ended before this was withdrawn; it runs out there by itself."),
+            error_since=now,
+            **settled,
+        )
+
+
+def _portions(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    for begin in range(0, len(ids), PORTION):
+        yield ids[begin : begin + PORTION]
+
+
+def _may_be_there(steps: Sequence[Step] | None, now: datetime) -> bool:
+    """Whether steps that are stored with a row may stand for a right: sent without an answer, or an end that was refused."""
+    return any(
+        not step.get("refused") or "until" not in step or datetime.fromisoformat(step["until"]) > now
+        for step in steps or ()
     )
 
 
@@ -313,7 +354,7 @@ def _refuse_exchange(connection: Connection) -> None:
             _("This connection has been live with another operator ID. End it and connect the company anew."),
             code="was_live",
         )
-    if _held_there(connection).exists():
+    if _holds_anything(connection):
         raise ValidationError(
             _(
                 "A test plate is still registered under the other operator ID; withdraw it or wait until it has ended."

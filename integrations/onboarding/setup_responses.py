@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from integrations.models import Connection, Contact
 from integrations.notifications import signed_links
-from integrations.onboarding import check_plates, connections, operator_id_requests, page, services
+from integrations.onboarding import check_plates, connections, doubts, operator_id_requests, page, services
 from integrations.onboarding.forms import (
     ConfirmForm,
     ContactForm,
@@ -88,6 +88,8 @@ def setup_response(
     }
     if connection is not None and connection.live_since is not None and not shown.polls:
         context["check_plates"] = check_plates.card_of(connection)
+    if connection is not None and connection.verified_at is not None and connection.live_since is None:
+        context["not_seen"] = doubts.named(doubts.not_seen(connection))
     if connection is not None and shown.can_test:
         context["form"]["test"] = bound.get("test") or TestForm(
             places=page.testable(shown.places, connection), initial=_test_initial(shown, contacts)

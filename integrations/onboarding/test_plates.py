@@ -6,11 +6,12 @@ while the connection isn't live. `integrations.onboarding.test_plate_poller` tak
     saved → accepted by the vendor → seen in the vendor's parking rights (the evidence is kept)
           → answered by a person, on the page or by the mailed link → withdrawn → gone from the parking rights too
 
-One answer is taken, under a lock. *Yes* needs the vendor's acceptance and makes a connection that is being tested live;
-*no* leads to the doctor. After the answer, or at the end of its time, the registration is withdrawn by itself.
+One answer is taken, under a lock. *Yes* needs the vendor's acceptance and makes a connection that is being tested live,
+unless the plate was not seen at another location: then a person sets it live, or tests that one again. *No* leads to the
+doctor. After the answer, or at the end of its time, the registration is withdrawn by itself.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,6 +26,7 @@ from django.utils.translation import gettext as _
 from integrations.models import Connection, Contact, Notice, PermitSync, TestPlate, Topic, ZoneMapping
 from integrations.notifications import email_queue, mail_limits, notices, signed_links, ticket_log
 from integrations.onboarding import connections
+from integrations.onboarding.doubts import named, not_seen
 from integrations.vendors.naming import names_of
 from integrations.vendors.protocol import get_vendor
 from integrations.zones import operator_claims
@@ -42,6 +44,9 @@ VALID_FOR = timedelta(hours=2)
 MOST_ADDRESSES = 10
 MOST_ADDRESS_CHARS = 400
 NOTE_MAX_CHARS = 2_000
+_BEFORE_LIVE = (Connection.Status.SETUP, Connection.Status.TESTING)
+
+
 # --- Questions --------------------------------------------------------------------------------------------------------
 
 
@@ -190,9 +195,10 @@ def answer_test(
         test.save()
         withdraw(test, now, actor)
         _note(test, "test_answered", actor, by=test.answered_by, answer=test.answer)
-        _tell_answer(test, actor)
+        doubts = not_seen(test.connection)
+        _tell_answer(test, actor, doubts)
         if seen:
-            _verify(test, actor, now)
+            _verify(test, actor, now, doubts)
     return test
 
 
@@ -246,9 +252,13 @@ def _note(test: TestPlate, kind: str, actor: User | None, **params: Any) -> None
     )  # fmt: skip
 
 
-def _verify(test: TestPlate, actor: User | None, now: datetime) -> None:
+def _verify(test: TestPlate, actor: User | None, now: datetime, doubts: Sequence[TestPlate]) -> None:
     connection = Connection.objects.get(pk=test.connection_id)  # locked by whoever takes the answer
-    if connection.status in (Connection.Status.SETUP, Connection.Status.TESTING):
+    if doubts and connection.status in _BEFORE_LIVE:
+        # What one officer sees says nothing of the zone in which another one saw nothing.
+        text = _("Not live yet: the test plate was not seen at %(locations)s.") % {"locations": named(doubts)}
+        ticket_log.record(connection, "test_doubt", text)
+    if connection.status in _BEFORE_LIVE and not doubts:
         connections.go_live(connection=connection, actor=actor, verified=True)
     elif connection.verified_at is None:
         connection.verified_at = now
@@ -256,12 +266,13 @@ def _verify(test: TestPlate, actor: User | None, now: datetime) -> None:
         connection.save()
 
 
-def _tell_answer(test: TestPlate, actor: User | None) -> None:
+def _tell_answer(test: TestPlate, actor: User | None, doubts: Sequence[TestPlate]) -> None:
     connection, company = test.connection, test.connection.company
     seen = test.answer == TestPlate.Answer.YES
     key = f"test-no:{connection.pk}"
-    if seen:
+    if not doubts:
         notices.resolve(key)
+    if seen:
         text = _("%(who)s sees the test plate in zone %(zone)s.")
     else:
         text = _("%(who)s does not see the test plate in zone %(zone)s as it should be.")
@@ -288,7 +299,7 @@ def _tell_answer(test: TestPlate, actor: User | None) -> None:
             "note": test.note,
             "location": test.location.name,
             "zone": test.zone.number,
-            "live": seen and connection.status != Connection.Status.PAUSED,
+            "live": seen and (connection.is_live or (connection.status in _BEFORE_LIVE and not doubts)),
             "path": path,
         },
         company=company,

@@ -26,7 +26,12 @@ STOP: Any = {"kind": "stopped", "session": "os-K-1-1", "event": {}, "ends": True
 
 
 def outcome(
-    *, retry: TryLater | None = None, refusal: FixRecord | None = None, replan: bool = False, **values: Any
+    *,
+    retry: TryLater | None = None,
+    refusal: FixRecord | None = None,
+    replan: bool = False,
+    was_sent: bool = True,
+    **values: Any,
 ) -> RowOutcome:
     """Return the outcome of a row of which nothing is left to send but `steps`."""
     plain: dict[str, Any] = {
@@ -34,6 +39,7 @@ def outcome(
         "revision": 1, "lease": "lease", "remote_state": None, "steps": [],
     }  # fmt: skip
     made = RowOutcome(ClaimedRow(**plain | values))
+    made.was_sent = was_sent
     if refusal is not None:
         made.refuse(refusal)
     if replan:
@@ -91,7 +97,7 @@ def test_a_row_becomes_what_its_last_answer_says(
 ) -> None:
     found = row_result(outcome(**values), now=NOW)
     assert (found.state, found.pending_steps) == (state, pending_steps)
-    assert found.accepted == (state == "done")
+    assert not found.accepted  # there is no event here that was
     assert found.next_attempt_at >= NOW
 
 
@@ -105,6 +111,41 @@ def test_a_row_that_is_set_aside_is_shown_as_refused_with_its_steps_whether_it_w
     found = row_result(made, now=NOW)
     assert (found.state, found.pending_steps, found.error) == ("refused", [STOP], error)
     assert found.retry_at is not None
+
+
+def test_a_plan_of_which_nothing_was_sent_is_dropped_and_what_was_refused_before_stays() -> None:
+    refused, later = {**STOP, "refused": True}, TryLater("Later.")
+    fresh = outcome(steps=[refused, STOP], retry=later, was_sent=False)
+    assert row_result(fresh, now=NOW).pending_steps == [refused]
+    # What an earlier attempt may have sent goes out again as it was.
+    replay = outcome(steps=[STOP], retry=later, was_sent=False, is_replay=True)
+    assert row_result(replay, now=NOW).pending_steps == [STOP]
+
+
+EVENT: Any = (0, "started", "os-K-1-1", None, {})
+REFUSED: Any = (0, "started", "os-K-1-1", FixRecord("No."), {})
+STOPPED: Any = (1, "stopped", "os-K-1-1", None, {})
+
+
+@pytest.mark.parametrize(
+    ("evidence", "has_right", "values", "is_accepted"),
+    [
+        ([], False, {}, False),
+        ([EVENT], True, {}, True),
+        ([STOPPED], False, {}, True),
+        ([EVENT], True, {"is_replay": True}, True),
+        ([EVENT], True, {"retry": TryLater("Later.")}, True),
+        ([REFUSED], False, {"refusal": FixRecord("No.")}, False),
+        ([REFUSED, STOPPED], False, {"refusal": FixRecord("No."), "is_replay": True}, False),
+    ],
+    ids=["nothing to do", "begun", "ended", "replayed", "a part", "refused", "refused and taken back"],
+)
+def test_accepted_is_what_an_accepted_event_says(
+    evidence: list[Any], has_right: bool, values: dict[str, Any], is_accepted: bool
+) -> None:
+    made = outcome(**values)
+    made.evidence, made.has_right = evidence, has_right
+    assert row_result(made, now=NOW).accepted is is_accepted
 
 
 def test_the_first_refusal_is_shown_and_trouble_overrides_it() -> None:
