@@ -1,6 +1,6 @@
-"""The words for deeds (`locations.models.audit`): each kind's group, verb and details, in the reader's language.
+"""The words for events (`locations.models.audit`): each kind's group, verb and details, in the reader's language.
 
-Every kind that a service notes stands in `WORDS`; a test holds the services to it. Pure: a deed goes in, words come out.
+Every kind that a service notes stands in `WORDS`; a test holds the services to it. Pure: an event goes in, words come out.
 """
 
 from collections.abc import Callable, Mapping
@@ -37,7 +37,7 @@ def _nothing(_deed: AuditEvent) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """How a kind of deed is told: its group, what was done, and what else there is to say of it."""
+    """How a kind of event is told: its group, what was done, and what else there is to say of it."""
 
     group: str
     verb: Any

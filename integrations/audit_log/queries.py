@@ -1,5 +1,5 @@
 """What people did: the histories of permits, mappings, connections, locations, members and the company, as one list, and
-among them the deeds that no history tells (`locations.models.audit`).
+among them the events that no history tells (`locations.models.audit`).
 
 Each history keeps whole rows. What changed is found by comparing a row with the one before it of the same thing, which
 the database hands over beside it, both as JSON: so a page takes one query for each history, whatever it shows.
@@ -134,13 +134,13 @@ def list_events(
 
 @dataclass(frozen=True, slots=True)
 class EventLine:
-    """One line of the page: one deed, or several that were done in one go."""
+    """One line of the page: one event, or several that were done in one go."""
 
     audit_events: tuple[ListedEvent, ...]
 
     @property
     def first(self) -> ListedEvent:
-        """The deed that stands for all."""
+        """The event that stands for all."""
         return self.audit_events[0]
 
     @property
@@ -195,7 +195,7 @@ def _noted_rows(company: Company, group: str, key: Key | None) -> QuerySet[Noted
 
 
 def _noted(row: NotedDeed, company: Company) -> ListedEvent | None:
-    """Return a deed in words, or None where there are none for its kind (any more)."""
+    """Return an event in words, or None where there are none for its kind (any more)."""
     words = audit_labels.WORDS.get(row.kind)
     if words is None:
         return None
