@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, settings
 from integrations import throttle
 from locations import append_only
 from tests import servers
+from tests.pages import World
 
 # A property is right or wrong however busy the machine is: time is measured in benchmarks.
 settings.register_profile("offstreet", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -94,6 +95,12 @@ def no_counts() -> Iterator[None]:
     yield
     for one in counters:
         one.cache_clear()
+
+
+@pytest.fixture
+def world(db: None) -> World:
+    """A company with a live connection, and its clients; where tests deliver it is on the sandbox's Passport as well."""
+    return World.build(name="University", slug="university")
 
 
 @pytest.fixture(params=servers.BACKENDS)

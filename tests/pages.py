@@ -1,12 +1,15 @@
-"""What page tests share: a company with one person of each role, and clients that are signed in as them."""
+"""What page tests share: a company with one person of each role, and clients that are signed in as them.
+
+`World` is what tests call their company, and `world` the fixture (`tests/conftest.py`). `tests.world.World` is the same on
+the sandbox's Passport, for tests that deliver.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -27,6 +30,9 @@ from tests.factories import (
     ZoneFactory,
     ZoneMappingFactory,
 )
+
+if TYPE_CHECKING:
+    import pytest  # functions that run inside the product use this module too, and must start quickly
 
 HTMX = {"HX-Request": "true"}
 # No page may ask more of the database than this, however much it shows.
@@ -86,11 +92,12 @@ class World:
         zone: Zone = ZoneFactory(connection=self.connection, number=number, **values)
         return zone
 
-    def location(self, name: str, zone: Zone | None = None, **values: Any) -> Location:
-        """Make a location, mapped to `zone` if there is one."""
+    def location(self, name: str, zone: Zone | str | None = None, **values: Any) -> Location:
+        """Make a location, mapped to `zone` (the number of one of the connection's, or itself) if there is one."""
         location: Location = LocationFactory(company=self.company, name=name, **values)
         if zone is not None:
-            ZoneMappingFactory(location=location, zone=zone)
+            found = self.connection.zones.get(number=zone) if isinstance(zone, str) else zone
+            ZoneMappingFactory(location=location, zone=found)
         return location
 
     def url(self, name: str, *args: Any) -> str:
@@ -121,7 +128,7 @@ def count_queries(client: Client, url: str) -> int:
     return len(queries)
 
 
-def take_refreshes(monkeypatch: pytest.MonkeyPatch, take: Callable[[int], object]) -> None:
+def take_refreshes(monkeypatch: "pytest.MonkeyPatch", take: Callable[[int], object]) -> None:
     """Hand the refreshes that a page begins to `take`, in place of a broker; the task must be one that workers know."""
 
     def send_task(name: str, *, args: Sequence[int], **_rest: object) -> None:

@@ -18,22 +18,16 @@ from django.utils import timezone
 import passport.sandbox
 from integrations.delivery import refusals
 from integrations.delivery.engine import Engine
-from integrations.models import Connection, PeriodicTask, PermitSync, Zone
+from integrations.models import PeriodicTask, PermitSync, Zone
 from integrations.reconciliation import audit
 from integrations.vendors.protocol import Vendor, get_vendor
-from locations.models import Company, Location, Permit
+from locations.models import Company, Permit
 from passport.client import Config, PassportClient
 from passport.sandbox.credentials import SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET
 from passport.tokens import MemoryTokenStore
 from passport.vendor import Passport
-from tests.factories import (
-    CompanyFactory,
-    ConnectionFactory,
-    LocationFactory,
-    PermitFactory,
-    ZoneFactory,
-    ZoneMappingFactory,
-)
+from tests.factories import CompanyFactory, ConnectionFactory, PermitFactory, listed_zone
+from tests.pages import World as CompanyWorld
 from tests.passport.sandbox_transport import SandboxTransport
 
 SHIPPED = json.loads(
@@ -50,39 +44,24 @@ def current_vendor() -> Vendor:
     return _vendor
 
 
-class World:
+class World(CompanyWorld):
     """One company, live on Passport, with two mapped locations."""
 
     def __init__(
         self, transport: SandboxTransport, operator: dict[str, Any] = UNIVERSITY, *, live: bool = True
     ) -> None:
-        self.transport = transport
-        self.operator = operator
-        self.company: Company = CompanyFactory(name=operator["name"])
-        self.connection: Connection = ConnectionFactory(
-            company=self.company, operator_id=operator["operator_id"], live=live
+        company: Company = CompanyFactory(name=operator["name"])
+        super().__init__(
+            company, ConnectionFactory(company=company, operator_id=operator["operator_id"], live=live)
         )
+        self.transport = transport
+        self.passport_operator = operator
         self.zones: dict[str, Zone] = {
-            zone["number"]: ZoneFactory(
-                connection=self.connection,
-                remote_id=zone["id"],
-                number=zone["number"],
-                name=zone["name"],
-                session_type=zone["session_type"],
-                raw=zone,
-            )
-            for zone in operator["zones"][:12]
+            zone["number"]: listed_zone(self.connection, zone) for zone in operator["zones"][:12]
         }
-        first, second = operator["zones"][0]["number"], operator["zones"][2]["number"]
-        self.here = self.location("Here", first)
-        self.there = self.location("There", second)
+        self.here = self.location("Here", operator["zones"][0]["number"])
+        self.there = self.location("There", operator["zones"][2]["number"])
         self.engine = Engine(senders=4)
-
-    def location(self, name: str, number: str | None = None) -> Location:
-        location: Location = LocationFactory(company=self.company, name=name)
-        if number is not None:
-            ZoneMappingFactory(location=location, zone=self.zones[number])
-        return location
 
     def permit(self, plate: str = "ABC1234", **values: Any) -> Permit:
         permit: Permit = PermitFactory(**{"location": self.here, "plate": plate, **values})
@@ -116,7 +95,7 @@ class World:
 
     def rights(self) -> set[tuple[str, str, str]]:
         """What enforcement sees of this operator: (plate, zone number, end to the second)."""
-        numbers = {zone["id"]: zone["number"] for zone in self.operator["zones"]}
+        numbers = {zone["id"]: zone["number"] for zone in self.passport_operator["zones"]}
         return {
             (right["vehicle"]["vehicle_plate"], numbers[right["zone_id"]], _second(right["end_time"]))
             for right in self._rights()
@@ -154,7 +133,7 @@ class World:
         token = client.post("/v3/shared/access-tokens", json=form).json()["access_token"]
         answer = client.get(
             "/v4/enforcement/parking-rights",
-            params={"operator_id": self.operator["operator_id"]},
+            params={"operator_id": self.passport_operator["operator_id"]},
             headers={
                 "Authorization": f"Bearer {token}",
                 "Passport-Labs-Client-Trace-Id": timezone.now().isoformat(),

@@ -4,13 +4,6 @@ import pytest
 
 from locations.models import AuditEvent, User
 from tests.factories import UserFactory
-from tests.pages import World
-
-
-@pytest.fixture
-def world() -> World:
-    """A company with a live connection, and its clients."""
-    return World.build(name="University", slug="university")
 
 
 @pytest.fixture

@@ -23,11 +23,6 @@ def _sensitive(request: HttpRequest) -> HttpResponse:
 urlpatterns = [path("sensitive/", _sensitive), path("", include("offstreet.urls"))]
 
 
-@pytest.fixture
-def world() -> World:
-    return World.build()
-
-
 def next_of(url: str) -> str:
     """Return where somebody is led after signing in."""
     return parse_qs(urlsplit(url).query)["next"][0]

@@ -14,7 +14,6 @@ from allauth.account.forms import default_token_generator
 from allauth.account.models import EmailAddress
 from allauth.account.utils import user_pk_to_url_str
 from django.core import mail, signing
-from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -40,12 +39,6 @@ def written() -> Iterator[io.StringIO]:
     """All that any logger writes at any level while the test runs, as production writes it."""
     with production_logs("DEBUG") as stream:
         yield stream
-
-
-@pytest.fixture
-def world() -> World:
-    cache.clear()
-    return World.build(name="University", slug="university")
 
 
 @pytest.fixture

@@ -31,11 +31,6 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
-def world(db: None) -> World:
-    return World.build(name="University", slug="university")
-
-
-@pytest.fixture
 def kim(db: None) -> User:
     person: User = UserFactory(first_name="Kim", last_name="Lee")
     return person

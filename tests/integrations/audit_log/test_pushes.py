@@ -19,11 +19,6 @@ from tests.pages import World, count_queries, text_of
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def world() -> World:
-    return World.build(name="University", slug="university")
-
-
 def make_push(world: World, *, minutes: int = 0, permit: Permit | None = None, **values: Any) -> Push:
     """Write one push, `minutes` ago; with a permit also its event."""
     at = timezone.now() - timedelta(minutes=minutes)

@@ -19,8 +19,12 @@ def test_a_zone_that_returns_sets_going_all_that_it_refused_wherever_the_locatio
     world: World,
 ) -> None:
     sim, zone = world.transport.simulator, world.here.zone_mapping.zone
-    away = {"do": "zone_gone", "operator_id": world.operator["operator_id"], "zone_id": zone.remote_id}
-    back = {"do": "zone", "operator_id": world.operator["operator_id"], "zone": zone.raw}
+    away = {
+        "do": "zone_gone",
+        "operator_id": world.passport_operator["operator_id"],
+        "zone_id": zone.remote_id,
+    }
+    back = {"do": "zone", "operator_id": world.passport_operator["operator_id"], "zone": zone.raw}
     stays, moves = world.permit("STAYS"), world.permit("MOVES")
     world.deliver()
     sim.change_directory(away)
@@ -48,7 +52,7 @@ def test_a_zone_that_returns_sets_going_all_that_it_refused_wherever_the_locatio
 def test_a_refused_permit_that_was_mended_behind_the_services_back_is_found(world: World) -> None:
     zone = next(
         zone
-        for zone in world.operator["zones"]
+        for zone in world.passport_operator["zones"]
         if zone["session_type"] == "space" and zone["number"] in world.zones
     )
     permit = world.permit("BADONE", location=world.location("Spaces", zone["number"]))

@@ -117,7 +117,7 @@ def test_a_hundred_of_which_thirty_are_bad_cost_the_thirty_twice_and_the_others_
 ) -> None:
     zone = next(
         zone
-        for zone in world.operator["zones"]
+        for zone in world.passport_operator["zones"]
         if zone["session_type"] == "space" and zone["number"] in world.zones
     )
     place, bad = world.location("Spaces", zone["number"]), set(range(0, 100, 3)) - {99, 96, 93, 90}

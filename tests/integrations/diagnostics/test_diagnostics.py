@@ -36,9 +36,8 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def world(vendor: FakeVendor) -> World:
+def world(world: World, vendor: FakeVendor) -> World:
     """A live connection on which everything is in order."""
-    world = World.build(name="University", slug="university")
     vendor.zones = [zone_seen("z1", "Z123", "North Garage"), zone_seen("z2", "LotB")]
     zone_refresh.refresh_zones(connection=world.connection)
     world.location("North Garage", Zone.objects.get(number="Z123"))

@@ -20,11 +20,6 @@ LARGE = Impact(removed=30, replaced=10, total=100)
 SMALL = Impact(removed=5, replaced=0, total=100)
 
 
-@pytest.fixture
-def world() -> World:
-    return World.build(name="University", slug="university")
-
-
 def may(world: World, impact: Impact, kind: str = "comparison") -> bool:
     return services.may_proceed(
         connection=world.connection, kind=kind, impact=impact, found="Passport lists 60."

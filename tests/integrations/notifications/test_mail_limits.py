@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import time_machine
 from django.core import mail as outbox
-from django.core.cache import cache
 from django.core.exceptions import ValidationError
 from django.test import Client
 from django.urls import reverse
@@ -31,15 +30,8 @@ STRANGER = "stranger@elsewhere.example"
 
 
 @pytest.fixture
-def world(db: None) -> World:
-    cache.clear()
-    return World.build(name="University", slug="university")
-
-
-@pytest.fixture
 def beginning(db: None) -> World:
     """A company whose connection was just begun: its page has the forms of the first steps."""
-    cache.clear()
     company = CompanyFactory(name="University", slug="university")
     return World(company, ConnectionFactory(company=company, operator_id=""))
 

@@ -17,11 +17,6 @@ ALL = set(Topic.values)
 SHARED = "support@offstreet.example"
 
 
-@pytest.fixture
-def world() -> World:
-    return World.build(name="University", slug="university")
-
-
 def member(company: Company, role: str, email: str = "kim@u.example") -> Membership:
     found: Membership = MembershipFactory(company=company, role=role, user__email=email)
     return found

@@ -8,15 +8,9 @@ from django.utils import timezone
 
 from integrations.models import CanaryCheck, CanaryRun, Connection
 from tests.factories import ConnectionFactory, ZoneFactory
-from tests.fakes import FakeVendor
 from tests.pages import World, count_queries, text_of
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def world(vendor: FakeVendor) -> World:
-    return World.build(name="University", slug="university")
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("vendor")]
 
 
 def checked(connection: Connection, *, ago: timedelta, took_s: float) -> CanaryCheck:

@@ -46,12 +46,6 @@ def fresh() -> World:
     return World(company, ConnectionFactory.build(company=company))
 
 
-@pytest.fixture
-def world() -> World:
-    """A company that is live."""
-    return World.build(name="University", slug="university")
-
-
 def only(company: Company) -> Connection:
     return company.connections.get()
 

@@ -13,9 +13,12 @@ from django.utils import timezone
 from integrations.models import Connection, Mail, StatusLink, TestPlate
 from integrations.notifications import email_queue, signed_links
 from integrations.onboarding import services, test_plate_poller, test_plates
+from tests.integrations import on_passport
 from tests.world import World
 
 pytestmark = pytest.mark.django_db
+
+world = on_passport.world_before_live
 
 
 @pytest.fixture

@@ -12,10 +12,13 @@ from integrations.onboarding import connections, test_plate_poller, test_plates
 from integrations.onboarding.test_plate_page import headline, stages
 from integrations.vendors.protocol import RightSeen
 from locations.models import Permit
+from tests.integrations import on_passport
 from tests.passport.sandbox_transport import SandboxTransport
 from tests.world import World
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+world = on_passport.world_before_live
 
 
 def right(zone: str = "z1", plate: str = "TEST123", reference: str = "s1") -> RightSeen:

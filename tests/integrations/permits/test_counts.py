@@ -30,11 +30,6 @@ HOUR = timedelta(hours=1)
 STATES = ("none", "due", "refused", "drifting", "accepted")
 
 
-@pytest.fixture
-def world() -> World:
-    return World.build(name="University", slug="university")
-
-
 def put(permit: Permit, connection: Connection, state: str, at: datetime, *, held: bool) -> None:
     """Let a permit's registration on a connection be in this state; `held` says that the vendor holds a right beyond now."""
     PermitSync.objects.filter(permit=permit, connection=connection).delete()

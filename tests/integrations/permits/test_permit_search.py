@@ -15,8 +15,8 @@ pytestmark = [pytest.mark.django_db, pytest.mark.pages]
 
 
 @pytest.fixture
-def world() -> World:
-    world = World.build()
+def world(world: World) -> World:
+    """The company, with two permits."""
     place = world.location("Lot")
     for plate in ("ABC1234", "ZZZ0009"):
         PermitFactory(location=place, plate=plate)

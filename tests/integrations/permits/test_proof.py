@@ -14,10 +14,13 @@ from integrations.permits.queries import delivery_of
 from locations.models import Permit
 from locations.services import cancel_permit, change_permit, reinstate_permit
 from tests.factories import LocationFactory, UserFactory, ZoneFactory
+from tests.integrations import on_passport
 from tests.integrations.permits.proof_samples import START, head, push, settle
 from tests.world import World
 
 pytestmark = pytest.mark.django_db
+
+world = on_passport.world
 
 
 def titles(permit: Permit) -> list[str]:

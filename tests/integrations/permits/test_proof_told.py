@@ -12,9 +12,12 @@ from django.utils import timezone
 from integrations.models import PushEvent
 from locations import services
 from locations.models import Permit
+from tests.integrations import on_passport
 from tests.world import World
 
 pytestmark = pytest.mark.django_db
+
+world = on_passport.world
 NOTHING = ("", "", "", None, None)
 
 

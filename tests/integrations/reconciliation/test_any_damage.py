@@ -105,7 +105,7 @@ def _strangers(
         place = world.there if is_there else world.here
         now = timezone.now().replace(microsecond=0)
         document = {
-            "operator_id": world.operator["operator_id"],
+            "operator_id": world.passport_operator["operator_id"],
             "zone_id": place.zone_mapping.zone.remote_id,
             "vehicle": {"vehicle_plate": plate, "vehicle_state": state},
             "start_time": (now - 2 * HOUR).isoformat(),

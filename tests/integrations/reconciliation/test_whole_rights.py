@@ -251,7 +251,7 @@ def test_what_is_accepted_and_turned_down_is_told_the_second_time_and_sent_ever_
 
 def foreign(world: World, number: int, **changes: Any) -> Session:
     document = {
-        "operator_id": world.operator["operator_id"],
+        "operator_id": world.passport_operator["operator_id"],
         "zone_id": world.here.zone_mapping.zone.remote_id,
         "vehicle": {"vehicle_plate": "ABC1234", "vehicle_state": "US-NC"},
         "start_time": (timezone.now() - 900 * HOUR).isoformat(),
