@@ -9,10 +9,13 @@ from integrations.onboarding import test_plate_poller, test_plates
 from integrations.onboarding.doubts import not_seen
 from locations.models import Location
 from tests.factories import MembershipFactory
+from tests.integrations import on_passport
 from tests.pages import signed_in, text_of
 from tests.world import World
 
 pytestmark = pytest.mark.django_db
+
+world = on_passport.world_before_live
 
 
 def sent(world: World, location: Location) -> TestPlate:
