@@ -340,6 +340,10 @@ COMPARISON_EVERY_S = env.float("COMPARISON_EVERY_S", default=300)
 # this number.
 HELD_CHANGE_SHARE = env.float("HELD_CHANGE_SHARE", default=0.2)
 HELD_CHANGE_RIGHTS = env.int("HELD_CHANGE_RIGHTS", default=25)
+# How old the last successful comparison with what enforcement sees may be for a page to say that enforcement sees everything.
+ENFORCEMENT_PROOF_MAX_AGE_S = positive(
+    "ENFORCEMENT_PROOF_MAX_AGE_S", env.int("ENFORCEMENT_PROOF_MAX_AGE_S", default=900)
+)
 
 PASSPORT_BASE_URL = env.str(
     "PASSPORT_BASE_URL", default="" if PRODUCTION else "http://127.0.0.1:8001"

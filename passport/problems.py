@@ -49,6 +49,7 @@ _OF_THE_RECORD = ("plate", "vehicle", "state", "country", "time")
 _MAY_CHANGE_THERE = ("zone", "space", "operator", "session")
 # Problems that say that what should be ended does not exist: the goal is reached. Assumed names (E5).
 _GONE = frozenset({"session_not_found", "unknown_session", "session_already_stopped", "session_stopped"})
+_UUID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.IGNORECASE)
 _FIELD_NAME = re.compile(r"\b[a-z]+(?:_[a-z]+)+(?=: )")
 
 
@@ -123,9 +124,11 @@ def read_problem(document: Any) -> Problem:
 def _for_people(detail: str) -> str:
     """Return a problem's detail with the fields that it names in words: “space_number: …” → “Space number: …”.
 
+    A zone's or an operator's UUID says nothing to people, and would make one reason look like many; it is left out.
     Assumed (E6), since Passport documents no form; a detail that names no field before a colon is left as it is.
     """
     told = _FIELD_NAME.sub(lambda name: name.group().replace("_", " "), detail)
+    told = " ".join(_UUID.sub("", told).split())
     return told if told == detail else told[0].upper() + told[1:]
 
 

@@ -10,7 +10,7 @@ from django.utils.translation import ngettext
 
 from integrations.admin.lookups import find_connections
 from integrations.delivery import outbox
-from integrations.models import Breaker, PermitSync, Push, PushEvent, PushHour, RateBucket
+from integrations.models import Alarm, Breaker, PermitSync, Push, PushEvent, PushHour, RateBucket
 from locations.admin import COMPANY_HELP, find_permits, newest_of
 from locations.admin_base import FOUND_ROWS, EvidenceAdmin, LookedUpAdmin, actor_of
 from locations.pages import read_key
@@ -126,3 +126,12 @@ class RateBucketAdmin(EvidenceAdmin):
     """When the fleet's next request may go."""
 
     list_display = ("key", "next_at")
+
+
+@admin.register(Alarm)
+class AlarmAdmin(EvidenceAdmin):
+    """What people were told to be wrong for too long, and since when it is over."""
+
+    list_display = ("id", "connection", "vendor", "cause", "since", "raised_at", "over_at")
+    list_filter = (("over_at", admin.EmptyFieldListFilter), "cause")
+    list_select_related = ("connection",)

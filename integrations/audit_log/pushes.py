@@ -189,7 +189,7 @@ def list_refused(connections: Sequence[Connection], reason: str, *, before: int 
         found = found.filter(error_code=reason)
     if before is not None:
         found = found.filter(pk__lt=before)
-    return list(found.select_related("permit__location").order_by("-pk")[: PAGE_ROWS + 1])
+    return list(found.select_related("permit__location__zone_mapping__zone").order_by("-pk")[: PAGE_ROWS + 1])
 
 
 def refused_ids(connections: Sequence[Connection], *, reason: str | None, pk: int | None) -> list[int]:

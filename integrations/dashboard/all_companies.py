@@ -1,24 +1,22 @@
 """Support's overview over all companies: one line each, worst first.
 
-What it decides: the order is by what hurts drivers now (a stopped connection, then cars without protection), then by what
-will (refused, waiting for long), then by what waits for a person. A vendor's host that is stopped or away is nobody's
-own trouble and everybody's: it is the page's answer, whatever the lines say. All
-figures come from small partial indexes, grouped once for all companies; the lines are sorted here, since a thousand of
-them are quicker to sort than to join. The cost grows with what is wrong and with the number of companies, not with permits.
-What a set-up waits for is worked out for the lines that are shown alone.
+What it decides: the order is by what hurts drivers now (trouble with a connection, then vehicles that officers can't see or
+still see), then by what will (refused, waiting for long), then by what waits for a person. A vendor's host that is stopped or
+away is nobody's own trouble and everybody's: it is the page's answer, whatever the lines say. All numbers are those of
+`integrations.permits.counts`, grouped once for all companies; the lines are sorted here, since a thousand of them are quicker
+to sort than to join. The cost grows with what is wrong and with the number of companies, not with permits. What a set-up
+waits for is worked out for the lines that are shown alone.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
-
-from integrations.dashboard.headline import HeadlineAnswer
-from integrations.delivery.status import fragment
-from integrations.models import Breaker, Connection
+from integrations.alarms.facts import failing_breakers, health_from, with_health
+from integrations.alarms.health import LATE, Level, LinkHealth, Trouble, is_proved, trouble_of
+from integrations.alarms.words import trouble_sentence, trouble_word
+from integrations.models import Alarm, Connection
 from integrations.onboarding.snapshot import Facts
 from integrations.onboarding.snapshot_queries import snapshots
 from integrations.onboarding.steps import OnboardingStep, active, steps
@@ -26,19 +24,15 @@ from integrations.permits.counts import (
     Counted,
     DeliveryCounts,
     PlaceCounts,
-    delivery_counts,
     not_visible,
     place_counts,
     together,
 )
+from integrations.reconciliation import proof
 from integrations.vendors.naming import names_of
-from integrations.vendors.protocol import get_vendor
 from locations.models import Company, Location
-from locations.times import duration_text
 
 SENDING = (Connection.Status.LIVE, Connection.Status.PAUSED)
-# A backlog, or a host that does not answer, for less than this is the normal way of things.
-OLD_BACKLOG = timedelta(minutes=2)
 
 
 @dataclass(slots=True)
@@ -53,7 +47,13 @@ class CompanyLine:
     statuses: list[str] = field(default_factory=list)
     operator_ids: list[str] = field(default_factory=list)
     vendors: set[str] = field(default_factory=set)
-    stopped: str = ""
+    # The gravest trouble of its connections, and the vendor of the one that has it.
+    trouble: Trouble | None = None
+    trouble_vendor: str = ""
+    trouble_sentence: str = ""
+    # Whether a live connection has no young comparison that proves what officers see, and the oldest comparison.
+    is_unproved: bool = False
+    compared_at: datetime | None = None
     counts: DeliveryCounts = field(default_factory=DeliveryCounts)
     places: PlaceCounts = field(default_factory=PlaceCounts)
     status_since: datetime | None = None
@@ -83,13 +83,35 @@ class CompanyLine:
         """Current permits that officers can't see, where the company has ever been live."""
         return not_visible(self.counts, self.places) if self.is_sending else Counted(0)
 
+    @property
+    def trouble_word(self) -> str:
+        """The trouble in a word, for a badge."""
+        return trouble_word(self.trouble) if self.trouble else ""
+
+    @property
+    def stopped(self) -> str:
+        """Why its own connection is stopped; empty where it is not."""
+        own = (
+            self.trouble is not None
+            and self.trouble.cause == Alarm.Cause.STOPPED
+            and not self.trouble.of_host
+        )
+        return self.trouble.error if own and self.trouble else ""
+
+    @property
+    def level(self) -> Level:
+        """How grave the trouble of its connections is; a zone that is gone is grave."""
+        level = self.trouble.level if self.trouble else Level.CALM
+        return Level.DANGER if self.places.zone_missing and self.is_sending else level
+
     def badness(self, now: datetime) -> tuple[float, ...]:
         """Return a key that is greater the worse the company stands."""
         oldest, sending = self.counts.waiting_since, self.is_sending
-        age_s = (now - oldest).total_seconds() if oldest and now - oldest > OLD_BACKLOG else 0.0
+        age_s = (now - oldest).total_seconds() if oldest and now - oldest > LATE else 0.0
         return (
             bool(self.stopped),
-            self.unprotected.n,
+            self.level,
+            self.unprotected.n + self.counts.still_shown,
             self.counts.refused,
             age_s if sending else 0,
             self.status == Connection.Status.PAUSED,
@@ -99,55 +121,39 @@ class CompanyLine:
 
 
 @dataclass(frozen=True, slots=True)
-class HostHealth:
-    """A vendor's host that is in trouble: nothing is sent through it for anybody."""
-
-    vendor: str
-    stopped: bool
-    error: str
-    remedy: str
-    since: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
 class Totals:
-    """All companies together."""
+    """All companies together; `hosts` are the troubles of vendors' hosts by vendor, the gravest first."""
 
     companies: int
     live: int
     unprotected: int
     with_unprotected: int
+    still_shown: int
     waiting: int
     oldest: datetime | None
     refused: int
     stopped: int
-    hosts: tuple[HostHealth, ...] = ()
+    troubled: Sequence[CompanyLine] = ()
+    zone_missing: int = 0
+    unproved: int = 0
+    compared_at: datetime | None = None
+    hosts: Sequence[tuple[str, Trouble]] = ()
 
 
 def lines(now: datetime) -> list[CompanyLine]:
-    """Return a line for each company, worst first; six queries."""
+    """Return a line for each company, worst first; four queries."""
     columns = ("pk", "name", "slug", "offstreet_id", "created_at")
     found = {row[0]: CompanyLine(*row) for row in Company.objects.order_by().values_list(*columns)}
-    company_of: dict[int, CompanyLine] = {}
-    connections = Connection.objects.exclude(status=Connection.Status.ENDED).order_by()
-    rows = connections.values_list(
-        "pk", "company", "vendor", "status", "status_since", "operator_id", "zones_pulled_at"
-    )
-    for pk, company, vendor, status, since, operator_id, zones_at in rows:
-        line = company_of[pk] = found[company]
-        line.statuses.append(status)
-        line.status_since = max(since, line.status_since or since)
-        line.operator_ids.append(operator_id)
-        line.vendors.add(vendor)
-        line.zones_at = min(filter(None, (line.zones_at, zones_at)), default=None)
-    stopped = Breaker.objects.filter(stopped=True, connection__isnull=False)
-    for connection_id, error in stopped.values_list("connection_id", "error"):
-        if connection_id in company_of:
-            company_of[connection_id].stopped = error
+    open_ones = Connection.objects.exclude(status=Connection.Status.ENDED).order_by().defer("request_text")
+    breakers = list(failing_breakers())
     counts: dict[int, list[DeliveryCounts]] = {}
-    for pk, one in delivery_counts(connections, now).items():
-        if pk in company_of:  # else begun since
-            counts.setdefault(company_of[pk].pk, []).append(one)
+    for row in with_health(open_ones, now):
+        line = found.get(row.company_id)
+        if line is None:  # made since
+            continue
+        health = health_from(row, breakers)
+        counts.setdefault(line.pk, []).append(health.counts)
+        _add_connection(line, row, health, now)
     for company, some in counts.items():
         found[company].counts = together(some)
     for company, places in place_counts(Location.objects.all(), now).items():
@@ -156,14 +162,23 @@ def lines(now: datetime) -> list[CompanyLine]:
     return sorted(found.values(), key=lambda line: ([-part for part in line.badness(now)], line.name))
 
 
-def hosts(now: datetime) -> tuple[HostHealth, ...]:
-    """Return the vendors' hosts that are stopped, or that have not answered for a while."""
-    rows = Breaker.objects.filter(vendor__isnull=False, failures__gt=0).order_by("vendor")
-    return tuple(
-        HostHealth(row.vendor or "", row.stopped, row.error, row.remedy, row.failing_since)
-        for row in rows
-        if row.stopped or (row.failing_since and now - row.failing_since > OLD_BACKLOG)
-    )
+def _add_connection(line: CompanyLine, connection: Connection, health: LinkHealth, now: datetime) -> None:
+    line.statuses.append(connection.status)
+    line.status_since = max(connection.status_since, line.status_since or connection.status_since)
+    line.operator_ids.append(connection.operator_id)
+    line.vendors.add(connection.vendor)
+    line.zones_at = min(filter(None, (line.zones_at, connection.zones_pulled_at)), default=None)
+    trouble = trouble_of(health, now)
+    if trouble is not None and (line.trouble is None or _is_graver(trouble, line.trouble)):
+        line.trouble, line.trouble_vendor = trouble, connection.vendor
+        line.trouble_sentence = trouble_sentence(trouble, names_of(connection.vendor), now)
+    if connection.is_live:
+        line.is_unproved |= not is_proved(health, now, max_age=proof.max_age())
+        line.compared_at = min(filter(None, (line.compared_at, health.compared_at)), default=None)
+
+
+def _is_graver(one: Trouble, other: Trouble) -> bool:
+    return (-one.level, one.since) < (-other.level, other.since)
 
 
 def add_steps(shown: Sequence[CompanyLine], now: datetime) -> None:
@@ -211,15 +226,24 @@ def in_order(found: list[CompanyLine], sort: str) -> list[CompanyLine]:
     return sorted(found, key=key, reverse=sort.startswith("-")) if key else found
 
 
-def totals(all_lines: Iterable[CompanyLine], in_trouble: tuple[HostHealth, ...] = ()) -> Totals:
-    """Join the lines, and the hosts that are in trouble."""
+def totals(all_lines: Iterable[CompanyLine]) -> Totals:
+    """Join the lines."""
     every = list(all_lines)
     counts = together(line.counts for line in every)
+    troubled = [line for line in every if line.trouble is not None and line.trouble.level > Level.CALM]
+    hosts: dict[str, Trouble] = {}
+    for line in every:
+        trouble = line.trouble
+        if trouble is not None and trouble.of_host:
+            known = hosts.setdefault(line.trouble_vendor, trouble)
+            if _is_graver(trouble, known):
+                hosts[line.trouble_vendor] = trouble
     return Totals(
         companies=len(every),
         live=sum(Connection.Status.LIVE in line.statuses for line in every),
         unprotected=sum(line.unprotected.n for line in every),
         with_unprotected=sum(bool(line.unprotected) for line in every),
+        still_shown=counts.still_shown,
         waiting=counts.waiting,
         # What a set-up holds back may be weeks old, and is as it should be.
         oldest=min(
@@ -228,56 +252,9 @@ def totals(all_lines: Iterable[CompanyLine], in_trouble: tuple[HostHealth, ...] 
         ),
         refused=counts.refused,
         stopped=sum(bool(line.stopped) for line in every),
-        hosts=in_trouble,
-    )
-
-
-def answer(found: Totals, now: datetime) -> HeadlineAnswer:
-    """Say in one sentence how all companies stand; what stops everybody goes first."""
-    if not found.companies:
-        return HeadlineAnswer("info", _("There are no companies yet."))
-    for host in sorted(found.hosts, key=lambda one: not one.stopped):
-        return _host_answer(host, now)
-    if found.stopped:
-        text = ngettext(
-            "The connection of %(n)d company is stopped.",
-            "The connections of %(n)d companies are stopped.",
-            found.stopped,
-        )
-        return HeadlineAnswer(
-            "danger", text % {"n": found.stopped}, _("Nothing is sent for them until somebody acts.")
-        )
-    if found.unprotected:
-        cars = ngettext("%(n)s car", "%(n)s cars", found.unprotected) % {"n": f"{found.unprotected:,}"}
-        text = ngettext(
-            "%(cars)s at %(n)d company: parked without protection.",
-            "%(cars)s at %(n)d companies: parked without protection.",
-            found.with_unprotected,
-        )
-        return HeadlineAnswer(
-            "warning", text % {"cars": cars, "n": found.with_unprotected}, _("The worst come first.")
-        )
-    return HeadlineAnswer("success", _("Enforcement sees everything at every live company."))
-
-
-def _host_answer(host: HostHealth, now: datetime) -> HeadlineAnswer:
-    label = get_vendor(host.vendor).names.label
-    span = duration_text(now - host.since) if host.since else ""
-    if host.stopped:
-        sentence = _("Nothing is sent to %(vendor)s for any company: %(reason)s.") % {
-            "vendor": label,
-            "reason": fragment(host.error),
-        }
-        waits = (
-            _("This has lasted %(span)s; what is saved waits and is not lost.") % {"span": span}
-            if span
-            else ""
-        )
-        return HeadlineAnswer("danger", sentence, f"{host.remedy} {waits}".strip())
-    sentence = _("%(vendor)s has not answered for %(span)s, so nothing is sent for any company.") % {
-        "vendor": label,
-        "span": span,
-    }
-    return HeadlineAnswer(
-        "danger", sentence, _("It is tried again by itself; what is saved waits and is not lost.")
+        troubled=troubled,
+        zone_missing=sum(bool(line.places.zone_missing) for line in every if line.is_sending),
+        unproved=sum(line.is_unproved for line in every),
+        compared_at=min((line.compared_at for line in every if line.compared_at), default=None),
+        hosts=sorted(hosts.items(), key=lambda pair: (-pair[1].level, pair[1].since)),
     )

@@ -2,11 +2,12 @@
 
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from integrations.dashboard import all_companies
 from integrations.dashboard import charts as push_charts
+from integrations.dashboard.all_companies_headline import answer
+from integrations.delivery.database_clock import database_now
 from locations.access import support_view
 from locations.pages import render_page
 
@@ -18,9 +19,9 @@ LOOK_AGAIN_S = 15
 @require_safe
 def companies(request: HttpRequest) -> HttpResponse:
     """List the companies with what is wrong at each."""
-    now, text = timezone.now(), request.GET.get("q", "")
+    now, text = database_now(), request.GET.get("q", "")
     lines = all_companies.lines(now)
-    totals = all_companies.totals(lines, all_companies.hosts(now))
+    totals = all_companies.totals(lines)
     found = all_companies.in_order(all_companies.search(lines, text), request.GET.get("sort", ""))
     page = Paginator(found, PAGE_ROWS).get_page(request.GET.get("page"))
     all_companies.add_steps(list(page.object_list), now)
@@ -29,7 +30,7 @@ def companies(request: HttpRequest) -> HttpResponse:
     context = {
         "page": page,
         "totals": totals,
-        "answer": all_companies.answer(totals, now),
+        "answer": answer(totals, now),
         "charts": charts,
         "span": span,
         "median": push_charts.say_seconds(charts.median_s),

@@ -8,9 +8,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from django.db.models import QuerySet
-from django.db.models.functions import Greatest
+from django.db.models import F, QuerySet, Value
+from django.db.models.functions import Coalesce, Greatest
 from django.utils.functional import cached_property
 
 from integrations.audit_log.pushes import Refusal, refusals
@@ -40,8 +41,10 @@ STARTING_WITHIN = timedelta(hours=24)
 
 @dataclass(frozen=True)
 class Figures:
-    """All that the overview shows of one company at one moment.
+    """All that the overview shows of one company at one moment (the database's time).
 
+    `hidden` are the first of the permits that officers can't see, `still` of those that were ended and may still be shown,
+    each with since when.
     `current` and `starting` are the company's real permits that hold now, and that begin within `STARTING_WITHIN`.
     """
 
@@ -51,7 +54,8 @@ class Figures:
     starting: int
     links: Sequence[ConnectionSummary]
     oldest_unprotected: datetime | None = None
-    deliveries: Sequence[tuple[datetime, Delivery]] = ()
+    hidden: Sequence[tuple[datetime, Delivery]] = ()
+    still: Sequence[tuple[datetime, Delivery]] = ()
     reasons: Sequence[Refusal] = ()
 
     @cached_property
@@ -75,27 +79,32 @@ class Figures:
 
 def figures_of(company: Company, now: datetime) -> Figures:
     """Return the overview's figures; at most nine queries."""
-    links = summaries_of(company, now)
+    summaries = summaries_of(company, now)
+    links = summaries.links
     places, current, starting = places_of(company, now)
-    # Without a current permit there is none that officers can't see.
-    rows = unprotected(company, [link.connection.pk for link in links], now) if current else []
-    since = pick(rows)
-    found = Permit.objects.select_related("location").in_bulk(since)
-    ordered = [found[pk] for pk in since if pk in found]
+    hidden, still = troubled(company, [link.connection.pk for link in links], now)
+    since = {**pick(still), **pick(hidden)}
+    found = Permit.objects.select_related("location__zone_mapping__zone__connection").in_bulk(since)
+    told = (
+        {one.permit.pk: one for one in deliveries(list(found.values()), now, summaries.breakers)}
+        if found
+        else {}
+    )
     return Figures(
-        at=now,
+        at=summaries.at,
         places=places,
         current=current,
         starting=starting,
         links=links,
-        oldest_unprotected=rows[0][2] if rows else None,
-        deliveries=[(since[one.permit.pk], one) for one in deliveries(ordered, now)] if ordered else [],
+        oldest_unprotected=hidden[0][2] if hidden else None,
+        hidden=[(at, told[pk]) for pk, at in pick(hidden).items() if pk in told],
+        still=[(at, told[pk]) for pk, at in pick(still).items() if pk in told],
         reasons=refusals([link.connection for link in links]) if links else [],
     )
 
 
 def pick(rows: Sequence[tuple[int, int, datetime]]) -> dict[int, datetime]:
-    """Return which of the unprotected permits to show: the first, at most `SHOWN_OF_LOCATION` of one location. Pure."""
+    """Return which of these permits to show: the first, at most `SHOWN_OF_LOCATION` of one location. Pure."""
     shown: dict[int, datetime] = {}
     of_location: dict[int, int] = defaultdict(int)
     for pk, location, at in rows:
@@ -106,18 +115,6 @@ def pick(rows: Sequence[tuple[int, int, datetime]]) -> dict[int, datetime]:
 
 
 # --- The parts --------------------------------------------------------------------------------------------------------
-
-
-def _since(
-    rows: PermitSyncQuerySet, column: str, now: datetime
-) -> QuerySet[PermitSync, tuple[int, int, datetime]]:
-    return (
-        rows.as_mapped()
-        .of_current(now)
-        .order_by()
-        .values_list("permit_id", "permit__location")
-        .annotate(since=Greatest("permit__start", column))
-    )
 
 
 def places_of(company: Company, now: datetime) -> tuple[PlaceCounts, int, int]:
@@ -133,13 +130,14 @@ def places_of(company: Company, now: datetime) -> tuple[PlaceCounts, int, int]:
     return places_from(found), found[0]["current"], found[0]["starting"]
 
 
-def unprotected(
-    company: Company, connections: Sequence[int], now: datetime
-) -> list[tuple[int, int, datetime]]:
-    """Return (permit id, location id, since when) of what is counted as not visible, the longest first.
+Row = tuple[int, int, datetime]
 
-    At most `MOST_COUNTED` + 1 of them. Where there are very many, the first of each kind are put in order: to read a
-    million of them would cost more than the order says.
+
+def troubled(company: Company, connections: Sequence[int], now: datetime) -> tuple[list[Row], list[Row]]:
+    """Return what is counted as not visible, and what is counted as still shown, the longest first, by one query.
+
+    Each is (permit id, location id, since when), at most `MOST_COUNTED` + 1 of both together. Where there are very many, the
+    first of each kind are put in order: to read a million of them would cost more than the order says.
     """
     parked = (
         Permit.objects.real()
@@ -151,18 +149,36 @@ def unprotected(
         Permit.objects.filter(pk__in=parked.values("pk")[:MOST_LOOKED_AT])
         .order_by()
         .values_list("pk", "location")
-        .annotate(since=Greatest("start", "updated_at"))
+        .annotate(since=Greatest("start", "updated_at"), still=Value(0))
     )
     here = PermitSync.objects.filter(connection__in=connections)
     # Each has a partial index of its own.
+    refused, drifting = looked_at(here.refused().real()), looked_at(here.drifting().real())
+    waiting = [looked_at(here.waiting().filter(connection=pk).by_urgency()) for pk in connections]
+    listed_since = Coalesce("drift_since", "error_since")
     arms = [
-        _since(looked_at(here.refused().real()), "error_since", now),
-        _since(looked_at(here.drifting().real()), "error_since", now),
-        *(
-            _since(looked_at(here.waiting().filter(connection=pk).by_urgency()), "due_since", now)
-            for pk in connections
-        ),
+        _hidden(refused, F("error_since"), now),
+        _hidden(drifting, listed_since, now),
+        *(_hidden(rows, F("due_since"), now) for rows in waiting),
+        _still(refused.still_there(now), F("error_since")),
+        _still(drifting.listed_too_long(now), listed_since),
+        *(_still(rows.still_there(now), F("due_since")) for rows in waiting),
     ]
-    every = unmapped.union(*arms, all=True).order_by("since")
-    rows: list[tuple[int, int, datetime]] = list(every[: MOST_COUNTED + 1])
-    return rows
+    rows: list[tuple[int, int, datetime, int]] = list(
+        unmapped.union(*arms, all=True).order_by("since")[: MOST_COUNTED + 1]
+    )
+    hidden, still = ([row[:3] for row in rows if row[3] == which] for which in (0, 1))
+    return hidden, still
+
+
+def _hidden(rows: PermitSyncQuerySet, at: F | Coalesce, now: datetime) -> QuerySet[PermitSync, Any]:
+    since = Greatest("permit__start", at)
+    return _row(rows.as_mapped().of_current(now)).annotate(since=since, still=Value(0))
+
+
+def _still(rows: PermitSyncQuerySet, at: F | Coalesce) -> QuerySet[PermitSync, Any]:
+    return _row(rows).annotate(since=at, still=Value(1))
+
+
+def _row(rows: PermitSyncQuerySet) -> QuerySet[PermitSync, Any]:
+    return rows.order_by().values_list("permit_id", "permit__location")

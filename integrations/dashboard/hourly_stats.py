@@ -4,6 +4,10 @@ What it decides: the evidence itself is never read for a chart. Each minute the 
 change (the running one, and the one before for ten minutes more), so a figure is at most a minute old, and counting an
 hour twice gives the same. After a pause of all workers it catches up, at most `HOURS_AT_ONCE` at a time.
 
+What was held back by a person is no latency: an event that was saved before its connection went live, or was resumed, and
+accepted after that (a backfill), is counted as accepted and not timed. Each hour knows of the last such moment of a
+connection alone; a second one in the same hour leaves what the first had held back timed.
+
 Times from save to acceptance are kept as a histogram, since medians of hours can't be joined to the median of a day and
 histograms can. A percentile is read from it by interpolation within its class.
 """
@@ -11,20 +15,23 @@ histograms can. A percentile is read from it by interpolation within its class.
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
-from django.db.models import Count, DurationField, ExpressionWrapper, F, Q
+from django.db.models import Count, DateTimeField, DurationField, ExpressionWrapper, F, Q, Value
+from django.db.models.functions import Coalesce
 
+from integrations.alarms.health import BACKFILL_MARKED_WITHIN
 from integrations.models import Push, PushEvent, PushHour
 
 HOUR = timedelta(hours=1)
 # An event sent in an hour may be answered and settled a little after it.
 STILL_CHANGING = timedelta(minutes=10)
 HOURS_AT_ONCE = 48
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 # The upper ends of the classes; what took longer than the last falls into one more.
 BOUNDS_MS = (
     50, 100, 150, 200, 300, 400, 500, 750, 1_000, 1_500, 2_000, 3_000, 5_000, 10_000, 30_000, 60_000, 300_000,
@@ -93,8 +100,9 @@ def count_hour(hour: datetime) -> None:
     """Count one hour anew from the evidence and put the counts in the place of the old ones."""
     latency = ExpressionWrapper(F("push__answered_at") - F("due_since"), output_field=DurationField())
     accepted = Q(result=PushEvent.Result.ACCEPTED)
+    timed = accepted & ~_held_back()
     within = {
-        f"within_{bound}": Count("pk", filter=accepted & Q(latency__lte=timedelta(milliseconds=bound)))
+        f"within_{bound}": Count("pk", filter=timed & Q(latency__lte=timedelta(milliseconds=bound)))
         for bound in BOUNDS_MS
     }
     # The columns are named by the bounds, which no type can tell.
@@ -105,13 +113,14 @@ def count_hour(hour: datetime) -> None:
         .values("push__connection")
         .annotate(
             accepted=Count("pk", filter=accepted),
+            timed=Count("pk", filter=timed),
             refused=Count("pk", filter=Q(result=PushEvent.Result.REFUSED)),
             **within,
         )
     )
     rows, total = [], HourSlot(hour)
     for row in counted:
-        reached = [0, *(row[f"within_{bound}"] for bound in BOUNDS_MS), row["accepted"]]
+        reached = [0, *(row[f"within_{bound}"] for bound in BOUNDS_MS), row["timed"]]
         latencies = [after - before for before, after in pairwise(reached)]
         total.add(row["accepted"], row["refused"], latencies)
         rows.append(
@@ -130,6 +139,17 @@ def count_hour(hour: datetime) -> None:
     with transaction.atomic():
         PushHour.objects.filter(hour=hour).delete()
         PushHour.objects.bulk_create(rows, batch_size=500)
+
+
+def _held_back() -> Q:
+    """Which events were saved before their connection was resumed or went live, and answered after that."""
+    moment: DateTimeField[Any, Any] = DateTimeField()
+    resumed = F("push__connection__status_since")
+    begun = Coalesce("push__connection__backfill_started_at", Value(_NEVER), output_field=moment)
+    marked = ExpressionWrapper(begun + BACKFILL_MARKED_WITHIN, output_field=moment)
+    return Q(due_since__lt=resumed, push__answered_at__gte=resumed) | Q(
+        due_since__lte=marked, push__answered_at__gte=begun
+    )
 
 
 # --- Reading ------------------------------------------------------------------------------------------------------

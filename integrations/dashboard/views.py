@@ -7,6 +7,7 @@ from django.views.decorators.http import require_safe
 from integrations.dashboard import charts as push_charts
 from integrations.dashboard.company import figures_of
 from integrations.dashboard.headline import answer, waits
+from integrations.reconciliation import proof
 from integrations.reconciliation.canary_queries import shown_after
 from integrations.vendors.protocol import get_vendor
 from integrations.zones.refresh_summary import summary
@@ -34,8 +35,8 @@ def overview(request: CompanyRequest) -> HttpResponse:
     context = {
         "company": company,
         "figures": figures,
-        "answer": answer(figures, company.slug),
-        "waits": waits(figures, company.slug, is_you=may_write, now=now),
+        "answer": answer(figures, company.slug, proof_max_age=proof.max_age()),
+        "waits": waits(figures, company.slug, is_you=may_write, now=figures.at),
         "was_live": any(link.connection.live_since is not None for link in figures.links),
         "live": next((link for link in figures.links if link.connection.is_live), None),
         "span": span,
@@ -53,6 +54,6 @@ def overview(request: CompanyRequest) -> HttpResponse:
         "clock": figures.places.clock,
         "may_write": may_write,
         "look_again_s": SOON_S if figures.moves else LATER_S,
-        "now": now,
+        "now": figures.at,
     }
     return render_page(request, "integrations/dashboard/overview.html", context)

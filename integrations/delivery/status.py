@@ -1,22 +1,27 @@
 """What became of a permit's delivery, in words: one place for lists, the permit's page, commands and the API.
 
 `push_state` is pure. It answers from what is known at `now` and never asks the vendor. The order of its questions is the
-order in which a person can do something about it: refused → drift → no zone → not live or paused → stopped → on its way.
+order in which a person can do something about it: refused → drift → zone missing → no zone → not live or paused → stopped
+→ on its way.
 
-Invariant: every state has a word, a tone and an icon, and what went wrong says what to do (`remedy`).
+Invariant: every state has a word, a tone and an icon, and what went wrong says what to do (`remedy`). What has gone wrong for
+longer than `LONG` says since when, how often it was tried, and what a person can do meanwhile.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
-from integrations.models import Breaker, Connection, PermitSync, ZoneMapping
+from integrations.models import Breaker, Connection, PermitSync, Zone, ZoneMapping
 from integrations.models.delivery import STILL_LISTED
 from integrations.vendors.protocol import get_vendor
 from locations.models import Permit
 from locations.times import say_clock
 
+# What fails for less than this is expected to pass by itself.
+LONG = timedelta(minutes=2)
 # States that change by themselves, within seconds: a page that shows one looks again.
 MOVING = frozenset({"due", "sending", "outage", "withdrawing"})
 
@@ -83,7 +88,15 @@ def push_state(
             icon="x",
             reason=fragment(permit_sync.error)
             or _("%(vendor)s refused it") % {"vendor": vendor_label(connection)},
-            remedy=f"{permit_sync.remedy} {again_words(permit_sync, permit, now)}".strip(),
+            remedy=" ".join(
+                text
+                for text in (
+                    permit_sync.remedy,
+                    _refused_words(permit_sync, permit, now),
+                    again_words(permit_sync, permit, now),
+                )
+                if text
+            ),
             since=permit_sync.error_since or permit_sync.due_since,
         )
     if permit_sync is not None and permit_sync.state == PermitSync.State.DONE and permit_sync.is_drifting:
@@ -94,6 +107,8 @@ def push_state(
     if over:
         return _ended(permit, permit_sync, connection, now, breaker)
     if permit_sync is not None and permit_sync.state == PermitSync.State.DONE and permit_sync.remote_state:
+        if mapping is not None and mapping.zone.missing_since is not None:
+            return _zone_missing(mapping.zone, vendor_label(connection))
         at = permit_sync.accepted_at or permit_sync.due_since
         return PushState(
             key="accepted",
@@ -124,6 +139,21 @@ def _drifting(permit_sync: PermitSync, connection: Connection | None) -> PushSta
     return PushState("drift", _("drift"), "danger", "alert-triangle", reason, remedy, since)
 
 
+def _zone_missing(zone: Zone, vendor: str) -> PushState:
+    """Say that a permit was accepted for a zone that the vendor lists no longer: nobody knows whether officers see it."""
+    words = {"vendor": vendor, "zone": zone.number}
+    return PushState(
+        key="zone_missing",
+        word=_("zone missing"),
+        tone="danger",
+        icon="alert-triangle",
+        reason=_("%(vendor)s no longer lists zone %(zone)s, so officers may not see this plate there")
+        % words,
+        remedy=_("Map the location to another zone, or ask %(vendor)s whether it comes back.") % words,
+        since=zone.missing_since,
+    )
+
+
 def _waiting(key: str, reason: str, remedy: str, since: datetime | None) -> PushState:
     return PushState(key, _("waiting"), "warning", "clock", reason, remedy, since)
 
@@ -136,6 +166,16 @@ def again_words(permit_sync: PermitSync, permit: Permit, now: datetime) -> str:
         return _("It is being retried.")
     return _("It will be retried automatically at %(time)s.") % {
         "time": say_clock(permit_sync.retry_at, permit.location.tz, now)
+    }
+
+
+def _refused_words(permit_sync: PermitSync, permit: Permit, now: datetime) -> str:
+    """Say how often a registration was refused in a row and since when, once that is more than once."""
+    if permit_sync.refusals < 2 or permit_sync.error_since is None:
+        return ""
+    return _("Refused %(count)s times since %(time)s.") % {
+        "count": permit_sync.refusals,
+        "time": say_clock(permit_sync.error_since, permit.location.tz, now),
     }
 
 
@@ -214,8 +254,9 @@ def _on_its_way(
     failed = permit_sync is not None and bool(permit_sync.error)
     if breaker is not None and breaker.open_until is not None and breaker.open_until > now and not in_hand:
         reason = fragment(permit_sync.error if permit_sync and failed else breaker.error) or _("no answer")
-        remedy = _("Nothing to do: it is tried again by itself.")
-        return _waiting("outage", reason, remedy, breaker.failing_since or since)
+        failing_since = breaker.failing_since or since
+        remedy = _still_trying(permit_sync, permit, connection, failing_since, now, ending=ending)
+        return _waiting("outage", reason, remedy, failing_since)
     word = _("withdrawing") if ending else _("sending")
     key = "withdrawing" if ending else "sending"
     if permit_sync is not None and (failed or in_hand):
@@ -223,8 +264,52 @@ def _on_its_way(
         attempt = max(1, permit_sync.attempts + (0 if in_hand else 1))
         if attempt > 1:
             word = _("%(word)s, %(nth)s try") % {"word": word, "nth": ordinal(attempt)}
-        remedy = _("Nothing to do: it is tried again by itself.") if failed else ""
+        failing_since = permit_sync.error_since or since
+        remedy = (
+            _still_trying(permit_sync, permit, connection, failing_since, now, ending=ending)
+            if failed
+            else ""
+        )
         return PushState(key, word, "warning", "clock", fragment(permit_sync.error), remedy, since)
+    remedy = ""
+    if now - since > LONG:
+        remedy = _still_trying(permit_sync, permit, connection, since, now, ending=ending)
     if ending:
-        return PushState("withdrawing", _("waiting to be withdrawn"), "warning", "clock", since=since)
-    return PushState("due", _("waiting to be sent"), "warning", "clock", since=since)
+        return PushState(
+            "withdrawing", _("waiting to be withdrawn"), "warning", "clock", remedy=remedy, since=since
+        )
+    return PushState("due", _("waiting to be sent"), "warning", "clock", remedy=remedy, since=since)
+
+
+def _still_trying(
+    permit_sync: PermitSync | None,
+    permit: Permit,
+    connection: Connection,
+    since: datetime,
+    now: datetime,
+    *,
+    ending: bool,
+) -> str:
+    """Say that it is tried again; once it has failed for long also since when, how often, and what a person can do."""
+    if now - since <= LONG:
+        return _("It is being retried automatically.")
+    tries = permit_sync.attempts if permit_sync else 0
+    words = {
+        "vendor": vendor_label(connection),
+        "plate": permit.plate_typed,
+        "time": say_clock(since, permit.location.tz, now),
+        "n": tries,
+    }
+    tried = _("Waiting since %(time)s.")
+    if tries:
+        tried = ngettext("Tried once since %(time)s.", "Tried %(n)s times since %(time)s.", tries)
+    if ending:
+        meanwhile = _("Until it succeeds officers may still see %(plate)s: tell them if that matters.")
+    elif permit.start > now:
+        meanwhile = _("Officers will not see %(plate)s before it succeeds.")
+    else:
+        meanwhile = _("Until it succeeds officers may not see %(plate)s: tell them about it.")
+    advice = _("Run the diagnostics; if %(vendor)s is at fault, report it there.")
+    return " ".join(
+        text % words for text in (tried, meanwhile, _("It is being retried automatically."), advice)
+    )

@@ -1,17 +1,14 @@
 """The check of the comparison with what enforcement sees: how old it is, what it found, and why it failed."""
 
-from datetime import timedelta
-
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from integrations.diagnostics.context import DANGER, NEUTRAL, SUCCESS, WARNING, Check, DiagnosticContext
 from integrations.models import Connection, Notice, PermitSync
+from integrations.reconciliation import proof
 from integrations.reconciliation.notices import held_key
 from locations.times import duration_text
 
-# Several times the usual pace.
-COMPARED_LATE = timedelta(minutes=15)
 FAILED_OFTEN = 3
 
 
@@ -39,7 +36,7 @@ def compared(patient: DiagnosticContext) -> Check:
     if connection.compared_at is None:
         return Check("compared", title, NEUTRAL, _("Not yet: the first comparison is under way."))
     age = duration_text(patient.now - connection.compared_at)
-    if patient.now - connection.compared_at > COMPARED_LATE:
+    if patient.now - connection.compared_at > proof.max_age():
         return Check(
             "compared",
             title,

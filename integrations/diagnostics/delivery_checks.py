@@ -8,6 +8,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from integrations.alarms.health import GRAVE, LATE, WORKER_LATE
 from integrations.audit_log.pushes import refusals
 from integrations.delivery.database_clock import database_now
 from integrations.diagnostics.context import DANGER, NEUTRAL, SUCCESS, WARNING, Check, DiagnosticContext
@@ -19,10 +20,7 @@ from integrations.models import (
 )
 from locations.times import duration_text
 
-BEAT_LATE = timedelta(seconds=30)
 CHORE_LATE = timedelta(minutes=2)
-BACKLOG_LATE = timedelta(minutes=1)
-BACKLOG_STUCK = timedelta(minutes=10)
 CLOCK_OFF = timedelta(seconds=2)
 CLOCK_WRONG = timedelta(seconds=30)
 BROKER_TIMEOUT_S = 1.0
@@ -96,9 +94,9 @@ def backlog(patient: DiagnosticContext) -> Check:
         "%(n)d registration waits, for %(age)s.", "%(n)d registrations wait, the oldest for %(age)s.", count
     )
     text = text % {"n": count, "age": duration_text(age)}
-    if age < BACKLOG_LATE:
+    if age < LATE:
         return Check("backlog", title, SUCCESS, text)
-    tone = DANGER if age > BACKLOG_STUCK else WARNING
+    tone = DANGER if age > GRAVE else WARNING
     return Check(
         "backlog",
         title,
@@ -131,7 +129,7 @@ def last_accepted(patient: DiagnosticContext) -> Check:
 def worker(patient: DiagnosticContext) -> Check:
     """Is a worker alive?"""
     title = _("Workers")
-    alive = WorkerHeartbeat.objects.filter(seen_at__gt=database_now() - BEAT_LATE).count()
+    alive = WorkerHeartbeat.objects.filter(seen_at__gt=database_now() - WORKER_LATE).count()
     if alive:
         return Check(
             "worker",

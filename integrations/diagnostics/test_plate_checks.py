@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from integrations.diagnostics.context import DANGER, NEUTRAL, SUCCESS, WARNING, Check, DiagnosticContext
 from integrations.models import PermitSync, TestPlate, Zone
 from integrations.onboarding.test_plate_page import others_sentence
+from integrations.vendors.naming import zone_label
 from locations.times import duration_text
 
 # A vendor lists what it has accepted within seconds; beyond this it is worth a look.
@@ -153,7 +154,7 @@ def _not_listed(patient: DiagnosticContext, test: TestPlate, said: str, title: s
     found = test.seen_right or {}
     if elsewhere := found.get("elsewhere"):
         numbers = dict(Zone.objects.filter(connection=test.connection_id).values_list("remote_id", "number"))
-        where = ", ".join(numbers.get(zone, zone) for zone in elsewhere)
+        where = ", ".join(zone_label(numbers, zone) for zone in elsewhere)
         return Check(
             "test",
             title,

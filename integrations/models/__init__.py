@@ -1,5 +1,6 @@
 """The tables of the integration, for any vendor; each module states its invariants."""
 
+from integrations.models.alarms import Alarm
 from integrations.models.canaries import CanaryCheck, CanaryRun
 from integrations.models.connections import Connection, Contact
 from integrations.models.delivery import Breaker, PermitSync, Push, PushEvent, RateBucket
@@ -12,6 +13,7 @@ from integrations.models.zones import Zone, ZoneMapping, ZoneRefresh
 
 __all__ = [
     "SUPPORT_TOPICS",
+    "Alarm",
     "Breaker",
     "CanaryCheck",
     "CanaryRun",

@@ -70,6 +70,11 @@ class PermitSyncQuerySet(models.QuerySet["PermitSync"]):
         over = Q(permit__status=Permit.Status.CANCELLED) | Q(permit__end__lte=at)
         return self.filter(over, remote_until__gt=at)
 
+    def listed_too_long(self, at: datetime) -> Self:
+        """Those that were ended and that the vendor still lists, as far as the last comparison knows."""
+        over = Q(permit__status=Permit.Status.CANCELLED) | Q(permit__end__lte=at)
+        return self.filter(over, drift_since__isnull=False, error_code__in=("", STILL_LISTED))
+
     def drifting(self) -> Self:
         """Those that the vendor accepted and does not list, or lists otherwise."""
         drifts = ~Q(error_code="") | Q(drift_since__isnull=False)

@@ -11,7 +11,8 @@ from integrations.models import Topic
 # What each topic means, in plain words.
 MEANING = {
     Topic.ALARMS: _(
-        "Enforcement sees too little: the connection stopped, a zone is gone, credentials are refused."
+        "Enforcement sees too little: the connection stopped, changes have waited for ten minutes, a zone is gone. "
+        "Another email says when an outage is over."
     ),
     Topic.STEPS: _(
         "A step of the set-up is done and the next one waits for somebody: zones to map, a test to send."

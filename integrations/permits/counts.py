@@ -8,7 +8,7 @@ number means:
 | waiting | a change waits to be sent |
 | refused | the vendor refused the last change |
 | not visible | current, and on the mapped connection waiting, refused or drifting; or current at a location without a zone |
-| still shown | cancelled or over, and the vendor still holds a right: waiting, or the stop was refused |
+| still shown | cancelled or over, and the vendor still has it: waiting, the stop was refused, or it is still listed |
 
 A row that was written behind the services' back is unknown here until the audit marks it, some seconds later.
 
@@ -47,6 +47,8 @@ MOST_COUNTED = 2_000
 MOST_LOOKED_AT = 10_000
 # An active location without a zone: its permits can't be sent.
 UNMAPPED = Q(active=True, zone_mapping=None)
+# One whose zone the vendor lists no longer: it refuses new permits there, and officers may not see those it has.
+ZONE_MISSING = Q(active=True, zone_mapping__zone__missing_since__isnull=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +91,17 @@ class DeliveryCounts:
 class PlaceCounts:
     """A company's locations in numbers: the active ones, and the current permits at any location without a zone.
 
-    `clock` is the time zone of most of them; `unmapped_since` when the oldest one without a zone was made.
+    `clock` is the time zone of most of them; `unmapped_since` when the oldest one without a zone was made. `zone_missing`
+    counts those mapped to a zone that the vendor lists no longer, `parked_missing` the current permits there.
     """
 
     total: int = 0
     mapped: int = 0
     unmapped_since: datetime | None = None
     parked_unmapped: int = 0
+    zone_missing: int = 0
+    zone_missing_since: datetime | None = None
+    parked_missing: int = 0
     clock: str = "UTC"
 
     @property
@@ -145,8 +151,10 @@ def with_counts(connections: QuerySet[Connection], now: datetime) -> QuerySet[An
         hidden_drifting_n=count_of(drifting.as_mapped().of_current(now)),
         still_waiting_n=count_of(waiting.still_there(now)),
         still_refused_n=count_of(refused.still_there(now)),
+        still_listed_n=count_of(drifting.listed_too_long(now)),
         still_waiting_at=_oldest(waiting.still_there(now), "due_since"),
         still_refused_at=_oldest(refused.still_there(now), "error_since"),
+        still_listed_at=_oldest(drifting.listed_too_long(now), "drift_since"),
     )
 
 
@@ -157,8 +165,10 @@ def counts_from(row: Any) -> DeliveryCounts:
         waiting_since=row.waiting_at,
         refused=row.refused_n,
         not_visible=row.hidden_waiting_n + row.hidden_refused_n + row.hidden_drifting_n,
-        still_shown=row.still_waiting_n + row.still_refused_n,
-        still_since=min((at for at in (row.still_waiting_at, row.still_refused_at) if at), default=None),
+        still_shown=row.still_waiting_n + row.still_refused_n + row.still_listed_n,
+        still_since=min(
+            filter(None, (row.still_waiting_at, row.still_refused_at, row.still_listed_at)), default=None
+        ),
     )
 
 
@@ -199,22 +209,26 @@ def place_counts(locations: QuerySet[Location], now: datetime) -> dict[int, Plac
 def place_rows(locations: QuerySet[Location], now: datetime) -> QuerySet[Any, Any]:
     """Return what `places_from` reads: these locations in numbers, by company and time zone.
 
-    A location that is out of use may still have current permits. Of each one without a zone its stretch of the index of
-    current permits is read, and no more.
+    A location that is out of use may still have current permits. Of each one without a zone, or whose zone is missing, its
+    stretch of the index of current permits is read, and no more.
     """
     parked = count_of(Permit.objects.real().current(now).filter(location=OuterRef("pk")))
-    parked_unmapped = Case(
-        When(zone_mapping=None, then=parked), default=Value(0), output_field=IntegerField()
-    )
+
+    def parked_where(which: Q) -> Case:
+        return Case(When(which, then=parked), default=Value(0), output_field=IntegerField())
+
     return (
         locations.order_by()
-        .annotate(parked=parked_unmapped)
+        .annotate(parked=parked_where(Q(zone_mapping=None)), affected=parked_where(ZONE_MISSING))
         .values("company", "timezone")
         .annotate(
             total=Count("pk", filter=Q(active=True)),
             unmapped=Count("pk", filter=UNMAPPED),
             since=Min("created_at", filter=UNMAPPED),
             parked_here=Sum("parked"),
+            missing=Count("pk", filter=ZONE_MISSING),
+            missing_at=Min("zone_mapping__zone__missing_since", filter=ZONE_MISSING),
+            affected_here=Sum("affected"),
         )
     )
 
@@ -227,6 +241,9 @@ def places_from(rows: Sequence[Mapping[str, Any]]) -> PlaceCounts:
         mapped=total - sum(row["unmapped"] for row in rows),
         unmapped_since=min((row["since"] for row in rows if row["since"]), default=None),
         parked_unmapped=sum(row["parked_here"] for row in rows),
+        zone_missing=sum(row["missing"] for row in rows),
+        zone_missing_since=min((row["missing_at"] for row in rows if row["missing_at"]), default=None),
+        parked_missing=sum(row["affected_here"] for row in rows),
         clock=max(rows, key=lambda row: (row["total"], row["timezone"]))["timezone"],
     )
 

@@ -76,7 +76,7 @@ def headline(delivery: Delivery, evidence: Evidence, names: VendorNames, now: da
             _over(permit, tz),
         )
     since = _("Since %(time)s.") % {"time": say_clock(state.since, tz, now)} if state.since else ""
-    if state.key == "drift":
+    if state.key in ("drift", "zone_missing"):
         return Headline(state.tone, state.sentence, since, state.remedy)
     reason = state.sentence or f"{state.word[0].upper()}{state.word[1:]}."
     if permit_sync is not None and permit_sync.remote_state is not None:

@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from integrations.delivery.status import fragment, ordinal
 from integrations.models import PermitSync, PushEvent, Zone, ZoneMapping
 from integrations.models.delivery import NOT_LISTED
-from integrations.vendors.naming import names_of
+from integrations.vendors.naming import names_of, zone_label
 from integrations.vendors.protocol import VendorNames
 from locations.models import Location, Permit
 from locations.regions import region_label
@@ -292,7 +292,8 @@ def _session(
     """Say what is known of a session, part by part."""
     parts = [plate, subdivision]
     if zone:
-        parts.append(_("zone %(zone)s") % {"zone": numbers.get(zone, zone)})
+        number = numbers.get(zone)
+        parts.append(_("zone %(zone)s") % {"zone": number} if number else zone_label(numbers, zone))
     if until is not None:
         parts.append(_("until %(time)s") % {"time": say_time(until, tz)})
     return [part for part in parts if part]

@@ -92,22 +92,20 @@ def pick_permit_sync(permit_syncs: Sequence[PermitSync], connection: Connection 
     return max(open_ones or permit_syncs, key=lambda found: found.due_since, default=None)
 
 
-def deliveries(permits: Sequence[Permit], now: datetime) -> list[Delivery]:
+def deliveries(
+    permits: Sequence[Permit], now: datetime, breakers: Sequence[Breaker] | None = None
+) -> list[Delivery]:
     """Return the permits with their delivery in words, by three queries however many they are.
 
-    `permit.location` must be loaded, or each costs a query.
+    `permit.location` must be loaded, or each costs a query; where its mapping's connection was loaded too, one query less.
+    `breakers` are those after failures, where they are known.
     """
     by_permit: dict[int, list[PermitSync]] = {}
     for row in PermitSync.objects.filter(permit__in=[permit.pk for permit in permits]).select_related(
         "connection"
     ):
         by_permit.setdefault(row.permit_id, []).append(row)
-    mappings = {
-        mapping.location_id: mapping
-        for mapping in ZoneMapping.objects.filter(
-            location__in={permit.location_id for permit in permits}
-        ).select_related("zone__connection")
-    }
+    mappings = _mappings_of(permits)
     picked: list[tuple[Permit, PermitSync | None, ZoneMapping | None, Connection | None]] = []
     for permit in permits:
         mapping = mappings.get(permit.location_id)
@@ -116,13 +114,23 @@ def deliveries(permits: Sequence[Permit], now: datetime) -> list[Delivery]:
         picked.append(
             (permit, permit_sync, mapping, mapped or (permit_sync.connection if permit_sync else None))
         )
-    breakers = list(breakers_of([connection for _, _, _, connection in picked if connection]))
+    if breakers is None:
+        breakers = list(breakers_of([connection for _, _, _, connection in picked if connection]))
     found = []
     for permit, permit_sync, mapping, connection in picked:
         breaker = pick_breaker(breakers, connection, now) if connection else None
         state = push_state(permit, permit_sync, mapping, connection, now, breaker)
         found.append(Delivery(permit, state, permit_sync, mapping, connection, breaker))
     return found
+
+
+def _mappings_of(permits: Sequence[Permit]) -> dict[int, ZoneMapping]:
+    """Return the mappings of the permits' locations by location id, as they were loaded with them or by one query."""
+    if permits and all("zone_mapping" in permit.location._state.fields_cache for permit in permits):
+        loaded = {permit.location_id: getattr(permit.location, "zone_mapping", None) for permit in permits}
+        return {pk: mapping for pk, mapping in loaded.items() if mapping is not None}
+    found = ZoneMapping.objects.filter(location__in={permit.location_id for permit in permits})
+    return {mapping.location_id: mapping for mapping in found.select_related("zone__connection")}
 
 
 def delivery_of(permit: Permit, now: datetime) -> Delivery:

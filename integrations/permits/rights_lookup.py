@@ -18,6 +18,7 @@ from integrations.delivery.status import vendor_label
 from integrations.models import Breaker, CheckRun, PermitSync, Zone
 from integrations.permits.queries import Delivery, delivery_of
 from integrations.vendors.errors import DeliveryError
+from integrations.vendors.naming import zone_label
 from integrations.vendors.protocol import RightSeen, get_vendor
 from integrations.vendors.right_keys import differences, is_wholly, zone_key
 
@@ -69,7 +70,7 @@ def compare(
     lines = [
         RightLine(
             right,
-            zones.get(zone_key(right.zone_id), right.zone_id),
+            zone_label(zones, zone_key(right.zone_id)),
             permit_sync is not None and ours(right, permit_sync, now),
         )
         for right in rights

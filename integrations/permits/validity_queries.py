@@ -13,6 +13,7 @@ from django.db.models import Case, DurationField, ExpressionWrapper, F, Min, Q, 
 
 from integrations.models import PushEvent, Zone, ZoneMapping
 from integrations.permits.validity_snapshots import PermitThen, PushThen, Question, ZoneThen, living
+from integrations.vendors.naming import zone_label
 from locations.models import Company, Permit
 from locations.plates import look_alikes
 
@@ -133,7 +134,7 @@ def _push_then(event: PushEvent, numbers: Mapping[str, str]) -> PushThen:
         plate=event.plate,
         subdivision=event.subdivision,
         zone=event.zone,
-        zone_number=numbers.get(event.zone, event.zone),
+        zone_number=zone_label(numbers, event.zone) if event.zone else "",
         since=event.since,
         until=event.until,
     )

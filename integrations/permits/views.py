@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 from integrations.models import CheckRun
 from integrations.models.connections import vendor_of
 from integrations.permits.cancel_views import undoable
+from integrations.permits.fixes import fix_of
 from integrations.permits.forms import PermitForm
 from integrations.permits.headline import headline
 from integrations.permits.proof import gather, timeline
@@ -162,6 +163,9 @@ def _permit_page(
     now, permit = timezone.now(), delivery.permit
     evidence = gather(permit)
     vendor = delivery.connection.vendor if delivery.connection else vendor_of(request.company)
+    is_open = permit.status == Permit.Status.ACTIVE and permit.end > now
+    # What has ended can't be changed any more.
+    fix = fix_of(delivery, request.company.slug) if is_open or delivery.state.key != "refused" else None
     return render_page(
         request,
         "integrations/permits/permit.html",
@@ -170,6 +174,7 @@ def _permit_page(
             "permit": permit,
             "delivery": delivery,
             "state": delivery.state,
+            "fix": fix,
             "headline": headline(delivery, evidence, names_of(vendor), now),
             "timeline": timeline(permit, evidence),
             "held": held,
@@ -177,7 +182,7 @@ def _permit_page(
             "phase": phase(permit, now),
             "region": region_label(permit.subdivision),
             "may_write": _may_write(request),
-            "open": permit.status == Permit.Status.ACTIVE and permit.end > now,
+            "open": is_open,
             "undo": undoable(request, now, permit.pk),
         },
     )

@@ -5,7 +5,7 @@ commands by which support settles either.
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.contrib import messages
@@ -18,8 +18,8 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from integrations.models import Connection, PermitSync, Zone
-from integrations.reconciliation import notices
-from integrations.vendors.naming import names_of
+from integrations.reconciliation import notices, proof
+from integrations.vendors.naming import names_of, zone_label
 from integrations.vendors.right_keys import zone_key
 from locations.access import SUPPORT, CompanyRequest, company_view, may
 from locations.models import Role
@@ -27,8 +27,6 @@ from locations.pages import company_clock, render_page
 from locations.times import duration_text
 
 ROWS = 100
-# Several times the usual pace: then nobody knows any more what enforcement sees.
-LATE = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +104,7 @@ def answer(connection: Connection, *, drifting: int, now: datetime) -> tuple[str
             drifting,
         )
         return "warning", text % {**words, "n": drifting}, since
-    if now - compared_at > LATE and connection.is_live:
+    if now - compared_at > proof.max_age() and connection.is_live:
         return "warning", _("What enforcement sees now is not known."), since
     return "success", _("%(vendor)s shows every registration as it accepted it.") % words, since
 
@@ -126,7 +124,7 @@ def _unknown(connection: Connection, found: dict[str, Any]) -> list[UnknownRight
         UnknownRight(
             right["plate"],
             right["subdivision"],
-            numbers.get(zone_key(right["zone_id"]), right["zone_id"]),
+            zone_label(numbers, zone_key(right["zone_id"])),
             parse_datetime(right["end"]) if right["end"] else None,
             right["kind"],
             right["reference"],

@@ -6,6 +6,7 @@ import structlog
 from django.db.models import Exists, OuterRef, Q
 
 from integrations import diagnostics
+from integrations.alarms import watch
 from integrations.dashboard import hourly_stats
 from integrations.delivery import circuit_breaker, refusals, retention
 from integrations.models import Breaker, CheckRun, Connection, PeriodicTask, ZoneRefresh
@@ -42,6 +43,7 @@ def register_all() -> None:
     scheduler.register(refusals.RETRY_TASK, 5, refusals.retry_due)
     scheduler.register("send mails", 2, email_queue.send_due)
     scheduler.register("tidy check plates", 3600, canary.tidy)
+    scheduler.register(watch.WATCH_TASK, 15, watch.watch)
     scheduler.register("tidy check runs", 30, check_runs.tidy)
     scheduler.register(retention.RETENTION_TASK, 3600, retention.thin)
     register_checks()

@@ -10,7 +10,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from integrations import throttle
+from integrations.alarms.words import zone_missing_words
 from integrations.models import Zone, ZoneRefresh
+from integrations.permits.counts import PlaceCounts, place_counts
+from integrations.vendors.naming import names_of
 from integrations.zones import queries as zone_queries
 from integrations.zones.mapping_board import open_connections
 from integrations.zones.refresh import ask_refresh, ask_release, discard_refresh
@@ -37,6 +40,8 @@ def zone_list(request: CompanyRequest) -> HttpResponse:
     page = Paginator(found, zone_queries.PAGE_ROWS).get_page(request.GET.get("page"))
     connections = list(open_connections(company))
     last = zone_queries.refreshes_of(company).first()
+    places = place_counts(company.locations.all(), timezone.now()).get(company.pk, PlaceCounts())
+    names = names_of(connections[0].vendor if connections else "")
     context = {
         "company": company,
         "page": page,
@@ -46,7 +51,9 @@ def zone_list(request: CompanyRequest) -> HttpResponse:
         "last": last,
         "last_words": summary(last) if last else "",
         "missing": zone_queries.zones_of(company, show="missing").count(),
-        "clock": company_clock(company),
+        "places": places,
+        "missing_means": zone_missing_words(places, names),
+        "clock": places.clock,
         "may_refresh": may(request.membership_role, Role.OPERATOR),
     }
     return render_page(request, "integrations/zones/zones.html", context)

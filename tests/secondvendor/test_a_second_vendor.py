@@ -11,8 +11,17 @@ from django.urls import reverse
 from django.utils import timezone
 
 from integrations.delivery.engine import Engine
-from integrations.models import Connection, Mail, PermitSync, Push, TestPlate, ZoneRefresh
+from integrations.models import (
+    Connection,
+    Mail,
+    PermitSync,
+    Push,
+    TestPlate,
+    WorkerHeartbeat,
+    ZoneRefresh,
+)
 from integrations.onboarding import automation, connections, test_plate_poller
+from integrations.reconciliation import rounds
 from integrations.vendors.protocol import get_vendor
 from integrations.zones import refresh as zone_refresh
 from locations.models import Company, Location, Permit
@@ -63,12 +72,15 @@ def words_of_the_other(page: str) -> list[str]:
 
 
 def work() -> None:
-    """Do what workers do: follow set-ups, pull zones, send, look at test plates, look things up."""
+    """Do what workers do: live, follow set-ups, pull zones, send, compare, look at test plates, look things up."""
+    now = timezone.now()
+    WorkerHeartbeat.objects.update_or_create(name="w", defaults={"started_at": now, "seen_at": now})
     automation.follow_set_ups(timezone.now())
     for refresh in ZoneRefresh.objects.filter(outcome=ZoneRefresh.Outcome.RUNNING):
         zone_refresh.run_refresh(refresh=refresh)
     automation.follow_set_ups(timezone.now())
     Engine(senders=2).drain(list(Connection.objects.values_list("pk", flat=True)))
+    rounds.compare_due(timezone.now())
     PermitSync.objects.filter(permit__is_test=True).update(checked_at=None)
     test_plate_poller.follow_tests(timezone.now())
     automation.follow_set_ups(timezone.now())

@@ -1,11 +1,19 @@
 """What tests of the overview share: registrations as if Passport had answered."""
 
+from datetime import timedelta
 from typing import Any
 
 from django.utils import timezone
 
-from integrations.models import PermitSync
+from integrations.models import Connection, PermitSync, WorkerHeartbeat
 from locations.models import Permit
+
+
+def in_order() -> None:
+    """Let a worker run, and let each connection have been compared with what enforcement sees just now."""
+    now = timezone.now()
+    WorkerHeartbeat.objects.update_or_create(name="w", defaults={"started_at": now, "seen_at": now})
+    Connection.objects.update(compared_at=now, status_since=now - timedelta(days=1))
 
 
 def settle(permit: Permit, **values: Any) -> PermitSync:

@@ -93,12 +93,17 @@ def test_a_stopped_host_is_the_answer_over_all_companies(world: World) -> None:
 
 
 def test_a_host_that_does_not_answer_is_told_once_it_lasts(world: World) -> None:
+    settle(PermitFactory(location=world.location("L", world.zone("Z"))))
+    Connection.objects.update(compared_at=timezone.now() - timedelta(minutes=14))
     break_host(stopped=False, minutes=1)
-    assert "has not answered" not in text_of(world.support.get(reverse("companies")))
-    Breaker.objects.update(failing_since=timezone.now() - timedelta(minutes=5))
-    assert "Passport has not answered for 5 min, so nothing is sent for any company." in text_of(
-        world.support.get(reverse("companies"))
-    )
+    for minutes, tone in ((1, "info"), (5, "warning"), (11, "danger")):
+        Breaker.objects.update(failing_since=timezone.now() - timedelta(minutes=minutes))
+        response = world.support.get(reverse("companies"))
+        said = response.context["answer"]
+        assert said.tone == tone
+        assert said.sentence == (
+            f"Passport has not answered for {minutes} min, so nothing is sent for any company."
+        )
 
 
 def test_what_support_was_told_stands_above_the_companies(world: World) -> None:
@@ -161,7 +166,7 @@ def test_the_sentence_over_all_companies_counts_cars_and_companies(world: World)
     location = world.location("Lot B", world.zone("LotB"))
     PermitFactory(location=location)
     PermitFactory(location=location)
-    assert "2 cars at 1 company: parked without protection." in text_of(
+    assert "2 vehicles at 1 company: not visible to enforcement." in text_of(
         world.support.get(reverse("companies"))
     )
 

@@ -56,6 +56,37 @@ def test_an_hour_counts_its_events_by_connection_and_all_together() -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("resumed", "begun", "took_s", "timed"),
+    [
+        # Saved, held back while it was paused, and sent once it was resumed.
+        (60, None, 600, False),
+        # What a backfill marks is due from the moment it begins, or a little later.
+        (1_800, 1_800, 1_799, False),
+        (1_800, 1_800, 1_850, False),
+        # Saved after that, as usual; and long before it.
+        (1_800, 1_800, 5, True),
+        (-30, None, 5, True),
+        (3_600, None, 5, True),
+    ],
+)
+def test_what_a_person_held_back_is_no_latency(
+    resumed: int, begun: int | None, took_s: int, timed: bool
+) -> None:
+    connection = ConnectionFactory(live=True)
+    answered = NOW + timedelta(milliseconds=100)
+    Connection.objects.filter(pk=connection.pk).update(
+        status_since=answered - timedelta(seconds=resumed),
+        backfill_started_at=answered - timedelta(seconds=begun) if begun is not None else None,
+    )
+    push(connection, NOW, took_ms=took_s * 1_000, accepted=2, refused=1)
+    hourly_stats.count_hours(NOW)
+    for row in PushHour.objects.filter(hour=hourly_stats.floor_hour(NOW)):
+        assert (row.accepted, row.refused) == (2, 1)
+        assert sum(row.latencies) == (2 if timed else 0)
+
+
+@pytest.mark.django_db
 def test_counting_twice_gives_the_same() -> None:
     connection = ConnectionFactory(live=True)
     push(connection, NOW, accepted=3)

@@ -28,7 +28,7 @@ def overview(world: World) -> str:
 def test_everything_accepted_is_said_so(world: World) -> None:
     settle(PermitFactory(location=world.location("Lot B", world.zone("LotB"))))
     page = overview(world)
-    assert "Enforcement sees everything: 1 current registration is in OpsMan." in page
+    assert "Enforcement sees everything: 1 current permit is in OpsMan." in page
     assert "Not yet in Passport" not in page.split("os-help")[0]
 
 
@@ -39,8 +39,8 @@ def test_what_is_due_refused_or_unmapped_is_not_protected(world: World) -> None:
     PermitFactory(location=unmapped, plate="UN 1")
     settle(PermitFactory(location=mapped, plate="OK 1"))
     page = overview(world)
-    assert "3 cars are parked without protection." in page
-    assert "1 of 4 current registrations accepted" in page
+    assert "3 vehicles are not visible to enforcement." in page
+    assert "1 of 4 current permits accepted" in page
     assert all(plate in page for plate in ("DUE 1", "NO 1", "UN 1"))
     assert "OK 1" not in page
     assert "Passport does not know the state." in page
@@ -62,7 +62,7 @@ def test_what_passport_accepted_and_does_not_show_is_not_protected(world: World)
     drift(PermitFactory(location=place, plate="GONE 1"))
     drift(PermitFactory(location=place, plate="SOON 1", start=now + timedelta(hours=1)))
     page = overview(world)
-    assert "1 car is parked without protection." in page
+    assert "1 vehicle is not visible to enforcement." in page
     assert "GONE 1" in page
     assert "Passport does not list it." in page
     assert "SOON 1" not in page
@@ -125,7 +125,7 @@ def test_refusals_are_grouped_by_reason(world: World) -> None:
         ("vehicle_state", 3),
         ("zone_not_found", 1),
     ]
-    assert "Correct 4 refused registrations" in overview(world)
+    assert "Fix 4 refused permits" in overview(world)
 
 
 def test_a_company_without_an_integration_is_led_to_set_up() -> None:
@@ -151,7 +151,7 @@ def test_a_paused_connection_says_why_and_what_is_held_back(world: World) -> Non
     )
     page = overview(world)
     assert "Passport is paused: Signs are being changed." in page
-    assert "1 registration is held back" in page
+    assert "1 permit is held back" in page
 
 
 def test_a_stopped_connection_is_the_answer(world: World) -> None:
@@ -238,7 +238,7 @@ def test_the_longest_waiting_is_shown_also_where_there_are_too_many_to_count(
         PermitSync.objects.filter(permit=permit).update(due_since=now - timedelta(minutes=minutes))
     figures = figures_of(world.company, now)
     assert figures.oldest_unprotected == now - timedelta(minutes=6)
-    assert [one.permit for _at, one in figures.deliveries] == permits[:2:-1]
+    assert [one.permit for _at, one in figures.hidden] == permits[:2:-1]
 
 
 def test_numbers_beyond_the_limit_are_not_told_exactly() -> None:

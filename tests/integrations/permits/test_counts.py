@@ -14,9 +14,9 @@ from django.utils import timezone
 from integrations import diagnostics
 from integrations.audit_log.pushes import refusals
 from integrations.dashboard import all_companies
-from integrations.dashboard.company import figures_of, unprotected
+from integrations.dashboard.company import figures_of, troubled
 from integrations.models import Connection, PermitSync
-from integrations.models.delivery import NOT_LISTED, Priority
+from integrations.models.delivery import NOT_LISTED, STILL_LISTED, Priority
 from integrations.permits import counts
 from integrations.permits.counts import DeliveryCounts, PlaceCounts, delivery_counts, place_counts, together
 from integrations.permits.queries import PermitFilters, list_permits
@@ -27,7 +27,7 @@ from tests.pages import World, text_of
 
 pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
-STATES = ("none", "due", "refused", "drifting", "accepted")
+STATES = ("none", "due", "refused", "drifting", "still listed", "accepted")
 
 
 def put(permit: Permit, connection: Connection, state: str, at: datetime, *, held: bool) -> None:
@@ -44,8 +44,11 @@ def put(permit: Permit, connection: Connection, state: str, at: datetime, *, hel
         next_attempt_at=at,
         remote_state={"session_id": "s"} if held else None,
         remote_until=at + HOUR if held else None,
-        error_code={"refused": "vehicle_state", "drifting": NOT_LISTED}.get(state, ""),
-        error_since=at - HOUR if state in ("refused", "drifting") else None,
+        error_code={"refused": "vehicle_state", "drifting": NOT_LISTED, "still listed": STILL_LISTED}.get(
+            state, ""
+        ),
+        error_since=at - HOUR if state in ("refused", "drifting", "still listed") else None,
+        drift_since=at - HOUR if state in ("drifting", "still listed") else None,
     )
 
 
@@ -92,7 +95,8 @@ def expected(world: World, at: datetime) -> tuple[DeliveryCounts, int]:
         waiting += row.state == "due"
         refused += row.state == "refused"
         hidden += current and is_wrong(row) and sends_there(permit, row.connection_id)
-        still += over and row.state != "done" and bool(row.remote_until and row.remote_until > at)
+        held = row.state != "done" and bool(row.remote_until and row.remote_until > at)
+        still += over and (held or row.error_code == STILL_LISTED)
     parked = Permit.objects.real().current(at).filter(location__zone_mapping=None).count()
     since = at - HOUR
     return DeliveryCounts(waiting, since, refused, hidden, still, since), hidden + parked
@@ -118,7 +122,8 @@ def test_pages_diagnostics_and_command_agree(world: World) -> None:
     assert figures.places == line.places
     assert (figures.unprotected.n, line.unprotected.n, total.unprotected) == (hidden, hidden, hidden)
     assert sum(reason.count for reason in figures.reasons) == wanted.refused
-    assert len(unprotected(world.company, [link.connection.pk for link in figures.links], at)) == hidden
+    rows, still = troubled(world.company, [link.connection.pk for link in figures.links], at)
+    assert (len(rows), len(still)) == (hidden, wanted.still_shown)
     shown = list_permits(world.company, PermitFilters(push="unprotected"), now=at, rows=10_000)
     assert len(shown.rows) == hidden
     assert sum(reason.count for reason in refusals(list(world.company.connections.all()))) == wanted.refused

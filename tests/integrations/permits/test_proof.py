@@ -85,14 +85,14 @@ def test_what_was_sent_is_told_in_words_whatever_became_of_the_permit_since(perm
     change_permit(permit=permit, plate="NEW 1")
     told = "started · ABC1234 · US-NC · zone Z123 · until 30 Nov 2026, 12:03 EST"
     longer = "extended · ABC1234 · US-NC · zone Z123 · until 1 Dec 2026, 12:03 EST"
-    ended = "stopped · OLD1 · US-NC · zone gone from the list"
+    ended = "stopped · OLD1 · US-NC · unknown zone"
     assert texts(permit)[2:8] == [
         ("Sent", told),
         ("Accepted by Passport", "202 · started · zone Z123 · until 30 Nov 2026, 12:03 EST"),
         ("Sent", longer),
         ("New end accepted", "202 · extended · zone Z123 · until 1 Dec 2026, 12:03 EST"),
         ("Sent", ended),
-        ("Removed from Passport", "202 · stopped · zone gone from the list"),
+        ("Removed from Passport", "202 · stopped · unknown zone"),
     ]
 
 
