@@ -15,11 +15,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from benchmarks import demo, isolation, machine, measures, report
+from benchmarks import comparisons, demo, isolation, machine, measures, report
 from benchmarks.stage import Stage, running_stage
 from offstreet.runtime.commands import ROOT
 
-PARTS = ("throughput", "light", "save", "end_to_end", "isolation", "growth", "memory", "demo")
+PARTS = ("throughput", "light", "save", "end_to_end", "isolation", "growth", "comparison", "memory", "demo")
 USUAL_POOL = "threads 50"
 
 
@@ -48,6 +48,8 @@ class Sizes:
     memory_rows: int = 10_000
     memory_rounds: int = 100
     demo_saves: int = 100
+    compared_rights: int = 1_000_000
+    compared_connections: int = 1_000
 
 
 QUICK = Sizes(
@@ -67,6 +69,8 @@ QUICK = Sizes(
     companies=100,
     memory_rounds=5,
     demo_saves=30,
+    compared_rights=20_000,
+    compared_connections=50,
 )
 
 
@@ -108,6 +112,10 @@ def measure(stage: Stage, part: str, sizes: Sizes) -> list[report.Row]:
                 many=sizes.growth_many,
                 companies=sizes.companies,
                 repeat=sizes.growth_repeat,
+            )
+        case "comparison":
+            return comparisons.comparison(
+                stage, rights=sizes.compared_rights, connections=sizes.compared_connections
             )
         case "memory":
             return measures.memory(stage, rows=sizes.memory_rows, rounds=sizes.memory_rounds)

@@ -11,10 +11,11 @@ from datetime import datetime
 from typing import Any
 
 import structlog
+from django.db import connection as db
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 
-from integrations.delivery import outbox
+from integrations.delivery import bulk_sql, outbox
 from integrations.delivery.desired_state import FACT_LOOKUPS, NOTHING, PermitFacts, desired_key, desired_of
 from integrations.delivery.session_id import UNUSED
 from integrations.models import Connection, PeriodicTask, PermitSync, ZoneMapping
@@ -25,10 +26,10 @@ log = structlog.get_logger(__name__)
 
 AUDIT_TASK = "audit"
 REMOTE_STATE_TASK = "audit what was accepted"
-# Permits that are looked at in one round, and how many ids it goes over at the most to find them.
-AUDIT_ROWS = 200
-AUDIT_WINDOW = 20_000
-REMOTE_STATE_WINDOW = 2_000
+# Permits that are looked at in one round, and how many ids it goes over at the most to find them: a million in seven minutes.
+AUDIT_ROWS = 2_500
+AUDIT_WINDOW = 50_000
+REMOTE_STATE_WINDOW = 5_000
 
 
 def audit(now: datetime) -> int:
@@ -100,8 +101,38 @@ _COLUMNS = (
 )
 
 
+# What is as it was accepted in each part that every vendor's document has, and need not be planned to know it.
+_MAY_DIFFER = """
+SELECT r.permit_id FROM {ids} JOIN integrations_registration r ON r.permit_id = a.id
+JOIN locations_permit p ON p.id = r.permit_id
+LEFT JOIN integrations_zonemapping m ON m.location_id = p.location_id LEFT JOIN integrations_zone z ON z.id = m.zone_id
+WHERE r.state = 'refused' OR (r.state = 'done' AND (r.observed IS NOT NULL
+    AND p.status = 'active' AND z.connection_id = r.connection_id
+    AND r.observed->>'plate' = p.plate AND r.observed->>'subdivision' = p.subdivision
+    AND r.observed->>'zone_id' = z.remote_id
+    AND COALESCE(r.observed->>'space', '') = CASE WHEN z.session_type = 'space' THEN p.space_number ELSE '' END
+    AND abs(extract(epoch FROM (r.observed->>'start')::timestamptz - p.start)) < 0.001
+    AND abs(extract(epoch FROM (r.observed->>'end')::timestamptz - p."end")) < 0.001) IS NOT TRUE)
+"""
+
+
+def _may_differ(permit_ids: Sequence[int]) -> list[int]:
+    """Return those permits that have to be planned to know whether they are as they were accepted.
+
+    Nearly all are as they were in every part: the database says so in a hundredth of the time that planning them takes. Left
+    out are parts that no officer sees and that start no event by themselves (the rate). SQLite has few rows.
+    """
+    if db.vendor != "postgresql" or not permit_ids:
+        return list(permit_ids)
+    item, value = bulk_sql.id_list(permit_ids)
+    with bulk_sql.cursor(rows=len(permit_ids)) as cursor:
+        cursor.execute(_MAY_DIFFER.format(ids=item), {"ids": value})
+        return [row[0] for row in cursor.fetchall()]
+
+
 def find_stale(permit_ids: Sequence[int], now: datetime) -> list[int]:
     """Return those permits of which something else is wanted than was accepted or refused."""
+    permit_ids = _may_differ(permit_ids)
     here = PermitSync.objects.filter(permit_id__in=permit_ids)
     done = here.filter(state=PermitSync.State.DONE)
     found = [row[0] for row in done.values_list(*_COLUMNS) if _differs(row, now)]

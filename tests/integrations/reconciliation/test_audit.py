@@ -1,8 +1,10 @@
 """The audits: permits that were changed without the services are found and sent."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from django.db import connection as db
 from django.utils import timezone
 
 from integrations.models import PeriodicTask, PermitSync
@@ -97,3 +99,33 @@ def test_a_row_that_is_settled_while_the_audit_looks_is_only_looked_at_once_more
     world.deliver()
     assert len(world.events()) == before
     assert world.permit_sync(permit).state == PermitSync.State.DONE
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"plate": "SQL1"},
+        {"subdivision": "US-SC"},
+        {"start": timezone.now() - 3 * HOUR},
+        {"end": timezone.now() + 9 * HOUR},
+        {"space_number": "77"},
+        {"location": "there"},
+        {"location": "nowhere"},
+    ],
+    ids=str,
+)
+def test_whatever_is_not_as_it_was_accepted_is_planned_and_nothing_else_need_be(
+    world: World, change: dict[str, Any]
+) -> None:
+    same = [world.permit(f"P{number}") for number in range(3)]
+    permit = world.permit("DIFFERS")
+    world.deliver()
+    ids = [one.pk for one in [*same, permit]]
+    if "location" in change:
+        place = world.there if change["location"] == "there" else world.location("Nowhere")
+        change = {"location": place}
+    Permit.objects.filter(pk=permit.pk).update(**change)
+    stale = [] if "space_number" in change else [permit.pk]
+    assert find_stale(ids, timezone.now()) == stale
+    if db.vendor == "postgresql":
+        assert audit._may_differ(ids) == stale
