@@ -26,6 +26,6 @@ def change_past_the_services(*, permit: int, plate: str) -> None:
 def compare_an_hour_later() -> None:
     """Compare what is accepted with what Passport has, with all that happened an hour longer ago."""
     PermitSync.objects.update(accepted_at=F("accepted_at") - timedelta(hours=1))
-    missed = PermitSync.objects.filter(error_since__isnull=False)
-    missed.update(error_since=F("error_since") - timedelta(hours=1))
+    missed = PermitSync.objects.filter(drift_since__isnull=False)
+    missed.update(drift_since=F("drift_since") - timedelta(hours=1))
     comparison.reconcile(Connection.objects.get())
