@@ -19,6 +19,7 @@ import structlog
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
+from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -34,7 +35,7 @@ from locations import audit_log
 from locations.models import Location, Permit, User
 from locations.plates import clean_plate
 from locations.regions import region_label
-from locations.services import PermitDraft, cancel_permit, register_permit
+from locations.services import PermitDraft, cancel_permit, lock_locations, register_permit
 
 log = structlog.get_logger(__name__)
 
@@ -174,7 +175,7 @@ def answer_test(
     """
     with transaction.atomic():
         # Before the test and its permit, as everybody who takes a connection further (`integrations.delivery.outbox`).
-        Connection.objects.select_for_update(no_key=True).get(pk=test.connection_id)
+        connection = Connection.objects.select_for_update(no_key=True).get(pk=test.connection_id)
         test = locked(test)
         now = timezone.now()
         if test.answer:
@@ -193,6 +194,8 @@ def answer_test(
         if via == "link":
             test.link_used_at = now
         test.save()
+        if seen and connection.status in _BEFORE_LIVE:
+            _hold_what_is_marked(test, now)
         withdraw(test, now, actor)
         _note(test, "test_answered", actor, by=test.answered_by, answer=test.answer)
         doubts = not_seen(test.connection)
@@ -242,6 +245,17 @@ def withdraw(test: TestPlate, now: datetime, actor: User | None) -> None:
     cancel_permit(permit=test.permit, actor=actor)
     test.withdrawn_at = now
     test.save(update_fields=["withdrawn_at"])
+
+
+def _hold_what_is_marked(test: TestPlate, now: datetime) -> None:
+    """Lock the registrations that the withdrawal and going live mark one after the other, in the order that everyone keeps.
+
+    The test's permit is newer than those that going live marks: marked first, it would be held while theirs are waited for.
+    """
+    permit = Permit.objects.select_for_update(no_key=True).get(pk=test.permit_id)
+    lock_locations([permit.location_id])
+    mapped = Permit.objects.not_ended(now).filter(location__zone_mapping__zone__connection=test.connection_id)
+    PermitSync.objects.filter(Q(permit=permit) | Q(permit__in=mapped)).hold()
 
 
 def _note(test: TestPlate, kind: str, actor: User | None, **params: Any) -> None:

@@ -16,6 +16,14 @@ def test_who_starts_a_test_and_who_maps_never_wait_for_each_other_in_a_circle() 
     assert told == {"errors": [], "tests": 1}
 
 
+def test_who_goes_live_by_a_test_and_who_holds_an_older_permit_never_wait_for_each_other_in_a_circle() -> (
+    None
+):
+    with servers.running_stack(servers.POSTGRES, workers=0, web=False, sandbox=False) as stack:
+        told = stack.run(lock_order.answer_a_test_while_another_holds)
+    assert told == {"errors": [], "status": "live", "states": ["due", "due"]}
+
+
 def test_somebody_who_holds_a_row_for_long_keeps_no_other_company_waiting() -> None:
     with servers.running_stack(servers.POSTGRES, workers=0, web=False) as stack:
         told = stack.run(lock_order.deliver_while_a_row_is_held)

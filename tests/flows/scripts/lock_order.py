@@ -103,6 +103,28 @@ def start_a_test_while_another_maps() -> dict[str, object]:
     return {"errors": errors, "tests": live.test_plates.count()}
 
 
+def answer_a_test_while_another_holds() -> dict[str, object]:
+    """Go live by the answer to a test while somebody holds an older permit's row and then asks for the test's."""
+    live: Connection = ConnectionFactory(testing=True)
+    location = mapped_location(live)
+    older: Permit = PermitFactory(location=location)
+    test = test_plates.start_test(connection=live, location=location)
+    PermitSync.objects.filter(permit=test.permit_id).update(state="done", accepted_at=timezone.now())
+    errors: list[str] = []
+    lock = "SELECT 1 FROM integrations_registration WHERE permit_id = %s FOR NO KEY UPDATE"
+    with own_connection() as holding:
+        holding.execute(lock, [older.pk])
+        thread = start(
+            lambda: test_plates.answer_test(test=test, seen=True, note="", by="Robin", via="link"), errors
+        )
+        time.sleep(UNTIL_IT_WAITS_S)
+        holding.execute(lock, [test.permit_id])
+    thread.join()
+    live.refresh_from_db()
+    states = PermitSync.objects.order_by("permit_id").values_list("state", flat=True)
+    return {"errors": errors, "status": live.status, "states": list(states)}
+
+
 def _due_row() -> PermitSync:
     """Return a row that is due, of a company of its own."""
     live: Connection = ConnectionFactory(live=True)

@@ -1,7 +1,5 @@
 """Ending a connection leaves nothing behind that nobody agreed to leave, and nothing of it becomes due again."""
 
-from collections.abc import Iterator
-
 import pytest
 from django.core.exceptions import ValidationError
 
@@ -10,18 +8,14 @@ from integrations.delivery.record_results import record
 from integrations.models import Connection, PermitSync
 from integrations.onboarding import connections
 from locations import services
+from tests.integrations import on_passport
 from tests.integrations.delivery.by_hand import Hand
-from tests.passport.sandbox_transport import SandboxTransport
-from tests.world import World, audit_all, world_in_memory
+from tests.world import World, audit_all
 
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def world(transport: SandboxTransport) -> Iterator[World]:
-    """A company that is live on the sandbox's Passport."""
-    with world_in_memory(transport) as world:
-        yield world
+world = on_passport.world
 
 
 def end(world: World, *, leave_behind: bool = False) -> Connection:
