@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.conf import settings
-from django.db import close_old_connections, transaction
 from django.db import connection as db
+from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.db.utils import Error as DatabaseError
 from django.utils.translation import gettext as _
@@ -145,8 +145,9 @@ def _work() -> None:
         # What was claimed is due again when its lease is over.
         log.warning("the database did not answer a comparison", error=type(error).__name__)
     finally:
+        # The thread ends, and its database connection with it.
+        db.close()
         _free.release()
-        close_old_connections()
 
 
 def _renewing(connection: Connection) -> Callable[[], None]:

@@ -21,11 +21,35 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--end-unknown", action="store_true", help="end the parking rights that belong to no permit"
     )
+    parser.add_argument(
+        "--list",
+        action="store_true",
+        help="only list what differs, as after a restored backup; nothing is changed",
+    )
+
+
+def list_differences(review: restored.Review, say: Say) -> None:
+    """Say what each side has that the other one lacks, one line for each, and what to do about it."""
+    say(_("Parking rights listed: %(n)d") % {"n": review.rights})
+    say(_("In Passport, and unknown here: %(n)d") % {"n": len(review.unknown)})
+    for right in review.unknown:
+        end = right.end.isoformat(timespec="minutes") if right.end else "–"
+        say(f"  {right.plate} {right.subdivision} · {right.zone_id} · {end} · {right.reference}")
+    if review.unknown:
+        say(_("  Register again those that are right; then end the rest with --end-unknown."))
+    say(_("Accepted, and missing in Passport: %(n)d") % {"n": len(review.missing)})
+    for row in review.missing:
+        say(f"  {row.permit.plate} · {row.permit.location} · {row.permit.end.isoformat(timespec='minutes')}")
+    if review.missing:
+        say(_("  They are sent again by themselves; to send all of them now, use --send-missing."))
 
 
 def run(options: dict[str, Any], say: Say) -> None:
     """Compare and say what was found."""
     connection = find_connection(find_company(options["company"]), options["site"])
+    if options["list"]:
+        list_differences(restored.review(connection), say)
+        return
     if options["end_unknown"]:
         say(_("unknown parking rights ended: %(n)d") % {"n": restored.end_unknown(connection)})
     found = comparison.reconcile(connection, is_certain=options["send_missing"])

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable
 from datetime import timedelta
+from io import StringIO
 
 import pytest
+from django.core.management import call_command
 from django.db import connection as db
 from django.utils import timezone
 
@@ -39,6 +41,12 @@ def _give_again(cursor: object, first: int) -> None:
     cursor.execute(statement)  # type: ignore[attr-defined]
 
 
+def command(world: World, *options: str) -> str:
+    out = StringIO()
+    call_command("passport", "compare", "--company", world.company.slug, *options, stdout=out)
+    return out.getvalue()
+
+
 def sessions(events: Iterable[dict[str, object]]) -> set[str]:
     return {event["session_id"] for request in events for event in request["data"]}  # type: ignore[attr-defined]
 
@@ -63,6 +71,9 @@ def test_new_permits_get_sessions_of_their_own_and_those_of_before_are_left_to_p
         world.deliver()
         long_ago()
     assert world.plates() == ["NEW1", "NEW2", running.plate]
+    said = command(world, "--list")
+    assert "In Passport, and unknown here: 1\n  OLD2 US-NC" in said
+    assert "Accepted, and missing in Passport: 0" in said
     review = restored.review(world.connection)
     assert [right.plate for right in review.unknown] == ["OLD2"]
     assert list(review.missing) == []
@@ -79,6 +90,7 @@ def test_what_the_backup_remembers_and_passport_lost_is_listed_with_its_permit(w
     long_ago()
     review = restored.review(world.connection)
     assert [row.permit for row in review.missing] == [permit]
+    assert "Accepted, and missing in Passport: 1\n  HERE1 · Here" in command(world, "--list")
     # Looking changes nothing.
     assert not world.permit_sync(permit).is_drifting
 
