@@ -10,25 +10,21 @@ from integrations.models import PermitSync
 from locations.models import Location, Membership, Permit
 from tests.factories import (
     ConnectionFactory,
-    LocationFactory,
     MembershipFactory,
     PermitFactory,
     UserFactory,
     ZoneFactory,
-    ZoneMappingFactory,
+    mapped_location,
 )
 from tests.integrations.permits.proof_samples import START
+from tests.pages import World
 
 
 @pytest.fixture
-def member() -> Membership:
-    """An operator of a company with one mapped location on a live connection."""
-    found: Membership = MembershipFactory(company__name="University", company__slug="university")
-    connection = ConnectionFactory(company=found.company, live=True)
-    ZoneMappingFactory(
-        location=LocationFactory(company=found.company, name="North Campus Garage"),
-        zone=ZoneFactory(connection=connection, number="Z123"),
-    )
+def member(world: World) -> Membership:
+    """An operator of the company, which has one mapped location."""
+    world.location("North Campus Garage", world.zone("Z123"))
+    found: Membership = MembershipFactory(company=world.company)
     return found
 
 
@@ -50,10 +46,8 @@ def permit() -> Permit:
     """A permit at a mapped location of a live connection, registered by Olive at START."""
     with time_machine.travel(START - timedelta(days=1), tick=False):
         connection = ConnectionFactory(live=True)
-        place = LocationFactory(company=connection.company, name="North Campus Garage")
-        ZoneMappingFactory(
-            location=place, zone=ZoneFactory(connection=connection, number="Z123", name="North")
-        )
+        zone = ZoneFactory(connection=connection, number="Z123", name="North")
+        place = mapped_location(connection, zone, name="North Campus Garage")
     with time_machine.travel(START, tick=False):
         found: Permit = PermitFactory(
             location=place,

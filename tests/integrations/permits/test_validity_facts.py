@@ -20,7 +20,7 @@ from tests.factories import (
     MembershipFactory,
     PermitFactory,
     ZoneFactory,
-    ZoneMappingFactory,
+    mapped_location,
 )
 from tests.integrations.permits.validity_samples import HOUR, NEW_YORK, NOW, question, why
 
@@ -30,11 +30,8 @@ def place(db: None) -> Location:
     """A place that was mapped to Z123 two days ago."""
     with time_machine.travel(NOW - timedelta(days=2), tick=False):
         connection = ConnectionFactory(live=True, company__slug="university")
-        found: Location = LocationFactory(company=connection.company, name="North Campus Garage")
-        ZoneMappingFactory(
-            location=found, zone=ZoneFactory(connection=connection, number="Z123", name="North")
-        )
-    return found
+        zone = ZoneFactory(connection=connection, number="Z123", name="North")
+        return mapped_location(connection, zone, name="North Campus Garage")
 
 
 def save(place: Location, hours_ago: float, **values: Any) -> Permit:
@@ -139,8 +136,7 @@ def test_evidence_from_before_it_told_what_was_sent_counts_as_it_did(place: Loca
 def test_a_moved_permit_is_seen_where_passport_had_it(place: Location) -> None:
     connection = place.zone_mapping.zone.connection
     with time_machine.travel(NOW - timedelta(days=2), tick=False):
-        lot = LocationFactory(company=place.company, name="Lot B")
-        ZoneMappingFactory(location=lot, zone=ZoneFactory(connection=connection, number="Z9"))
+        lot = mapped_location(connection, ZoneFactory(connection=connection, number="Z9"), name="Lot B")
     found = save(place, 12)
     accepted(found, 11)
     with time_machine.travel(NOW - 5 * HOUR, tick=False):

@@ -26,10 +26,9 @@ from integrations.vendors.protocol import RightSeen
 from locations.models import AuditEvent, Permit
 from tests.factories import (
     ConnectionFactory,
-    LocationFactory,
     MembershipFactory,
     ZoneFactory,
-    ZoneMappingFactory,
+    mapped_location,
 )
 from tests.fakes import FakeVendor
 from tests.passport.sandbox_transport import SandboxTransport
@@ -77,7 +76,7 @@ def connection() -> Connection:
     }
     for number, values in mapped.items():
         zone = ZoneFactory(connection=made, number=number, **values)
-        ZoneMappingFactory(zone=zone, location=LocationFactory(company=made.company))
+        mapped_location(made, zone)
     ZoneFactory(connection=made, number="103")
     return made
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from integrations.models import Connection
 from locations.models import Permit
-from tests.factories import LocationFactory, PermitFactory, ZoneFactory, ZoneMappingFactory
+from tests.factories import PermitFactory, mapped_location
 
 OTHER_ID = "fd69c211-318f-56a5-836b-8e03dc8897ae"
 
@@ -14,8 +14,5 @@ def confirmed(connection: Connection) -> bool:
 
 
 def mapped_permit(connection: Connection, **values: Any) -> Permit:
-    zone = ZoneFactory(connection=connection)
-    location = LocationFactory(company=connection.company)
-    ZoneMappingFactory(location=location, zone=zone)
-    permit: Permit = PermitFactory(location=location, **values)
+    permit: Permit = PermitFactory(location=mapped_location(connection), **values)
     return permit

@@ -18,11 +18,11 @@ from tests.factories import (
     OPERATOR_ID,
     CompanyFactory,
     ConnectionFactory,
-    LocationFactory,
     PermitFactory,
     UserFactory,
     ZoneFactory,
     ZoneMappingFactory,
+    mapped_location,
 )
 from tests.fakes import FakeVendor, zone_seen
 
@@ -83,8 +83,7 @@ def test_a_zone_that_goes_is_missing_and_names_the_locations_and_permits_it_affe
 ) -> None:
     vendor.zones = [zone_seen("a", "LotB", "Lot B"), zone_seen("b", "RG"), zone_seen("c", "Z1")]
     refresh(connection)
-    location = LocationFactory(company=connection.company, name="Lot B")
-    ZoneMappingFactory(zone=Zone.objects.get(remote_id="a"), location=location)
+    location = mapped_location(connection, Zone.objects.get(remote_id="a"), name="Lot B")
     PermitFactory.create_batch(2, location=location)
     PermitFactory(location=location, end=timezone.now() - timedelta(minutes=1))
     vendor.zones = vendor.zones[1:]
