@@ -112,7 +112,7 @@ def test_a_row_that_is_settled_while_the_audit_looks_is_only_looked_at_once_more
         {"location": "there"},
         {"location": "nowhere"},
     ],
-    ids=str,
+    ids=lambda change: " ".join(map(str, change)),
 )
 def test_whatever_is_not_as_it_was_accepted_is_planned_and_nothing_else_need_be(
     world: World, change: dict[str, Any]
