@@ -175,11 +175,8 @@ def _pushed(
     if push == "refused":
         return [permits.filter(Exists(here.refused()))]
     if push == "accepted":
-        return [
-            permits.filter(
-                Exists(here.filter(state=PermitSync.State.DONE, remote_until__isnull=False, error_code=""))
-            )
-        ]
+        accepted = here.filter(state=PermitSync.State.DONE, remote_until__isnull=False, error_code="")
+        return [permits.filter(Exists(accepted.filter(drift_since=None)))]
     places = Location.objects.filter(company=company, zone_mapping=None).values_list("pk", flat=True)
     unmapped = permits.not_ended(now).filter(location__in=list(places))
     if push == "waiting":
