@@ -42,7 +42,7 @@ class ConnectionAdmin(EvidenceHistoryAdmin):
                 self.message_user(request, f"{connection}: {refresh.error} {refresh.remedy}", messages.ERROR)
             else:
                 begun += 1
-        words = ngettext("%(count)d refresh is under way.", "%(count)d refreshes are under way.", begun)
+        words = ngettext("%(count)d refresh is running.", "%(count)d refreshes are running.", begun)
         self.message_user(request, words % {"count": begun}, messages.SUCCESS)
 
 

@@ -25,7 +25,7 @@ class PermitSyncAdmin(LookedUpAdmin, EvidenceAdmin):
     )  # fmt: skip
     list_filter = ("state",)
     list_select_related = ("connection",)
-    search_help_text = _("The beginning of a plate, in any spelling, or a permit's ID.")
+    search_help_text = _("The beginning of a plate, however it is written, or a permit's ID.")
     actions = ("retry",)
 
     def look_up(self, text: str) -> Iterable[int]:
@@ -37,7 +37,9 @@ class PermitSyncAdmin(LookedUpAdmin, EvidenceAdmin):
         """Make the refused rows due again."""
         ids = list(queryset.values_list("pk", flat=True))
         count = outbox.retry(permit_sync_ids=ids, actor=actor_of(request))
-        words = ngettext("%(count)d is tried again.", "%(count)d are tried again.", count)
+        words = ngettext(
+            "%(count)d permit is being tried again.", "%(count)d permits are being tried again.", count
+        )
         self.message_user(request, words % {"count": count}, messages.SUCCESS)
 
 
@@ -58,7 +60,7 @@ class PushAdmin(LookedUpAdmin, EvidenceAdmin):
     )
     list_filter = ("outcome",)
     list_select_related = ("connection",)
-    search_help_text = _("A trace ID, or its beginning.")
+    search_help_text = _("A trace ID, or the beginning of one.")
 
     def look_up(self, text: str) -> Iterable[int]:
         """Find pushes by their trace id."""

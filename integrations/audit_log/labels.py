@@ -59,7 +59,7 @@ def _contact_kind(audit_event: AuditEvent) -> str:
 
 def _topics(audit_event: AuditEvent) -> str:
     topics = [_word(Topic, topic) for topic in audit_event.params.get("topics", [])]
-    return ", ".join(topics) or _("no mails")
+    return ", ".join(topics) or _("no emails")
 
 
 def _zone(audit_event: AuditEvent) -> str:
@@ -83,7 +83,7 @@ def _answered(audit_event: AuditEvent) -> str:
 def _mailed(audit_event: AuditEvent) -> str:
     to = audit_event.params.get("to") or ""
     to = to if isinstance(to, str) else ", ".join(to)
-    return _("mail to %(to)s") % {"to": to} if to else _("noted only, no mail")
+    return _("email to %(to)s") % {"to": to} if to else _("recorded only, no email sent")
 
 
 def _how_often(audit_event: AuditEvent) -> str:
@@ -101,24 +101,24 @@ WORDS: Final[Mapping[str, Words]] = {
     "contact_changed": Words("contact", gettext_lazy("changed"), _contact_kind),
     "contact_removed": Words("contact", gettext_lazy("removed"), _contact_kind),
     "mails_chosen": Words("mails", gettext_lazy("chosen"), _topics),
-    "status_link_made": Words("status_link", gettext_lazy("made")),
+    "status_link_made": Words("status_link", gettext_lazy("created")),
     "status_link_renewed": Words("status_link", gettext_lazy("renewed for a year")),
-    "status_link_ended": Words("status_link", gettext_lazy("ended")),
+    "status_link_ended": Words("status_link", gettext_lazy("revoked")),
     "test_sent": Words("test", gettext_lazy("sent"), _zone),
     "test_asked": Words("test", gettext_lazy("asked about"), _asked),
     "test_answered": Words("test", gettext_lazy("answered"), _answered),
-    "test_withdrawn": Words("test", gettext_lazy("taken back"), _zone),
-    "refresh_asked": Words("refresh", gettext_lazy("asked for")),
-    "refresh_released": Words("refresh", gettext_lazy("let through: the zones that are gone may go")),
+    "test_withdrawn": Words("test", gettext_lazy("withdrawn"), _zone),
+    "refresh_asked": Words("refresh", gettext_lazy("requested")),
+    "refresh_released": Words("refresh", gettext_lazy("changes accepted")),
     "refresh_discarded": Words("refresh", gettext_lazy("discarded")),
     "change_held": Words("held_change", gettext_lazy("held for a decision"), _rights),
     "change_accepted": Words("held_change", gettext_lazy("accepted"), _rights),
     "change_discarded": Words("held_change", gettext_lazy("discarded"), _rights),
-    "notice_dismissed": Words("notice", gettext_lazy("put away")),
+    "notice_dismissed": Words("notice", gettext_lazy("dismissed")),
     "canary_set": Words("check_plates", gettext_lazy("changed"), _how_often),
-    "operator_id_requested": Words("operator_id", gettext_lazy("asked for"), _mailed),
+    "operator_id_requested": Words("operator_id", gettext_lazy("requested"), _mailed),
     "account_manager_unknown": Words(
-        "operator_id", gettext_lazy("can't be asked for yet; support was asked for the account manager")
+        "operator_id", gettext_lazy("account manager unknown; support was asked to find out")
     ),
 }
 
@@ -127,7 +127,7 @@ def thing_of(audit_event: AuditEvent) -> str:
     """Return what it was done to, in words."""
     if audit_event.kind == "retried":
         count = audit_event.params.get("count", 0)
-        return ngettext("%(n)s registration", "%(n)s registrations", count) % {"n": localize(count)}
+        return ngettext("%(n)s permit", "%(n)s permits", count) % {"n": localize(count)}
     return audit_event.thing
 
 
@@ -148,4 +148,4 @@ def who_did(audit_event: AuditEvent) -> str:
     """Return who did it; an answer by a mailed link was given by the address that got it."""
     if audit_event.actor is not None:
         return str(audit_event.actor.label)
-    return str(audit_event.params.get("by") or _("a script or the product itself"))
+    return str(audit_event.params.get("by") or _("automatic, or by a script"))

@@ -72,7 +72,7 @@ _PERMIT: Final = {
     "space_number": gettext_lazy("space number"),
     "type": gettext_lazy("type"),
     "unit": gettext_lazy("unit"),
-    "external_id": gettext_lazy("external id"),
+    "external_id": gettext_lazy("your reference"),
     "status": gettext_lazy("status"),
 }
 SOURCES: Final = (
@@ -93,7 +93,8 @@ SOURCES: Final = (
     ),
     Source(
         "location", gettext_lazy("Location"), Location, "company",
-        {"name": gettext_lazy("name"), "external_id": gettext_lazy("own id"), "timezone": gettext_lazy("time zone"),
+        {"name": gettext_lazy("name"), "external_id": gettext_lazy(
+                "your reference"), "timezone": gettext_lazy("time zone"),
          "active": gettext_lazy("active")},
         lambda row: row.name, "building-community",
     ),
@@ -234,7 +235,7 @@ def _deed(source: Source, row: Any, tz: tzinfo) -> ListedEvent | None:
     return ListedEvent(
         at=row.history_date,
         pk=row.history_id,
-        who=row.history_user.label if row.history_user else _("a script or the product itself"),
+        who=row.history_user.label if row.history_user else _("automatic, or by a script"),
         kind=source.kind,
         label=str(source.label),
         icon=source.icon,
@@ -249,7 +250,7 @@ def _verb(source: Source, row: Any) -> str:
     if source.kind == "permit" and row.before and row.before.get("status") != row.after.get("status"):
         return _("cancelled") if row.status == Permit.Status.CANCELLED else _("reinstated")
     if source.kind == "mapping":
-        return _("taken off its zone") if row.history_type == DELETED else _("mapped")
+        return _("zone removed") if row.history_type == DELETED else _("mapped")
     return {CREATED: _("added"), DELETED: _("removed")}.get(row.history_type, _("changed"))
 
 

@@ -18,8 +18,8 @@ GROUPS: Final[Mapping[str, Any]] = {
     "failed": gettext_lazy("Failed sign-in"),
     "two_step": gettext_lazy("Two-step sign-in"),
     "account": gettext_lazy("Passwords and addresses"),
-    "rights": gettext_lazy("Roles and rights"),
-    "support": gettext_lazy("Looks by support"),
+    "rights": gettext_lazy("Roles and permissions"),
+    "support": gettext_lazy("Visits by support"),
 }
 _METHODS: Final[Mapping[str, Any]] = {
     "password": gettext_lazy("password"),
@@ -29,14 +29,14 @@ _METHODS: Final[Mapping[str, Any]] = {
     "all": gettext_lazy("all"),
 }
 _RIGHTS: Final[Mapping[str, Any]] = {
-    "is_active": gettext_lazy("may sign in"),
+    "is_active": gettext_lazy("can sign in"),
     "is_staff": gettext_lazy("support"),
-    "is_superuser": gettext_lazy("all rights"),
+    "is_superuser": gettext_lazy("all permissions"),
 }
 _HOW: Final[Mapping[str, Any]] = {
-    "own": gettext_lazy("by its owner"),
-    "other": gettext_lazy("by somebody else"),
-    "mailed_link": gettext_lazy("by a mailed link"),
+    "own": gettext_lazy("by the account's owner"),
+    "other": gettext_lazy("by someone else"),
+    "mailed_link": gettext_lazy("by an emailed link"),
     "command": gettext_lazy("by a command"),
 }
 
@@ -71,7 +71,7 @@ def _typed(row: AuditEvent) -> str:
     if row.person_id is not None:
         return ""
     typed = row.params.get("typed", "")
-    return _("unknown address %(address)s") % {"address": typed} if typed else _("no e-mail address")
+    return _("unknown address %(address)s") % {"address": typed} if typed else _("no email address")
 
 
 def _how_changed(row: AuditEvent) -> str:
@@ -107,24 +107,24 @@ WORDS: Final[Mapping[str, EventWords]] = {
     "signed_out": EventWords("sign_in", gettext_lazy("signed out")),
     "sign_in_failed": EventWords("failed", gettext_lazy("sign-in failed"), "danger", _typed),
     "sign_in_blocked": EventWords(
-        "failed", gettext_lazy("sign-in refused: too many tries"), "danger", _typed
+        "failed", gettext_lazy("sign-in blocked: too many attempts"), "danger", _typed
     ),
     "two_step_added": EventWords("two_step", gettext_lazy("second factor added"), "success", _type),
     "two_step_removed": EventWords("two_step", gettext_lazy("second factor removed"), "warning", _type),
     "two_step_used": EventWords("two_step", gettext_lazy("second factor used"), "", _type),
     "two_step_failed": EventWords("failed", gettext_lazy("second factor failed"), "danger"),
-    "recovery_codes_made": EventWords("two_step", gettext_lazy("recovery codes made")),
+    "recovery_codes_made": EventWords("two_step", gettext_lazy("recovery codes created")),
     "password_changed": EventWords("account", gettext_lazy("password set"), "warning", _how_changed),
-    "password_reset_asked": EventWords("account", gettext_lazy("password reset asked for")),
-    "address_changed": EventWords("account", gettext_lazy("e-mail address changed"), "warning", _address),
-    "address_added": EventWords("account", gettext_lazy("e-mail address added"), "", _thing),
-    "address_removed": EventWords("account", gettext_lazy("e-mail address removed"), "", _thing),
-    "address_confirmed": EventWords("account", gettext_lazy("e-mail address confirmed"), "", _thing),
-    "account_made": EventWords("account", gettext_lazy("account made"), "", _rights),
-    "rights_changed": EventWords("rights", gettext_lazy("rights changed"), "warning", _rights),
+    "password_reset_asked": EventWords("account", gettext_lazy("password reset requested")),
+    "address_changed": EventWords("account", gettext_lazy("email address changed"), "warning", _address),
+    "address_added": EventWords("account", gettext_lazy("email address added"), "", _thing),
+    "address_removed": EventWords("account", gettext_lazy("email address removed"), "", _thing),
+    "address_confirmed": EventWords("account", gettext_lazy("email address confirmed"), "", _thing),
+    "account_made": EventWords("account", gettext_lazy("account created"), "", _rights),
+    "rights_changed": EventWords("rights", gettext_lazy("permissions changed"), "warning", _rights),
     "member_added": EventWords("rights", gettext_lazy("became a member"), "", _role),
     "role_changed": EventWords("rights", gettext_lazy("role changed"), "warning", _role),
     "member_removed": EventWords("rights", gettext_lazy("is no longer a member"), "warning", _role),
-    "company_read": EventWords("support", gettext_lazy("support looked at the company"), "info"),
-    "admin_read": EventWords("support", gettext_lazy("support looked into the admin"), "info", _thing),
+    "company_read": EventWords("support", gettext_lazy("support visited the company"), "info"),
+    "admin_read": EventWords("support", gettext_lazy("support opened the admin"), "info", _thing),
 }

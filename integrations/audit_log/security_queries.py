@@ -116,7 +116,7 @@ def who_did(row: AuditEvent) -> str:
     """Return who did it: who failed to sign in is nobody that is known, and a script has no name."""
     if row.actor is not None:
         return str(row.actor.label)
-    return _("somebody who is not signed in") if row.address else _("a script or the product itself")
+    return _("someone not signed in") if row.address else _("automatic, or by a script")
 
 
 def _cells(row: AuditEvent) -> tuple[Any, ...]:

@@ -136,12 +136,10 @@ def retry(request: CompanyRequest) -> HttpResponse:
     wanted = push_queries.refused_ids(connections, reason=reason, pk=pk)
     count = outbox.retry(permit_sync_ids=wanted, actor=request.user)
     if count:
-        text = ngettext(
-            "%(n)s registration is being tried again.", "%(n)s registrations are being tried again.", count
-        )
+        text = ngettext("%(n)s permit is being tried again.", "%(n)s permits are being tried again.", count)
         messages.success(request, text % {"n": localize(count)})
     else:
-        messages.info(request, _("Nothing is refused for this reason any more."))
+        messages.info(request, _("Nothing is refused for this reason any longer."))
     back = f"?{urlencode({'reason': reason})}" if reason and pk is not None else ""
     return redirect(reverse("refused", args=[request.company.slug]) + back)
 

@@ -70,10 +70,10 @@ def _charts(slots: Sequence[HourSlot], labels: Sequence[str], ticks: Sequence[st
     all_of_them = hourly_stats.together(slots)
     median, high = (seconds(hourly_stats.percentile_ms(all_of_them, share)) for share in (MEDIAN, HIGH))
     most = max(range(len(slots)), key=lambda place: slots[place].accepted)
-    summary = _("Nothing was pushed in this time.")
+    summary = _("Nothing was sent in this period.")
     if accepted or refused:
         summary = _(
-            "%(accepted)s accepted and %(refused)s refused; most at %(when)s with %(most)s accepted."
+            "%(accepted)s accepted and %(refused)s refused; the most at %(when)s, with %(most)s accepted."
         ) % {
             "accepted": f"{accepted:,}",
             "refused": f"{refused:,}",
@@ -105,7 +105,7 @@ def _charts(slots: Sequence[HourSlot], labels: Sequence[str], ticks: Sequence[st
                 for name, share in ((_("median"), MEDIAN), (_("95th"), HIGH))
             ],
         },
-        latency_summary=_("Median %(median)s, 95th %(high)s over the whole time.")
+        latency_summary=_("Median %(median)s, 95th percentile %(high)s over the whole period.")
         % {"median": say_seconds(median), "high": say_seconds(high)},
         median_s=median,
         high_s=high,

@@ -114,7 +114,7 @@ class Batch:
         while ended is None and (group := search.next()):
             if time.monotonic() > self.good_until:
                 # Whichever worker has the rows by now goes on; recording is fenced, and keeps them due.
-                ended = TryLater(_("The worker was held up; another one goes on."), code="lease_over")
+                ended = TryLater(_("The worker was held up; another one continues."), code="lease_over")
             else:
                 self._request(search, group, kind)
                 ended = self.trouble

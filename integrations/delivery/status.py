@@ -121,7 +121,7 @@ def push_state(
         return _waiting(
             "unmapped",
             _("this location has no zone yet"),
-            _("Choose the location's zone; its permits follow by themselves."),
+            _("Choose the location's zone. Its permits are then sent automatically."),
             permit.updated_at,
         )
     return _on_its_way(permit, permit_sync, connection, now, breaker)
@@ -203,7 +203,7 @@ def _ended(
         return _on_its_way(permit, permit_sync, connection, now, breaker)
     if permit_sync.remote_state is None:
         at = permit_sync.accepted_at or permit_sync.due_since
-        word = _("withdrawn %(time)s") % {"time": say_clock(at, tz, now)}
+        word = _("removed %(time)s") % {"time": say_clock(at, tz, now)}
         return PushState("withdrawn", word, "neutral", "circle", since=at)
     until = say_clock(permit_sync.remote_until or permit.end, tz, now)
     reason = _("%(vendor)s had it until %(time)s") % {"vendor": vendor_label(connection), "time": until}
@@ -222,26 +222,26 @@ def _on_its_way(
     ending = permit.status == Permit.Status.CANCELLED or permit.end <= now
     status = Connection.Status(connection.status)
     if status == Connection.Status.PAUSED:
-        reason = _("the connection is paused") + (
+        reason = _("the integration is paused") + (
             f": {fragment(connection.status_reason)}" if connection.status_reason else ""
         )
-        remedy = _("A manager can resume the connection; everything held back is sent then.")
+        remedy = _("A manager can resume it. Everything held back is then sent.")
         return PushState(
             "paused", _("paused"), "warning", "player-pause", reason, remedy, connection.status_since
         )
     if status == Connection.Status.ENDED:
-        remedy = _("Map the location to a zone of another connection.")
-        return _waiting("ended_connection", _("the connection has been ended"), remedy, since)
+        remedy = _("Map the location to a zone of another integration.")
+        return _waiting("ended_connection", _("the integration has ended"), remedy, since)
     if not connection.is_confirmed:
-        remedy = _("Support confirms that the operator ID is yours; everything held back is sent then.")
+        remedy = _("Once support has confirmed that the operator ID is yours, everything held back is sent.")
         return _waiting("not_live", _("the operator ID is not confirmed yet"), remedy, since)
     if status != Connection.Status.LIVE and not permit.is_test:
-        remedy = _("Finish the set-up; everything held back is sent then.")
-        return _waiting("not_live", _("the connection is not live yet"), remedy, since)
+        remedy = _("Finish the set-up. Everything held back is then sent.")
+        return _waiting("not_live", _("the integration is not live yet"), remedy, since)
     if breaker is not None and breaker.stopped:
         return PushState(
             "stopped",
-            _("connection stopped"),
+            _("integration stopped"),
             "danger",
             "plug-connected-x",
             fragment(breaker.error) or _("it needs attention"),
@@ -257,13 +257,13 @@ def _on_its_way(
         failing_since = breaker.failing_since or since
         remedy = _still_trying(permit_sync, permit, connection, failing_since, now, ending=ending)
         return _waiting("outage", reason, remedy, failing_since)
-    word = _("withdrawing") if ending else _("sending")
+    word = _("removing") if ending else _("sending")
     key = "withdrawing" if ending else "sending"
     if permit_sync is not None and (failed or in_hand):
         # A try is counted when it begins, so between two tries the next one is the one that people wait for.
         attempt = max(1, permit_sync.attempts + (0 if in_hand else 1))
         if attempt > 1:
-            word = _("%(word)s, %(nth)s try") % {"word": word, "nth": ordinal(attempt)}
+            word = _("%(word)s, %(nth)s attempt") % {"word": word, "nth": ordinal(attempt)}
         failing_since = permit_sync.error_since or since
         remedy = (
             _still_trying(permit_sync, permit, connection, failing_since, now, ending=ending)
@@ -276,7 +276,7 @@ def _on_its_way(
         remedy = _still_trying(permit_sync, permit, connection, since, now, ending=ending)
     if ending:
         return PushState(
-            "withdrawing", _("waiting to be withdrawn"), "warning", "clock", remedy=remedy, since=since
+            "withdrawing", _("waiting to be removed"), "warning", "clock", remedy=remedy, since=since
         )
     return PushState("due", _("waiting to be sent"), "warning", "clock", remedy=remedy, since=since)
 

@@ -69,7 +69,7 @@ SYMPTOMS = {
         ),
         Question(
             "plate",
-            gettext_lazy("Test plate does not appear"),
+            gettext_lazy("Test plate doesn't appear"),
             (
                 "test",
                 "mapped",
@@ -138,9 +138,9 @@ def as_text(
     """Return the findings as plain text for a ticket; `at` is when they were made, by default now."""
     marks = {SUCCESS: "OK  ", NEUTRAL: "--  ", WARNING: "WARN", DANGER: "BAD "}
     now = at or timezone.now()
-    name = str(connection) if connection else _("no connection")
+    name = str(connection) if connection else _("no integration")
     lines = [
-        _("Doctor: %(company)s, %(name)s, %(at)s UTC")
+        _("Diagnostics: %(company)s, %(name)s, %(at)s UTC")
         % {
             "company": company,
             "name": name,
@@ -163,7 +163,7 @@ def _run(key: str, patient: DiagnosticContext) -> Check:
             key,
             key,
             WARNING,
-            _("This check could not be made: %(name)s.") % {"name": type(error).__name__},
-            _("The other checks stand for themselves."),
-            _("Tell support; the log has the details."),
+            _("This check could not be run: %(name)s.") % {"name": type(error).__name__},
+            _("The other checks are not affected."),
+            _("Tell support. The log has the details."),
         )

@@ -29,7 +29,7 @@ REASONS = 3
 
 def refused(patient: DiagnosticContext) -> Check:
     """Does the vendor refuse registrations, and why?"""
-    title = _("Refused registrations")
+    title = _("Refused permits")
     reasons = refusals(patient.connections)
     if not reasons:
         return Check("refused", title, SUCCESS, _("None."))
@@ -40,8 +40,8 @@ def refused(patient: DiagnosticContext) -> Check:
         title,
         DANGER,
         ngettext("%(n)d: %(why)s", "%(n)d: %(why)s", total) % {"n": total, "why": text},
-        _("Enforcement does not see these vehicles as registered."),
-        reasons[0].remedy or _("Open them, mend what the reason names, and retry."),
+        _("These vehicles are not visible to enforcement."),
+        reasons[0].remedy or _("Open them, fix what the reason names, and try again."),
         patient.page("refused"),
     )
 
@@ -59,7 +59,7 @@ def held_back(patient: DiagnosticContext) -> Check:
             title,
             DANGER,
             text,
-            _("Nothing is sent until somebody mends this; nothing is lost."),
+            _("Nothing is sent until someone fixes this. Nothing is lost."),
             breaker.remedy,
         )
     return Check(
@@ -67,9 +67,9 @@ def held_back(patient: DiagnosticContext) -> Check:
         title,
         WARNING,
         text,
-        _("It is tried again every few seconds; nothing is lost."),
+        _("It is tried again every few seconds. Nothing is lost."),
         breaker.remedy
-        or _("Wait; if it lasts longer than an hour, ask %(vendor)s about an outage.") % patient.names.words,
+        or _("Wait. If it lasts longer than an hour, ask %(vendor)s about an outage.") % patient.names.words,
     )
 
 
@@ -77,21 +77,23 @@ def backlog(patient: DiagnosticContext) -> Check:
     """How long has the oldest registration been waiting that could be sent?"""
     title, connection = _("Backlog"), patient.connection
     if connection is None:
-        return Check("backlog", title, NEUTRAL, _("There is no connection yet."))
+        return Check("backlog", title, NEUTRAL, _("There is no integration yet."))
     count, oldest = patient.counts.waiting, patient.counts.waiting_since
     if connection.status != Connection.Status.LIVE:
         return Check(
             "backlog",
             title,
             NEUTRAL,
-            _("%(n)d registrations wait until the connection is live.") % {"n": count},
+            _("Permits waiting until the integration is live: %(n)d.") % {"n": count},
         )
     if oldest is None:
-        text = _("Empty: %(vendor)s has everything that was saved.") % patient.names.words
+        text = _("None: %(vendor)s has everything that was saved.") % patient.names.words
         return Check("backlog", title, SUCCESS, text)
     age = patient.now - oldest
     text = ngettext(
-        "%(n)d registration waits, for %(age)s.", "%(n)d registrations wait, the oldest for %(age)s.", count
+        "%(n)d permit has been waiting for %(age)s.",
+        "%(n)d permits are waiting, the oldest for %(age)s.",
+        count,
     )
     text = text % {"n": count, "age": duration_text(age)}
     if age < LATE:
@@ -102,8 +104,8 @@ def backlog(patient: DiagnosticContext) -> Check:
         title,
         tone,
         text,
-        _("Enforcement does not see these yet, or still sees what has ended."),
-        _("Look at the access to %(vendor)s, at what is held back, and at the worker.") % patient.names.words,
+        _("Enforcement doesn't see these yet, or still sees permits that have ended."),
+        _("Check the access to %(vendor)s, what is held back, and the workers.") % patient.names.words,
         patient.page("activity"),
     )
 
@@ -135,12 +137,12 @@ def worker(patient: DiagnosticContext) -> Check:
             "worker",
             title,
             SUCCESS,
-            ngettext("%(n)d is running.", "%(n)d are running.", alive) % {"n": alive},
+            ngettext("%(n)d running.", "%(n)d running.", alive) % {"n": alive},
         )
     last = WorkerHeartbeat.objects.order_by("-seen_at").first()
     text = _("None is running.")
     if last is not None:
-        text = _("None is running; the last was heard of %(age)s ago.") % {
+        text = _("None is running. The last sign of one was %(age)s ago.") % {
             "age": duration_text(patient.now - last.seen_at)
         }
     return Check(
@@ -148,14 +150,14 @@ def worker(patient: DiagnosticContext) -> Check:
         title,
         DANGER,
         text,
-        _("Nothing is sent, no zones are pulled, no mails leave; nothing is lost."),
-        _("Support: start the worker (see the README)."),
+        _("Nothing is sent, no zones are refreshed, and no emails go out. Nothing is lost."),
+        _("Support: start a worker (see the README)."),
     )
 
 
 def sweeper(patient: DiagnosticContext) -> Check:
     """Are the periodic duties done?"""
-    title, now = _("Sweeper and periodic duties"), database_now()
+    title, now = _("Periodic tasks"), database_now()
     chores = list(PeriodicTask.objects.order_by("name"))
     if not chores:
         return Check(
@@ -163,8 +165,8 @@ def sweeper(patient: DiagnosticContext) -> Check:
             title,
             DANGER,
             _("They have never run."),
-            _("Lost hints are not made up for; zones grow old."),
-            _("Support: start the worker."),
+            _("Changes whose message was lost are not sent, and zones are not refreshed."),
+            _("Support: start a worker."),
         )
     late = [task.name for task in chores if task.next_at < now - CHORE_LATE]
     failed = [f"{task.name} ({task.last_error})" for task in chores if task.last_error]
@@ -174,23 +176,23 @@ def sweeper(patient: DiagnosticContext) -> Check:
             title,
             DANGER,
             _("Late: %(names)s.") % {"names": ", ".join(late)},
-            _("No worker does them, or one is stuck."),
-            _("Support: look at the worker's log; restart it."),
+            _("No worker runs them, or one is stuck."),
+            _("Support: look at the worker's log, then restart it."),
         )
     if failed:
         return Check(
             "sweeper",
             title,
             WARNING,
-            _("The last round failed: %(names)s.") % {"names": "; ".join(failed)[:400]},
-            _("They are tried again by themselves."),
+            _("The last run failed: %(names)s.") % {"names": "; ".join(failed)[:400]},
+            _("They are tried again automatically."),
             _("Support: look at the worker's log."),
         )
     return Check(
         "sweeper",
         title,
         SUCCESS,
-        ngettext("%(n)d duty, on time.", "%(n)d duties, all on time.", len(chores)) % {"n": len(chores)},
+        ngettext("%(n)d task, on time.", "%(n)d tasks, all on time.", len(chores)) % {"n": len(chores)},
     )
 
 
@@ -198,7 +200,7 @@ def broker(patient: DiagnosticContext) -> Check:
     """Does the broker answer?"""
     title, url = _("Broker"), settings.CELERY_BROKER_URL
     if url.startswith("memory:"):
-        return Check("broker", title, NEUTRAL, _("In memory: there is none to ask."))
+        return Check("broker", title, NEUTRAL, _("In memory: there is nothing to check."))
     client = redis.Redis.from_url(
         url.replace("redis+socket://", "unix://"),
         socket_timeout=BROKER_TIMEOUT_S,
@@ -211,13 +213,13 @@ def broker(patient: DiagnosticContext) -> Check:
             "broker",
             title,
             WARNING,
-            _("It does not answer (%(name)s).") % {"name": type(error).__name__},
-            _("Saves are sent by the sweeper, a second or two later; nothing is lost."),
-            _("Support: start Redis or look at REDIS_URL."),
+            _("It doesn't respond (%(name)s).") % {"name": type(error).__name__},
+            _("What is saved is sent a second or two later than usual. Nothing is lost."),
+            _("Support: start Redis, or check REDIS_URL."),
         )
     finally:
         client.close()
-    return Check("broker", title, SUCCESS, _("It answers."))
+    return Check("broker", title, SUCCESS, _("It responds."))
 
 
 def clock(patient: DiagnosticContext) -> Check:
@@ -236,9 +238,7 @@ def clock(patient: DiagnosticContext) -> Check:
         title,
         DANGER if off > CLOCK_WRONG else WARNING,
         text,
-        _(
-            "Permits begin and end at the wrong moment, and %(vendor)s may refuse events as being in the future."
-        )
+        _("Permits start and end at the wrong time, and %(vendor)s may refuse events as being in the future.")
         % patient.names.words,
-        _("Support: switch time synchronisation (NTP) on."),
+        _("Support: turn on time synchronisation (NTP)."),
     )

@@ -26,21 +26,22 @@ def operator_id(patient: DiagnosticContext) -> Check:
             title,
             WARNING,
             _("Set, but not confirmed: %(id)s.") % {"id": connection.operator_id},
-            _("Until it is known to be yours no zone is read and nothing is sent, no test plate either."),
-            _("Support confirms it; the set-up page says how you can prove it yourselves."),
+            _("Until it is confirmed, no zones are read and nothing is sent, not even a test plate."),
+            _("Support confirms it. The set-up page shows how to confirm it yourself."),
             patient.setup_path,
         )
     if connection is not None and connection.operator_id:
         return Check("operator_id", title, SUCCESS, _("Set: %(id)s.") % {"id": connection.operator_id})
     finding = _("Not set.")
     if connection is not None and connection.operator_id_finding == Finding.UNKNOWN:
-        finding = _("Not set: %(vendor)s does not know the one that was tried.") % patient.names.words
+        finding = _("Not set: %(vendor)s doesn't know the one that was tried.") % patient.names.words
     return Check(
         "operator_id",
         title,
         DANGER,
         finding,
-        _("Without it %(vendor)s can't be asked for zones, and nothing can be sent.") % patient.names.words,
+        _("Without it, no zones can be fetched from %(vendor)s and nothing can be sent.")
+        % patient.names.words,
         _("Ask the %(vendor)s account manager for it and enter it on the set-up page.") % patient.names.words,
         patient.setup_path,
     )
@@ -61,7 +62,7 @@ def token(patient: DiagnosticContext) -> Check:
             title,
             DANGER,
             error.sentence,
-            _("Nothing can be asked or sent until it answers; what is due waits and is not lost."),
+            _("Nothing can be fetched or sent until it responds. Changes wait, and nothing is lost."),
             _("Wait a few minutes and run the checks again. If it persists, ask %(vendor)s about an outage.")
             % patient.names.words,
         )
@@ -70,8 +71,8 @@ def token(patient: DiagnosticContext) -> Check:
         title,
         DANGER,
         error.sentence,
-        _("The credentials belong to Offstreet, not to the company: no company can send."),
-        error.remedy or _("Support renews the credentials."),
+        _("The credentials are Offstreet's, not the company's: no company can send."),
+        error.remedy or _("Support has to renew the credentials."),
     )
 
 
@@ -87,7 +88,7 @@ def authorised(patient: DiagnosticContext) -> Check:
         ):
             # What the vendor said when the ID was entered; nothing more is asked of it before it is confirmed.
             return _not_authorised(patient)
-        return Check("authorised", title, NEUTRAL, _("Not asked: there is no confirmed operator ID yet."))
+        return Check("authorised", title, NEUTRAL, _("Not checked: there is no confirmed operator ID yet."))
     if not isinstance(listing, DeliveryError):
         count = len(listing)
         text = ngettext(
@@ -101,12 +102,12 @@ def authorised(patient: DiagnosticContext) -> Check:
             "authorised",
             title,
             WARNING,
-            _("Not known: %(why)s") % {"why": listing.sentence},
+            _("Unknown: %(why)s") % {"why": listing.sentence},
             _("%(vendor)s could not be asked.") % patient.names.words,
             _("Run the checks again in a few minutes."),
         )
     if isinstance(listing, FixConnection) and listing.scope == "host":
-        text = _("Not asked: %(vendor)s refuses Offstreet's credentials.") % patient.names.words
+        text = _("Not checked: %(vendor)s refuses Offstreet's credentials.") % patient.names.words
         return Check("authorised", title, NEUTRAL, text)
     if listing.status in (401, 403):
         return _not_authorised(patient)
@@ -114,10 +115,10 @@ def authorised(patient: DiagnosticContext) -> Check:
         "authorised",
         title,
         DANGER,
-        _("%(vendor)s does not know this operator ID.") % patient.names.words,
+        _("%(vendor)s doesn't know this operator ID.") % patient.names.words,
         _("It may have been copied wrongly, or belong to another environment of %(vendor)s.")
         % patient.names.words,
-        _("Compare it with the account manager's mail, character by character."),
+        _("Compare it with the account manager's email, character by character."),
         patient.setup_path,
     )
 
@@ -128,7 +129,7 @@ def _not_authorised(patient: DiagnosticContext) -> Check:
         _("Operator authorised"),
         DANGER,
         _("%(vendor)s knows the operator, but it hasn't authorised Offstreet.") % patient.names.words,
-        _("Neither zones nor registrations get through."),
+        _("No zones can be read, and no permits can be sent."),
         _("Ask the %(vendor)s account manager to authorise Offstreet for this operator ID.")
         % patient.names.words,
         patient.setup_path,
@@ -136,7 +137,7 @@ def _not_authorised(patient: DiagnosticContext) -> Check:
 
 
 def _not_asked(names: VendorNames) -> str:
-    return _("%(vendor)s was not asked: no worker has taken up the checks.") % names.words
+    return _("%(vendor)s was not asked: no worker has picked up the checks.") % names.words
 
 
 def zones(patient: DiagnosticContext) -> Check:
@@ -152,14 +153,14 @@ def zones(patient: DiagnosticContext) -> Check:
             title,
             DANGER,
             pull.error,
-            _("Until somebody decides, the zones stay as they were."),
+            _("Until someone decides, the current zones are kept."),
             pull.remedy,
             page,
         )
     if not count:
         return _no_zones(patient, pull, title, page)
     age = patient.now - connection.zones_pulled_at if connection.zones_pulled_at else None
-    text = ngettext("%(n)d zone, pulled %(age)s ago.", "%(n)d zones, pulled %(age)s ago.", count) % {
+    text = ngettext("%(n)d zone, refreshed %(age)s ago.", "%(n)d zones, refreshed %(age)s ago.", count) % {
         "n": count,
         "age": duration_text(age) if age else "?",
     }
@@ -168,7 +169,7 @@ def zones(patient: DiagnosticContext) -> Check:
             "zones",
             title,
             WARNING,
-            f"{text} " + _("The last pull failed: %(why)s") % {"why": pull.error},
+            f"{text} " + _("The last refresh failed: %(why)s") % {"why": pull.error},
             _("The zones here may be out of date."),
             pull.remedy or _("Refresh the zones."),
             page,
@@ -179,7 +180,7 @@ def zones(patient: DiagnosticContext) -> Check:
             title,
             WARNING,
             text,
-            _("They are pulled daily; this is older."),
+            _("They should be refreshed every day."),
             _("Refresh the zones."),
             page,
         )
@@ -192,9 +193,9 @@ def _no_zones(patient: DiagnosticContext, pull: ZoneRefresh | None, title: str, 
             "zones",
             title,
             DANGER,
-            _("They were never pulled."),
+            _("They have not been imported yet."),
             _("No location can be mapped."),
-            _("Set the connection up; this pulls the zones."),
+            _("Set up the integration. This imports the zones."),
             patient.setup_path,
         )
     if pull.outcome == ZoneRefresh.Outcome.RUNNING:
@@ -202,9 +203,9 @@ def _no_zones(patient: DiagnosticContext, pull: ZoneRefresh | None, title: str, 
             "zones",
             title,
             WARNING,
-            _("They are being pulled."),
+            _("They are being refreshed."),
             "",
-            _("Wait a minute; if it goes on, look at the worker below."),
+            _("Wait a minute. If it continues, see “Workers” below."),
             page,
         )
     if pull.outcome == ZoneRefresh.Outcome.FAILED:
@@ -212,7 +213,7 @@ def _no_zones(patient: DiagnosticContext, pull: ZoneRefresh | None, title: str, 
             "zones",
             title,
             DANGER,
-            _("The pull failed: %(why)s") % {"why": pull.error},
+            _("The refresh failed: %(why)s") % {"why": pull.error},
             _("No location can be mapped."),
             pull.remedy or _("Refresh the zones."),
             page,
@@ -221,7 +222,7 @@ def _no_zones(patient: DiagnosticContext, pull: ZoneRefresh | None, title: str, 
         "zones",
         title,
         DANGER,
-        _("%(vendor)s lists no zone for this operator.") % patient.names.words,
+        _("%(vendor)s lists no zones for this operator.") % patient.names.words,
         _("The operator has no zones in %(place)s, or this is another operator's ID.")
         % {"place": patient.vendor.texts.zone_settings},
         _("Ask the %(vendor)s account manager which operator ID has the zones.") % patient.names.words,
@@ -237,8 +238,8 @@ def mapped(patient: DiagnosticContext) -> Check:
             "mapped",
             title,
             WARNING,
-            _("There is no location yet."),
-            _("Permits belong to locations; without one nothing can be sent."),
+            _("There are no locations yet."),
+            _("Every permit belongs to a location, so nothing can be sent without one."),
             _("Add a location."),
             page,
         )
@@ -251,8 +252,8 @@ def mapped(patient: DiagnosticContext) -> Check:
             DANGER,
             _("Mapped to a zone that %(vendor)s no longer lists: %(names)s.")
             % {**patient.names.words, "names": names},
-            _("%(vendor)s refuses their registrations.") % patient.names.words,
-            _("Choose a zone that is listed."),
+            _("%(vendor)s refuses their permits.") % patient.names.words,
+            _("Choose zones that are listed."),
             page,
         )
     done = {mapping.location_id for mapping in patient.mappings}
@@ -269,7 +270,7 @@ def mapped(patient: DiagnosticContext) -> Check:
             title,
             tone,
             text,
-            _("Their registrations wait; enforcement does not see them."),
+            _("Their permits are waiting, so they are not visible to enforcement."),
             _("Choose their zones."),
             page,
         )
@@ -285,26 +286,26 @@ def mapped(patient: DiagnosticContext) -> Check:
 
 def status(patient: DiagnosticContext) -> Check:
     """Is the connection live?"""
-    title, connection = _("State of the connection"), patient.connection
+    title, connection = _("Status of the integration"), patient.connection
     if connection is None:
         return Check(
             "status",
             title,
             WARNING,
-            _("There is no connection yet."),
+            _("There is no integration yet."),
             "",
-            _("Begin on the set-up page."),
+            _("Start on the set-up page."),
             patient.setup_path,
         )
     if connection.status == Connection.Status.LIVE:
-        return Check("status", title, SUCCESS, _("Live: each save is sent."))
+        return Check("status", title, SUCCESS, _("Live: every saved change is sent."))
     if connection.status == Connection.Status.PAUSED:
         return Check(
             "status",
             title,
             WARNING,
             _("Paused: %(reason)s") % {"reason": connection.status_reason},
-            _("Registrations wait and are not lost; test plates go out all the same."),
+            _("Permits wait, and nothing is lost. Test plates are still sent."),
             _("Resume it."),
             patient.setup_path,
         )
@@ -314,15 +315,15 @@ def status(patient: DiagnosticContext) -> Check:
             title,
             DANGER,
             _("Ended."),
-            _("Nothing is sent any more."),
-            _("Begin another connection."),
+            _("Nothing is sent."),
+            _("Start another integration."),
             patient.setup_path,
         )
     return Check(
         "status",
         title,
         NEUTRAL,
-        _("Not live yet: test plates are sent, real registrations wait."),
+        _("Not live yet: test plates are sent, real permits wait."),
         path=patient.setup_path,
     )
 

@@ -63,7 +63,13 @@ def _last_test(patient: DiagnosticContext) -> Check:
     title, test = _("Test plate"), patient.test
     if test is None:
         return Check(
-            "test", title, NEUTRAL, _("None was sent yet."), "", _("Send a test plate."), patient.setup_path
+            "test",
+            title,
+            NEUTRAL,
+            _("None has been sent yet."),
+            "",
+            _("Send a test plate."),
+            patient.setup_path,
         )
     page = patient.page("test_plate", test.pk)
     if test.answer == TestPlate.Answer.YES:
@@ -88,8 +94,8 @@ def _last_test(patient: DiagnosticContext) -> Check:
     }
     if said:
         looked_elsewhere = _(
-            "%(vendor)s has it as it should, so the device looked elsewhere: at another operator, another zone, or "
-            "another plate."
+            "%(vendor)s has it right, so the officer's device was looking elsewhere: at another "
+            "operator, zone or plate."
         )
         return Check(
             "test",
@@ -100,8 +106,9 @@ def _last_test(patient: DiagnosticContext) -> Check:
                 [looked_elsewhere % patient.names.words, str(patient.vendor.texts.officer_hint)]
             ).strip(),
             _(
-                "Have the officer sign in to %(officer_app)s again, choose zone %(zone)s and type the plate; then "
-                "repeat the test. If the note names another zone, map the location to that one."
+                "Ask the officer to sign in to %(officer_app)s again, choose zone %(zone)s and type "
+                "the plate. Then repeat the test. If the note names another zone, map the location to "
+                "that one."
             )
             % {**patient.names.words, "zone": test.zone.number},
             page,
@@ -110,7 +117,7 @@ def _last_test(patient: DiagnosticContext) -> Check:
         "test",
         title,
         SUCCESS if not test.withdrawn_at else NEUTRAL,
-        text + " " + _("Nobody has answered yet."),
+        text + " " + _("No one has answered yet."),
         path=page,
     )
 
@@ -122,9 +129,9 @@ def _not_accepted(patient: DiagnosticContext, test: TestPlate, said: str, title:
             "test",
             title,
             DANGER,
-            said + _("It was never noted for delivery."),
-            _("The location was not mapped when it was saved."),
-            _("Map the location and test again."),
+            said + _("It was never queued for delivery."),
+            _("The location wasn't mapped when it was saved."),
+            _("Map the location, then test again."),
             page,
         )
     if permit_sync.state == PermitSync.State.REFUSED:
@@ -133,8 +140,8 @@ def _not_accepted(patient: DiagnosticContext, test: TestPlate, said: str, title:
             title,
             DANGER,
             said + _("%(vendor)s refused it: %(why)s") % {**patient.names.words, "why": permit_sync.error},
-            _("A real registration here would be refused alike."),
-            permit_sync.remedy or _("Mend it and test again."),
+            _("A real permit here would be refused as well."),
+            permit_sync.remedy or _("Fix this, then test again."),
             page,
         )
     why = permit_sync.error or _("no answer yet")
@@ -143,7 +150,7 @@ def _not_accepted(patient: DiagnosticContext, test: TestPlate, said: str, title:
         title,
         WARNING,
         said + _("It has not been accepted yet (%(why)s).") % {"why": why},
-        _("It is waiting to be sent; see the worker, the backlog and the access to %(vendor)s below.")
+        _("It is waiting to be sent. See the workers, the backlog and the access to %(vendor)s below.")
         % patient.names.words,
         permit_sync.remedy or _("Run the checks again in a minute."),
         page,
@@ -162,9 +169,9 @@ def _not_listed(patient: DiagnosticContext, test: TestPlate, said: str, title: s
             said
             + _("%(vendor)s shows it in zone %(there)s instead of %(here)s.")
             % {**patient.names.words, "there": where, "here": test.zone.number},
-            _("The location is mapped to a zone that %(vendor)s has moved or merged with another.")
+            _("The location is mapped to a zone that %(vendor)s has renumbered or merged with another.")
             % patient.names.words,
-            _("Refresh the zones, remap the location, and test again."),
+            _("Refresh the zones, remap the location, then test again."),
             page,
         )
     if error := found.get("error"):
@@ -173,33 +180,33 @@ def _not_listed(patient: DiagnosticContext, test: TestPlate, said: str, title: s
             title,
             WARNING,
             said + _("Accepted, but the parking rights can't be read: %(why)s") % {"why": error},
-            _("So the product can't say whether an officer sees it."),
+            _("So it is unknown whether officers see it."),
             found.get("remedy") or _("Run the checks again in a minute."),
             page,
         )
     age = patient.now - (test.accepted_at or patient.now)
     text = said + _(
-        "%(vendor)s accepted it, but does not list it in the parking rights of zone %(zone)s (%(age)s)."
+        "%(vendor)s accepted it, but doesn't list it among the parking rights of zone %(zone)s (%(age)s)."
     ) % {
         **patient.names.words,
         "zone": test.zone.number,
         "age": duration_text(age),
     }
     if found.get("others"):
-        text += " " + _("It lists another session with this plate.")
+        text += " " + _("It lists a different session with this plate.")
     return Check(
         "test",
         title,
         WARNING if age < LISTED_LATE else DANGER,
         text,
         _(
-            "%(vendor)s usually processes it within seconds. If it takes longer, it went to another operator, or "
-            "%(vendor)s is stuck."
+            "%(vendor)s usually processes it within seconds. If it takes longer, it went to "
+            "another operator, or %(vendor)s has a problem."
         )
         % patient.names.words,
         _(
-            "Compare the operator ID with that of the officers' %(enforcement)s; then give %(vendor)s the trace id of the "
-            "push."
+            "Compare the operator ID with the one in the officers' %(enforcement)s. Then give "
+            "%(vendor)s the push's trace ID."
         )
         % patient.names.words,
         page,

@@ -12,7 +12,7 @@ from locations.models import Location
 
 def names(patient: DiagnosticContext) -> Check:
     """Are zones compared letter for letter, or was a near miss taken for the right one?"""
-    title, page = _("Names, letter for letter"), patient.page("locations")
+    title, page = _("Zone numbers, character by character"), patient.page("locations")
     if not patient.mappings:
         return Check("names", title, NEUTRAL, _("Nothing is mapped yet."))
     remarks = [text for mapping in patient.mappings if (text := _near(mapping.location, mapping.zone))]
@@ -20,15 +20,15 @@ def names(patient: DiagnosticContext) -> Check:
     if not remarks:
         remarks_of_twins = _twins(patient)
         if not remarks_of_twins:
-            text = _("Every mapped zone is called exactly as %(vendor)s calls it.") % patient.names.words
+            text = _("Every mapped zone number is exactly as %(vendor)s has it.") % patient.names.words
             return Check("names", title, SUCCESS, text)
         return Check(
             "names",
             title,
             NEUTRAL,
             " ".join(remarks_of_twins[:NAMED]),
-            _("Both exist; a slip of the hand would choose the other."),
-            _("Look whether the right one is mapped."),
+            _("Both exist, so they are easy to mix up."),
+            _("Check that the right one is mapped."),
             page,
         )
     return Check(
@@ -37,9 +37,10 @@ def names(patient: DiagnosticContext) -> Check:
         WARNING,
         " ".join(remarks[:NAMED]),
         _(
-            "Zone IDs are case-sensitive and must match exactly; the officer's device may stand in the other zone."
+            "Zone numbers are case-sensitive and must match exactly. The officer's device may be "
+            "in the other zone."
         ),
-        _("Compare the sign at the place with the zone that is mapped."),
+        _("Compare the number on the sign with the mapped zone."),
         page,
     )
 

@@ -61,7 +61,7 @@ def one_sentence() -> Iterator[None]:
         raise CommandError(f"{error.sentence} {error.remedy}".strip()) from error
     except DatabaseError as error:
         text = str(error).strip().partition("\n")[0]
-        raise CommandError(_("The database answered: %(error)s") % {"error": text}) from error
+        raise CommandError(_("Database error: %(error)s") % {"error": text}) from error
 
 
 def sentence_of(error: ValidationError) -> str:
@@ -100,7 +100,7 @@ def find_connection(company: Company, site: str = "") -> Connection:
     connections = list(current_connections(company))
     if not connections:
         raise CommandError(
-            _("%(company)s has no connection yet: run “%(vendor)s connect” first.")
+            _("%(company)s has no integration yet: run “%(vendor)s connect” first.")
             # A vendor's command is called by its slug.
             % {"company": company, "vendor": default_vendor()}
         )

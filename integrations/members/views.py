@@ -35,7 +35,7 @@ class ContactForm(forms.ModelForm):  # type: ignore[type-arg]
         labels = {
             "kind": gettext_lazy("For"),
             "name": gettext_lazy("Name"),
-            "email": gettext_lazy("E-mail address"),
+            "email": gettext_lazy("Email address"),
         }
 
     def __init__(self, *arguments: Any, **rest: Any) -> None:
@@ -117,7 +117,7 @@ def invitation_withdraw(request: CompanyRequest, pk: int) -> HttpResponse:
     if withdraw_invitation(invitation=one, actor=request.user):
         messages.success(request, _("The invitation to %(email)s was withdrawn.") % {"email": one.email})
     else:
-        messages.info(request, _("That invitation was not open any more."))
+        messages.info(request, _("That invitation was no longer open."))
     return redirect("settings", request.company.slug)
 
 
@@ -128,14 +128,14 @@ def member_change(request: CompanyRequest, pk: int) -> HttpResponse:
     member = get_object_or_404(Membership.objects.select_related("user"), pk=pk, company=request.company)
     form = RoleForm(request.POST)
     if not form.is_valid():
-        messages.error(request, _("That role is not known; nothing was changed."))
+        messages.error(request, _("There is no such role. Nothing was changed."))
         return redirect("settings", request.company.slug)
     try:
         changed = change_role(membership=member, role=form.cleaned_data["role"], actor=request.user)
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     else:
-        said = _("%(person)s is %(role)s now.")
+        said = _("%(person)s is now %(role)s.")
         messages.success(request, said % {"person": member.user.label, "role": changed.get_role_display()})
     return redirect("settings", request.company.slug)
 

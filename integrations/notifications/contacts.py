@@ -18,7 +18,7 @@ def add_contact(*, company: Company, kind: str, name: str, email: str, actor: Us
     with transaction.atomic():
         Company.objects.select_for_update(no_key=True).get(pk=company.pk)
         if Contact.objects.filter(company=company, kind=kind, email__iexact=email).exists():
-            raise ValidationError({"email": [_("This address is in the list already.")]})
+            raise ValidationError({"email": [_("This address is already in the list.")]})
         contact = Contact.objects.create(company=company, kind=kind, name=name, email=email)
         note(contact=contact, kind="contact_added", actor=actor)
     return contact

@@ -254,7 +254,7 @@ def _give_up(mail: Mail, error: Exception) -> None:
             company=mail.company,
             kind="mail_failed",
             level=Notice.Level.WARNING,
-            text=_("The mail “%(subject)s” to %(to)s was refused for good. Check the address.")
+            text=_("The email “%(subject)s” to %(to)s was refused permanently. Check the address.")
             % {"subject": mail.subject, "to": mail.to},
             created_at=timezone.now(),
         )

@@ -15,14 +15,14 @@ MEANING = {
         "Another email says when an outage is over."
     ),
     Topic.STEPS: _(
-        "A step of the set-up is done and the next one waits for somebody: zones to map, a test to send."
+        "A set-up step is done and the next one needs someone: zones to map, or a test plate to send."
     ),
-    Topic.RESULTS: _("Somebody answered a test plate, or the integration went live."),
+    Topic.RESULTS: _("Someone answered whether a test plate was seen, or the integration went live."),
 }
 SUPPORT_MEANING = {
-    Topic.ALARMS: _("Nothing is sent for anybody, or a company has nobody who gets its alarms."),
+    Topic.ALARMS: _("Nothing is sent for any company, or no one at a company gets its alarms."),
     Topic.STEPS: _(
-        "A company waits for support: its operator ID has to be confirmed, or its account manager has to be found."
+        "A company is waiting for support to confirm its operator ID or to find its account manager."
     ),
 }
 

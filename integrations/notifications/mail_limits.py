@@ -40,13 +40,13 @@ def charge(*, asked_by: User | None, company: Company | None, to: Iterable[str],
     cost = max(1, len(addresses))
     if asked_by is not None:
         _take(
-            PERSON, _("You have sent as many mails as one person may for now."), "person", asked_by.pk, cost
+            PERSON, _("You have reached the limit for emails from one person."), "person", asked_by.pk, cost
         )
     if company is not None:
-        said = _("%(company)s has sent as many mails as one company may for now.") % {"company": company.name}
+        said = _("%(company)s has reached the limit for emails from one company.") % {"company": company.name}
         _take(COMPANY, said, "company", company.pk, cost)
     for address in addresses:
-        said = _("%(email)s has been sent as many mails as one address may get for now.") % {"email": address}
+        said = _("The limit for emails to %(email)s has been reached.") % {"email": address}
         _take(INVITED if kind == "invitation" else RECEIVER, said, f"to {kind}", mailbox(address), 1)
 
 

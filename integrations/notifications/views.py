@@ -28,12 +28,14 @@ def notifications(request: CompanyRequest) -> HttpResponse:
     form = MailsForm(request.POST or None, meaning=MEANING, chosen=own.topics) if own else None
     if request.method == "POST":
         if own is None:
-            messages.info(request, _("You are no member here; this is where support chooses its own mails."))
+            messages.info(
+                request, _("You are not a member of that company. Choose the emails you get as support here.")
+            )
             return redirect("support_notifications")
         form = MailsForm(request.POST, meaning=MEANING, chosen=())
         if form.is_valid():
             preferences.choose_mails(membership=own.membership, topics=form.topics(), actor=request.user)
-            messages.success(request, _("Your choice was saved."))
+            messages.success(request, _("Your choices were saved."))
             return redirect("notifications", request.company.slug)
     context: dict[str, Any] = {
         "company": request.company,
@@ -58,7 +60,7 @@ def support_notifications(request: HttpRequest) -> HttpResponse:
         form = MailsForm(request.POST, meaning=SUPPORT_MEANING, chosen=())
         if form.is_valid():
             preferences.choose_support_mails(user=request.user, topics=form.topics())
-            messages.success(request, _("Your choice was saved."))
+            messages.success(request, _("Your choices were saved."))
             return redirect("support_notifications")
     else:
         chosen = preferences.support_topics_of(request.user)

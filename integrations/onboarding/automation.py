@@ -159,10 +159,12 @@ def _tell_zones(connection: Connection, ticket: Ticket) -> None:
             dedupe_key=f"zones-there:{connection.pk}:{ticket.pk}",
             asked_by=None,
         )
-        text = _("%(count)d zones are there: choose the zone of each location.") % {"count": count}
+        text = _("Zones imported: %(count)d. Choose a zone for each location.") % {"count": count}
         notices.tell(company, "zones_there", Notice.Level.SUCCESS, text, path, f"zones-there:{connection.pk}")
         ticket_log.record(
-            connection, "zones_told", _("%(count)d zones are there; people are told.") % {"count": count}
+            connection,
+            "zones_told",
+            _("Zones imported: %(count)d. Members and contacts are told.") % {"count": count},
         )
 
 
@@ -196,7 +198,7 @@ def _make_ready(connection: Connection, ticket: Ticket, mapping: ZoneMapping, no
         notices.tell(
             company, "ready_for_test", Notice.Level.SUCCESS, text, path, f"ready-for-test:{connection.pk}"
         )
-        ticket_log.record(connection, "ready", _("Ready for testing; the people named are told."))
+        ticket_log.record(connection, "ready", _("Ready for testing. Members and contacts are told."))
 
 
 def _finish(connection: Connection, now: datetime) -> None:
@@ -230,5 +232,5 @@ def _finish(connection: Connection, now: datetime) -> None:
             notices.resolve(f"{key}:{connection.pk}")
         text = _("%(name)s is live.") % {"name": connection}
         notices.tell(company, "live", Notice.Level.SUCCESS, text, path, f"live:{connection.pk}")
-        ticket_log.record(connection, "done", _("The ticket is done; people are told."))
+        ticket_log.record(connection, "done", _("The ticket is done. Members and contacts are told."))
         ticket_log.close_ticket(connection, now)

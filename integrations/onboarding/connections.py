@@ -92,7 +92,7 @@ def connect(
             connection = open_connection(company=company, label=label, vendor=vendor, actor=actor)
         elif label and connection.label != label:
             raise ValidationError(
-                _("This operator ID is that of %(other)s already."),
+                _("%(other)s already uses this operator ID."),
                 code="taken_here",
                 params={"other": connection},
             )
@@ -159,16 +159,16 @@ def go_live(
         if connection.status == _Status.LIVE:
             return connection
         if connection.status == _Status.PAUSED:
-            raise ValidationError(_("This connection is paused; resume it."), code="paused")
+            raise ValidationError(_("This integration is paused. Resume it instead."), code="paused")
         _require_operator_id(connection)
         operator_claims.require_confirmed(connection)
         if not verified and actor is not None and not actor.is_support:
             raise ValidationError(
-                _("Only support may set a connection live without a test."), code="support_only"
+                _("Only support can take an integration live without a test."), code="support_only"
             )
         if not verified and not reason:
             raise ValidationError(
-                _("Say why it goes live without a test; the reason is kept."), code="no_reason"
+                _("Say why it goes live without a test. The reason is kept."), code="no_reason"
             )
         now = timezone.now()
         if verified:
@@ -194,12 +194,12 @@ def pause(*, connection: Connection, reason: str, actor: User | None = None) -> 
             return connection
         if connection.status != _Status.LIVE:
             raise ValidationError(
-                _("Only a live connection can be paused; this one is %(status)s."),
+                _("Only a live integration can be paused. This one is %(status)s."),
                 code="not_live",
                 params={"status": connection.get_status_display()},
             )
         if not reason:
-            raise ValidationError(_("Say why it is paused; the reason is kept and shown."), code="no_reason")
+            raise ValidationError(_("Say why it is paused. The reason is kept and shown."), code="no_reason")
         _turn(connection, _Status.PAUSED, actor, reason)
         ticket_log.record(connection, "paused", _("Paused: %(reason)s") % {"reason": reason}, actor)
     return connection
@@ -213,7 +213,7 @@ def resume(*, connection: Connection, actor: User | None = None) -> Connection:
         if connection.status == _Status.LIVE:
             return connection
         if connection.status != _Status.PAUSED:
-            raise ValidationError(_("This connection has not been live yet."), code="not_paused")
+            raise ValidationError(_("This integration has not been live yet."), code="not_paused")
         _turn(connection, _Status.LIVE, actor, "")
         transaction.on_commit(lambda: wakeup.wake([connection.pk]))
         ticket_log.record(connection, "resumed", _("Resumed."), actor)
@@ -235,7 +235,7 @@ def end(
         if connection.status == _Status.ENDED:
             return connection
         if not reason:
-            raise ValidationError(_("Say why the connection ends; the reason is kept."), code="no_reason")
+            raise ValidationError(_("Say why the integration ends. The reason is kept."), code="no_reason")
         # First of all, so that unmapping makes nothing due here and no worker claims any more.
         _turn(connection, _Status.ENDED, actor, reason)
         locations = Location.objects.filter(zone_mapping__zone__connection=connection)
@@ -340,24 +340,25 @@ def _may_be_there(steps: Sequence[Step] | None, now: datetime) -> bool:
 
 def _refuse_ended(connection: Connection) -> None:
     if connection.status == _Status.ENDED:
-        raise ValidationError(_("This connection has ended; connect the company anew."), code="ended")
+        raise ValidationError(_("This integration has ended. Start another one."), code="ended")
 
 
 def _require_operator_id(connection: Connection) -> None:
     if not connection.operator_id:
-        raise ValidationError(_("The operator ID is not set yet."), code="no_operator")
+        raise ValidationError(_("The operator ID has not been entered yet."), code="no_operator")
 
 
 def _refuse_exchange(connection: Connection) -> None:
     if connection.live_since is not None:
         raise ValidationError(
-            _("This connection has been live with another operator ID. End it and connect the company anew."),
+            _("This integration has been live with another operator ID. End it and start another one."),
             code="was_live",
         )
     if _holds_anything(connection):
         raise ValidationError(
             _(
-                "A test plate is still registered under the other operator ID; withdraw it or wait until it has ended."
+                "A test plate is still registered under the other operator ID. Withdraw it, or wait "
+                "until it has expired."
             ),
             code="held_there",
         )
@@ -366,7 +367,7 @@ def _refuse_exchange(connection: Connection) -> None:
 def _taken(connection: Connection, other: Connection) -> ValidationError:
     # The other company's name is not this company's business.
     if other.company_id != connection.company_id:
-        return ValidationError(_("This operator ID belongs to another company already."), code="taken")
+        return ValidationError(_("This operator ID already belongs to another company."), code="taken")
     return ValidationError(
-        _("This operator ID is that of %(other)s already."), code="taken_here", params={"other": other}
+        _("%(other)s already uses this operator ID."), code="taken_here", params={"other": other}
     )

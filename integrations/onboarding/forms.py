@@ -20,7 +20,7 @@ class RequestForm(forms.Form):
     rep_name = forms.CharField(
         label=_("Account manager's name"), max_length=120, required=False, validators=[validate_name]
     )
-    rep_email = forms.EmailField(label=_("Account manager's e-mail address"), required=False)
+    rep_email = forms.EmailField(label=_("Account manager's email address"), required=False)
     subject = forms.CharField(label=_("Subject"), max_length=200)
     text = forms.CharField(label=_("Text"), widget=forms.Textarea(attrs={"rows": 14}), max_length=6_000)
 
@@ -46,7 +46,7 @@ class ConfirmForm(forms.Form):
     how = forms.CharField(
         label=_("How do you know, or why not?"),
         max_length=HOW_MAX_CHARS,
-        help_text=_("Such as: the account manager named this company on the phone. It is kept."),
+        help_text=_("For example: the account manager confirmed it on the phone. Your answer is kept."),
     )
 
 
@@ -56,7 +56,7 @@ class ContactForm(forms.Form):
     name = forms.CharField(
         label=_("Account manager's name"), max_length=120, required=False, validators=[validate_name]
     )
-    rep_email = forms.EmailField(label=_("Account manager's e-mail address"))
+    rep_email = forms.EmailField(label=_("Account manager's email address"))
 
 
 class TestForm(forms.Form):
@@ -71,14 +71,14 @@ class TestForm(forms.Form):
         label=_("Space number"),
         max_length=20,
         required=False,
-        help_text=_("Only where the zone requires a space number."),
+        help_text=_("Only if the zone requires a space number."),
     )
     ask = forms.CharField(
-        label=_("Ask by mail"),
+        label=_("Ask by email"),
         required=False,
         max_length=400,
         help_text=_(
-            "These addresses get a link to answer with as soon as the plate shows up; separate them with commas."
+            "These addresses get a link to answer as soon as the plate is listed. Separate them with commas."
         ),
     )
 
@@ -104,7 +104,7 @@ class TestForm(forms.Form):
 class AskForm(forms.Form):
     """Whom to ask by mail."""
 
-    addresses = forms.CharField(label=_("E-mail addresses"), max_length=400)
+    addresses = forms.CharField(label=_("Email addresses"), max_length=400)
 
     def clean_addresses(self) -> list[str]:
         """Return the addresses one by one; the service checks each."""
@@ -130,6 +130,6 @@ class SiteForm(forms.Form):
     label = forms.CharField(
         label=_("Name of the site"),
         max_length=80,
-        help_text=_("For example “Medical Campus”."),
+        help_text=_("For example, “Medical Campus”."),
         validators=[validate_name],
     )

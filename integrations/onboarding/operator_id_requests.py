@@ -53,13 +53,13 @@ def request_operator_id(
     """
     rep_name, rep_email, now = " ".join(rep_name.split()), rep_email.strip(), timezone.now()
     if not text.strip():
-        raise ValidationError({"text": [_("The mail has no text.")]})
+        raise ValidationError({"text": [_("The email has no text.")]})
     if len(text) > REQUEST_MAX_CHARS:
         raise ValidationError({"text": [_("At most %(most)d characters.") % {"most": REQUEST_MAX_CHARS}]})
     check_name(rep_name, "rep_name")
     if has_link(text) or has_link(subject):
         raise ValidationError(
-            {"text": [_("The mail can't hold web addresses: it goes out in Offstreet's name.")]}
+            {"text": [_("The email can't contain web addresses, since it is sent in Offstreet's name.")]}
         )
     if rep_email or send:
         _check_address(rep_email)
@@ -79,7 +79,7 @@ def request_operator_id(
             )
             if day.count() >= REQUESTS_PER_DAY:
                 raise ValidationError(
-                    _("This mail was sent %(count)d times today; that is enough for a day.")
+                    _("This email was already sent %(count)d times today, which is the limit.")
                     % {"count": REQUESTS_PER_DAY}
                 )
             email_queue.write(
@@ -96,7 +96,7 @@ def request_operator_id(
         connection.requested_at = connection.requested_at or now
         connections.save(connection, actor)
         notices.resolve(contact_unknown_key(connection.pk))
-        words = _("Operator ID asked for again.") if again else _("Operator ID asked for.")
+        words = _("Operator ID requested again.") if again else _("Operator ID requested.")
         ticket_log.record(connection, "requested", words, actor)
         audit_log.record(
             company=connection.company, kind="operator_id_requested", actor=actor, thing=connection,
@@ -120,7 +120,7 @@ def contact_unknown(*, connection: Connection, actor: User) -> Connection:
             None,
             "contact_unknown",
             Notice.Level.WARNING,
-            _("%(company)s does not know its %(vendor)s account manager: find out who it is.")
+            _("%(company)s doesn't know its %(vendor)s account manager. Please find out who it is.")
             % {**names.words, "company": connection.company},
             path,
             contact_unknown_key(connection.pk),
@@ -136,7 +136,7 @@ def contact_unknown(*, connection: Connection, actor: User) -> Connection:
         ticket_log.record(
             connection,
             "contact_unknown",
-            _("The %(vendor)s account manager is not known; support asks.") % names.words,
+            _("The %(vendor)s account manager isn't known. Support is finding out.") % names.words,
             actor,
         )
         audit_log.record(
@@ -182,4 +182,4 @@ def _check_address(email: str) -> None:
     try:
         validate_email(email)
     except ValidationError as error:
-        raise ValidationError({"rep_email": [_("Enter the account manager's e-mail address.")]}) from error
+        raise ValidationError({"rep_email": [_("Enter the account manager's email address.")]}) from error

@@ -57,7 +57,9 @@ def request_id(request: CompanyRequest, pk: int | None = None) -> HttpResponse:
     done = attempt(form, act)
     if done is None:
         return setup_response(request, connection, {"request": form}, status=422)
-    said = _("The mail is on its way.") if word == "send" else _("Noted: the operator ID was asked for.")
+    said = (
+        _("The email is on its way.") if word == "send" else _("Recorded that the operator ID was requested.")
+    )
     messages.success(request, said)
     return redirect(services.setup_path(done))
 
@@ -98,7 +100,7 @@ def enter_contact(request: CompanyRequest, pk: int) -> HttpResponse:
 
     if not form.is_valid() or attempt(form, act) is None:
         return setup_response(request, connection, {"contact": form}, status=422)
-    messages.success(request, _("Entered; the company's people are told by mail."))
+    messages.success(request, _("Saved. The company is told by email."))
     return redirect(services.setup_path(connection))
 
 
@@ -109,7 +111,7 @@ def enter_operator_id(request: CompanyRequest, pk: int | None = None) -> HttpRes
     connection = company_connection(request.company, pk) if pk else None
     form = OperatorIdForm(request.POST, texts=texts_for(connection))
     if form.is_valid() and not calls.within_limit(request.user):
-        form.add_error("operator_id", _("You have tried several times within a minute; wait a minute."))
+        form.add_error("operator_id", _("You have tried several times within a minute. Wait a minute."))
     if not form.is_valid():
         return setup_response(request, connection, {"operator_id": form}, status=422)
 
@@ -153,7 +155,7 @@ def confirm_operator(request: CompanyRequest, pk: int) -> HttpResponse:
 
     if not form.is_valid() or attempt(form, act) is None:
         return setup_response(request, connection, {"confirm": form}, status=422)
-    said = _("Confirmed; the company's people are told by mail.") if is_theirs else _("Turned down.")
+    said = _("Confirmed. The company is told by email.") if is_theirs else _("Declined.")
     messages.success(request, said)
     return redirect(services.setup_path(connection))
 
@@ -164,7 +166,7 @@ def recheck(request: CompanyRequest, pk: int) -> HttpResponse:
     """Try the operator ID that is kept again."""
     connection = company_connection(request.company, pk)
     if connection.operator_id and not calls.within_limit(request.user):
-        messages.warning(request, _("You have tried several times within a minute; wait a minute."))
+        messages.warning(request, _("You have tried several times within a minute. Wait a minute."))
     elif connection.operator_id:
         _say_trial(request, services.recheck_operator_id(connection=connection, actor=request.user))
     return redirect(services.setup_path(connection))

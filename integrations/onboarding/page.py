@@ -149,7 +149,7 @@ def headline(turn: OnboardingStep | None, company: str, names: VendorNames) -> t
     return (
         tone,
         turn.what_next,
-        _("Whose turn: %(who)s, %(since)s.")
+        _("Waiting on %(who)s %(since)s.")
         % {
             "who": who_words(turn, company),
             "since": days_text(turn),
@@ -172,7 +172,7 @@ def stepper(shown: Sequence[OnboardingStep], company: str) -> list[dict[str, Any
         if step.state == DONE and step.done_at:
             hint = date_format(step.done_at, "j M")
         elif step.state != TODO:
-            hint = who_words(step, company) if step.who != Who.PRODUCT else _("at it")
+            hint = who_words(step, company) if step.who != Who.PRODUCT else _("in progress")
             if step.waiting_days:
                 hint = _("%(who)s, %(since)s") % {"who": hint, "since": days_text(step)}
         items.append({"title": step.title, "state": step.state, "note": step.note, "hint": hint})

@@ -38,17 +38,17 @@ def test_answer(request: HttpRequest, token: str) -> HttpResponse:
     link = signed_links.read_test_token(token)
     who = f"test {link.test_id} {link.place}" if link else _address(request)
     if not throttle.take(ANSWERS if request.method == "POST" else OPENS, "test-link", who):
-        return _dead(request, _("Too many tries. Wait a minute, then open the link again."), status=429)
+        return _dead(request, _("Too many attempts. Wait a minute, then open the link again."), status=429)
     test = _test(link) if link else None
     if link is None or test is None:
         return _dead(
             request,
-            _("This link is not valid. Open it as it stands in the mail, to its last sign."),
+            _("This link is not valid. Make sure that you opened the whole link from the email."),
             status=404,
         )
     addresses = test_plates.split(test.link_sent_to)
     if not signed_links.is_latest(link, test) or link.place >= len(addresses):
-        return _dead(request, _("A newer link was sent for this test; use that one."), status=410)
+        return _dead(request, _("A newer link was sent for this test. Use that one."), status=410)
     if test.answer:
         return _page(
             request,
@@ -58,9 +58,9 @@ def test_answer(request: HttpRequest, token: str) -> HttpResponse:
         )
     now = timezone.now()
     if test_plates.was_taken_back(test):
-        return _dead(request, _("This test was taken back; there is nothing left to answer."), status=410)
+        return _dead(request, _("This test was withdrawn, so there is nothing left to answer."), status=410)
     if test.link_expires_at is None or now >= test.link_expires_at:
-        return _dead(request, _("This link has ended. Ask for another test plate."), status=410)
+        return _dead(request, _("This link has expired. Ask for another test plate."), status=410)
     if request.method == "POST":
         return _take_answer(request, test, addresses[link.place].strip())
     return _page(
@@ -77,10 +77,10 @@ def status_page(request: HttpRequest, token: str) -> HttpResponse:
     """Show the steps of a connection to somebody outside: no plates, nothing to press."""
     pk, now = signed_links.read_status_token(token), timezone.now()
     if not throttle.take(OPENS, "status", f"status {pk}" if pk else _address(request)):
-        return _dead(request, _("Too many tries. Wait a minute, then open the link again."), status=429)
+        return _dead(request, _("Too many attempts. Wait a minute, then open the link again."), status=429)
     found = StatusLink.objects.select_related("connection__company").filter(pk=pk).first() if pk else None
     if found is None or not found.works(now):
-        return _dead(request, _("This status page does not exist, or it has ended."), status=404)
+        return _dead(request, _("This status page doesn't exist, has expired or was revoked."), status=404)
     seldom = Q(last_opened_at=None) | Q(last_opened_at__lt=now - timedelta(minutes=1))
     StatusLink.objects.filter(seldom, pk=found.pk).update(last_opened_at=now)
     company = found.connection.company

@@ -53,12 +53,14 @@ def begin_connection(*, company: Company, label: str = "", actor: User | None = 
         Company.objects.select_for_update(no_key=True).get(pk=company.pk)
         others = list(connections.current_connections(company).values_list("label", flat=True))
         if others and not label:
-            raise ValidationError({"label": [_("Name the site, so that the connections can be told apart.")]})
+            raise ValidationError(
+                {"label": [_("Enter the name of the site, so that the integrations can be told apart.")]}
+            )
         if len(label) > LABEL_MAX_CHARS:
             raise ValidationError({"label": [_("At most %(most)d characters.") % {"most": LABEL_MAX_CHARS}]})
         check_name(label, "label")
         if any(label.casefold() == other.casefold() for other in others):
-            raise ValidationError({"label": [_("There is a connection for this site already.")]})
+            raise ValidationError({"label": [_("There is already an integration for this site.")]})
         return connections.open_connection(company=company, label=label, actor=actor)
 
 
@@ -76,24 +78,24 @@ def try_operator_id(vendor: str, operator_id: str) -> Trial:
             return Trial(
                 Finding.CREDENTIALS,
                 error.sentence,
-                _("Nothing is wrong with the operator ID: support renews the credentials."),
+                _("The operator ID is not the problem. Support has to renew the credentials."),
             )
         if error.status in (401, 403):
             return Trial(
                 Finding.NOT_AUTHORISED,
                 _("%(vendor)s knows this operator, but it hasn't authorised Offstreet.") % names.words,
-                _("Ask the account manager to authorise Offstreet for it. It is tried again every hour."),
+                _("Ask the account manager to authorise Offstreet for it. It is checked again every hour."),
             )
         return Trial(
-            Finding.UNKNOWN, _("%(vendor)s does not know this operator ID.") % names.words, _unknown_remedy()
+            Finding.UNKNOWN, _("%(vendor)s doesn't know this operator ID.") % names.words, _unknown_remedy()
         )
     except FixRecord:
         return Trial(
-            Finding.UNKNOWN, _("%(vendor)s does not know this operator ID.") % names.words, _unknown_remedy()
+            Finding.UNKNOWN, _("%(vendor)s doesn't know this operator ID.") % names.words, _unknown_remedy()
         )
     except DeliveryError as error:
         return Trial(
-            Finding.UNREACHABLE, error.sentence, _("The operator ID is kept and tried again every minute.")
+            Finding.UNREACHABLE, error.sentence, _("The operator ID is kept and checked again every minute.")
         )
     return Trial(
         Finding.OK, _("%(vendor)s knows this operator and lists its zones.") % names.words, zones=zones
@@ -124,7 +126,7 @@ def receive_operator_id(*, connection: Connection, operator_id: str, actor: User
         if connection.operator_id in ("", wanted):
             _note_trial(connection, trial, actor)
         ticket_log.record(
-            connection, "operator_id", _("Operator ID tried: %(says)s") % {"says": trial.sentence}, actor
+            connection, "operator_id", _("Operator ID checked: %(says)s") % {"says": trial.sentence}, actor
         )
     return trial
 
@@ -140,14 +142,17 @@ def recheck_operator_id(*, connection: Connection, actor: User | None = None) ->
         _note_trial(fresh, trial, actor)
         if changed:
             ticket_log.record(
-                fresh, "operator_id", _("Operator ID tried again: %(says)s") % {"says": trial.sentence}, actor
+                fresh,
+                "operator_id",
+                _("Operator ID checked again: %(says)s") % {"says": trial.sentence},
+                actor,
             )
         if changed and trial.finding == Finding.OK:
             notices.tell(
                 fresh.company,
                 "operator_id",
                 Notice.Level.SUCCESS,
-                _("The operator ID works now: %(vendor)s lists its zones.") % names_of(fresh.vendor).words,
+                _("The operator ID now works: %(vendor)s lists its zones.") % names_of(fresh.vendor).words,
                 setup_path(fresh),
                 f"operator-id-ok:{fresh.pk}",
             )
@@ -171,7 +176,7 @@ def set_up(*, connection: Connection, actor: User | None = None) -> Ticket:
         operator_claims.require_confirmed(connection)
         if connection.operator_id_finding != Finding.OK and not connection.zones_pulled_at:
             raise ValidationError(
-                _("The operator ID has to work before the connection can be set up."), code="operator_id"
+                _("The operator ID has to work before the integration can be set up."), code="operator_id"
             )
         connection.name = integration_name(connection.vendor, connection.company.name)
         connections.save(connection, actor)
@@ -188,7 +193,7 @@ def set_up(*, connection: Connection, actor: User | None = None) -> Ticket:
         ticket_log.record(
             connection,
             "set_up",
-            _("Set up as %(name)s; the zones are being fetched.") % {"name": connection},
+            _("Set up as %(name)s. The zones are being imported.") % {"name": connection},
             actor,
             at=now,
         )
@@ -206,8 +211,8 @@ def setup_path(connection: Connection) -> str:
 def _tell_the_past(connection: Connection, now: datetime) -> None:
     """Write what happened before there was a ticket into it, with its own times."""
     for kind, at, text in (
-        ("begun", connection.created_at, _("The connection was begun.")),
-        ("requested", connection.requested_at, _("Operator ID asked for.")),
+        ("begun", connection.created_at, _("The integration was started.")),
+        ("requested", connection.requested_at, _("Operator ID requested.")),
         (
             "operator_id",
             connection.operator_id_at,
@@ -228,8 +233,11 @@ def _hold(connection: Connection, operator_id: str, actor: User | None) -> Trial
     operator_claims.hold(connection=connection, operator_id=operator_id, actor=actor)
     return Trial(
         Finding.HELD,
-        _("Another company uses this operator ID already."),
-        _("Support has been told and decides whose it is; nothing is read or sent for it until then."),
+        _("Another company already uses this operator ID."),
+        _(
+            "Support has been told and will decide whose it is. Until then, no zones are read and "
+            "nothing is sent."
+        ),
     )
 
 

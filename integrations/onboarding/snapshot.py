@@ -17,21 +17,21 @@ class Who(models.TextChoices):
     VENDOR = "vendor", gettext_lazy("the account manager at the vendor")
     SUPPORT = "support", gettext_lazy("Offstreet support")
     ENFORCEMENT = "enforcement", gettext_lazy("the enforcement team")
-    PRODUCT = "product", gettext_lazy("nobody: it goes on by itself")
-    NOBODY = "", gettext_lazy("nobody")
+    PRODUCT = "product", gettext_lazy("no one: it continues automatically")
+    NOBODY = "", gettext_lazy("no one")
 
 
 class Finding(models.TextChoices):
     """What the vendor said when the operator ID was tried."""
 
-    UNTRIED = "", gettext_lazy("not tried yet")
+    UNTRIED = "", gettext_lazy("not checked yet")
     OK = "ok", gettext_lazy("works")
     UNKNOWN = "unknown", gettext_lazy("unknown operator ID")
     NOT_AUTHORISED = "not_authorised", gettext_lazy("known, but Offstreet is not authorised")
     CREDENTIALS = "credentials", gettext_lazy("Offstreet's own credentials are refused")
     UNREACHABLE = "unreachable", gettext_lazy("the vendor could not be reached")
-    HELD = "held", gettext_lazy("in use by another company; support decides")
-    TURNED_DOWN = operator_claims.TURNED_DOWN, gettext_lazy("turned down by support")
+    HELD = "held", gettext_lazy("in use by another company; support will decide")
+    TURNED_DOWN = operator_claims.TURNED_DOWN, gettext_lazy("declined by support")
 
 
 @dataclass(frozen=True, slots=True)

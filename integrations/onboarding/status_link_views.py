@@ -19,7 +19,7 @@ def make(request: CompanyRequest, pk: int) -> HttpResponse:
     """Make a status page that can be passed on."""
     connection = get_object_or_404(Connection, pk=pk, company=request.company)
     signed_links.make_status_link(connection=connection, actor=request.user)
-    messages.success(request, _("The status page is there; copy its address."))
+    messages.success(request, _("The status page was created. Copy its address."))
     return _back(connection)
 
 
@@ -29,9 +29,9 @@ def renew(request: CompanyRequest, pk: int, link: int) -> HttpResponse:
     """Let a status page open for another year."""
     found = _link(request, pk, link)
     if signed_links.renew_status_link(link=found, actor=request.user):
-        messages.success(request, _("The status page is renewed for a year; its address stays the same."))
+        messages.success(request, _("The status page was renewed for a year. Its address stays the same."))
     else:
-        messages.info(request, _("That status page was revoked; make another."))
+        messages.info(request, _("That status page was revoked. Create another."))
     return _back(found.connection)
 
 
@@ -41,7 +41,7 @@ def revoke(request: CompanyRequest, pk: int, link: int) -> HttpResponse:
     """End a status page."""
     found = _link(request, pk, link)
     signed_links.end_status_link(link=found, actor=request.user)
-    messages.success(request, _("The status page has ended; its address shows nothing any more."))
+    messages.success(request, _("The status page was revoked. Its address no longer shows anything."))
     return _back(found.connection)
 
 

@@ -87,7 +87,7 @@ def active(shown: list[OnboardingStep]) -> OnboardingStep | None:
 def _requested(facts: Facts) -> tuple[datetime | None, str]:
     # Whoever has the operator ID already need not ask for it.
     if facts.requested_at is None and facts.operator_id and facts.operator_id_at:
-        return facts.operator_id_at, _("The operator ID was at hand already.")
+        return facts.operator_id_at, _("The operator ID was already known.")
     if facts.requested_at is None and facts.finding:
         return facts.checked_at, ""
     return facts.requested_at, ""
@@ -99,14 +99,17 @@ def _turn_requested(facts: Facts) -> _Turn:
             WAITING,
             Who.SUPPORT,
             facts.contact_unknown_since,
-            _("Support finds out who the company's %(vendor)s account manager is and enters the address.")
+            _(
+                "Support is finding out who the company's %(vendor)s account manager is and will enter "
+                "the address."
+            )
             % facts.names.words,
         )
     return _Turn(
         CURRENT,
         Who.COMPANY,
         facts.created_at,
-        _("Ask the %(vendor)s account manager for the operator ID; the email is already written.")
+        _("Ask the %(vendor)s account manager for the operator ID. The email is already written.")
         % facts.names.words,
     )
 
@@ -125,7 +128,8 @@ def _turn_received(facts: Facts) -> _Turn:
             Who.SUPPORT,
             facts.held_since,
             _(
-                "Another company uses this operator ID already. Support has been told and decides whose it is."
+                "Another company already uses this operator ID. Support has been told and will decide "
+                "whose it is."
             ),
         )
     match facts.finding:
@@ -135,8 +139,8 @@ def _turn_received(facts: Facts) -> _Turn:
                 Who.COMPANY,
                 tried,
                 _(
-                    "%(vendor)s does not know that operator ID. Compare it with the email, character by character; if it "
-                    "is the same, ask the account manager for the right one."
+                    "%(vendor)s doesn't know this operator ID. Compare it with the email, character by "
+                    "character. If it is the same, ask the account manager for the right one."
                 )
                 % facts.names.words,
             )
@@ -146,8 +150,8 @@ def _turn_received(facts: Facts) -> _Turn:
                 Who.VENDOR,
                 facts.operator_id_at or tried,
                 _(
-                    "%(vendor)s knows the operator ID, but the operator hasn't authorised Offstreet. Ask the account "
-                    "manager to authorise it; it is tried again every hour."
+                    "%(vendor)s knows the operator ID, but the operator hasn't authorised Offstreet. Ask "
+                    "the account manager to authorise it. It is checked again every hour."
                 )
                 % facts.names.words,
             )
@@ -157,8 +161,8 @@ def _turn_received(facts: Facts) -> _Turn:
                 Who.SUPPORT,
                 facts.operator_id_at or tried,
                 _(
-                    "%(vendor)s refuses Offstreet's own credentials. Support has to renew them; nothing is wrong with "
-                    "the operator ID."
+                    "%(vendor)s refuses Offstreet's own credentials. Support has to renew them. The "
+                    "operator ID is not the problem."
                 )
                 % facts.names.words,
             )
@@ -177,7 +181,7 @@ def _turn_received(facts: Facts) -> _Turn:
                 WAITING,
                 Who.PRODUCT,
                 facts.operator_id_at or tried,
-                _("%(vendor)s could not be reached. The operator ID is kept and tried again every minute.")
+                _("%(vendor)s could not be reached. The operator ID is kept and checked again every minute.")
                 % facts.names.words,
             )
     if facts.operator_id and facts.finding == Finding.OK:
@@ -186,8 +190,8 @@ def _turn_received(facts: Facts) -> _Turn:
             Who.SUPPORT,
             facts.operator_id_at,
             _(
-                "%(vendor)s knows the operator ID. Support has to confirm that it belongs to the company; until then "
-                "nothing is read or sent."
+                "%(vendor)s knows the operator ID. Support has to confirm that it belongs to the "
+                "company. Until then, no zones are read and nothing is sent."
             )
             % facts.names.words,
         )
@@ -202,7 +206,7 @@ def _turn_received(facts: Facts) -> _Turn:
         WAITING,
         Who.VENDOR,
         facts.requested_at,
-        _("The account manager sends the operator ID; enter it as soon as it is there."),
+        _("The account manager will send the operator ID. Enter it as soon as it arrives."),
     )
 
 
@@ -216,7 +220,7 @@ def _turn_set_up(facts: Facts) -> _Turn:
             CURRENT,
             Who.COMPANY,
             facts.operator_id_at,
-            _("Set the connection up: this opens the tracking ticket and fetches the zones."),
+            _("Set up the integration. This opens its ticket and imports the zones."),
         )
     if facts.pull == "failed":
         return _Turn(
@@ -224,7 +228,7 @@ def _turn_set_up(facts: Facts) -> _Turn:
             Who.COMPANY,
             facts.pull_since or facts.set_up_at,
             _(
-                "Fetching the zones did not work: %(error)s Fetch them again; if it fails twice, look at the doctor."
+                "The zones could not be fetched: %(error)s Refresh them. If that fails again, open diagnostics."
             )
             % {"error": facts.pull_error},
         )
@@ -234,7 +238,8 @@ def _turn_set_up(facts: Facts) -> _Turn:
             Who.SUPPORT,
             facts.pull_since or facts.set_up_at,
             _(
-                "The last refresh would take more than half of the zones away; support has to say whether that is right."
+                "In the last refresh, more than half of the zones were missing. Support has to decide "
+                "whether that is right."
             ),
         )
     if facts.pull == "done":
@@ -243,8 +248,8 @@ def _turn_set_up(facts: Facts) -> _Turn:
             Who.VENDOR,
             facts.pull_since or facts.set_up_at,
             _(
-                "%(vendor)s lists no zone for this operator. Ask the account manager to create the zones or to name the "
-                "operator ID that they belong to; then fetch them again."
+                "%(vendor)s lists no zones for this operator. Ask the account manager to create the "
+                "zones or to name the operator ID they belong to. Then refresh them."
             )
             % facts.names.words,
         )
@@ -252,7 +257,7 @@ def _turn_set_up(facts: Facts) -> _Turn:
         WAITING,
         Who.PRODUCT,
         facts.pull_since or facts.set_up_at,
-        _("The zones are being fetched from %(vendor)s.") % facts.names.words,
+        _("The zones are being imported from %(vendor)s.") % facts.names.words,
     )
 
 
@@ -275,7 +280,7 @@ def _turn_mapped(facts: Facts) -> _Turn:
         CURRENT,
         Who.COMPANY,
         facts.zones_pulled_at,
-        _("Choose the %(vendor)s zone of at least one location.") % facts.names.words,
+        _("Choose the %(vendor)s zone for at least one location.") % facts.names.words,
     )
 
 
@@ -288,15 +293,15 @@ def _turn_ready(facts: Facts) -> _Turn:
         WAITING,
         Who.PRODUCT,
         facts.first_mapped_at,
-        _("The people named are being told that testing can begin."),
+        _("Members and contacts are being told that testing can begin."),
     )
 
 
 def _tested(facts: Facts) -> tuple[datetime | None, str]:
     if facts.verified_at is None and facts.live_since:
         reason = facts.status_reason
-        return facts.live_since, _("Left out: %(reason)s") % {"reason": reason} if reason else _(
-            "Left out by support"
+        return facts.live_since, _("Skipped: %(reason)s") % {"reason": reason} if reason else _(
+            "Skipped by support"
         )
     return facts.verified_at, ""
 
@@ -308,14 +313,14 @@ def _turn_tested(facts: Facts) -> _Turn:
             CURRENT,
             Who.COMPANY,
             facts.ready_at or facts.first_mapped_at,
-            _("Send a test plate for a mapped location."),
+            _("Send a test plate for one of the mapped locations."),
         )
     if test.answer == "no":
         return _Turn(
             BLOCKED,
             Who.COMPANY,
             test.answered_at,
-            _("The test plate was not seen as it should be. Follow the doctor's findings, then test again."),
+            _("The test plate was not seen as expected. Follow the advice in diagnostics, then test again."),
         )
     if test.refused_since and test.accepted_at is None:
         return _Turn(
@@ -330,9 +335,7 @@ def _turn_tested(facts: Facts) -> _Turn:
             CURRENT,
             Who.COMPANY,
             test.over_at,
-            _(
-                "The last test ended without an answer. Send another test plate when somebody can look for it."
-            ),
+            _("The last test ended without an answer. Send another test plate when someone can look for it."),
         )
     if test.accepted_at is None:
         return _Turn(
@@ -346,14 +349,14 @@ def _turn_tested(facts: Facts) -> _Turn:
             WAITING,
             Who.PRODUCT,
             test.accepted_at,
-            _("%(vendor)s has accepted the test plate; the product looks for it in the parking rights.")
+            _("%(vendor)s has accepted the test plate. Waiting for it to be listed in the parking rights.")
             % facts.names.words,
         )
     return _Turn(
         WAITING if test.asked_by_mail else CURRENT,
         Who.ENFORCEMENT if test.asked_by_mail else Who.COMPANY,
         test.seen_at,
-        _("Somebody looks the test plate up in %(officer_app)s and answers: seen, or not.")
+        _("Someone looks up the test plate in %(officer_app)s and answers whether it is there.")
         % facts.names.words,
     )
 
@@ -368,11 +371,14 @@ def _turn_live(facts: Facts) -> _Turn:
             BLOCKED,
             Who.COMPANY,
             facts.status_since,
-            _("Paused: %(reason)s Nothing is sent meanwhile and nothing is lost; resume when it may go on.")
+            _(
+                "Paused: %(reason)s Nothing is sent in the meantime, and nothing is lost. Resume it "
+                "when you are ready."
+            )
             % {"reason": _sentence(facts.status_reason)},
         )
     if facts.status == "ended":
-        return _Turn(BLOCKED, Who.NOBODY, facts.status_since, _("This connection has ended."))
+        return _Turn(BLOCKED, Who.NOBODY, facts.status_since, _("This integration has ended."))
     return _Turn(CURRENT, Who.COMPANY, facts.verified_at, _("The test is confirmed: go live."))
 
 

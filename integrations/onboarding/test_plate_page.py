@@ -44,12 +44,14 @@ def stages(test: TestPlate, permit_sync: PermitSync | None, now: datetime) -> li
     shown.append(_answered(test, names, now))
     if test.withdrawn_at:
         shown.append(Stage(_("Withdrawn"), "done", test.withdrawn_at))
-        text = _("No longer in the parking rights.") if test.gone_at else _("Looking until it is gone…")
+        text = (
+            _("No longer listed in the parking rights.") if test.gone_at else _("Checking until it is gone…")
+        )
         shown.append(
-            Stage(_("Gone from the parking rights"), "done" if test.gone_at else "now", test.gone_at, text)
+            Stage(_("Removed from the parking rights"), "done" if test.gone_at else "now", test.gone_at, text)
         )
     else:
-        shown += [Stage(_("Withdrawn"), "later"), Stage(_("Gone from the parking rights"), "later")]
+        shown += [Stage(_("Withdrawn"), "later"), Stage(_("Removed from the parking rights"), "later")]
     return shown
 
 
@@ -85,8 +87,8 @@ def _where_it_stands(test: TestPlate, permit_sync: PermitSync | None, now: datet
             "",
         )
     if test.answer == TestPlate.Answer.NO:
-        said = _("What is seen: %(note)s") % {"note": test.note} if test.note else ""
-        return "danger", _("The officer does not see the test plate as it should be."), said
+        said = _("What the officer saw: %(note)s") % {"note": test.note} if test.note else ""
+        return "danger", _("The officer doesn't see the test plate as expected."), said
     if test.accepted_at is None and permit_sync is not None and permit_sync.state == PermitSync.State.REFUSED:
         return (
             "danger",
@@ -97,7 +99,7 @@ def _where_it_stands(test: TestPlate, permit_sync: PermitSync | None, now: datet
         return (
             "neutral",
             _("The test ended without an answer."),
-            _("Send another test plate when somebody can look."),
+            _("Send another test plate when someone can look for it."),
         )
     if test.accepted_at is None:
         error = permit_sync.error if permit_sync else ""
@@ -105,7 +107,7 @@ def _where_it_stands(test: TestPlate, permit_sync: PermitSync | None, now: datet
             return (
                 "warning",
                 _("Not yet in %(vendor)s: %(why)s") % {**names.words, "why": error},
-                _("It is tried again by itself."),
+                _("It is tried again automatically."),
             )
         return "info", _("The test plate is on its way to %(vendor)s.") % names.words, ""
     if test.seen_at is None:
@@ -114,13 +116,13 @@ def _where_it_stands(test: TestPlate, permit_sync: PermitSync | None, now: datet
         return (
             "warning",
             _("Waiting for an officer to confirm zone %(zone)s.") % {"zone": zone},
-            (_("Asked by mail: %(to)s.") % {"to": test.link_sent_to}),
+            (_("Asked by email: %(to)s.") % {"to": test.link_sent_to}),
         )
     return (
         "info",
-        _("%(vendor)s shows it. Does an officer's device show it too?") % names.words,
+        _("%(vendor)s lists it. Does an officer's device show it, too?") % names.words,
         (
-            _("Look it up in %(officer_app)s, in zone %(zone)s, and answer here; or ask somebody by email.")
+            _("Look it up in %(officer_app)s, in zone %(zone)s, and answer here, or ask someone by email.")
             % {**names.words, "zone": zone}
         ),
     )
@@ -131,20 +133,20 @@ def _not_seen(test: TestPlate, names: VendorNames, now: datetime) -> tuple[str, 
     if found.get("elsewhere"):
         return (
             "danger",
-            _("%(vendor)s shows the test plate in another zone.") % names.words,
-            _("The doctor says which, and what to do."),
+            _("%(vendor)s lists the test plate in another zone.") % names.words,
+            _("Diagnostics shows which one, and what to do."),
         )
     if found.get("error"):
         return (
             "warning",
             _("The parking rights can't be read: %(why)s") % {"why": found["error"]},
-            (found.get("remedy") or _("It is tried again by itself.")),
+            (found.get("remedy") or _("It is tried again automatically.")),
         )
     if test.accepted_at and now - test.accepted_at > USUAL_WAIT:
         return (
             "warning",
-            _("%(vendor)s has accepted the test plate and still does not show it.") % names.words,
-            (_("This takes seconds as a rule. The doctor helps to find out why.")),
+            _("%(vendor)s has accepted the test plate, but still doesn't list it.") % names.words,
+            (_("This usually takes seconds. Open diagnostics to find out why.")),
         )
     return "info", _("%(vendor)s has accepted it; looking for it in the parking rights…") % names.words, ""
 
@@ -167,7 +169,7 @@ def _accepted(test: TestPlate, permit_sync: PermitSync | None, names: VendorName
 
 
 def _seen(test: TestPlate, names: VendorNames, now: datetime) -> Stage:
-    title = _("Seen in the parking rights of %(vendor)s") % names.words
+    title = _("Listed in the parking rights at %(vendor)s") % names.words
     if test.seen_at:
         return Stage(title, "done", test.seen_at, _after(test.seen_at, test.saved_at))
     if test.accepted_at is None or test.withdrawn_at:
@@ -182,7 +184,7 @@ def _seen(test: TestPlate, names: VendorNames, now: datetime) -> Stage:
 def _answered(test: TestPlate, names: VendorNames, now: datetime) -> Stage:
     title = _("Seen by a person in %(enforcement)s") % names.words
     if test.answer:
-        via = {"link": _("by the mailed link"), "page": _("on the page"), "command": _("by command")}
+        via = {"link": _("by the emailed link"), "page": _("on the page"), "command": _("by command")}
         said = _("%(who)s, %(via)s") % {
             "who": test.answered_by,
             "via": via.get(test.answered_via, test.answered_via),
@@ -195,6 +197,6 @@ def _answered(test: TestPlate, names: VendorNames, now: datetime) -> Stage:
     if test.seen_at is None:
         return Stage(title, "later")
     if test_plates.is_over(test, now):
-        return Stage(title, "stuck", None, _("Nobody answered in time."))
+        return Stage(title, "stuck", None, _("No one answered in time."))
     asked = _("Asked by mail: %(to)s") % {"to": test.link_sent_to} if test.link_hash else ""
     return Stage(title, "now", None, asked)

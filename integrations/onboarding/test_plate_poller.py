@@ -114,7 +114,7 @@ def follow(test: TestPlate, now: datetime) -> bool:
             test = test_plates.locked(test)
             if test.withdrawn_at is None:
                 test_plates.withdraw(test, now, None)
-                text = _("The test plate's time is over; it is withdrawn.")
+                text = _("The test plate has expired and is withdrawn.")
                 ticket_log.record(test.connection, "test_withdrawn", text)
     began = _stage_began(test, permit_sync)
     checked = permit_sync.checked_at if permit_sync else None
@@ -202,7 +202,7 @@ def _take_in(test: TestPlate, found: Look, now: datetime) -> None:
             if found.ours is None and not found.elsewhere and test.gone_at is None:
                 test.gone_at = now
                 test.save(update_fields=["gone_at"])
-                text = _("The test plate is gone from the parking rights.")
+                text = _("The test plate is no longer listed in the parking rights.")
                 ticket_log.record(test.connection, "test_gone", text)
             return
         if test.seen_at is not None:
@@ -214,7 +214,7 @@ def _take_in(test: TestPlate, found: Look, now: datetime) -> None:
         test.seen_at = now
         test.save(update_fields=["seen_right", "seen_at"])
         PermitSync.objects.filter(permit=test.permit_id, connection=test.connection_id).note_seen(now)
-        text = _("Test plate seen in the parking rights, zone %(zone)s.") % {"zone": test.zone.number}
+        text = _("Test plate listed in the parking rights, zone %(zone)s.") % {"zone": test.zone.number}
         ticket_log.record(test.connection, "test_seen", text)
         if test.link_sent_to and not test.link_hash and not test.answer:
             test_plates.issue_link(test, test_plates.split(test.link_sent_to))

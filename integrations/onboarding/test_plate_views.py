@@ -46,7 +46,7 @@ def answer(request: CompanyRequest, pk: int) -> HttpResponse:
         messages.error(request, " ".join(error.messages))
         return redirect(test_plates.test_path(test))
     if seen:
-        messages.success(request, _("Confirmed. The test plate is withdrawn by itself."))
+        messages.success(request, _("Confirmed. The test plate expires automatically."))
         return redirect(test_plates.test_path(test))
     return redirect(f"{reverse('doctor', args=[request.company.slug])}?symptom=plate&test={test.pk}")
 
@@ -63,7 +63,7 @@ def ask(request: CompanyRequest, pk: int) -> HttpResponse:
             form.add_error("addresses" if hasattr(error, "error_dict") else None, error.messages)
     if form.errors:
         return _page(request, test, form, status=422)
-    messages.success(request, _("The link is on its way; links sent before have ended."))
+    messages.success(request, _("The link is on its way. Earlier links no longer work."))
     return redirect(test_plates.test_path(test))
 
 
@@ -72,7 +72,9 @@ def ask(request: CompanyRequest, pk: int) -> HttpResponse:
 def withdraw(request: CompanyRequest, pk: int) -> HttpResponse:
     """Take the test plate back before its time."""
     test = test_plates.withdraw_test(test=_test(request, pk), actor=request.user)
-    messages.success(request, _("Withdrawn; the page shows when it is gone from the parking rights."))
+    messages.success(
+        request, _("Withdrawn. This page shows when it is no longer listed in the parking rights.")
+    )
     return redirect(test_plates.test_path(test))
 
 

@@ -89,11 +89,11 @@ def start_test(
         location = Location.objects.select_for_update(no_key=True).get(pk=location.pk)
         mapping = ZoneMapping.objects.select_related("zone").filter(location=location).first()
         if mapping is None or mapping.zone.connection_id != connection.pk:
-            raise ValidationError({"location": [_("Map this location to a zone of this connection first.")]})
+            raise ValidationError({"location": [_("Map this location to a zone of this integration first.")]})
         zone = mapping.zone
         if zone.missing_since is not None:
             raise ValidationError(
-                {"location": [_("Its zone is no longer in the vendor's list; map it anew.")]}
+                {"location": [_("The vendor no longer lists its zone. Remap the location first.")]}
             )
         under_way = TestPlate.objects.filter(
             zone=zone, withdrawn_at=None, permit__end__gt=now
@@ -102,13 +102,13 @@ def start_test(
             if test.location_id == location.pk and test.permit.plate == wanted:
                 return test
             if test.permit.plate == wanted or test.location_id == location.pk:
-                raise ValidationError({"plate": [_("A test is under way in this zone; withdraw it first.")]})
+                raise ValidationError({"plate": [_("A test is running in this zone. Withdraw it first.")]})
         if _is_registered(wanted, location, now):
             raise ValidationError(
-                {"plate": [_("This plate has a real registration here; take one that no car carries.")]}
+                {"plate": [_("This plate has a real permit here. Choose one that no vehicle has.")]}
             )
         if zone.needs_space and not space_number.strip():
-            raise ValidationError({"space_number": [_("This zone goes by space number: enter one.")]})
+            raise ValidationError({"space_number": [_("This zone requires a space number.")]})
         if addresses:
             mail_limits.charge(asked_by=actor, company=connection.company, to=addresses, kind="test_plate")
         connections.begin_testing(connection=connection, actor=actor)
@@ -149,18 +149,18 @@ def ask_by_mail(*, test: TestPlate, addresses: Iterable[str], actor: User | None
     """Mail the link that asks for a person's word; a link sent before ends. Raises `ValidationError`."""
     to = _clean_addresses(addresses)
     if not to:
-        raise ValidationError({"addresses": [_("Enter at least one e-mail address.")]})
+        raise ValidationError({"addresses": [_("Enter at least one email address.")]})
     with transaction.atomic():
         test = locked(test)
         if test.answer:
-            raise ValidationError(_("This test has its answer already."), code="answered")
+            raise ValidationError(_("This test has already been answered."), code="answered")
         if is_over(test, timezone.now()):
-            raise ValidationError(_("This test is over; send another test plate."), code="over")
+            raise ValidationError(_("This test has ended. Send another test plate."), code="over")
         if test.accepted_at is None:
             raise ValidationError(_("The vendor has not accepted the test plate yet."), code="not_accepted")
         mail_limits.charge(asked_by=actor, company=test.connection.company, to=to, kind="test_plate")
         issue_link(test, to)
-        text = _("Asked by mail: %(to)s.") % {"to": ", ".join(to)}
+        text = _("Asked by email: %(to)s.") % {"to": ", ".join(to)}
         ticket_log.record(test.connection, "test_asked", text, actor)
         _note(test, "test_asked", actor, to=to)
     return test
@@ -179,7 +179,7 @@ def answer_test(
         test = locked(test)
         now = timezone.now()
         if test.answer:
-            raise ValidationError(_("This test has its answer already."), code="answered")
+            raise ValidationError(_("This test has already been answered."), code="answered")
         take_in_acceptance(test)
         if seen and test.accepted_at is None:
             raise ValidationError(
@@ -289,7 +289,7 @@ def _tell_answer(test: TestPlate, actor: User | None, doubts: Sequence[TestPlate
     if seen:
         text = _("%(who)s sees the test plate in zone %(zone)s.")
     else:
-        text = _("%(who)s does not see the test plate in zone %(zone)s as it should be.")
+        text = _("%(who)s doesn't see the test plate in zone %(zone)s as expected.")
     text = text % {"who": test.answered_by, "zone": test.zone.number}
     ticket_log.record(connection, "test_answered", f"{text} {test.note}".strip(), actor)
     path = test_path(test)
@@ -395,6 +395,6 @@ def _clean_addresses(addresses: Iterable[str]) -> list[str]:
         try:
             validate_email(address)
         except ValidationError as error:
-            text = _("“%(text)s” is not an e-mail address.") % {"text": address[:60]}
+            text = _("“%(text)s” is not an email address.") % {"text": address[:60]}
             raise ValidationError({"addresses": [text]}) from error
     return found

@@ -80,7 +80,7 @@ def pause(request: CompanyRequest, pk: int) -> HttpResponse:
 
     if not form.is_valid() or attempt(form, act) is None:
         return setup_response(request, connection, {"pause": form}, status=422)
-    messages.success(request, _("Paused. What is saved now waits and is not lost."))
+    messages.success(request, _("Paused. Changes are kept and sent when you resume."))
     return redirect(services.setup_path(connection))
 
 
@@ -89,7 +89,7 @@ def pause(request: CompanyRequest, pk: int) -> HttpResponse:
 def resume(request: CompanyRequest, pk: int) -> HttpResponse:
     """Push again."""
     connection = company_connection(request.company, pk)
-    said = _("Resumed: what waited is sent now.")
+    said = _("Resumed. The changes that were waiting are being sent.")
     return act_and_return(
         request, connection, lambda: connections.resume(connection=connection, actor=request.user), said
     )

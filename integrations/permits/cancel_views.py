@@ -65,11 +65,11 @@ def permit_reinstate(request: CompanyRequest, pk: int) -> HttpResponse:
     permit = _permit(request, pk)
     request.session.pop(_UNDO_KEY, None)
     if permit.cancelled_at is None:
-        messages.info(request, _("%(plate)s is not cancelled.") % {"plate": permit.plate_typed})
+        messages.info(request, _("%(plate)s isn't cancelled.") % {"plate": permit.plate_typed})
     elif _is_over(permit.cancelled_at):
         messages.error(
             request,
-            _("The %(seconds)d seconds are over: %(plate)s stays cancelled. Register it anew.")
+            _("The %(seconds)d seconds are over: %(plate)s stays cancelled. Register it again.")
             % {"seconds": UNDO_S, "plate": permit.plate_typed},
         )
     else:
@@ -78,7 +78,7 @@ def permit_reinstate(request: CompanyRequest, pk: int) -> HttpResponse:
         except ValidationError as error:
             messages.error(request, " ".join(error.messages))
         else:
-            messages.success(request, _("%(plate)s is registered again.") % {"plate": permit.plate_typed})
+            messages.success(request, _("%(plate)s was reinstated.") % {"plate": permit.plate_typed})
     return _back(request, reverse("permit", args=[request.company.slug, permit.pk]))
 
 
@@ -136,7 +136,7 @@ def permits_reinstate(request: CompanyRequest) -> HttpResponse:
     else:
         ended = Ended(tuple(bulk_cancel.unpack(noted["ids"])), at)
         back = reinstate_permits(ended=ended, actor=request.user)
-        text = ngettext("%(n)s permit is registered again.", "%(n)s permits are registered again.", back)
+        text = ngettext("%(n)s permit was reinstated.", "%(n)s permits were reinstated.", back)
         messages.success(request, text % {"n": localize(back)})
     return _back(request, reverse("permits", args=[request.company.slug]))
 
@@ -155,7 +155,7 @@ def permits_cancel(request: CompanyRequest) -> HttpResponse:
         # Never all permits in place of those that were searched for.
         return without_search(request)
     if filters is not None and not bulk_cancel.narrows(filters):
-        messages.warning(request, _("Narrow the list first: by a location, for example."))
+        messages.warning(request, _("Narrow the list first, for example to one location."))
         return _list_again(request)
     if "confirm" in request.POST:
         return _cancel(request, filters, now)
@@ -170,7 +170,7 @@ def permits_cancel(request: CompanyRequest) -> HttpResponse:
         text = (
             _("Choose at least one permit first.")
             if filters is None
-            else _("None that matches can be cancelled.")
+            else _("None of the matching permits can be cancelled.")
         )
         messages.warning(request, text)
         return _list_again(request)
@@ -208,8 +208,8 @@ def _cancel(request: CompanyRequest, filters: PermitFilters | None, now: datetim
         _note(request, ended.at, ids=bulk_cancel.pack(ended.permit_ids), n=done)
     if left := len(seen) - done:
         text = ngettext(
-            "%(n)s permit that you looked at has changed or ended since and was left alone.",
-            "%(n)s permits that you looked at have changed or ended since and were left alone.",
+            "%(n)s permit has changed or ended since you reviewed the list and was left as it is.",
+            "%(n)s permits have changed or ended since you reviewed the list and were left as they are.",
             left,
         )
         messages.warning(request, text % {"n": localize(left)})

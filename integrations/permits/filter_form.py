@@ -15,7 +15,7 @@ class PermitFilterForm(forms.Form):
     """The filters of the list; what is not understood narrows nothing."""
 
     q = forms.CharField(
-        label=_("Plate, unit or external id"),
+        label=_("Plate, unit or your reference"),
         max_length=80,
         required=False,
         widget=forms.TextInput(attrs={"type": "search", "autocomplete": "off", "spellcheck": "false"}),
@@ -27,7 +27,7 @@ class PermitFilterForm(forms.Form):
         choices=[
             ("", _("Any time")),
             ("current", _("Current")),
-            ("coming", _("Coming")),
+            ("coming", _("Upcoming")),
             ("ended", _("Ended")),
             ("cancelled", _("Cancelled")),
         ],
@@ -37,7 +37,7 @@ class PermitFilterForm(forms.Form):
         required=False,
         choices=[
             ("", _("Any state")),
-            ("unprotected", _("Not protected yet")),
+            ("unprotected", _("Not there yet")),
             ("waiting", _("Waiting")),
             ("refused", _("Refused")),
             ("accepted", _("Accepted")),
@@ -45,7 +45,7 @@ class PermitFilterForm(forms.Form):
     )
     type = forms.ChoiceField(label=_("Type"), required=False)
     state = forms.ChoiceField(label=_("State or province"), required=False)
-    tests = forms.BooleanField(label=_("Test plates too"), required=False)
+    tests = forms.BooleanField(label=_("Include test plates"), required=False)
 
     def __init__(self, data: Mapping[str, Any], *, company: Company, types: Sequence[str]) -> None:
         super().__init__(data)

@@ -68,7 +68,7 @@ class PermitForm(forms.Form):
         label=_("Type"), max_length=60, required=False, widget=forms.TextInput(attrs={"list": "permit-types"})
     )
     unit = forms.CharField(label=_("Unit"), max_length=60, required=False)
-    external_id = forms.CharField(label=_("External id"), max_length=80, required=False)
+    external_id = forms.CharField(label=_("Your reference"), max_length=80, required=False)
     sure = forms.CharField(required=False, widget=forms.HiddenInput)
     revision = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
@@ -231,14 +231,14 @@ class PermitForm(forms.Form):
                     self._clean_time(name, location)
         start, end = self.read("start").moment, self.read("end").moment
         if location is not None and start is not None and end is not None and start >= end:
-            self.add_error("end", _("“Until” must be later than “from”."))
+            self.add_error("end", _("“Until” must be later than “From”."))
         if "plate" not in self.errors and "plate" in data:
             hint = self.plate_hint()
             if hint.alike and data.get("sure") != hint.plate:
                 self.add_error(
                     "plate",
                     ValidationError(
-                        _("Is this plate right? Another permit has one that looks alike."), code="alike"
+                        _("Is this plate right? Another permit has one that looks similar."), code="alike"
                     ),
                 )
         return data

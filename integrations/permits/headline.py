@@ -45,17 +45,17 @@ def headline(delivery: Delivery, evidence: Evidence, names: VendorNames, now: da
         if permit.start > now:
             words["time"] = say_time(permit.start, tz)
             return Headline(
-                "success", _("%(vendor)s has this plate for zone %(zone)s, from %(time)s.") % words, until
+                "success", _("%(vendor)s has this plate for zone %(zone)s, starting %(time)s.") % words, until
             )
         if seen is not None:
             words["time"] = say_clock(seen, tz, now)
             return Headline(
                 "success",
-                _("%(vendor)s shows officers this plate in zone %(zone)s since %(time)s.") % words,
+                _("%(vendor)s has shown officers this plate in zone %(zone)s since %(time)s.") % words,
                 until,
             )
         words["time"] = say_clock(accepted, tz, now) if accepted else ""
-        sentence = _("%(vendor)s has accepted this plate in zone %(zone)s at %(time)s.") % words
+        sentence = _("%(vendor)s accepted this plate in zone %(zone)s at %(time)s.") % words
         return Headline("success", sentence, until)
     if state.key == "withdrawn" and never_accepted(evidence.events):
         sentence = _("This permit ended before %(vendor)s had accepted it.") % words
@@ -63,11 +63,11 @@ def headline(delivery: Delivery, evidence: Evidence, names: VendorNames, now: da
     if state.key == "withdrawn":
         words["time"] = say_clock(state.since or permit.end, tz, now)
         return Headline(
-            "neutral", _("%(vendor)s no longer has this plate, since %(time)s.") % words, _over(permit, tz)
+            "neutral", _("%(vendor)s has not had this plate since %(time)s.") % words, _over(permit, tz)
         )
     if state.key == "expired":
         return Headline(
-            "neutral", _("This permit is over. %(reason)s") % {"reason": state.sentence}, _over(permit, tz)
+            "neutral", _("This permit has ended. %(reason)s") % {"reason": state.sentence}, _over(permit, tz)
         )
     if state.key == "not_sent":
         return Headline(
@@ -85,9 +85,9 @@ def headline(delivery: Delivery, evidence: Evidence, names: VendorNames, now: da
     words["reason"] = reason
     if state.key == "refused":
         return Headline(
-            state.tone, _("%(vendor)s does not take this plate: %(reason)s") % words, since, state.remedy
+            state.tone, _("%(vendor)s refuses this plate: %(reason)s") % words, since, state.remedy
         )
-    return Headline(state.tone, _("Not in %(vendor)s yet: %(reason)s") % words, since, state.remedy)
+    return Headline(state.tone, _("Not yet in %(vendor)s: %(reason)s") % words, since, state.remedy)
 
 
 def _compared_at(delivery: Delivery) -> datetime | None:
@@ -109,7 +109,7 @@ def never_accepted(events: Sequence[PushEvent]) -> bool:
 def _ending_sentence(permit: Permit, now: datetime) -> str:
     if permit.status == Permit.Status.CANCELLED or permit.end <= now:
         return _("%(vendor)s may still show this plate.")
-    return _("%(vendor)s has this plate, but not yet as it stands here.")
+    return _("%(vendor)s has this plate, but not yet the latest change.")
 
 
 def _over(permit: Permit, tz: tzinfo) -> str:

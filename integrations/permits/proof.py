@@ -160,7 +160,7 @@ def _where(source: str) -> str:
         Permit.Source.DASHBOARD: _("in the dashboard"),
         Permit.Source.ADMIN: _("in the admin"),
         Permit.Source.COMMAND: _("on the command line"),
-        Permit.Source.IMPORT: _("by an import"),
+        Permit.Source.IMPORT: _("in an import"),
         Permit.Source.API: _("through the API"),
         Permit.Source.TEST: _("as a test plate"),
     }.get(Permit.Source(source), _("by a script"))
@@ -194,7 +194,7 @@ def changes(older: Any, newer: Any, locations: Mapping[int, str], tz: tzinfo) ->
 
     if older.status != newer.status:
         cancelled = newer.status == Permit.Status.CANCELLED
-        told.append(_("ended at once") if cancelled else _("valid again, as it was"))
+        told.append(_("ended right away") if cancelled else _("valid again as before"))
     tell(_("plate"), older.plate_typed, newer.plate_typed)
     tell(_("state"), region_label(older.subdivision), region_label(newer.subdivision))
     tell(
@@ -202,12 +202,12 @@ def changes(older: Any, newer: Any, locations: Mapping[int, str], tz: tzinfo) ->
         locations.get(older.location_id, str(older.location_id)),
         locations.get(newer.location_id, str(newer.location_id)),
     )
-    tell(_("beginning"), say_time(older.start, tz), say_time(newer.start, tz))
+    tell(_("start"), say_time(older.start, tz), say_time(newer.start, tz))
     tell(_("end"), say_time(older.end, tz), say_time(newer.end, tz))
     tell(_("space"), older.space_number, newer.space_number)
     tell(_("type"), older.type, newer.type)
     tell(_("unit"), older.unit, newer.unit)
-    tell(_("external id"), older.external_id, newer.external_id)
+    tell(_("your reference"), older.external_id, newer.external_id)
     return told
 
 
@@ -220,14 +220,14 @@ def _moves(permit: Permit, evidence: Evidence) -> list[Happened]:
         who = mapping.history_user.label if mapping.history_user else ""
         zone = evidence.zones.get(mapping.zone_id, "")
         if mapping.history_type == "-":
-            text = _("the location has no zone any more; it was %(zone)s") % {"zone": zone}
+            text = _("the location no longer has a zone; it was %(zone)s") % {"zone": zone}
             entries.append(
                 Happened(
-                    mapping.history_date, _("Zone taken away"), "warning", "unlink", text, who, rank=_MAPPED
+                    mapping.history_date, _("Zone removed"), "warning", "unlink", text, who, rank=_MAPPED
                 )
             )
         else:
-            text = _("the location sends to %(zone)s") % {"zone": zone}
+            text = _("the location now sends to %(zone)s") % {"zone": zone}
             entries.append(
                 Happened(mapping.history_date, _("Zone chosen"), "info", "link", text, who, rank=_MAPPED)
             )
@@ -258,7 +258,7 @@ def _pushes(evidence: Evidence, tz: tzinfo) -> list[Happened]:
         if (permit_sync, due_since) not in dues:
             dues.add((permit_sync, due_since))
             entries.append(
-                Happened(due_since, _("Due"), "neutral", "clock", _("noted for delivery"), rank=_DUE)
+                Happened(due_since, _("Due"), "neutral", "clock", _("queued for delivery"), rank=_DUE)
             )
         key = (permit_sync, due_since, kind)
         first = tries.get(key, 0) + 1
@@ -332,14 +332,14 @@ def _between(run: Sequence[PushEvent], first: int, last: int, tz: tzinfo) -> Hap
     """Tell in one line of tries that came to nothing, between the first and the last."""
     began, ended = run[0].push.answered_at, run[-1].push.answered_at
     words = {"first": ordinal(first), "last": ordinal(last)}
-    title = _("Not reached, %(first)s to %(last)s try") % words if first < last else _not_reached(first)
+    title = _("Not reached, %(first)s to %(last)s attempt") % words if first < last else _not_reached(first)
     until = _("until %(time)s") % {"time": say_clock(ended, tz, began)}
     text = " · ".join(part for part in (until, fragment(run[-1].error)) if part)
     return Happened(began, title, "danger", "x", text, rank=_ANSWERED)
 
 
 def _not_reached(attempt: int) -> str:
-    return _("Not reached, %(nth)s try") % {"nth": ordinal(attempt)}
+    return _("Not reached, %(nth)s attempt") % {"nth": ordinal(attempt)}
 
 
 def _answer(event: PushEvent, attempt: int, names: VendorNames) -> tuple[str, str, str]:
@@ -358,15 +358,15 @@ def _open_ends(evidence: Evidence, tz: tzinfo) -> list[Happened]:
     for row in evidence.permit_syncs:
         waits = row.state == PermitSync.State.DUE
         if waits and (row.pk, row.due_since) not in told:
-            text = _("noted for delivery, not sent yet")
+            text = _("queued for delivery, not sent yet")
             entries.append(Happened(row.due_since, _("Due"), "warning", "clock", text, rank=_DUE))
         if row.seen_at is not None and (seen := _seen(row, row.seen_at, evidence, tz)):
-            title = _("Seen in parking rights")
+            title = _("Seen in the parking rights")
             entries.append(Happened(row.seen_at, title, "success", "eye", " · ".join(seen), rank=_SEEN))
         if row.is_drifting and (since := row.drift_since or row.error_since) is not None:
-            title, text = _("Otherwise in parking rights"), row.error
+            title, text = _("Different in the parking rights"), row.error
             if row.error_code == NOT_LISTED or not text:
-                title, text = _("Missing in parking rights"), row.remedy
+                title, text = _("Missing from the parking rights"), row.remedy
             entries.append(Happened(since, title, "danger", "alert-triangle", fragment(text), rank=_SEEN))
     return entries
 

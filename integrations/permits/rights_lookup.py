@@ -83,12 +83,12 @@ def compare(
         return LookupResult(now, "danger", sentence, lines)
     if mine:
         words["zone"] = mine[0].zone
-        sentence = _("%(vendor)s lists this permit in zone %(zone)s now.") % words
+        sentence = _("%(vendor)s currently lists this permit in zone %(zone)s.") % words
         return LookupResult(now, "success" if wanted or permit.start > now else "warning", sentence, lines)
     if lines:
         sentence = _("%(vendor)s lists this plate, but not for this permit.") % words
         return LookupResult(now, "warning" if wanted else "info", sentence, lines)
-    sentence = _("%(vendor)s lists no parking right for this plate now.") % words
+    sentence = _("%(vendor)s currently lists no parking right for this plate.") % words
     return LookupResult(now, "warning" if wanted else "neutral", sentence, lines)
 
 
@@ -96,14 +96,18 @@ def known_answer(delivery: Delivery) -> LookupResult | None:
     """Return the answer where it is known without asking: there is nobody to ask, or the connection is held back."""
     connection = delivery.connection
     if connection is None or not connection.operator_id:
-        trouble = _("There is no account to ask yet.")
+        trouble = _("There is no operator ID to ask with yet.")
         return LookupResult(
-            None, "neutral", trouble, trouble=trouble, remedy=_("The set-up asks for the operator ID.")
+            None, "neutral", trouble, trouble=trouble, remedy=_("Enter the operator ID on the set-up page.")
         )
     if not connection.is_confirmed:
-        trouble = _("Nobody has confirmed yet that this operator ID is yours.")
+        trouble = _("The operator ID has not been confirmed yet.")
         return LookupResult(
-            None, "neutral", trouble, trouble=trouble, remedy=_("Support confirms it on the set-up page.")
+            None,
+            "neutral",
+            trouble,
+            trouble=trouble,
+            remedy=_("Support has to confirm it on the set-up page."),
         )
     if delivery.breaker is not None:
         return _not_asked(delivery.breaker, vendor_label(connection))
@@ -143,12 +147,12 @@ def look_up(delivery: Delivery) -> LookupResult:
 
 def _not_asked(breaker: Breaker, vendor: str) -> LookupResult:
     """Say that a connection is held back, and why."""
-    why = breaker.error or _("%(vendor)s gives no answer.") % {"vendor": vendor}
+    why = breaker.error or _("%(vendor)s is not responding.") % {"vendor": vendor}
     if breaker.stopped:
-        trouble = _("%(vendor)s was not asked: the connection is stopped. %(why)s")
+        trouble = _("%(vendor)s was not asked: the integration is stopped. %(why)s")
         remedy = breaker.remedy
     else:
-        trouble = _("%(vendor)s was not asked, since it is in trouble. %(why)s")
+        trouble = _("%(vendor)s was not asked because of recent failures. %(why)s")
         remedy = _("Check again in a minute.")
     trouble = trouble % {"vendor": vendor, "why": why}
     return LookupResult(None, "warning", trouble, trouble=trouble, remedy=remedy)
@@ -156,7 +160,7 @@ def _not_asked(breaker: Breaker, vendor: str) -> LookupResult:
 
 def asked_too_often() -> LookupResult:
     """Say that somebody asks more often than it can have changed."""
-    trouble = _("You have asked several times within a minute.")
+    trouble = _("You have checked several times within a minute.")
     return LookupResult(None, "info", trouble, trouble=trouble, remedy=_("Wait a minute, then check again."))
 
 

@@ -129,13 +129,13 @@ def _registered(
     if accepted is None and living(best.pushes):
         text = (
             _(
-                "%(plate)s was registered at %(place)s, but %(vendor)s did not have its last change yet, so officers "
-                "could not see it as it stood."
+                "%(plate)s was registered at %(place)s, but %(vendor)s did not have its latest change "
+                "yet, so officers may have seen outdated details."
             )
             if past
             else _(
-                "%(plate)s is registered at %(place)s, but %(vendor)s does not have its last change yet, so officers "
-                "cannot see it as it stands."
+                "%(plate)s is registered at %(place)s, but %(vendor)s does not have its latest change "
+                "yet, so officers may see outdated details."
             )
         )
     else:
@@ -175,9 +175,7 @@ def _not_registered(
     ]
     if not reasons:
         reasons = [
-            ValidityReason(
-                False, _("Permits"), _("This plate was never registered with this company by then.")
-            )
+            ValidityReason(False, _("Permits"), _("This plate had never been registered with this company."))
         ]
     if not shown:
         text = (
@@ -211,14 +209,14 @@ def _why_not(permit: PermitThen, question: Question) -> str:
     tz = question.tz
     window = _window(permit, tz)
     if not permit.known:
-        return _("saved only afterwards: %(time)s (%(window)s)") % {
+        return _("only saved afterwards: %(time)s (%(window)s)") % {
             "time": say_time(permit.saved_at, tz),
             "window": window,
         }
     if permit.plate != question.plate:
-        return _("its plate was %(plate)s by then") % {"plate": permit.plate_typed}
+        return _("its plate was %(plate)s at that time") % {"plate": permit.plate_typed}
     if permit.location_id != question.location_id:
-        return _("for another place: %(place)s, %(window)s") % {
+        return _("for another location: %(place)s, %(window)s") % {
             "place": permit.location_name,
             "window": window,
         }
@@ -230,8 +228,8 @@ def _why_not(permit: PermitThen, question: Question) -> str:
     if permit.end <= question.at:
         return _("ended %(time)s") % {"time": say_time(permit.end, tz)}
     if permit.start > question.at:
-        return _("began only %(time)s") % {"time": say_time(permit.start, tz)}
-    return _("for a plate of another state: %(state)s, %(window)s") % {
+        return _("only started %(time)s") % {"time": say_time(permit.start, tz)}
+    return _("for a plate from another state: %(state)s, %(window)s") % {
         "state": region_label(permit.subdivision),
         "window": window,
     }
@@ -276,7 +274,7 @@ def _push_reasons(
             text = _("accepted %(time)s") % words
         else:
             words["what"] = ", ".join(_otherwise(last_word, permit, question, zone))
-            text = _("had something else, accepted %(time)s: %(what)s") % words
+            text = _("had something different, accepted %(time)s: %(what)s") % words
         reasons = [
             ValidityReason(accepted is not None, question.names.label, text, trace_id=last_word.trace_id)
         ]
@@ -289,10 +287,10 @@ def _push_reasons(
     if permit.pushes:
         last = permit.pushes[-1]
         if last.result == PushEvent.Result.ACCEPTED:
-            text = _("taken away again %(time)s") % {"time": say_clock(last.at, question.tz, question.at)}
+            text = _("removed again %(time)s") % {"time": say_clock(last.at, question.tz, question.at)}
             return [ValidityReason(False, question.names.label, text, trace_id=last.trace_id)]
         return [_failure(last, question)]
-    return [ValidityReason(False, question.names.label, _("nothing had been sent by then"))]
+    return [ValidityReason(False, question.names.label, _("nothing had been sent yet"))]
 
 
 def _otherwise(push: PushThen, permit: PermitThen, question: Question, zone: ZoneThen | None) -> list[str]:
@@ -319,13 +317,13 @@ def _still_reason(permit: PermitThen, push: PushThen, question: Question) -> Val
     if end is not None:
         clock = {"time": say_clock(end, question.tz, question.at)}
         taken = end != push.until
-        text += ", " + (_("changed or taken away %(time)s") if taken else _("until %(time)s")) % clock
+        text += ", " + (_("changed or removed %(time)s") if taken else _("until %(time)s")) % clock
     return ValidityReason(True, question.names.label, text, permit.pk, push.trace_id)
 
 
 def _stand_in_reason(permit: PermitThen, push: PushThen, question: Question) -> ValidityReason:
     words = {"time": say_clock(push.at, question.tz, question.at), "pk": permit.pk}
-    text = _("accepted %(time)s for permit %(pk)d, which stood for it") % words
+    text = _("accepted %(time)s for permit %(pk)d, which covered the same plate") % words
     return ValidityReason(True, question.names.label, text, permit.pk, push.trace_id)
 
 

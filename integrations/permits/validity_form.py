@@ -33,7 +33,7 @@ class ValidityForm(forms.Form):
     subdivision = forms.ChoiceField(label=_("State or province"), required=False)
     location = LocationField(label=_("Location"), empty_label=_("Choose…"))
     at = forms.CharField(
-        label=_("Time there"), required=False, widget=forms.DateTimeInput(attrs={"type": "datetime-local"})
+        label=_("Local time"), required=False, widget=forms.DateTimeInput(attrs={"type": "datetime-local"})
     )
     at_choice = forms.CharField(required=False, widget=forms.HiddenInput)
 

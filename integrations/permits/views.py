@@ -123,10 +123,10 @@ def _paged(request: CompanyRequest, **place: int | None) -> str:
 def _summary(page: PermitPage) -> str:
     shown = len(page.rows)
     if page.more:
-        return _("The first %(n)d that match; type more of it to see the rest.") % {"n": shown}
+        return _("Only the first %(n)d matches. Type more to see others.") % {"n": shown}
     if page.older is None and page.newer is None:
         return ngettext("%(n)d permit", "%(n)d permits", shown) % {"n": shown}
-    return _("%(n)d permits a page, newest first") % {"n": PAGE_ROWS}
+    return _("%(n)d permits per page, newest first") % {"n": PAGE_ROWS}
 
 
 @company_view(Role.VIEWER)
@@ -244,7 +244,7 @@ def _looked_up(request: CompanyRequest, permit: Permit) -> tuple[LookupResult | 
     if check.finished_at is not None:
         return from_document(check.result), None
     if check.leased_until is None and check.requested_at < timezone.now() - check_runs.TAKEN_UP_WITHIN:
-        return not_looked_up(_("No worker has taken up the question yet.")), None
+        return not_looked_up(_("No worker has picked this up yet.")), None
     return None, check
 
 
@@ -267,7 +267,7 @@ def permit_add(request: CompanyRequest) -> HttpResponse:
         except ValidationError as error:
             form.take_errors(error)
         else:
-            messages.success(request, _("%(plate)s is registered.") % {"plate": permit.plate_typed})
+            messages.success(request, _("%(plate)s was registered.") % {"plate": permit.plate_typed})
             if "another" in request.POST:
                 return redirect(
                     f"{reverse('permit_add', args=[request.company.slug])}?location={permit.location_id}"
@@ -300,7 +300,7 @@ def permit_change(request: CompanyRequest, pk: int) -> HttpResponse:
     """Change a permit; a cancelled one can only be registered anew."""
     permit = _permit(request, pk)
     if permit.status == Permit.Status.CANCELLED:
-        messages.warning(request, _("This permit is cancelled; register the plate anew."))
+        messages.warning(request, _("This permit is cancelled. Register the plate again."))
         return redirect("permit", request.company.slug, permit.pk)
     data = request.POST if request.method == "POST" else None
     form = PermitForm(data, company=request.company, now=timezone.now(), permit=permit)
@@ -319,7 +319,7 @@ def permit_change(request: CompanyRequest, pk: int) -> HttpResponse:
             if changed.revision == permit.revision:
                 messages.info(request, _("Nothing was changed."))
             else:
-                messages.success(request, _("%(plate)s is changed.") % {"plate": changed.plate_typed})
+                messages.success(request, _("%(plate)s was changed.") % {"plate": changed.plate_typed})
             return redirect("permit", request.company.slug, permit.pk)
     return _form_page(request, form, permit)
 

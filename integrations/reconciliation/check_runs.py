@@ -120,5 +120,5 @@ def failure(sentence: str) -> Result:
 def tidy(now: datetime) -> None:
     """Give up what nobody waits for any more, and delete what is old (periodic task)."""
     late = CheckRun.objects.filter(finished_at=None, requested_at__lt=now - GIVE_UP_AFTER)
-    late.update(finished_at=now, result=failure(_("It took too long and was given up; ask again.")))
+    late.update(finished_at=now, result=failure(_("It took too long and was stopped. Check again.")))
     CheckRun.objects.filter(requested_at__lt=now - KEPT_FOR).delete()

@@ -143,13 +143,13 @@ def _check(location: Location, zone: Zone) -> None:
         raise ValidationError(_("That zone belongs to another company."), code="foreign_zone")
     if zone.connection.status == Connection.Status.ENDED:
         raise ValidationError(
-            _("The connection of zone %(zone)s has ended; choose a zone of another one."),
+            _("The integration of zone %(zone)s has ended. Choose a zone of another one."),
             code="connection_ended",
             params={"zone": zone.number},
         )
     if zone.missing_since is not None:
         raise ValidationError(
-            _("Zone %(zone)s is no longer in the vendor's list; refresh the zones and choose one that is."),
+            _("The vendor no longer lists zone %(zone)s. Refresh the zones and choose one that is listed."),
             code="zone_missing",
             params={"zone": zone.number},
         )
@@ -242,7 +242,7 @@ def _suggestion(location: Location, exact: _Index, folded: _Index, near: _Index)
         zone, why = next(iter(found.values()))
         return Suggestion(location, zone, why, tuple(misses.values()))
     several = tuple(
-        NearMiss(zone, _("%(zone)s fits as well (%(why)s): choose one.") % {"zone": zone, "why": why})
+        NearMiss(zone, _("%(zone)s matches, too (%(why)s). Choose one.") % {"zone": zone, "why": why})
         for zone, why in found.values()
     )
     return Suggestion(location, None, "", several + tuple(misses.values()))
@@ -323,7 +323,7 @@ def case_twins(zones: Iterable[Zone]) -> list[Twins]:
 
 def _how(kinds: Collection[str]) -> str:
     """Return words for kinds of difference: *in case and by a blank*."""
-    words = {"case": _("in case"), "zeros": _("by leading zeros"), "blanks": _("by blanks")}
+    words = {"case": _("in case"), "zeros": _("in leading zeros"), "blanks": _("in spaces")}
     return _(" and ").join(word for kind, word in words.items() if kind in kinds)
 
 

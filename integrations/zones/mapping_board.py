@@ -313,5 +313,5 @@ def _remarks(row: BoardRow, twins: Mapping[int, mapping.Twins]) -> list[Remark]:
     if group := twins.get(zone.pk):
         remarks.append(Remark("warning", group.words(picked=zone)))
     if zone.needs_space:
-        remarks.append(Remark("", _("Registrations here need a space number.")))
+        remarks.append(Remark("", _("Permits here require a space number.")))
     return remarks

@@ -167,7 +167,7 @@ def map_several(request: CompanyRequest) -> HttpResponse:
     chosen = list(Location.objects.filter(pk__in=picked, company=request.company))
     zone = _zone(request, request.POST.get("zone", ""))
     if not chosen or zone is None:
-        messages.error(request, _("Select one or more locations and a zone; nothing was changed."))
+        messages.error(request, _("Nothing was changed. Select one or more locations and a zone."))
     else:
         _map(request, [(location, zone) for location in chosen])
     return _list_again(request)
@@ -187,8 +187,8 @@ def accept_suggestions(request: CompanyRequest) -> HttpResponse:
         _map(request, choices)
     if gone := len(shown - still.keys()):
         text = ngettext(
-            "%(n)d suggestion no longer holds and was left out.",
-            "%(n)d suggestions no longer hold and were left out.",
+            "%(n)d suggestion no longer applies and was skipped.",
+            "%(n)d suggestions no longer apply and were skipped.",
             gone,
         )
         messages.warning(request, text % {"n": gone})

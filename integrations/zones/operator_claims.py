@@ -46,7 +46,7 @@ def ask_support(connection: Connection, actor: User | None) -> None:
     The mail counts against the person's limit and the company's: raises `ValidationError`
     (`integrations.notifications.mail_limits`).
     """
-    text = _("%(company)s has entered the operator ID %(id)s: confirm that it is theirs.")
+    text = _("%(company)s entered the operator ID %(id)s. Confirm that it is theirs.")
     _tell_support(connection, text % {"company": connection.company, "id": connection.operator_id}, actor)
 
 
@@ -61,7 +61,7 @@ def hold(*, connection: Connection, operator_id: str, actor: User | None = None)
         _save(connection, actor)
         other = holder_of(connection)
         text = _(
-            "%(company)s has entered the operator ID %(id)s, which %(other)s has already: decide whose it is."
+            "%(company)s entered the operator ID %(id)s, which %(other)s already has. Decide whose it is."
         )
         words = {"company": connection.company, "id": operator_id, "other": other.company if other else "–"}
         _tell_support(connection, text % words, actor)
@@ -69,7 +69,8 @@ def hold(*, connection: Connection, operator_id: str, actor: User | None = None)
         ticket_log.record(
             connection,
             "operator_id",
-            _("The operator ID %(id)s is in use by another company; support decides.") % {"id": operator_id},
+            _("The operator ID %(id)s is in use by another company. Support will decide.")
+            % {"id": operator_id},
             actor,
         )
     return connection
@@ -95,7 +96,7 @@ def confirm(*, connection: Connection, operator_id: str, how: str, actor: User |
     _require_support(actor)
     how = " ".join(how.split())
     if not how:
-        raise ValidationError({"how": [_("Say how you know; it is kept.")]})
+        raise ValidationError({"how": [_("Say how you know. Your answer is kept.")]})
     if len(how) > HOW_MAX_CHARS:
         raise ValidationError({"how": [_("At most %(most)d characters.") % {"most": HOW_MAX_CHARS}]})
     with transaction.atomic():
@@ -127,14 +128,14 @@ def turn_down(
     _require_support(actor)
     reason = reason.strip()
     if not reason:
-        raise ValidationError({"reason": [_("Say why; the company is told.")]})
+        raise ValidationError({"reason": [_("Say why. The company is told.")]})
     with transaction.atomic():
         connection = _locked(connection)
         _require_same(connection, operator_id)
         if operator_id == connection.operator_id_held:
             connection.operator_id_held, connection.operator_id_held_at = "", None
         elif connection.operator_confirmed_at is not None:
-            raise ValidationError(_("It is confirmed; end the connection instead."), code="confirmed")
+            raise ValidationError(_("It is confirmed. End the integration instead."), code="confirmed")
         else:
             take_off(connection, timezone.now())
         connection.operator_id_finding, connection.operator_id_checked_at = TURNED_DOWN, timezone.now()
@@ -198,7 +199,7 @@ def _confirm(connection: Connection, how: str, actor: User | None) -> None:
     connection.operator_confirmed_how = how
     _save(connection, actor)
     notices.resolve(_support_key(connection))
-    text = _("The operator ID is confirmed: the connection can be set up.")
+    text = _("The operator ID is confirmed. The integration can be set up.")
     notices.tell(
         connection.company, "operator_id", Notice.Level.SUCCESS, text, _path(connection), _key(connection)
     )
@@ -225,7 +226,7 @@ def _move_here(connection: Connection, actor: User | None) -> Connection:
         other = _locked(other)
         if other.operator_confirmed_at is not None:
             raise ValidationError(
-                _("It is confirmed for %(other)s. End that connection first."),
+                _("It is confirmed for %(other)s. End that integration first."),
                 code="confirmed_elsewhere",
                 params={"other": other.company},
             )
@@ -237,7 +238,7 @@ def _move_here(connection: Connection, actor: User | None) -> Connection:
         )
     if connection.operator_confirmed_at is not None:
         raise ValidationError(
-            _("This connection has a confirmed operator ID. End it and connect the company anew."),
+            _("This integration has a confirmed operator ID. End it and start another one."),
             code="confirmed",
         )
     wanted, who = connection.operator_id_held, connection.operator_id_by
@@ -271,14 +272,15 @@ def _tell_support(connection: Connection, text: str, actor: User | None) -> None
 
 def _require_support(actor: User | None) -> None:
     if actor is not None and not actor.is_support:
-        raise ValidationError(_("Only support may confirm an operator ID."), code="support_only")
+        raise ValidationError(_("Only support can confirm an operator ID."), code="support_only")
 
 
 def _require_same(connection: Connection, operator_id: str) -> None:
     open_ones = {connection.operator_id, connection.operator_id_held} - {""}
     if connection.status == Connection.Status.ENDED or operator_id not in open_ones:
         raise ValidationError(
-            _("The operator ID is another one by now. Look at it again, then decide."), code="changed"
+            _("The operator ID has been changed in the meantime. Look at it again, then decide."),
+            code="changed",
         )
 
 

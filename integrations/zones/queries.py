@@ -91,12 +91,12 @@ def refreshes_of(company: Company) -> QuerySet[ZoneRefresh]:
 def found_groups(refresh: ZoneRefresh) -> list[FoundGroup]:
     """Return what a refresh found, kind by kind; kinds without a finding are left out."""
     titles = {
-        "gone": _("Gone"),
-        "case_changed": _("Written in another case"),
+        "gone": _("Missing"),
+        "case_changed": _("Case changed"),
         "renamed": _("Renamed"),
         "back": _("Back again"),
         "added": _("New"),
-        "changed": _("Changed otherwise"),
+        "changed": _("Other changes"),
     }
     counts = refresh.found.get("counts", {})
     groups = []
@@ -141,7 +141,7 @@ def _found_of(zone: Zone, names: VendorNames) -> Iterator[Happening]:
         "gone": ("danger", "alert-triangle", _("Missing from the list of %(vendor)s") % names.words),
         "back": ("success", "check", _("Listed by %(vendor)s again") % names.words),
         "renamed": ("info", "pencil", _("Renamed")),
-        "case_changed": ("warning", "pencil", _("Written in another case")),
+        "case_changed": ("warning", "pencil", _("Case changed")),
         "changed": ("neutral", "refresh", _("Changed at %(vendor)s") % names.words),
     }
     done = ZoneRefresh.objects.filter(
@@ -176,9 +176,11 @@ def _mapped_of(zone: Zone) -> Iterator[Happening]:
         words = {"location": row.location.name}
         who = row.history_user.label if row.history_user else ""
         if after == zone.pk and was != zone.pk:
-            yield Happening(row.history_date, "success", "map-pin", _("%(location)s sends here") % words, who)
+            yield Happening(
+                row.history_date, "success", "map-pin", _("%(location)s now sends here") % words, who
+            )
         elif after != zone.pk and was == zone.pk:
-            now = _("now to %(zone)s") % {"zone": row.zone} if after else _("has no zone now")
+            now = _("now to %(zone)s") % {"zone": row.zone} if after else _("now has no zone")
             yield Happening(
                 row.history_date, "neutral", "map-pin", _("%(location)s no longer sends here") % words,
                 f"{now} · {who}" if who else now,

@@ -11,13 +11,13 @@ def summary(refresh: ZoneRefresh) -> str:
     if refresh.outcome in (ZoneRefresh.Outcome.FAILED, ZoneRefresh.Outcome.HELD):
         return refresh.error
     if refresh.outcome == ZoneRefresh.Outcome.RUNNING:
-        return _("A refresh is under way.")
+        return _("A refresh is running.")
     words = {
         "added": _("new"),
         "renamed": _("renamed"),
-        "case_changed": _("with another case"),
+        "case_changed": _("case changed"),
         "changed": _("changed"),
-        "gone": _("gone"),
+        "gone": _("missing"),
         "back": _("back"),
     }
     counts = refresh.found.get("counts", {})

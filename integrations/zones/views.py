@@ -94,7 +94,7 @@ def refresh(request: CompanyRequest) -> HttpResponse:
     who = ("zones_refresh", f"user {request.user.pk}" if is_support else str(company.pk))
     if not throttle.take(rate, *who):
         messages.warning(
-            request, _("The zones were refreshed less than a minute ago; try again in a minute.")
+            request, _("The zones were refreshed less than a minute ago. Try again in a minute.")
         )
         return redirect("zones", company.slug)
     begun: list[ZoneRefresh] = []
@@ -168,7 +168,7 @@ def refresh_decide(request: CompanyRequest, pk: int) -> HttpResponse:
             done = ask_release(refresh=held, actor=request.user)
         else:
             done = discard_refresh(refresh=held, actor=request.user)
-            messages.success(request, _("The pull was discarded; the zones stay as they were."))
+            messages.success(request, _("The current zones are kept."))
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
         done = held

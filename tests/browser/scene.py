@@ -223,7 +223,7 @@ def _troubled_permits(connection: Connection, place: Location, manager: User, id
     permit_syncs.filter(permit=ids["permit RETRY01"]).update(
         attempts=3, tried_at=now - timedelta(minutes=2), next_attempt_at=now + timedelta(hours=1),
         error_kind="later", error_code="http_503", error="Passport answers 503: it is overloaded.",
-        remedy="It is tried again by itself.", error_since=now - timedelta(minutes=20),
+        remedy="It is tried again automatically.", error_since=now - timedelta(minutes=20),
     )  # fmt: skip
     cancel_permit(permit=Permit.objects.get(pk=ids["permit GONE001"]), actor=manager)
     permit_sync, now = permit_syncs.get(permit=ids["permit RETRY01"]), timezone.now()
@@ -301,7 +301,7 @@ def _tests(
                          "answered_via": "link", "link_used_at": now, "withdrawn_at": now},
         "answered no": {"answer": "no", "answered_at": now, "answered_by": "Sam Okafor", "answered_via": "page",
                         "note": "The device shows zone 30.", "withdrawn_at": now},
-        "taken back": {"withdrawn_at": now},
+        "withdrawn": {"withdrawn_at": now},
         "link ended": {"link_expires_at": now - ten_minutes},
         "elsewhere": {"seen_at": None, "seen_right": {"elsewhere": ["30"]}},
         "waiting": {"accepted_at": None, "seen_at": None, "link": False},
@@ -338,7 +338,7 @@ def _tests(
         ids[f"test {name}"] = test.pk
     older = signed_links.TestLink(ids["test asked"], signed_links.issue_of(now), 0)
     tokens["link superseded"] = signed_links.test_token(older)
-    assert test_plates.is_over(TestPlate.objects.get(pk=ids["test taken back"]), now)
+    assert test_plates.is_over(TestPlate.objects.get(pk=ids["test withdrawn"]), now)
 
 
 # --- Companies at each step of the way to live -------------------------------------------------------------------

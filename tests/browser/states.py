@@ -186,7 +186,7 @@ STATES: tuple[State, ...] = (
     State("confirm a test plate", "test_answer", ("link asked",), who=""),
     State("confirm: no answer chosen", "test_answer", ("link asked",), who="", act=send_nothing, status=422),
     State("confirm: answered", "test_answer", ("link answered yes",), who=""),
-    State("confirm: taken back", "test_answer", ("link taken back",), who="", status=410),
+    State("confirm: withdrawn", "test_answer", ("link withdrawn",), who="", status=410),
     State("confirm: ended", "test_answer", ("link link ended",), who="", status=410),
     State("confirm: a newer link", "test_answer", ("link superseded",), who="", status=410),
     State("confirm: not a link", "test_answer", ("nonsense",), who="", status=404),

@@ -1,6 +1,6 @@
 """A new company from nothing to live, through the pages alone, on real processes and the sandbox's Passport.
 
-A second browser, the size of a phone, confirms the test plate by the mailed link, without a log-in.
+A second browser, the size of a phone, confirms the test plate by the emailed link, without a log-in.
 """
 
 import email
@@ -80,12 +80,12 @@ def test_a_new_company_goes_from_nothing_to_live_by_the_pages_alone(
     watched.go(f"{stack.web_url}/c/university/setup/")
     expect(page.get_by_text("Ask the Passport account manager for the operator ID")).to_be_visible()
     page.get_by_label("Account manager's name").fill("Alex")
-    page.get_by_label("Account manager's e-mail address").fill("alex@passport.example")
+    page.get_by_label("Account manager's email address").fill("alex@passport.example")
     page.get_by_role("button", name="Regenerate from template").click()
     expect(page.get_by_label("Text")).to_contain_text("Hello Alex")
     looked_at(watched, "1-request")
     page.get_by_role("button", name="Send email").click()
-    expect(page.get_by_text("The mail is on its way.")).to_be_visible()
+    expect(page.get_by_text("The email is on its way.")).to_be_visible()
     eventually(lambda: mailbox.texts("alex@passport.example"), what="the mail to the account manager")
     looked_at(watched, "2-asked")
 
@@ -117,7 +117,7 @@ def test_a_new_company_goes_from_nothing_to_live_by_the_pages_alone(
                 phone.go(f"{stack.web_url}/{path}")
                 looked_at(phone, f"3-claim-{scheme}-phone-{who[0]}-{path.strip('/').replace('/', '-')}")
     support.page.get_by_role("button", name="Yes, confirm").click()
-    expect(support.page.get_by_text("Confirmed; the company's people are told by mail.")).to_be_visible()
+    expect(support.page.get_by_text("Confirmed. The company is told by email.")).to_be_visible()
     eventually(
         lambda: [text for text in mailbox.texts("kim@u.example") if "confirmed as yours" in text],
         what="the mail that the operator ID is confirmed",
@@ -167,8 +167,8 @@ def test_a_new_company_goes_from_nothing_to_live_by_the_pages_alone(
     expect(page.get_by_text("Confirmed: an officer sees the test plate in zone Z123.")).to_be_visible(
         timeout=20_000
     )
-    expect(page.get_by_text("No longer in the parking rights.")).to_be_visible(timeout=20_000)
-    expect(page.get_by_text("robin@u.example, by the mailed link")).to_be_visible()
+    expect(page.get_by_text("No longer listed in the parking rights.")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("robin@u.example, by the emailed link")).to_be_visible()
     looked_at(watched, "9-test-done")
 
     # 7. Live: what existed is sent, with progress.

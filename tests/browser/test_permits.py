@@ -99,7 +99,7 @@ def test_a_permit_is_ended_and_the_end_is_undone(
     expect(page.get_by_text("ABC 1234 was cancelled.")).to_be_visible()
     assert Permit.objects.get().status == "cancelled"
     page.get_by_role("button", name="Undo").click()
-    expect(page.get_by_text("ABC 1234 is registered again.")).to_be_visible()
+    expect(page.get_by_text("ABC 1234 was reinstated.")).to_be_visible()
     assert Permit.objects.get().status == "active"
     operator.check()
 
@@ -150,7 +150,7 @@ def test_everything_works_without_javascript(
     page.get_by_role("link", name="Cancel permit").click()
     page.get_by_role("button", name="Cancel permit").click()
     page.get_by_role("button", name="Undo").click()
-    expect(page.get_by_text("ABC 1234 is registered again.")).to_be_visible()
+    expect(page.get_by_text("ABC 1234 was reinstated.")).to_be_visible()
     page.goto(f"{live_server.url}/c/university/permits/?when=current")
     page.get_by_role("checkbox", name="Select ABC 1234").check()
     page.get_by_role("button", name="Cancel selected").click()

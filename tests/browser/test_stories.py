@@ -158,11 +158,11 @@ def test_a_permit_is_changed_then_ended_then_taken_back_within_ten_seconds(
     page.get_by_role("link", name="Change", exact=True).click()
     page.get_by_role("textbox", name="Plate").fill("STORY22")
     page.get_by_role("button", name="Save", exact=True).click()
-    expect(page.get_by_text("STORY22 is changed.")).to_be_visible()
+    expect(page.get_by_text("STORY22 was changed.")).to_be_visible()
     eventually(lambda: {"STORY02", "STORY22"} & plates(stack) == {"STORY22"}, what="the new plate alone")
     end_now(page)
     page.get_by_role("button", name="Undo").click()
-    expect(page.get_by_text("STORY22 is registered again.")).to_be_visible()
+    expect(page.get_by_text("STORY22 was reinstated.")).to_be_visible()
     expect(page.get_by_text(HAS_IT)).to_be_visible(timeout=SOON_MS)
     eventually(lambda: "STORY22" in plates(stack), what="the plate to be back")
 

@@ -25,7 +25,7 @@ def test_a_company_gets_from_an_operator_id_to_live(stack: Stack) -> None:
 
         kim.press(f"setup/tests/{test}/answer/", answer="yes")
         assert live(kim)
-        kim.until("No longer in the parking rights.", f"setup/tests/{test}/")
+        kim.until("No longer listed in the parking rights.", f"setup/tests/{test}/")
         assert stack.sandbox.rights(operator_id) == []
         kim.until("Ticket done")
 

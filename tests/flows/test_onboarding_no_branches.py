@@ -128,7 +128,7 @@ def to_ready(kim: Person, number: int, *zones: str) -> str:
         "--zone",
         (zones or ("Z123",))[0],
     )
-    kim.until("Send a test plate for a mapped location.")
+    kim.until("Send a test plate for one of the mapped locations.")
     return operator_id
 
 
@@ -167,7 +167,9 @@ def mailed_link(mail: Path, sent_after: int = 0) -> str:
                     found += re.findall(r"http://\S+/t/\S+", str(body.get_content()))
         return found
 
-    return eventually(lambda: found[-1] if len(found := links()) > sent_after else "", what="the mailed link")
+    return eventually(
+        lambda: found[-1] if len(found := links()) > sent_after else "", what="the emailed link"
+    )
 
 
 def live(kim: Person) -> bool:
@@ -181,7 +183,7 @@ def live(kim: Person) -> bool:
 
 def test_a_wrong_operator_id_is_refused_and_the_right_one_goes_on(kim: Person) -> None:
     said = kim.press("setup/operator-id/", operator_id=UNKNOWN)
-    assert "Passport does not know this operator ID." in said
+    assert "Passport doesn't know this operator ID." in said
     assert "Compare it with the email" in said
     assert "Passport does not know that operator ID." in kim.get("setup/")
 
@@ -211,7 +213,7 @@ def test_passport_down_keeps_the_id_and_goes_on_by_itself(kim: Person) -> None:
     operator_id = new_operator(kim.stack, 3, "Z1")
     kim.stack.sandbox.add_fault("5xx", operator_id=operator_id)
     said = kim.press("setup/operator-id/", operator_id=operator_id)
-    assert "tried again every minute" in said
+    assert "checked again every minute" in said
 
     kim.stack.sandbox.clear_faults()
     # The minute is over sooner for a test.
@@ -229,7 +231,7 @@ def test_another_companys_operator_id_is_not_taken(kim: Person) -> None:
     kim.stack.run(make_kims_company, name="First", slug="first")
     kim.stack.manage("passport", "connect", "--company", "first", "--operator-id", operator_id)
     said = kim.press("setup/operator-id/", operator_id=operator_id)
-    assert "Another company uses this operator ID already." in said
+    assert "Another company already uses this operator ID." in said
     assert "First" not in said.split('id="setup"')[1]
     assert [
         row["operator_id"]
@@ -246,7 +248,7 @@ def test_an_empty_zone_list_waits_for_passport_and_goes_on_when_there_are_zones(
     kim.press("setup/operator-id/", operator_id=operator_id)
     confirm(kim)
     kim.press(f"setup/{kim.connection}/set-up/")
-    kim.until("Passport lists no zone for this operator.")
+    kim.until("Passport lists no zones for this operator.")
 
     zone = {
         "id": "00000005-0000-4000-8000-000000000009", "number": "Z9", "name": "Nine", "operator_id": operator_id,
@@ -260,22 +262,22 @@ def test_an_empty_zone_list_waits_for_passport_and_goes_on_when_there_are_zones(
 def test_a_wrong_zone_mapped_is_a_no_that_leads_to_the_doctor_and_a_new_test(kim: Person) -> None:
     to_ready(kim, 6, "Z124", "Z123")
     first = send_test(kim)
-    kim.until("Does an officer's device show it too?", f"setup/tests/{first}/")
+    kim.until("Does an officer's device show it, too?", f"setup/tests/{first}/")
     doctor = kim.press(
         f"setup/tests/{first}/answer/", answer="no", note="I stand in zone Z123, nothing there"
     )
     assert "Run the checks" in doctor
     findings = kim.findings(first)
     assert "I stand in zone Z123, nothing there" in findings
-    assert "the device looked elsewhere" in findings
+    assert "the officer's device was looking elsewhere" in findings
     assert not live(kim)
-    kim.until("No longer in the parking rights.", f"setup/tests/{first}/")
+    kim.until("No longer listed in the parking rights.", f"setup/tests/{first}/")
 
     kim.stack.manage(
         "passport", "map", "--company", kim.slug, "--location", "North Campus Garage", "--zone", "Z123"
     )
     second = send_test(kim)
-    kim.until("Does an officer's device show it too?", f"setup/tests/{second}/")
+    kim.until("Does an officer's device show it, too?", f"setup/tests/{second}/")
     kim.press(f"setup/tests/{second}/answer/", answer="yes")
     assert live(kim)
 
@@ -285,7 +287,7 @@ def test_a_plate_that_passport_works_on_later_is_waited_for(kim: Person) -> None
     kim.stack.sandbox.add_fault("late", operator_id=operator_id, delay_s=4)
     test = send_test(kim)
     kim.until("Passport has accepted it; looking for it in the parking rights", f"setup/tests/{test}/")
-    kim.until("Does an officer's device show it too?", f"setup/tests/{test}/")
+    kim.until("Does an officer's device show it, too?", f"setup/tests/{test}/")
 
 
 def test_a_plate_that_is_never_listed_is_not_taken_for_seen(kim: Person) -> None:
@@ -295,8 +297,8 @@ def test_a_plate_that_is_never_listed_is_not_taken_for_seen(kim: Person) -> None
     kim.until("looking for it in the parking rights", f"setup/tests/{test}/")
     past = (datetime.now(UTC) - timedelta(minutes=2)).strftime("%Y-%m-%d %H:%M:%S.%f")
     kim.stack.query("UPDATE integrations_testplate SET accepted_at = ? WHERE id = ?", [past, test])
-    kim.until("Passport has accepted the test plate and still does not show it.", f"setup/tests/{test}/")
-    assert "does not list it in the parking rights" in kim.findings(test)
+    kim.until("Passport has accepted the test plate, but still doesn't list it.", f"setup/tests/{test}/")
+    assert "doesn't list it among the parking rights" in kim.findings(test)
     assert kim.test()["seen_at"] is None
 
 
@@ -306,7 +308,7 @@ def test_passport_down_during_the_test_is_said_and_made_up_for(kim: Person) -> N
     test = send_test(kim)
     kim.until("Not yet in Passport", f"setup/tests/{test}/")
     kim.stack.sandbox.clear_faults()
-    kim.until("Does an officer's device show it too?", f"setup/tests/{test}/")
+    kim.until("Does an officer's device show it, too?", f"setup/tests/{test}/")
 
 
 def test_a_mailed_link_used_twice_tampered_with_or_expired_gives_one_answer(kim: Person, mail: Path) -> None:

@@ -55,7 +55,7 @@ def test_the_list_is_paged_and_narrowed_without_losing_or_repeating_a_row(world:
             break
     assert seen == [f"m{number}" for number in reversed(range(130))]
     page = world.manager.get(world.url("security_log") + "?kind=support")
-    assert "support looked at the company" in text_of(page)
+    assert "support visited the company" in text_of(page)
     assert "m129" not in text_of(page)
     assert "before=" in text_of(page)
 

@@ -160,7 +160,7 @@ def test_accepting_twice_keeps_the_role_that_a_member_has(world: World) -> None:
 def test_a_manager_changes_a_role_and_the_history_says_who(world: World) -> None:
     member = MembershipFactory(company=world.company, role=Role.VIEWER)
     response = world.manager.post(world.url("member_change", member.pk), {"role": "operator"})
-    assert "is Operator now" in said(response)
+    assert "is now Operator" in said(response)
     member.refresh_from_db()
     assert member.role == Role.OPERATOR
     assert member.history.latest().history_user is not None
@@ -168,7 +168,7 @@ def test_a_manager_changes_a_role_and_the_history_says_who(world: World) -> None
 
 def test_an_unknown_role_changes_nothing(world: World) -> None:
     member = MembershipFactory(company=world.company, role=Role.VIEWER)
-    assert "nothing was changed" in said(
+    assert "Nothing was changed" in said(
         world.manager.post(world.url("member_change", member.pk), {"role": "king"})
     )
 

@@ -130,7 +130,7 @@ def test_a_live_connection_is_paused_and_resumed(company: Company) -> None:
 
 def test_pausing_what_is_not_live_is_refused(company: Company) -> None:
     connected()
-    assert "Only a live connection" in refusal(
+    assert "Only a live integration" in refusal(
         "passport", "pause", "--company", "university", "--reason", "x"
     )
 
@@ -143,7 +143,7 @@ def test_refresh_zones_names_what_is_gone_and_whom_it_affects(company: Company, 
     passport("map", "--location", "Lot B", "--zone", "LotB")
     vendor.zones = [*vendor.zones[1:], zone_seen("d", "New")]
     lines = passport("refresh-zones").splitlines()
-    assert lines == ["Zones: 3 zones listed: 1 new, 1 gone.", "  gone: LotB · Lot B [Lot B: 0 permits]"]
+    assert lines == ["Zones: 3 zones listed: 1 new, 1 missing.", "  gone: LotB · Lot B [Lot B: 0 permits]"]
 
 
 def test_a_held_pull_exits_with_a_sentence_and_is_released_or_discarded(
@@ -160,7 +160,7 @@ def test_a_held_pull_exits_with_a_sentence_and_is_released_or_discarded(
         "passport", "refresh-zones", "--company", "university", "--release"
     )
     refusal("passport", "refresh-zones", "--company", "university")
-    assert "3 gone" in passport("refresh-zones", "--release")
+    assert "3 missing" in passport("refresh-zones", "--release")
     assert not Zone.objects.listed().exists()
 
 

@@ -133,7 +133,7 @@ def test_it_goes_from_connection_to_accepted_push_through_the_pages() -> None:
     assert test.seen_at is not None
     shown = here.get(here.operator, "test_plate", test.pk)
     assert "Warden Pocket" in shown
-    assert "Curbline shows it" in shown
+    assert "Curbline lists it" in shown
     here.post(here.operator, "test_plate_answer", test.pk, answer="yes")
     here.post(here.operator, "setup_live", connection.pk)
     work()

@@ -99,8 +99,8 @@ def test_a_retry_of_one_is_named_by_its_permit_and_of_many_by_their_number(world
         PermitSync.objects.update(state="refused")
         outbox.retry(permit_sync_ids=wanted, actor=kim)
     assert told(world.company, "retry") == [
-        ("Kim Lee", "1 registration", "tried again", ""),
-        ("Kim Lee", "3 registrations", "tried again", ""),
+        ("Kim Lee", "1 permit", "tried again", ""),
+        ("Kim Lee", "3 permits", "tried again", ""),
     ]
     page = text_of(world.viewer.get(world.url("activity_people"), {"kind": "retry"}))
     assert world.url("permit", permits[0].pk) in page
@@ -129,8 +129,8 @@ def test_a_status_page_that_is_made_or_ended_is_noted_without_its_token(world: W
     assert not signed_links.end_status_link(link=link, actor=kim)
     name = str(world.connection)
     assert told(world.company, "status_link") == [
-        ("Kim Lee", name, "ended", ""),
-        ("Kim Lee", name, "made", ""),
+        ("Kim Lee", name, "revoked", ""),
+        ("Kim Lee", name, "created", ""),
     ]
     assert signed_links.status_token(link) not in str(list(AuditEvent.objects.values()))
 
@@ -138,7 +138,7 @@ def test_a_status_page_that_is_made_or_ended_is_noted_without_its_token(world: W
 def test_the_buttons_of_a_status_page_note_what_they_do(world: World) -> None:
     world.operator.post(world.url("status_link_make", world.connection.pk))
     world.operator.post(world.url("status_link_revoke", world.connection.pk, StatusLink.objects.get().pk))
-    assert [audit_event[2] for audit_event in told(world.company, "status_link")] == ["ended", "made"]
+    assert [audit_event[2] for audit_event in told(world.company, "status_link")] == ["revoked", "created"]
 
 
 @pytest.fixture
@@ -158,7 +158,7 @@ def test_a_test_plate_is_noted_when_sent_asked_about_and_answered_by_link(
     test_plates.answer_test(test=test_plate, seen=True, note="", by="o@u.example", via="link")
     assert told(world.company, "test") == [
         ("o@u.example", "Lot B", "answered", "zone LotB; seen"),
-        ("Kim Lee", "Lot B", "asked about", "zone LotB; mail to o@u.example"),
+        ("Kim Lee", "Lot B", "asked about", "zone LotB; email to o@u.example"),
         ("Kim Lee", "Lot B", "sent", "zone LotB"),
     ]
     kept = str(list(AuditEvent.objects.values()))
@@ -171,7 +171,7 @@ def test_a_test_plate_taken_back_is_told_once_and_not_as_a_permit(
 ) -> None:
     for _twice in range(2):
         test_plates.withdraw_test(test=test_plate, actor=kim)
-    assert [audit_event[2] for audit_event in told(world.company, "test")] == ["taken back", "sent"]
+    assert [audit_event[2] for audit_event in told(world.company, "test")] == ["withdrawn", "sent"]
     assert told(world.company, "permit") == []
 
 
@@ -181,13 +181,13 @@ def test_a_zone_refresh_that_a_person_asks_for_is_noted_and_the_daily_one_is_not
     vendor.zones = [zone_seen("z1", "1")]
     zone_refresh.refresh_zones(connection=world.connection)
     zone_refresh.refresh_zones(connection=world.connection, trigger="button", asked_by=kim)
-    assert told(world.company, "refresh") == [("Kim Lee", str(world.connection), "asked for", "")]
+    assert told(world.company, "refresh") == [("Kim Lee", str(world.connection), "requested", "")]
 
 
 @pytest.mark.parametrize(
     ("decide", "verb"),
     [
-        (zone_refresh.release_refresh, "let through: the zones that are gone may go"),
+        (zone_refresh.release_refresh, "changes accepted"),
         (zone_refresh.discard_refresh, "discarded"),
     ],
 )
@@ -209,7 +209,7 @@ def test_a_notice_that_is_dismissed_is_noted(world: World, kim: User) -> None:
     )
     assert notices.dismiss(notice=notice, actor=kim)
     assert not notices.dismiss(notice=notice, actor=kim)
-    assert told(world.company, "notice") == [("Kim Lee", "Zone 20 is gone.", "put away", "")]
+    assert told(world.company, "notice") == [("Kim Lee", "Zone 20 is gone.", "dismissed", "")]
 
 
 def test_a_notice_that_support_dismisses_in_the_admin_is_noted(world: World) -> None:
@@ -226,8 +226,8 @@ def test_a_request_for_an_operator_id_is_noted_with_how_it_was_made(kim: User) -
     operator_id_requests.request_operator_id(rep_email="dana@p.example", send=True, **values)
     operator_id_requests.request_operator_id(send=False, **values)
     assert [audit_event[1:] for audit_event in told(connection.company, "operator_id")] == [
-        (str(connection), "asked for", "noted only, no mail"),
-        (str(connection), "asked for", "mail to dana@p.example"),
+        (str(connection), "requested", "recorded only, no email sent"),
+        (str(connection), "requested", "email to dana@p.example"),
     ]
     assert [audit_event[2] for audit_event in told(connection.company, "contact")] == ["added"]
 
@@ -244,7 +244,7 @@ def test_the_mails_that_a_member_chooses_are_noted(world: World) -> None:
     preferences.choose_mails(membership=one, topics=["steps", "alarms"], actor=one.user)
     preferences.choose_mails(membership=one, topics=[], actor=one.user)
     assert told(world.company, "mails") == [
-        ("Lee", "", "chosen", "no mails"),
+        ("Lee", "", "chosen", "no emails"),
         ("Lee", "", "chosen", "Alarms, Set-up steps"),
     ]
 

@@ -57,7 +57,7 @@ def refused_permit(world: World, code: str = "vehicle_state", **values: Any) -> 
 def test_a_reason_that_is_used_up_says_so_and_leads_to_the_others(world: World) -> None:
     refused_permit(world)
     page = text_of(world.operator.get(world.url("refused"), {"reason": "zone_not_found"}))
-    assert "Nothing is refused for this reason any more" in page
+    assert "Nothing is refused for this reason any longer" in page
     assert "There is 1 other reason." in page
     assert "Refused for vehicle_state." not in page
 
@@ -182,7 +182,7 @@ def test_one_is_tried_again_and_the_others_stay(world: World) -> None:
     one, other = refused_permit(world), refused_permit(world)
     row = PermitSync.objects.get(permit=one)
     response = world.operator.post(world.url("retry"), {"registration": row.pk})
-    assert "1 registration is being tried again." in str(next(iter(get_messages(response.wsgi_request))))
+    assert "1 permit is being tried again." in str(next(iter(get_messages(response.wsgi_request))))
     assert PermitSync.objects.get(permit=one).state == "due"
     assert PermitSync.objects.get(permit=other).state == "refused"
 

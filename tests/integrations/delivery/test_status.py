@@ -83,16 +83,16 @@ def broken(**values: Any) -> Breaker:
 OPEN = {"open_until": NOW + timedelta(seconds=5)}
 CASES = [
     ("unmapped", state(permit(), mapped=False), "waiting: this location has no zone yet", "warning"),
-    ("not_live", state(permit(), link=connection("setup")), "waiting: the connection is not live yet", "warning"),
-    ("not_live", state(permit(), link=connection("testing")), "waiting: the connection is not live yet", "warning"),
-    ("paused", state(permit(), link=connection("paused")), "paused: the connection is paused", "warning"),
+    ("not_live", state(permit(), link=connection("setup")), "waiting: the integration is not live yet", "warning"),
+    ("not_live", state(permit(), link=connection("testing")), "waiting: the integration is not live yet", "warning"),
+    ("paused", state(permit(), link=connection("paused")), "paused: the integration is paused", "warning"),
     (
         "paused",
         state(permit(), link=connection("paused", status_reason="Paving the lot.")),
-        "paused: the connection is paused: Paving the lot",
+        "paused: the integration is paused: Paving the lot",
         "warning",
     ),
-    ("ended_connection", state(permit(), link=connection("ended")), "waiting: the connection has been ended", "warning"),
+    ("ended_connection", state(permit(), link=connection("ended")), "waiting: the integration has ended", "warning"),
     ("due", state(permit()), "waiting to be sent", "warning"),
     ("due", state(permit(), permit_sync()), "waiting to be sent", "warning"),
     ("due", state(permit(is_test=True), permit_sync(), connection("testing")), "waiting to be sent", "warning"),
@@ -105,7 +105,7 @@ CASES = [
     (
         "sending",
         state(permit(), permit_sync(attempts=1, error="Passport answered 503.")),
-        "sending, 2nd try: Passport answered 503",
+        "sending, 2nd attempt: Passport answered 503",
         "warning",
     ),
     (
@@ -114,7 +114,7 @@ CASES = [
             permit(),
             permit_sync(attempts=3, error="Passport answered 503.", lease="x", leased_until=NOW + timedelta(seconds=9)),
         ),
-        "sending, 3rd try: Passport answered 503",
+        "sending, 3rd attempt: Passport answered 503",
         "warning",
     ),
     (
@@ -126,7 +126,7 @@ CASES = [
     (
         "stopped",
         state(permit(), permit_sync(), breaker=broken(stopped=True, error="Passport refuses our credentials.", **OPEN)),
-        "connection stopped: Passport refuses our credentials",
+        "integration stopped: Passport refuses our credentials",
         "danger",
     ),
     ("accepted", state(permit(), accepted()), "accepted 12:03:04", "success"),
@@ -162,19 +162,19 @@ CASES = [
     (
         "withdrawing",
         state(cancelled(), permit_sync(remote_state=SENT, session_count=1)),
-        "waiting to be withdrawn",
+        "waiting to be removed",
         "warning",
     ),
     (
         "withdrawing",
         state(cancelled(), permit_sync(remote_state=SENT, session_count=1, attempts=1, error="Passport answered 503.")),
-        "withdrawing, 2nd try: Passport answered 503",
+        "removing, 2nd attempt: Passport answered 503",
         "warning",
     ),
     (
         "withdrawn",
         state(cancelled(), accepted(remote_state=None, remote_until=None)),
-        "withdrawn 12:03:04",
+        "removed 12:03:04",
         "neutral",
     ),
     ("not_sent", state(cancelled()), "ended: nothing was sent", "neutral"),

@@ -165,9 +165,9 @@ def fail_chore(world: World, vendor: FakeVendor) -> None:
         (doubt_operator, "operator_id", "warning", "not confirmed"),
         (refuse_token, "token", "danger", "credentials"),
         (reach_nobody, "token", "danger", "can't be reached"),
-        (reach_nobody, "authorised", "warning", "Not known"),
+        (reach_nobody, "authorised", "warning", "Unknown"),
         (not_authorised, "authorised", "danger", "hasn't authorised"),
-        (not_known, "authorised", "danger", "does not know"),
+        (not_known, "authorised", "danger", "doesn't know"),
         (lose_zones, "zones", "danger", "no zone"),
         (grow_old, "zones", "warning", "3 days"),
         (fail_pull, "zones", "warning", "can't be reached"),
@@ -177,7 +177,7 @@ def fail_chore(world: World, vendor: FakeVendor) -> None:
         (rename, "names", "warning", "z123"),
         (pause, "status", "warning", "New signs"),
         (refuse, "refused", "danger", "The plate is not valid."),
-        (wait_long, "backlog", "danger", "1 registration waits"),
+        (wait_long, "backlog", "danger", "1 permit has been waiting"),
         (hold_back, "held", "danger", "Not authorised."),
         (list_too_little, "compared", "danger", "21 of 40"),
         (stop_workers, "worker", "danger", "None is running"),
@@ -253,7 +253,7 @@ class TestTheLastTest:
         self.at(test, accepted_at=timezone.now() - timedelta(minutes=5))
         check = findings(world)["test"]
         assert check.tone == "danger"
-        assert "does not list it" in check.finding
+        assert "doesn't list it" in check.finding
 
     def test_one_that_is_listed_in_another_zone_names_both(self, world: World, test: TestPlate) -> None:
         self.at(test, accepted_at=timezone.now(), seen_right={"elsewhere": ["z2"]})
@@ -296,7 +296,7 @@ class TestThePage:
         url = world.url("doctor")
         first = world.viewer.get(url).content.decode()
         assert "Zones not appearing" in first
-        assert "Test plate does not appear" in first
+        assert "Test plate doesn't appear" in first
         assert 'hx-trigger="load, submit"' in first
 
         asked = world.viewer.post(url, {"symptom": "zones"})
@@ -322,7 +322,7 @@ class TestThePage:
         WorkerHeartbeat.objects.all().delete()
         page = text_of(world.viewer.get(asked["Location"]))
         assert "None is running" in page
-        assert "Passport was not asked: no worker has taken up the checks." in page
+        assert "Passport was not asked: no worker has picked up the checks." in page
 
     def test_the_checks_are_asked_for_a_few_times_a_minute(self, world: World) -> None:
         for _ in range(6):

@@ -101,7 +101,7 @@ class TestAsking:
             operator_id_requests.request_operator_id(
                 connection=connection, subject="S", text="T", rep_email="r@p.example", send=True, actor=kim
             )
-        with pytest.raises(ValidationError, match="enough for a day"):
+        with pytest.raises(ValidationError, match="which is the limit"):
             operator_id_requests.request_operator_id(
                 connection=connection, subject="S", text="T", rep_email="r@p.example", send=True, actor=kim
             )

@@ -54,7 +54,7 @@ class TestBeginning:
     def test_the_mail_is_written_already(self, fresh: World) -> None:
         text = text_of(fresh.operator.get(fresh.url("setup")))
         assert "Ask the Passport account manager for the operator ID" in text
-        assert "University registers its vehicles with Offstreet" in text
+        assert "University registers vehicles in Offstreet" in text
         assert "mailto:" in text
 
     def test_asking_begins_the_connection(self, fresh: World) -> None:
@@ -92,16 +92,16 @@ class TestBeginning:
         vendor.zones = [zone_seen("z1", "Z123")]
         fresh.operator.post(fresh.url("setup_begin_operator_id"), {"operator_id": f" {OPERATOR_ID.upper()} "})
         assert only(fresh.company).operator_id == OPERATOR_ID
-        assert "The operator ID was at hand already." in text_of(fresh.operator.get(fresh.url("setup")))
+        assert "The operator ID was already known." in text_of(fresh.operator.get(fresh.url("setup")))
 
 
 @pytest.mark.parametrize(
     ("error", "status", "words"),
     [
-        (FixConnection("?", code="operator_not_found", status=404), 422, "does not know this operator ID"),
+        (FixConnection("?", code="operator_not_found", status=404), 422, "doesn't know this operator ID"),
         (FixConnection("?", status=403), 302, "authorised Offstreet"),
         (FixConnection("?", scope="host", status=401), 302, "Offstreet's own credentials"),
-        (TryLater("Passport can't be reached."), 302, "tried again every minute"),
+        (TryLater("Passport can't be reached."), 302, "checked again every minute"),
     ],
 )
 def test_each_no_to_the_operator_id_says_what_to_do_next(
@@ -199,7 +199,7 @@ class TestTesting:
         ("values", "words"),
         [
             ({"plate": "TEST!"}, "can only contain letters"),
-            ({"ask": "robin"}, "is not an e-mail address"),
+            ({"ask": "robin"}, "is not an email address"),
             ({"subdivision": "US-ZZ"}, "Select a valid choice"),
             ({"location": 999}, "Select a valid choice"),
         ],
@@ -226,7 +226,7 @@ class TestTesting:
         assert (test.answer, test.answered_via) == ("yes", "page")
         assert only(tested.company).is_live
         again = tested.operator.post(url, {"answer": "no"}, follow=True)
-        assert "answer already" in text_of(again)
+        assert "already been answered" in text_of(again)
 
     def test_a_no_leads_to_the_doctor_with_this_test(self, tested: World) -> None:
         test = test_plates.start_test(connection=tested.connection, location=tested.company.locations.get())

@@ -134,7 +134,7 @@ def test_pages_diagnostics_and_command_agree(world: World) -> None:
         )
     }
     own = delivery_counts(Connection.objects.filter(pk=world.connection.pk), at)[world.connection.pk]
-    assert checks["backlog"].finding.startswith(f"{own.waiting} registrations wait")
+    assert checks["backlog"].finding.startswith(f"{own.waiting} permits are waiting")
     assert checks["refused"].finding.startswith(f"{own.refused}: ")
     said = StringIO()
     call_command("passport", "status", "--company", "university", "--site", "", "--json", stdout=said)

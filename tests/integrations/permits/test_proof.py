@@ -36,10 +36,10 @@ def test_the_time_line_tells_the_whole_way_in_order(permit: Permit) -> None:
         "Registered",
         "Due",
         "Sent",
-        "Not reached, 1st try",
+        "Not reached, 1st attempt",
         "Sent",
         "Accepted by Passport",
-        "Seen in parking rights",
+        "Seen in the parking rights",
     ]
     registered, due, _sent_in_vain, failed, sent, accepted, seen = entries
     assert (registered.at, registered.by, registered.text) == (
@@ -102,20 +102,20 @@ def test_what_was_seen_is_what_had_been_accepted_by_then(permit: Permit) -> None
     accepted_at = START + timedelta(seconds=3)
     remote_state = {"session_id": "os-2", "plate": "NEW1", "subdivision": "US-NC"}
     settle(permit, accepted_at=accepted_at, remote_state=remote_state, seen_at=START + timedelta(seconds=2))
-    assert ("Seen in parking rights", "ABC1234 · US-NC · zone Z123") in texts(permit)
+    assert ("Seen in the parking rights", "ABC1234 · US-NC · zone Z123") in texts(permit)
     settle(permit, accepted_at=accepted_at, remote_state=remote_state, seen_at=START + timedelta(seconds=4))
-    assert ("Seen in parking rights", "NEW1 · US-NC · zone Z123") in texts(permit)
+    assert ("Seen in the parking rights", "NEW1 · US-NC · zone Z123") in texts(permit)
     # It was seen, and the permit was taken away since: that it was seen stays told.
     settle(permit, accepted_at=accepted_at + timedelta(hours=1), remote_state=None, remote_until=None,
            seen_at=START + timedelta(seconds=4))  # fmt: skip
-    assert ("Seen in parking rights", "NEW1 · US-NC · zone Z123") in texts(permit)
+    assert ("Seen in the parking rights", "NEW1 · US-NC · zone Z123") in texts(permit)
 
 
 def test_where_nobody_knows_what_was_seen_nothing_is_told(permit: Permit) -> None:
     push(permit, 1_000, "accepted")
     settle(permit, accepted_at=START + timedelta(seconds=3), seen_at=START + timedelta(seconds=2))
-    assert "Seen in parking rights" not in titles(permit)
-    assert "has accepted this plate" in head(permit, START + timedelta(minutes=1)).sentence
+    assert "Seen in the parking rights" not in titles(permit)
+    assert "accepted this plate" in head(permit, START + timedelta(minutes=1)).sentence
 
 
 def test_of_many_tries_in_vain_the_first_and_the_last_are_told_one_by_one(permit: Permit) -> None:
@@ -125,10 +125,10 @@ def test_of_many_tries_in_vain_the_first_and_the_last_are_told_one_by_one(permit
     told = texts(permit)
     assert [title for title, _text in told][2:] == [
         "Sent",
-        "Not reached, 1st try",
-        "Not reached, 2nd to 39th try",
+        "Not reached, 1st attempt",
+        "Not reached, 2nd to 39th attempt",
         "Sent",
-        "Not reached, 40th try",
+        "Not reached, 40th attempt",
         "Sent",
         "Accepted by Passport",
     ]
@@ -143,7 +143,7 @@ def test_what_passport_accepted_and_does_not_show_is_told_and_said_first(permit:
         remedy="It is sent anew.",
         error_since=START + timedelta(minutes=5),
     )
-    assert texts(permit)[-1] == ("Missing in parking rights", "It is sent anew")
+    assert texts(permit)[-1] == ("Missing from the parking rights", "It is sent anew")
     found = head(permit, START + timedelta(minutes=6))
     assert (found.tone, found.sentence) == ("danger", "Passport does not list it.")
     assert (found.detail, found.remedy) == ("Since 12:08:04.", "It is sent anew.")
@@ -181,7 +181,7 @@ def test_a_new_zone_of_the_location_is_part_of_the_story(permit: Permit) -> None
     mapping.zone = ZoneFactory(connection=mapping.zone.connection, number="Z9", name="South")
     mapping.save()
     entry = next(entry for entry in timeline(permit, gather(permit)) if entry.title == "Zone chosen")
-    assert entry.text == "the location sends to Z9 · South"
+    assert entry.text == "the location now sends to Z9 · South"
 
 
 def test_tries_are_counted_anew_after_each_change(permit: Permit) -> None:
@@ -193,18 +193,18 @@ def test_tries_are_counted_anew_after_each_change(permit: Permit) -> None:
     push(permit, 9_040, "accepted", "extended")
     told = [title for title in titles(permit) if title != "Sent"]
     assert told[2:] == [
-        "Not reached, 1st try",
-        "Not reached, 2nd try",
+        "Not reached, 1st attempt",
+        "Not reached, 2nd attempt",
         "Accepted by Passport",
         "Due",
-        "Not reached, 1st try",
+        "Not reached, 1st attempt",
         "New end accepted",
     ]
 
 
 def test_what_is_noted_and_not_sent_yet_is_told(permit: Permit) -> None:
     last = timeline(permit, gather(permit))[-1]
-    assert (last.title, last.text) == ("Due", "noted for delivery, not sent yet")
+    assert (last.title, last.text) == ("Due", "queued for delivery, not sent yet")
 
 
 def test_the_time_line_costs_the_same_however_much_happened(

@@ -18,12 +18,12 @@ pytestmark = pytest.mark.django_db
 
 def test_the_headline_answers_first(permit: Permit) -> None:
     now = START + timedelta(minutes=1)
-    assert head(permit, now).sentence == "Not in Passport yet: Waiting to be sent."
+    assert head(permit, now).sentence == "Not yet in Passport: Waiting to be sent."
     settle(permit)
-    assert head(permit, now).sentence == "Passport has accepted this plate in zone Z123 at 12:03:05."
+    assert head(permit, now).sentence == "Passport accepted this plate in zone Z123 at 12:03:05."
     settle(permit, seen_at=START + timedelta(seconds=2))
     found = head(permit, now)
-    assert found.sentence == "Passport shows officers this plate in zone Z123 since 12:03:06."
+    assert found.sentence == "Passport has shown officers this plate in zone Z123 since 12:03:06."
     assert found.detail.startswith("Valid until 30 Nov 2026, 12:03 EST (17:03 UTC).")
 
 
@@ -31,7 +31,7 @@ def test_the_headline_of_what_begins_later_says_from_when(permit: Permit) -> Non
     change_permit(permit=permit, start=START + timedelta(days=1))
     settle(permit)
     found = head(permit, START + timedelta(minutes=1))
-    assert found.sentence == "Passport has this plate for zone Z123, from 23 Nov 2026, 12:03 EST."
+    assert found.sentence == "Passport has this plate for zone Z123, starting 23 Nov 2026, 12:03 EST."
 
 
 def test_the_headline_of_a_refusal_gives_reason_and_remedy(permit: Permit) -> None:
@@ -45,14 +45,14 @@ def test_the_headline_of_a_refusal_gives_reason_and_remedy(permit: Permit) -> No
     )
     found = head(permit, START + timedelta(minutes=1))
     assert (found.sentence, found.remedy) == (
-        "Passport does not take this plate: No such space.",
+        "Passport refuses this plate: No such space.",
         "Enter another.",
     )
 
 
 def test_an_old_session_that_is_still_there_is_not_called_absent(permit: Permit) -> None:
     settle(permit, state="due")
-    assert head(permit, START).sentence.startswith("Passport has this plate, but not yet as it stands here.")
+    assert head(permit, START).sentence.startswith("Passport has this plate, but not yet the latest change.")
     cancel_permit(permit=permit)
     assert head(permit, timezone.now()).sentence.startswith("Passport may still show this plate.")
 
@@ -61,7 +61,7 @@ def test_what_is_over_says_whether_it_ever_arrived(permit: Permit) -> None:
     cancel_permit(permit=permit)
     settle(permit, remote_state=None, remote_until=None)
     now = timezone.now()
-    assert "no longer has this plate" in head(permit, now).sentence
+    assert "has not had this plate since" in head(permit, now).sentence
     push(permit, 20, "refused")
     assert head(permit, now).sentence == "This permit ended before Passport had accepted it."
     settle(permit, remote_state=None, remote_until=None, session_count=0)
@@ -128,4 +128,7 @@ def test_a_right_is_ours_by_reference_or_else_in_every_part(
 
 def test_a_plate_that_should_be_there_and_is_not_is_a_warning(permit: Permit) -> None:
     held = compared(permit)
-    assert (held.tone, held.sentence) == ("warning", "Passport lists no parking right for this plate now.")
+    assert (held.tone, held.sentence) == (
+        "warning",
+        "Passport currently lists no parking right for this plate.",
+    )

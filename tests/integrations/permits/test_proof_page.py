@@ -22,11 +22,11 @@ pytestmark = pytest.mark.django_db
 def test_a_permits_page_answers_first_and_then_proves(operator: Client, place: Location) -> None:
     permit = PermitFactory(location=place, plate="ABC 1234")
     waiting = operator.get(url("permit", permit.pk))
-    assert "Not in Passport yet: Waiting to be sent." in text_of(waiting)
+    assert "Not yet in Passport: Waiting to be sent." in text_of(waiting)
     assert 'hx-trigger="every 2s"' in waiting.content.decode()
     accept(permit, seen_at=timezone.now() + timedelta(seconds=1))
     done = operator.get(url("permit", permit.pk))
-    assert "Passport shows officers this plate in zone Z123 since" in text_of(done)
+    assert "Passport has shown officers this plate in zone Z123 since" in text_of(done)
     assert 'hx-trigger="every 2s"' not in done.content.decode()
 
 
@@ -57,7 +57,7 @@ def test_what_passport_holds_is_asked_for_and_shown(
     assert PermitSync.objects.get().checked_at is None
     assert make_check_runs() == 1
     for page in (operator.get(asked["Location"].partition("#")[0]), operator.get(follow)):
-        assert "Passport lists this permit in zone Z123 now." in text_of(page)
+        assert "Passport currently lists this permit in zone Z123." in text_of(page)
         assert f"?check={CheckRun.objects.get().pk}" not in page.content.decode()
     row = PermitSync.objects.get()
     assert row.seen_at is not None
@@ -131,7 +131,7 @@ def test_nobody_asks_passport_more_than_a_few_times_a_minute(
     assert len(asked) == 6
     assert pages[-1].status_code == 200
     words = text_of(pages[-1])
-    assert "You have asked several times within a minute. Wait a minute, then check again." in words
+    assert "You have checked several times within a minute. Wait a minute, then check again." in words
     assert "Checked" not in words
     # Another person has a count of their own.
     client = Client()
@@ -145,13 +145,13 @@ def test_nobody_asks_passport_more_than_a_few_times_a_minute(
         (
             "connection",
             {"error": "Passport answered 503."},
-            "since it is in trouble. Passport answered 503. Check again",
+            "because of recent failures. Passport answered 503. Check again",
         ),
-        ("vendor", {}, "since it is in trouble. Passport gives no answer."),
+        ("vendor", {}, "because of recent failures. Passport is not responding."),
         (
             "connection",
             {"stopped": True, "error": "Passport refuses our credentials.", "remedy": "Enter new ones."},
-            "the connection is stopped. Passport refuses our credentials. Enter new ones.",
+            "the integration is stopped. Passport refuses our credentials. Enter new ones.",
         ),
     ],
 )

@@ -46,10 +46,10 @@ def test_now_is_said_in_the_present() -> None:
     [
         ({"start": NOW - 10 * HOUR, "end": NOW - 2 * HOUR}, "ended 22 Nov 2026, 10:00 EST"),
         ({"end": NOW - HOUR}, "ended 22 Nov 2026, 11:00 EST"),
-        ({"start": NOW}, "began only 22 Nov 2026, 12:00 EST"),
+        ({"start": NOW}, "only started 22 Nov 2026, 12:00 EST"),
         ({"active": False, "cancelled_at": NOW - 3 * HOUR}, "cancelled 22 Nov 2026, 09:00 EST"),
-        ({"location_id": 2, "location_name": "Lot B"}, "for another place: Lot B"),
-        ({"known": False, "saved_at": NOW}, "saved only afterwards: 22 Nov 2026, 12:00 EST"),
+        ({"location_id": 2, "location_name": "Lot B"}, "for another location: Lot B"),
+        ({"known": False, "saved_at": NOW}, "only saved afterwards: 22 Nov 2026, 12:00 EST"),
     ],
 )
 def test_a_no_says_why(values: dict[str, Any], words: str) -> None:
@@ -72,7 +72,7 @@ def test_a_plate_of_another_state_is_another_car() -> None:
 
 
 def test_a_plate_that_was_never_registered_says_so() -> None:
-    assert "never registered" in why(answer())
+    assert "never been registered" in why(answer())
 
 
 def test_look_alikes_that_held_then_are_pointed_out() -> None:
@@ -85,13 +85,13 @@ def test_look_alikes_that_held_then_are_pointed_out() -> None:
 @pytest.mark.parametrize(
     ("pushes", "words"),
     [
-        ([], "nothing had been sent by then"),
+        ([], "nothing had been sent yet"),
         ([pushed(2, result="refused", error="No such space.")], "refused 10:00:00: No such space"),
         (
             [pushed(2, result="later", error="Passport answered 503.")],
             "not reached 10:00:00: Passport answered 503",
         ),
-        ([pushed(5), pushed(2, "stopped")], "taken away again 10:00:00"),
+        ([pushed(5), pushed(2, "stopped")], "removed again 10:00:00"),
     ],
 )
 def test_registered_but_not_seen_says_what_came_between(pushes: list[PushThen], words: str) -> None:
@@ -155,9 +155,9 @@ def test_what_passport_had_just_so_is_a_yes() -> None:
 @pytest.mark.parametrize(
     ("accepted", "words"),
     [
-        ({"plate": "ABC1235"}, "had something else, accepted 01:00:00: plate ABC1235"),
-        ({"subdivision": "US-VA"}, "had something else, accepted 01:00:00: Virginia, US"),
-        ({"zone": "z-9", "zone_number": "Z9"}, "had something else, accepted 01:00:00: zone Z9"),
+        ({"plate": "ABC1235"}, "had something different, accepted 01:00:00: plate ABC1235"),
+        ({"subdivision": "US-VA"}, "had something different, accepted 01:00:00: Virginia, US"),
+        ({"zone": "z-9", "zone_number": "Z9"}, "had something different, accepted 01:00:00: zone Z9"),
         ({"zone": "z-9"}, "accepted 01:00:00: zone z-9"),
         ({"until": NOW - HOUR}, "accepted 01:00:00: only until 22 Nov 2026, 11:00 EST"),
         ({"since": NOW}, "accepted 01:00:00: only from 22 Nov 2026, 12:00 EST"),
@@ -170,8 +170,8 @@ def test_a_change_that_passport_did_not_have_yet_was_not_seen(accepted: dict[str
     verdict = answer(permit(pushes=[told(11, **values), pushed(2, "extended", "later", error="Away.")]))
     assert (verdict.key, verdict.tone) == ("unseen", "warning")
     assert verdict.sentence == (
-        "ABC1234 was registered at North Campus Garage, but Passport did not have its last change yet, so officers could "
-        "not see it as it stood."
+        "ABC1234 was registered at North Campus Garage, but Passport did not have its latest change yet, so officers may "
+        "have seen outdated details."
     )
     assert words in why(verdict)
     assert "not reached 10:00:00: Away" in why(verdict)
@@ -179,7 +179,7 @@ def test_a_change_that_passport_did_not_have_yet_was_not_seen(accepted: dict[str
     now = answer(permit(pushes=[told(11, **{**values, **({"until": NOW} if "until" in values else {})})]),
                  asked=question(at=NOW))  # fmt: skip
     if "since" not in values:
-        assert "does not have its last change yet" in now.sentence
+        assert "does not have its latest change yet" in now.sentence
 
 
 def test_the_old_end_still_holds_while_the_extension_waits() -> None:
@@ -204,7 +204,7 @@ def test_another_registration_of_the_same_plate_stands_in() -> None:
     cancelled = permit(pk=1, active=False, cancelled_at=NOW - 3 * HOUR, pushes=[told(11)])
     verdict = answer(cancelled, permit(pk=2, pushes=[]))
     assert verdict.key == "yes"
-    assert "accepted 01:00:00 for permit 1, which stood for it" in why(verdict)
+    assert "accepted 01:00:00 for permit 1, which covered the same plate" in why(verdict)
     assert answer(cancelled, permit(pk=2, pushes=[]), zone=ZoneThen("Z9", "S", NOW, "z-9")).key == "unseen"
 
 
@@ -216,9 +216,9 @@ def test_another_registration_of_the_same_plate_stands_in() -> None:
     [
         ({"active": False, "cancelled_at": NOW - 3 * HOUR}, "cancelled 22 Nov 2026, 09:00 EST"),
         ({"end": NOW - 3 * HOUR}, "ended 22 Nov 2026, 09:00 EST"),
-        ({"start": NOW}, "began only 22 Nov 2026, 12:00 EST"),
-        ({"plate": "XYZ9", "plate_typed": "XYZ 9"}, "its plate was XYZ 9 by then"),
-        ({"location_id": 2, "location_name": "Lot B"}, "for another place: Lot B"),
+        ({"start": NOW}, "only started 22 Nov 2026, 12:00 EST"),
+        ({"plate": "XYZ9", "plate_typed": "XYZ 9"}, "its plate was XYZ 9 at that time"),
+        ({"location_id": 2, "location_name": "Lot B"}, "for another location: Lot B"),
     ],
 )
 def test_a_right_that_was_not_taken_away_yet_may_still_have_been_seen(
@@ -231,7 +231,7 @@ def test_a_right_that_was_not_taken_away_yet_may_still_have_been_seen(
         "No: ABC1234 was not registered at North Campus Garage then, but officers may still have seen it, until 11:30:00 "
         "at the latest."
     )
-    assert verdict.reasons[0].text == "had it in zone Z123, accepted 01:00:00, changed or taken away 11:30:00"
+    assert verdict.reasons[0].text == "had it in zone Z123, accepted 01:00:00, changed or removed 11:30:00"
     assert verdict.reasons[0].trace_id == "t11"
     assert words in why(verdict)
 

@@ -128,7 +128,7 @@ def test_what_nobody_waits_for_any_more_is_given_up_and_what_is_old_forgotten(
     late.refresh_from_db()
     fresh.refresh_from_db()
     assert late.finished_at == now
-    assert "given up" in late.result["failed"]
+    assert "was stopped" in late.result["failed"]
     assert fresh.finished_at is None
 
 

@@ -162,18 +162,18 @@ def test_the_locations_own_id_may_be_the_number() -> None:
     found = suggest(Location(name="Garage", external_id="0303"), made_zone("0303"), made_zone("303"))
     assert found.zone is not None
     assert found.zone.number == "0303"
-    assert [near.words for near in found.near] == ["“303” differs from “0303” only by leading zeros."]
+    assert [near.words for near in found.near] == ["“303” differs from “0303” only in leading zeros."]
 
 
 @pytest.mark.parametrize(
     ("name", "number", "words"),
     [
         ("LotB", "LOTB", "“LOTB” differs from “LotB” only in case."),
-        ("0303", "303", "“303” differs from “0303” only by leading zeros."),
-        ("Lot 22", "Lot22", "“Lot22” differs from “Lot 22” only by blanks."),
-        ("Lot 22", "Lot 22 ", "“Lot 22 ” differs from “Lot 22” only by blanks."),
-        ("Lot B", "lotb", "“lotb” differs from “Lot B” only in case and by blanks."),
-        ("LOT 07", "lot 7", "“lot 7” differs from “LOT 07” only in case and by leading zeros."),
+        ("0303", "303", "“303” differs from “0303” only in leading zeros."),
+        ("Lot 22", "Lot22", "“Lot22” differs from “Lot 22” only in spaces."),
+        ("Lot 22", "Lot 22 ", "“Lot 22 ” differs from “Lot 22” only in spaces."),
+        ("Lot B", "lotb", "“lotb” differs from “Lot B” only in case and in spaces."),
+        ("LOT 07", "lot 7", "“lot 7” differs from “LOT 07” only in case and in leading zeros."),
     ],
 )
 def test_a_near_miss_is_pointed_out_and_never_proposed(name: str, number: str, words: str) -> None:
@@ -186,7 +186,7 @@ def test_two_zones_that_fit_are_both_pointed_out_and_none_is_proposed() -> None:
     found = suggest(Location(name="Lot B"), made_zone("1", "Lot B"), made_zone("2", "Lot B"))
     assert found.zone is None
     assert len(found.near) == 2
-    assert "choose one" in found.near[0].words
+    assert "Choose one" in found.near[0].words
 
 
 def test_a_missing_zone_is_not_proposed() -> None:
@@ -229,7 +229,7 @@ def test_numbers_that_differ_only_in_case_are_pointed_out_with_the_one_that_was_
 
 def test_numbers_that_differ_by_zeros_or_not_at_all_are_pointed_out() -> None:
     zeros = mapping.case_twins([made_zone("0303", "Front"), made_zone("303", "Event")])
-    assert zeros[0].words() == "Two zones differ only by leading zeros: 0303 and 303."
+    assert zeros[0].words() == "Two zones differ only in leading zeros: 0303 and 303."
     same = [made_zone("12", "North", pk=1), made_zone("12", "South", pk=2)]
     assert mapping.case_twins(same)[0].words(same[1]) == (
         "Two zones have the same number: 12 and 12. You picked 12 · South."

@@ -54,7 +54,7 @@ def test_support_sees_who_else_has_it_and_the_company_does_not(vendor: FakeVendo
         world.url("setup_begin_operator_id"), {"operator_id": OPERATOR_ID}, follow=True
     )
 
-    assert "Another company uses this operator ID already." in text_of(said)
+    assert "Another company already uses this operator ID." in text_of(said)
     assert "Harbor Town" not in text_of(world.operator.get(world.url("setup")))
     assert "Harbor Town" in text_of(world.support.get(world.url("setup")))
     path = world.url("setup_confirm_operator", fresh.connections.get().pk)

@@ -140,7 +140,7 @@ def test_diagnostics_tell_nothing_of_its_zones(vendor: FakeVendor) -> None:
     found = {
         check.key: check for check in diagnostics.examine(company=connection.company, connection=connection)
     }
-    assert found["authorised"].finding == "Not asked: there is no confirmed operator ID yet."
+    assert found["authorised"].finding == "Not checked: there is no confirmed operator ID yet."
     assert vendor.asked_for == []
 
 
@@ -160,7 +160,7 @@ def test_its_parking_rights_are_not_read(vendor: FakeVendor) -> None:
     permit = mapped_permit(world.connection)
     page = text_of(world.operator.post(world.url("permit_check", permit.pk)))
 
-    assert "Nobody has confirmed yet that this operator ID is yours." in page
+    assert "The operator ID has not been confirmed yet." in page
     assert vendor.asked_for == []
 
 
@@ -226,7 +226,7 @@ def test_what_was_exchanged_while_support_looked_at_it_is_not_confirmed(
 ) -> None:
     connection = entered(company, kim)
     services.receive_operator_id(connection=connection, operator_id=OTHER_ID, actor=kim)
-    with pytest.raises(ValidationError, match="another one by now"):
+    with pytest.raises(ValidationError, match="changed in the meantime"):
         operator_claims.confirm(connection=connection, operator_id=OPERATOR_ID, how="Phone", actor=support)
     assert not confirmed(connection)
 
@@ -261,7 +261,7 @@ def test_one_that_is_turned_down_is_taken_off_and_the_company_is_told_why(
 
 def test_a_confirmed_one_is_not_turned_down(support: User) -> None:
     connection = ConnectionFactory.create(live=True)
-    with pytest.raises(ValidationError, match="end the connection"):
+    with pytest.raises(ValidationError, match="End the integration"):
         operator_claims.turn_down(
             connection=connection, operator_id=connection.operator_id, reason="No", actor=support
         )
@@ -311,7 +311,7 @@ def test_support_can_not_move_it_from_one_for_which_it_is_confirmed(
 ) -> None:
     first = ConnectionFactory.create(operator_id=OPERATOR_ID, live=True)
     connection = entered(company, kim)
-    with pytest.raises(ValidationError, match="End that connection first"):
+    with pytest.raises(ValidationError, match="End that integration first"):
         operator_claims.confirm(connection=connection, operator_id=OPERATOR_ID, how="Phone", actor=support)
     first.refresh_from_db()
     assert (first.operator_id, first.is_confirmed) == (OPERATOR_ID, True)

@@ -99,7 +99,7 @@ def test_an_operator_decides_on_a_held_refresh_and_a_viewer_does_not(
     )
     assert "Accept changes" in text_of(world.operator.get(world.url("zone_refresh", held.pk)))
     response = world.operator.post(world.url("zone_refresh_decide", held.pk), {"word": "discard"})
-    assert "the zones stay as they were" in said(response)
+    assert "The current zones are kept" in said(response)
     again = world.operator.post(world.url("zone_refresh_decide", held.pk), {"word": "discard"})
     assert "does not wait for anybody" in said(again)
     zone.refresh_from_db()

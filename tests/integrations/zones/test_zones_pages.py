@@ -77,11 +77,11 @@ def test_a_zone_tells_its_own_history(world: World, vendor: FakeVendor) -> None:
     ]
     assert told == [
         ("First listed by Passport", ""),
-        ("Lot B sends here", "Kim Lee"),
+        ("Lot B now sends here", "Kim Lee"),
         ("Lot B no longer sends here", "now to Z2 · Zone Z2 · Kim Lee"),
-        ("Lot B sends here", "Kim Lee"),
-        ("Lot B no longer sends here", "has no zone now · Kim Lee"),
-        ("Written in another case", "Z1 · North → z1 · North"),
+        ("Lot B now sends here", "Kim Lee"),
+        ("Lot B no longer sends here", "now has no zone · Kim Lee"),
+        ("Case changed", "Z1 · North → z1 · North"),
         ("Renamed", "z1 · North → z1 · South"),
         ("Missing from the list of Passport", ""),
         ("Listed by Passport again", ""),
