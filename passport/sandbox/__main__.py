@@ -11,97 +11,74 @@ import os
 import signal
 import socket
 import sys
-from contextlib import suppress
-from functools import partial
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .app import make_app
-from .credentials import SANDBOX_AUDIENCE, SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET
+from .credentials import SANDBOX_CREDENTIALS
 from .journal import Journal
 from .server import serve
 from .simulator import Simulator
 from .zones import DEFAULT_ZONES_FILE
 
+_OPTIONS = (
+    ("--host", str, "127.0.0.1", "where to listen"),
+    ("--port", int, "8765", "0 takes a free port"),
+    ("--zones", Path, str(DEFAULT_ZONES_FILE), "a file of operators and zones"),
+    ("--state", Path, None, "keep sessions, tokens and changes of zones in this file (default: forget them)"),
+    ("--client-id", str, SANDBOX_CREDENTIALS["client_id"], "the partner application's"),
+    ("--client-secret", str, SANDBOX_CREDENTIALS["client_secret"], "the partner application's"),
+    ("--audience", str, SANDBOX_CREDENTIALS["audience"], "what tokens are asked for"),
+)
+
 
 def _parser() -> argparse.ArgumentParser:
-    environment = os.environ.get
     parser = argparse.ArgumentParser(
         prog="python -m passport.sandbox", description="A stand-in for Passport's API (see docs/sandbox.md)."
     )
-    parser.add_argument("--host", default=environment("SANDBOX_HOST", "127.0.0.1"))
-    parser.add_argument(
-        "--port", type=int, default=environment("SANDBOX_PORT", "8765"), help="0 takes a free port"
-    )
-    parser.add_argument(
-        "--zones", type=Path, default=environment("SANDBOX_ZONES", str(DEFAULT_ZONES_FILE)), metavar="FILE"
-    )
-    parser.add_argument(
-        "--state",
-        type=Path,
-        default=environment("SANDBOX_STATE") or None,
-        metavar="FILE",
-        help="keep sessions, tokens and changes of zones in FILE over restarts (default: forget them)",
-    )
-    parser.add_argument("--client-id", default=environment("SANDBOX_CLIENT_ID", SANDBOX_CLIENT_ID))
-    parser.add_argument(
-        "--client-secret", default=environment("SANDBOX_CLIENT_SECRET", SANDBOX_CLIENT_SECRET)
-    )
-    parser.add_argument("--audience", default=environment("SANDBOX_AUDIENCE", SANDBOX_AUDIENCE))
+    for flag, kind, default, about in _OPTIONS:
+        variable = "SANDBOX_" + flag.removeprefix("--").replace("-", "_").upper()
+        parser.add_argument(flag, type=kind, default=os.environ.get(variable) or default, help=about)
     return parser
 
 
-def _bind(host: str, port: int) -> socket.socket:
-    """A socket for uvicorn to listen on; OSError if it can't be had."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio sends small packets without delay only if the protocol is named.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((host, port))
-    return listener
-
-
-def _announce(host: str, listener: socket.socket) -> None:
-    shown = f"[{host}]" if ":" in host else host
-    print(f"Passport sandbox ready on http://{shown}:{listener.getsockname()[1]}", flush=True)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run the sandbox; returns the exit status."""
-    options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+@contextmanager
+def _or_exit(trouble: str) -> Iterator[None]:
     try:
-        journal = Journal(options.state) if options.state is not None else None
-    except OSError as error:
-        print(f"{options.state} can't be used, or another sandbox has it: {error}", file=sys.stderr)
-        return 2
-    try:
-        simulator = Simulator(
-            client_id=options.client_id,
-            client_secret=options.client_secret,
-            audience=options.audience,
-            journal=journal,
-            zones_file=options.zones,
-        )
+        yield
     except (OSError, ValueError, LookupError, TypeError) as error:
-        print(f"The sandbox could not start: {error}", file=sys.stderr)
-        return 2
-    try:
-        listener = _bind(options.host, options.port)
-    except OSError as error:
-        print(f"Can't listen on {options.host}:{options.port}: {error}", file=sys.stderr)
-        return 2
+        print(f"{trouble}: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def main() -> None:
+    """Run the sandbox."""
+    options = _parser().parse_args()
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    with _or_exit(f"{options.state} can't be used, or another sandbox has it"):
+        journal = Journal(options.state) if options.state is not None else None
+    with _or_exit("The sandbox could not start"):
+        credentials = {name: getattr(options, name) for name in SANDBOX_CREDENTIALS}
+        simulator = Simulator(journal=journal, zones_file=options.zones, credentials=credentials)
+    with _or_exit(f"Can't listen on {options.host}:{options.port}"):
+        family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+        listener = socket.create_server((options.host, options.port), family=family, backlog=1024)
+        # asyncio sends small packets without delay only if the socket knows its protocol: a new object asks for it.
+        listener = socket.socket(fileno=listener.detach())
     # Sessions live long and form no cycles; scanning them again and again would only cost time.
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
     # uvicorn shuts down cleanly on either signal and then raises it again; being told to stop is not a failure.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    host = f"[{options.host}]" if ":" in options.host else options.host
+    ready = f"Passport sandbox ready on http://{host}:{listener.getsockname()[1]}"
     with suppress(KeyboardInterrupt):
-        serve(make_app(simulator), simulator, listener, partial(_announce, options.host, listener))
+        serve(make_app(simulator), simulator, listener, lambda: print(ready, flush=True))
     if journal is not None:
         journal.close()
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

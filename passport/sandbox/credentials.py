@@ -7,3 +7,8 @@ stay free of imports.
 SANDBOX_CLIENT_ID = "sandbox-client"
 SANDBOX_CLIENT_SECRET = "sandbox-secret"
 SANDBOX_AUDIENCE = "public.api.passportinc.com"
+SANDBOX_CREDENTIALS = {
+    "client_id": SANDBOX_CLIENT_ID,
+    "client_secret": SANDBOX_CLIENT_SECRET,
+    "audience": SANDBOX_AUDIENCE,
+}

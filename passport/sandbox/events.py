@@ -1,179 +1,205 @@
-"""Whether one parking session event is well formed: the fields of docs/passport-api.md, P2 to P5 and P12.
+"""A request with parking session events: whether it and its events are well formed, and what becomes of each.
 
-Pure: reads the directory of zones, changes nothing. What the event then does to its session is decided in
-``sessions``. Documented: which fields each type has, that exactly one zone id is sent, that ``space`` zones need a
-space number. Assumed: a field that the table does not know is refused; a space number in a ``space`` zone is required
-in all three types.
+The fields are those of docs/passport-api.md, P2 to P5 and P12. Documented: which fields each type has, that exactly
+one zone id is sent, that ``space`` zones need a space number. Assumed: a field that the table does not know is refused;
+a space number in a ``space`` zone is required in all three types. What an event does to its session is decided in
+``sessions``.
+
+Invariant: a request in ``whole`` mode is applied entirely or not at all; in ``multi_status`` mode each event is
+answered for itself, in the order in which they were sent. What an answer promises is in the journal before it leaves.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import blake2b
+from sys import intern
 from typing import Any
 
 import orjson
+from starlette.responses import Response
 
-from .formats import check_fees, check_id, check_session_id, check_text, check_vehicle, parse_time
-from .problems import Problem, invalid
+from . import checks
+from .answers import Json
+from .checks import Problem, invalid
+from .sessions import EXTENDED, STARTED, STOPPED, Session, judge
+from .simulator import Simulator
 from .zones import Directory, Operator, Zone
 
-STARTED = "parking_session_started"
-EXTENDED = "parking_session_extended"
-STOPPED = "parking_session_stopped"
-TYPES = (STARTED, EXTENDED, STOPPED)
 VERSION = "3.0.0"
 
+_FIELDS: dict[str, checks.Check] = {
+    "occurred_at": checks.time_with_milliseconds,
+    "session_id": checks.session_id,
+    "operator_id": checks.anything,  # the directory has found it
+    "start_time": checks.any_time,
+    "end_time": checks.any_time,
+    "event_fees": checks.fees,
+    "vehicle": checks.vehicle,
+    "passport_zone_id": checks.uuid,
+    "external_zone_id": checks.text(),
+    "space_number": checks.text(32),
+    "account_id": checks.text(),
+    "rate_name": checks.text(),
+    "location_details": checks.location,
+    "payment": checks.payment,
+}
 _ALWAYS = ("occurred_at", "session_id", "operator_id", "start_time", "end_time", "event_fees")
-_OPTIONAL = (
-    "passport_zone_id",
-    "external_zone_id",
-    "space_number",
-    "account_id",
-    "rate_name",
-    "location_details",
-    "payment",
+_start = checks.group(_FIELDS, required=(*_ALWAYS, "vehicle"))
+_later = checks.group(
+    {**_FIELDS, "total_session_fees": checks.fees}, required=(*_ALWAYS, "total_session_fees")
 )
-_REQUIRED = {
-    STARTED: frozenset((*_ALWAYS, "vehicle")),
-    EXTENDED: frozenset((*_ALWAYS, "total_session_fees")),
-    STOPPED: frozenset((*_ALWAYS, "total_session_fees")),
-}
-_ALLOWED = {
-    STARTED: _REQUIRED[STARTED] | frozenset(_OPTIONAL),
-    EXTENDED: _REQUIRED[EXTENDED] | frozenset((*_OPTIONAL, "vehicle")),
-    STOPPED: _REQUIRED[STOPPED] | frozenset((*_OPTIONAL, "vehicle")),
-}
-_LOCATION_FIELDS = frozenset(("latitude", "longitude", "accuracy"))
-_PAYMENT_FIELDS = frozenset(("gateway_transaction_id", "payment_type"))
+TYPES = {STARTED: _start, EXTENDED: _later, STOPPED: _later}
 # A session that is stopped before it began may still last a moment.
 _UNBEGUN = timedelta(seconds=1)
-_RARE = frozenset(("account_id", "rate_name", "location_details", "payment"))
+_CLOCK_SKEW = timedelta(seconds=60)
+_REFUSED_AS_SUCH = ("operator_not_authorized", "operator_not_found")
 
 
-@dataclass(slots=True)
-class Event:
-    """One well-formed event. `plate` is None if the event carries no vehicle."""
-
-    type: str
-    occurred_at: datetime
-    session_id: str
-    operator_id: str
-    zone: Zone
-    start: datetime
-    end: datetime
-    plate: str | None
-    plate_key: str
-    state: str
-    country: str
-    space: str | None
-    digest: str
-
-
-def parse_event(event: Any, kind: str, directory: Directory, *, state_form: str = "either") -> Event:
-    """Check one event of type `kind` and read it; raises the Problem that names the first field that is wrong."""
-    if type(event) is not dict:
-        raise Problem(400, "validation_error", "An event must be an object.", field="")
-    operator = directory.require(event.get("operator_id"))
-    keys = event.keys()
-    if not keys >= _REQUIRED[kind]:
-        raise invalid(min(_REQUIRED[kind] - keys), f"is required in {kind}")
-    if not keys <= _ALLOWED[kind]:
-        raise invalid(min(keys - _ALLOWED[kind]), f"is not a field of {kind}")
-    occurred_at = parse_time("occurred_at", event["occurred_at"], milliseconds=True)
-    session_id = check_session_id(event["session_id"])
-    zone = _zone(event, kind, operator)
-    start = parse_time("start_time", event["start_time"])
-    end = parse_time("end_time", event["end_time"])
-    if kind == STOPPED:
-        if end < start:
-            raise invalid("end_time", "must not be before start_time")
-        if end > max(occurred_at, start + _UNBEGUN):
-            raise invalid("end_time", "is the actual end, so it can't be after occurred_at")
-    elif end <= start:
-        raise invalid("end_time", "must be after start_time")
-    plate: str | None = None
-    key = state = country = ""
-    if "vehicle" in event:
-        plate, key, state, country = check_vehicle(event["vehicle"], state_form=state_form)
-    space = _space(event, zone)
-    check_fees("event_fees", event["event_fees"])
-    if kind != STARTED:
-        check_fees("total_session_fees", event["total_session_fees"])
-    if not keys.isdisjoint(_RARE):
-        _check_rare(event)
-    return Event(
-        type=kind,
-        occurred_at=occurred_at,
-        session_id=session_id,
+def read_event(raw: Any, kind: str, directory: Directory, *, state_form: str = "either") -> Session:
+    """What an event of type `kind` says of its session; raises the Problem that names the first field that is wrong."""
+    operator = directory.require(raw.get("operator_id") if isinstance(raw, dict) else None)
+    fields = TYPES[kind]("", raw)
+    zone = _zone(fields, kind, operator)
+    sent = Session(
+        id=fields["session_id"],
         operator_id=operator.id,
-        zone=zone,
-        start=start,
-        end=end,
-        plate=plate,
-        plate_key=key,
-        state=state,
-        country=country,
-        space=space,
-        digest=_digest(event) if kind == STARTED else "",
+        zone_id=zone.id,
+        start_time=fields["start_time"],
+        end_time=fields["end_time"],
+        last_occurred_at=fields["occurred_at"],
+        space_number=_space(fields, zone),
     )
+    if kind != STOPPED and sent.end_time <= sent.start_time:
+        raise invalid("end_time", "must be after start_time")
+    if sent.end_time < sent.start_time:
+        raise invalid("end_time", "must not be before start_time")
+    if kind == STOPPED and sent.end_time > max(sent.last_occurred_at, sent.start_time + _UNBEGUN):
+        raise invalid("end_time", "is the actual end, so it can't be after occurred_at")
+    vehicle = fields.get("vehicle")
+    if vehicle is not None:
+        sent.vehicle_plate, sent.vehicle_state = vehicle["vehicle_plate"], checks.state(vehicle, state_form)
+        sent.vehicle_country = intern(vehicle["vehicle_country"])
+    if kind == STARTED:
+        content = orjson.dumps(raw, option=orjson.OPT_SORT_KEYS)
+        sent.digest = blake2b(content, digest_size=12).hexdigest()
+    return sent
 
 
-def _digest(event: dict[str, Any]) -> str:
-    return blake2b(orjson.dumps(event, option=orjson.OPT_SORT_KEYS), digest_size=12).hexdigest()
-
-
-def _zone(event: dict[str, Any], kind: str, operator: Operator) -> Zone:
-    if "external_zone_id" in event:
-        if "passport_zone_id" in event:
-            raise invalid("external_zone_id", "must not be sent together with passport_zone_id")
-        external_id = check_text("external_zone_id", event["external_zone_id"])
-        zone = operator.zone_by_external_id(external_id)
-        if zone is None:
-            raise _no_zone("external_zone_id", external_id)
-        return zone
-    zone_id = check_id("passport_zone_id", event.get("passport_zone_id"))
-    zone = operator.zones.get(zone_id)
-    if zone is None and kind != STARTED:
-        zone = operator.gone.get(zone_id)
+def _zone(fields: dict[str, Any], kind: str, operator: Operator) -> Zone:
+    field = "external_zone_id" if "external_zone_id" in fields else "passport_zone_id"
+    zone_id = fields.get(field)
+    if zone_id is None:
+        raise invalid(field, "is required")
+    if field == "external_zone_id":
+        if "passport_zone_id" in fields:
+            raise invalid(field, "must not be sent together with passport_zone_id")
+        zone = operator.zone_by_external_id(zone_id)
+    else:
+        zone = operator.zones.get(zone_id) or (operator.gone.get(zone_id) if kind != STARTED else None)
     if zone is None:
-        raise _no_zone("passport_zone_id", zone_id)
+        raise Problem(400, "zone_not_found", f"{field}: this operator has no zone {zone_id}", field=field)
     return zone
 
 
-def _no_zone(field: str, value: str) -> Problem:
-    return invalid(field, f"this operator has no zone {value}", code="zone_not_found")
-
-
-def _space(event: dict[str, Any], zone: Zone) -> str | None:
-    if "space_number" not in event:
-        if zone.is_space:
-            raise invalid("space_number", f"is required in zone {zone.number}, which is by space")
-        return None
-    space = check_text("space_number", event["space_number"], at_most=32)
+def _space(fields: dict[str, Any], zone: Zone) -> str | None:
+    space: str | None = fields.get("space_number")
+    if zone.is_space and space is None:
+        raise invalid("space_number", f"is required in zone {zone.number}, which is by space")
     if zone.is_space and zone.spaces and space not in zone.spaces:
         raise invalid("space_number", f"zone {zone.number} has no space {space}")
     return space
 
 
-def _check_rare(event: dict[str, Any]) -> None:
-    for field in ("account_id", "rate_name"):
-        if field in event:
-            check_text(field, event[field])
-    if "location_details" in event:
-        details = _group(event, "location_details", _LOCATION_FIELDS)
-        for name in ("latitude", "longitude", "accuracy"):
-            value = details.get(name)
-            if name in details and (isinstance(value, bool) or not isinstance(value, int | float)):
-                raise invalid(f"location_details.{name}", "must be a number")
-    if "payment" in event:
-        for name, value in _group(event, "payment", _PAYMENT_FIELDS).items():
-            check_text(f"payment.{name}", value)
+@dataclass(slots=True)
+class Intake:
+    """Takes in one request. `visible_at`: when enforcement sees the effect; None is at once."""
 
+    simulator: Simulator
+    now: datetime
+    visible_at: datetime | None = None
+    kind: str = ""
+    events: list[Any] = field(default_factory=list)
 
-def _group(event: dict[str, Any], field: str, allowed: frozenset[str]) -> dict[str, Any]:
-    group = event[field]
-    if type(group) is not dict:
-        raise invalid(field, "must be an object")
-    if not group.keys() <= allowed:
-        raise invalid(f"{field}.{min(group.keys() - allowed)}", "is not a field of this group")
-    return group
+    def answer(self, document: dict[str, Any]) -> Response:
+        """Apply the events of a request, as far as they are good, and say what became of them."""
+        self.kind, self.events = self._envelope(document)
+        if self.simulator.options.answer_mode == "whole":
+            self._apply_all()
+            return Response(status_code=202)
+        return Json({"data": [self._apply_one(index) for index in range(len(self.events))]}, 207)
+
+    def _envelope(self, document: dict[str, Any]) -> tuple[str, list[Any]]:
+        for name in sorted(document.keys() - {"type", "version", "data"}):
+            raise invalid(name, "is not a field of the request")
+        kind, events = document.get("type"), document.get("data")
+        if not isinstance(kind, str) or kind not in TYPES:
+            raise invalid("type", f"must be one of {', '.join(TYPES)}", "unsupported_event_type")
+        if document.get("version") != VERSION:
+            raise invalid("version", f"must be {VERSION}", "unsupported_event_version")
+        if not isinstance(events, list) or not events:
+            raise invalid("data", "must be an array of at least one event")
+        limit = self.simulator.options.max_events
+        if len(events) > limit:
+            self.simulator.traffic.breach("too_many_events", self.now, events=len(events))
+            raise invalid("data", f"must hold at most {limit} events", "too_many_events")
+        return kind, events
+
+    def _apply_all(self) -> None:
+        """Apply all events, or raise for the first that is bad.
+
+        A lone bad event answers with its own status. One among others makes it a 400 for the whole request, except
+        that an operator who is unknown or has not authorised the partner refuses the request as such.
+        """
+        total = len(self.events)
+        admitted: list[Session] = []
+        started: dict[str, str] = {}
+        for index, raw in enumerate(self.events):
+            try:
+                sent = self._admit(raw)
+                if sent.digest and started.setdefault(sent.id, sent.digest) != sent.digest:
+                    detail = f"Session {sent.id} is in this request with other content."
+                    raise Problem(409, "session_conflict", detail)
+            except Problem as problem:
+                problem.extra = {"index": index, **problem.extra}
+                if total > 1 and problem.code not in _REFUSED_AS_SUCH:
+                    problem.status = 400
+                    problem.detail = f"Event {index} of {total}, so nothing was applied: {problem.detail}"
+                raise
+            admitted.append(sent)
+        self.simulator.keep([self._apply(sent) for sent in admitted])
+
+    def _apply_one(self, index: int) -> dict[str, Any]:
+        try:
+            self.simulator.keep([self._apply(self._admit(self.events[index]))])
+        except Problem as problem:
+            problem.extra = {"index": index, **problem.extra}
+            return problem.document()
+        return {"status": 202}
+
+    def _admit(self, raw: Any) -> Session:
+        simulator = self.simulator
+        sent = read_event(raw, self.kind, simulator.directory, state_form=simulator.options.state_form)
+        judge(simulator.sessions.by_id.get(sent.id), self.kind, sent)
+        return sent
+
+    def _apply(self, sent: Session) -> Session:
+        simulator, sessions = self.simulator, self.simulator.sessions
+        session = sessions.by_id.get(sent.id)
+        try:
+            outcome = judge(session, self.kind, sent)
+        except Problem:
+            # An earlier event of the same request has changed the session, so this one no longer applies.
+            outcome = "outdated"
+        breaches = []
+        if outcome == "outdated":
+            breaches.append("outdated_event")
+        elif outcome == "created" and sessions.twins(sent):
+            breaches.append("doubled_session")
+        elif outcome != "repeated" and session and sent.last_occurred_at == session.last_occurred_at:
+            breaches.append("same_occurred_at")
+        if sent.last_occurred_at > self.now and sent.last_occurred_at > self.now + _CLOCK_SKEW:
+            breaches.append("occurred_in_future")
+        for name in breaches:
+            simulator.traffic.breach(name, self.now, session_id=sent.id, type=self.kind)
+        simulator.traffic.outcomes[outcome] += 1
+        return sessions.apply(self.kind, sent, outcome, self.now, self.visible_at)

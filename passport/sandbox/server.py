@@ -15,7 +15,6 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.server import ServerState
 
 from .simulator import Simulator
 
@@ -23,18 +22,11 @@ _KEEP_ALIVE_S = 3600
 
 
 class Connection(HttpToolsProtocol):
-    """One client, and the :class:`~passport.sandbox.responses.Wire` under each of its requests."""
+    """One client, and the :class:`~passport.sandbox.answers.Wire` under each of its requests."""
 
-    def __init__(
-        self,
-        config: uvicorn.Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-        *,
-        simulator: Simulator,
-    ) -> None:
-        super().__init__(config, server_state, {**app_state, "wire": self}, _loop)
+    def __init__(self, simulator: Simulator, **given: Any) -> None:
+        super().__init__(**given)
+        self.app_state = {**self.app_state, "wire": self}
         self._simulator = simulator
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -45,21 +37,11 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
         self._simulator.traffic.connected(len(self.connections))
 
-    @property
-    def gone(self) -> bool:
-        return self.transport.is_closing()
-
     def now(self) -> datetime:
         return datetime.now(UTC)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
-
-    def close(self) -> None:
-        self.transport.close()
-
-    def abort(self) -> None:
-        self.transport.abort()
 
 
 class Server(uvicorn.Server):
@@ -84,7 +66,7 @@ def serve(app: ASGIApp, simulator: Simulator, listener: socket.socket, on_ready:
     """Serve `app` on `listener` until SIGTERM or SIGINT, which is then raised again."""
     config = uvicorn.Config(
         partial(_serve_until_cancelled, app),
-        http=partial(Connection, simulator=simulator),  # type: ignore[arg-type]
+        http=partial(Connection, simulator),  # type: ignore[arg-type]
         interface="asgi3",
         loop="asyncio",
         ws="none",

@@ -4,25 +4,22 @@ Invariants: a zone belongs to exactly one operator; ids are compared in lower ca
 zone that is removed is remembered: sessions that run in it can still be extended and stopped, but none is started.
 """
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from .formats import check_id, is_uuid
-from .problems import Problem
+from .checks import Problem, is_uuid, uuid
 
 DEFAULT_ZONES_FILE = Path(__file__).with_name("data") / "passport_zones.json"
-
-_NUMBER_PARTS = re.compile(r"(\d+)")
 
 
 class Zone:
     """One zone: the raw document as it is answered, and the few fields that rules ask for."""
 
-    __slots__ = ("id", "is_space", "name", "number", "operator_id", "raw", "spaces")
+    __slots__ = ("id", "is_space", "name", "number", "raw", "spaces")
 
     def __init__(self, raw: Mapping[str, Any], operator_id: str) -> None:
         zone_id, number, name = raw.get("id"), raw.get("number"), raw.get("name")
@@ -31,7 +28,6 @@ class Zone:
         if not isinstance(number, str) or not isinstance(name, str):
             raise ValueError(f"zone {zone_id}: number and name must be strings")
         self.id = zone_id.lower()
-        self.operator_id = operator_id
         self.number = number
         self.name = name
         self.is_space = raw.get("session_type") == "space"
@@ -40,50 +36,34 @@ class Zone:
         self.raw = {**raw, "id": self.id, "operator_id": operator_id}
 
 
+@dataclass(slots=True)
 class Operator:
-    """One operator and its zones by id; `gone` holds those that were taken away."""
+    """One operator and its zones by id; `gone` holds those that were taken away once."""
 
-    __slots__ = ("authorised", "gone", "id", "name", "zones")
-
-    def __init__(self, operator_id: str, name: str, *, authorised: bool = True) -> None:
-        self.id = operator_id
-        self.name = name
-        self.authorised = authorised
-        self.zones: dict[str, Zone] = {}
-        self.gone: dict[str, Zone] = {}
-
-    def put(self, raw: Mapping[str, Any]) -> Zone:
-        """Add a zone, or replace the one with the same id."""
-        zone = Zone(raw, self.id)
-        self.gone.pop(zone.id, None)
-        self.zones[zone.id] = zone
-        return zone
-
-    def take_away(self, zone_id: str) -> bool:
-        """Remove a zone from what is answered; False if there is none of that id."""
-        zone = self.zones.pop(zone_id.lower(), None)
-        if zone is not None:
-            self.gone[zone.id] = zone
-        return zone is not None
+    id: str
+    name: str = ""
+    authorised: bool = True
+    zones: dict[str, Zone] = field(default_factory=dict)
+    gone: dict[str, Zone] = field(default_factory=dict)
 
     def zone_by_external_id(self, external_id: str) -> Zone | None:
         """The zone whose raw document carries this `external_id` (an extension of the sandbox's own data)."""
-        for zone in self.zones.values():
-            if zone.raw.get("external_id") == external_id:
-                return zone
-        return None
+        return next(
+            (zone for zone in self.zones.values() if zone.raw.get("external_id") == external_id), None
+        )
 
     def sorted_zones(self) -> list[Zone]:
-        """Zones by number as a person would order them: Z2 before Z10."""
-        return sorted(self.zones.values(), key=lambda zone: _natural(zone.number))
+        """Zones by number, short ones first: Z2 before Z10."""
+        return sorted(self.zones.values(), key=lambda zone: (len(zone.number), zone.number))
+
+    def documents(self) -> list[dict[str, Any]]:
+        """Its zones as they are answered."""
+        return [zone.raw for zone in self.zones.values()]
 
     def summary(self) -> dict[str, Any]:
-        return {
-            "operator_id": self.id,
-            "name": self.name,
-            "authorised": self.authorised,
-            "zones": len(self.zones),
-        }
+        """What the control API says of it."""
+        counted = {"authorised": self.authorised, "zones": len(self.zones)}
+        return {"operator_id": self.id, "name": self.name, **counted}
 
 
 class Directory:
@@ -101,25 +81,13 @@ class Directory:
             raise ValueError(f'{path}: expected an object with a list "operators"')
         directory = cls()
         for entry in document["operators"]:
-            directory.add(entry["operator_id"], entry.get("name", ""), entry.get("zones", ()))
+            directory.change(entry)
+        directory.changes.clear()
         return directory
 
-    def add(
-        self,
-        operator_id: str,
-        name: str = "",
-        zones: Iterable[Mapping[str, Any]] = (),
-        *,
-        authorised: bool = True,
-    ) -> Operator:
-        """Add an operator, or replace it with all of its zones."""
-        if not is_uuid(operator_id):
-            raise ValueError(f"an operator's id must be a UUID, not {operator_id!r}")
-        operator = Operator(operator_id.lower(), name, authorised=authorised)
-        for raw in zones:
-            operator.put(raw)
-        self.operators[operator.id] = operator
-        return operator
+    def summaries(self) -> list[dict[str, Any]]:
+        """What the control API says of the operators."""
+        return [operator.summary() for operator in self.operators.values()]
 
     def require(self, operator_id: object) -> Operator:
         """The operator, if it exists and has authorised the partner; ids are in lower case, as all clients send them.
@@ -127,53 +95,35 @@ class Directory:
         An unknown one is 404 and one that has not authorised the partner 403 (the codes are documented, which of
         them an unknown operator gets is assumed).
         """
-        operator = self.operators.get(check_id("operator_id", operator_id))
+        operator = self.operators.get(uuid("operator_id", operator_id))
         if operator is None:
             raise Problem(404, "operator_not_found", f"There is no operator {operator_id}.")
         if not operator.authorised:
-            raise Problem(
-                403,
-                "operator_not_authorized",
-                f"Operator {operator.id} has not authorised this partner.",
-                operator_id=operator.id,
-            )
+            detail = f"Operator {operator.id} has not authorised this partner."
+            raise Problem(403, "operator_not_authorized", detail, operator_id=operator.id)
         return operator
 
-    def change(self, edit: Mapping[str, Any]) -> Operator:
-        """Apply one edit and remember it: the control API and the journal both come through here.
+    def change(self, edit: Mapping[str, Any]) -> None:
+        """Apply one edit and remember it: the zones file, the control API and the journal all come through here.
 
-        ``{"do": "operator", "operator_id", "name"?, "authorised"?, "zones"?}`` adds or changes an operator,
-        ``{"do": "zone", "operator_id", "zone": {...}}`` adds or replaces a zone,
-        ``{"do": "zone_gone", "operator_id", "zone_id"}`` takes one away. KeyError if what it names is not there,
-        ValueError if it is not well formed.
+        ``{"operator_id", "name"?, "authorised"?, "zones"?, "zone"?, "zone_id"?}``: `zones` replaces all zones of the
+        operator, who is added if need be, `zone` adds or replaces one, `zone_id` is the one that is taken away.
+        ValueError or KeyError if it is not well formed; nothing has changed then.
         """
-        action = edit["do"]
-        operator_id = str(edit["operator_id"]).lower()
-        operator = self.operators.get(operator_id)
-        if action == "operator":
-            if operator is None:
-                operator = self.add(operator_id, str(edit.get("name", "")))
-            zones = edit.get("zones")
-            if zones is not None:
-                fresh = {zone.id: zone for zone in (Zone(raw, operator.id) for raw in zones)}
-                operator.gone.update({k: zone for k, zone in operator.zones.items() if k not in fresh})
-                operator.zones = fresh
-            operator.name = str(edit.get("name", operator.name))
-            operator.authorised = bool(edit.get("authorised", operator.authorised))
-        elif operator is None:
-            raise KeyError(f"there is no operator {operator_id}")
-        elif action == "zone":
-            operator.put(edit["zone"])
-        elif action == "zone_gone":
-            if not operator.take_away(str(edit["zone_id"])):
-                raise KeyError(f"operator {operator_id} has no zone {edit['zone_id']}")
-        else:
-            raise ValueError(f"unknown edit {action!r}")
+        unknown = edit.keys() - {"do", "operator_id", "name", "authorised", "zones", "zone", "zone_id"}
+        if unknown:
+            raise ValueError(f"an operator has no {', '.join(sorted(unknown))}")
+        operator_id = edit["operator_id"]
+        if not is_uuid(operator_id):
+            raise ValueError(f"an operator's id must be a UUID, not {operator_id!r}")
+        operator = self.operators.get(operator_id.lower()) or Operator(operator_id.lower())
+        raws = edit.get("zones", [edit["zone"]] if "zone" in edit else [])
+        fresh = {zone.id: zone for zone in (Zone(raw, operator.id) for raw in raws)}
+        gone = list(operator.zones) if "zones" in edit else [edit["zone_id"]] if "zone_id" in edit else []
+        for zone_id in gone:
+            operator.gone[zone_id] = operator.zones.pop(zone_id)
+        operator.zones.update(fresh)
+        operator.name = str(edit.get("name", operator.name))
+        operator.authorised = bool(edit.get("authorised", operator.authorised))
+        self.operators[operator.id] = operator
         self.changes.append(dict(edit))
-        return operator
-
-
-def _natural(number: str) -> list[tuple[int, int, str]]:
-    return [
-        (0, int(part), part) if part.isdecimal() else (1, 0, part) for part in _NUMBER_PARTS.split(number)
-    ]

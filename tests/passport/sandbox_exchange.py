@@ -39,7 +39,7 @@ Step = Wait | Start | Piece
 
 
 class Exchange:
-    """One request under way, and the `passport.sandbox.responses.Wire` under it."""
+    """One request under way, and the `passport.sandbox.answers.Wire` under it."""
 
     def __init__(
         self,
@@ -52,6 +52,7 @@ class Exchange:
         body: bytes,
     ) -> None:
         self.gone = False
+        self.transport = self
         self.complete = False
         self.now = clock
         self._body: bytes | None = body
@@ -95,6 +96,9 @@ class Exchange:
 
     async def sleep(self, seconds: float) -> None:
         await _pause(Wait(seconds))
+
+    def is_closing(self) -> bool:
+        return self.gone
 
     def close(self) -> None:
         self.gone = True

@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
+from passport.sandbox.answers import retry_after
 from passport.sandbox.api import TOKEN_PATH
 from passport.sandbox.faults import KINDS, FaultBook
-from passport.sandbox.spoiling import retry_after
 from tests.passport.sandbox_partner import CREDENTIALS, LAKESHORE, NOON, UNIVERSITY, Partner, code
 from tests.passport.sandbox_transport import Clock, SandboxTransport
 

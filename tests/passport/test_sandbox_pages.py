@@ -126,7 +126,7 @@ def test_pages_bring_a_strict_policy_and_no_inline_code(partner: Partner) -> Non
 def test_a_form_from_another_site_is_refused(partner: Partner) -> None:
     headers = {"sec-fetch-site": "cross-site"}
     assert partner.call("POST", "/", body=b"plate=A", headers=headers).status == 403
-    assert partner.call("POST", "/faults", body=b"do=add&kind=5xx", headers=headers).status == 400
+    assert partner.call("POST", "/faults", body=b"do=add&kind=5xx", headers=headers).status == 403
     assert partner.control("GET", "faults")["data"] == []
 
 

@@ -88,7 +88,7 @@ class Sandbox(Server):
         return state
 
     def settings(self, **changes: Any) -> dict[str, Any]:
-        """Change settings (`passport/sandbox/options.py` lists them) and return all of them."""
+        """Change settings (docs/sandbox.md lists them) and return all of them."""
         settings: dict[str, Any] = self.call("PATCH", "settings", changes)
         return settings
 

@@ -10,7 +10,7 @@ SOURCES = [
     path
     for app in ("locations", "integrations", "passport")
     for path in sorted((Path(settings.BASE_DIR) / app).rglob("*.py"))
-    if "migrations" not in path.parts and "sandbox" not in path.parts
+    if "migrations" not in path.parts and "sandbox" not in path.relative_to(settings.BASE_DIR).parts
 ]
 
 

@@ -93,7 +93,7 @@ def test_how_the_vendor_writes_states_is_learned_from_the_test_plate(
     test_plates.start_test(connection=world.connection, location=world.here)
     world.deliver()
     [session] = world.transport.simulator.sessions.by_id.values()
-    session.state = shown
+    session.vehicle_state = shown
     test_plate_poller.follow_tests(timezone.now())
     found = check(world, "state_form")
     assert found.tone == tone

@@ -40,22 +40,22 @@ def spoiled(world: World, session: Session, damage: str) -> Session | None:
         case "lost":
             return None
         case "later":
-            changed.end = changed.seen_end = session.end + 5 * HOUR
+            changed.end_time = changed.seen_end = session.end_time + 5 * HOUR
         case "earlier":
-            changed.end = changed.seen_end = session.end - 5 * HOUR
+            changed.end_time = changed.seen_end = session.end_time - 5 * HOUR
         case "plate":
-            changed.plate = "XXX999"
+            changed.vehicle_plate = "XXX999"
         case "state":
-            changed.state = "US-AL"
+            changed.vehicle_state = "US-AL"
         case "zone":
             changed.zone_id = zones[0]
         case "start":
-            changed.start = session.start + 4 * HOUR
+            changed.start_time = session.start_time + 4 * HOUR
         case "other words":
-            changed.plate = f"{session.plate[:3].lower()}-{session.plate[3:]}"
+            changed.vehicle_plate = f"{session.vehicle_plate[:3].lower()}-{session.vehicle_plate[3:]}"
         case "back again":
             changed.stopped, changed.seen = False, True
-            changed.end = changed.seen_end = timezone.now() + 7 * HOUR
+            changed.end_time = changed.seen_end = timezone.now() + 7 * HOUR
     return changed
 
 
@@ -74,7 +74,9 @@ def test_whatever_the_damage_enforcement_sees_in_the_end_what_is_registered(
         kept = _strangers(world, strangers, references=references)
         for plate, is_there, damage in damages:
             zone = (world.there if is_there else world.here).zone_mapping.zone.remote_id
-            for session in [one for one in sessions(world) if one.plate == plate and one.zone_id == zone]:
+            for session in [
+                one for one in sessions(world) if one.vehicle_plate == plate and one.zone_id == zone
+            ]:
                 if session.id not in kept:
                     _spoil(world, session, damage)
         put_right(world, rounds=7)
@@ -120,10 +122,10 @@ def _strangers(
 
 def _line(session: Session) -> tuple[Any, ...]:
     return (
-        session.plate,
-        session.state or None,
+        session.vehicle_plate,
+        session.vehicle_state or None,
         session.zone_id,
-        f"{session.start:%Y-%m-%dT%H:%M:%S}",
+        f"{session.start_time:%Y-%m-%dT%H:%M:%S}",
         f"{session.seen_end:%Y-%m-%dT%H:%M:%S}",
         "",
     )

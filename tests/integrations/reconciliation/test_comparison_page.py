@@ -46,7 +46,7 @@ def test_what_differs_and_what_nobody_knows_is_shown(world: World) -> None:
     PermitSync.objects.filter(permit=lost).delete()
     Permit.objects.filter(pk=lost.pk).update(status="cancelled", cancelled_at=timezone.now())
     for session in list(world.transport.simulator.sessions.by_id.values()):
-        if session.plate == kept.plate:
+        if session.vehicle_plate == kept.plate:
             world.transport.simulator.forget_session(session.id)
     long_ago()
     reconcile(world.connection)

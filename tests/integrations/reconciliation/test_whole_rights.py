@@ -38,8 +38,8 @@ def spoil(world: World, session: Session, **changes: Any) -> None:
     spoiled = copy.copy(session)
     for name, value in changes.items():
         setattr(spoiled, name, value)
-    if "end" in changes:
-        spoiled.seen_end = changes["end"]
+    if "end_time" in changes:
+        spoiled.seen_end = changes["end_time"]
     world.transport.simulator.keep_session(spoiled)
 
 
@@ -101,12 +101,12 @@ def other_zone(world: World, session: Session) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("damage", "kinds"),
     [
-        (lambda _w, session: {"end": session.end + HOUR}, ["extended"]),
-        (lambda _w, session: {"end": session.end - HOUR}, ["extended"]),
-        (lambda _w, _s: {"plate": "OTHER1"}, ["started", "stopped"]),
-        (lambda _w, _s: {"state": "US-SC"}, ["started", "stopped"]),
+        (lambda _w, session: {"end_time": session.end_time + HOUR}, ["extended"]),
+        (lambda _w, session: {"end_time": session.end_time - HOUR}, ["extended"]),
+        (lambda _w, _s: {"vehicle_plate": "OTHER1"}, ["started", "stopped"]),
+        (lambda _w, _s: {"vehicle_state": "US-SC"}, ["started", "stopped"]),
         (other_zone, ["started", "stopped"]),
-        (lambda _w, _s: {"start": days(1).replace(microsecond=0)}, ["started", "stopped"]),
+        (lambda _w, _s: {"start_time": days(1).replace(microsecond=0)}, ["started", "stopped"]),
     ],
     ids=["later end", "earlier end", "plate", "state", "zone", "start"],
 )
@@ -145,7 +145,7 @@ def test_what_says_the_same_in_other_words_is_seen(world: World) -> None:
     permit = world.permit("ABC1234")
     world.deliver()
     [session] = sessions(world)
-    spoil(world, session, plate="abc-1234", state="NC", zone_id=session.zone_id.upper())
+    spoil(world, session, vehicle_plate="abc-1234", vehicle_state="NC", zone_id=session.zone_id.upper())
     long_ago()
     assert reconcile(world.connection) | {"seen": 0} == dict.fromkeys(
         ("seen", "missing", "differing", "surplus", "unknown", "held"), 0
@@ -161,7 +161,7 @@ def test_a_shortened_end_that_was_accepted_and_not_applied_is_ended_when_it_is_o
     [session] = sessions(world)
     services.change_permit(permit=permit, end=timezone.now() + timedelta(seconds=90))
     world.deliver()
-    spoil(world, session, end=days(30))
+    spoil(world, session, end_time=days(30))
     # Two minutes later it is over here, and Passport lets the car park for a month.
     past = timezone.now() - timedelta(minutes=2)
     Permit.objects.update(end=past)
@@ -185,7 +185,7 @@ def test_a_shortened_end_that_was_not_applied_is_put_right_while_it_still_runs(w
     services.change_permit(permit=permit, end=timezone.now() + 2 * HOUR)
     world.deliver()
     [session] = sessions(world)
-    spoil(world, session, end=days(30))
+    spoil(world, session, end_time=days(30))
     put_right(world, rounds=1)
     assert whole(world) == wished(world)
 
@@ -197,16 +197,16 @@ def test_what_the_smallest_event_does_not_put_right_is_told_and_gets_a_new_sessi
     permit = world.permit(end=days(30))
     world.deliver()
     [session] = sessions(world)
-    wrong = session.end - HOUR
+    wrong = session.end_time - HOUR
     before = len(world.events())
     for _try in range(2):
-        spoil(world, world.transport.simulator.sessions.by_id[session.id], end=wrong)
+        spoil(world, world.transport.simulator.sessions.by_id[session.id], end_time=wrong)
         put_right(world, rounds=1)
     assert kinds_since(world, before) == ["extended", "extended"]
     [notice] = Notice.objects.filter(kind="not_applied", done_at=None)
     assert notice.company == world.company
     assert notice.level == Notice.Level.DANGER
-    spoil(world, world.transport.simulator.sessions.by_id[session.id], end=wrong)
+    spoil(world, world.transport.simulator.sessions.by_id[session.id], end_time=wrong)
     put_right(world, rounds=1)
     assert kinds_since(world, before)[2:] == ["started", "stopped"]
     assert world.permit_sync(permit).drift_tries == 3
@@ -296,12 +296,12 @@ def test_without_references_only_a_right_that_is_ours_in_every_part_is_ours(worl
     other = {
         "vehicle": {"vehicle_plate": "ABC1234", "vehicle_state": "MX-JAL"},
         "zone_id": world.there.zone_mapping.zone.remote_id,
-        "end_time": (ours.end + HOUR).isoformat(),
+        "end_time": (ours.end_time + HOUR).isoformat(),
     }
     whole_one = {
         "vehicle": {"vehicle_plate": "ABC1234", "vehicle_state": permit.subdivision},
         "start_time": permit.start.isoformat(),
-        "end_time": ours.end.isoformat(),
+        "end_time": ours.end_time.isoformat(),
     }
     foreign(world, 1, **{**whole_one, part: other[part]})
     long_ago()
@@ -332,7 +332,7 @@ def test_a_comparison_that_would_end_too_much_waits_for_a_person(world: World, s
     for number in range(3):
         permit = world.permit(f"K{number}")
         world.deliver()
-        [session] = [one for one in sessions(world) if one.plate == permit.plate]
+        [session] = [one for one in sessions(world) if one.vehicle_plate == permit.plate]
         saved = copy.copy(session)
         services.cancel_permit(permit=permit)
         world.deliver()
