@@ -102,7 +102,7 @@ class ZoneRefresh(models.Model):
 
         RUNNING = "running", _("running")
         DONE = "done", _("done")
-        HELD = "held", _("waits for support")
+        HELD = "held", _("waits for a decision")
         FAILED = "failed", _("failed")
 
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="refreshes")

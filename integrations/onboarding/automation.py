@@ -121,7 +121,7 @@ def is_trial_due(connection: Connection, now: datetime) -> bool:
 
 
 def is_pull_due(connection: Connection, now: datetime) -> bool:
-    """Whether the zones are to be pulled (again): never while a pull is under way or waits for support."""
+    """Whether the zones are to be pulled (again): never while a pull is under way or waits for a person."""
     pull = ZoneRefresh.objects.filter(connection=connection).order_by("-pk").first()
     since_id = connection.operator_id_at or connection.created_at
     if pull is None or (pull.outcome != ZoneRefresh.Outcome.RUNNING and pull.started_at < since_id):

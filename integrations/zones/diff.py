@@ -1,6 +1,7 @@
 """What a pull of zones found: the vendor's list after its guards, and how it differs from the table. Pure.
 
-A zone is told apart by the vendor's id alone. Its number and name are kept letter for letter: a zone whose number
+A list may leave a field out or give null for it; that is no change, and the field keeps its last value. A zone is told apart
+by the vendor's id alone. Its number and name are kept letter for letter: a zone whose number
 changes its case only is told as such, since a location's integration name is that number and must match exactly.
 """
 
@@ -168,6 +169,7 @@ def diff(known: Iterable[Known], listed: Iterable[ZoneSeen], *, zones_have_case:
         if before is None:
             result.added.append(Change(None, seen))
             continue
+        seen = _completed(before, seen)
         change = Change(before, seen, _changed_fields(before, seen))
         if before.missing:
             result.back.append(change)
@@ -186,6 +188,17 @@ def loses_too_many(found: Diff, allowed: Collection[str] = ()) -> bool:
     """Whether more than `HELD_SHARE` of the listed zones would go, not counting the remote ids in `allowed`."""
     going = sum(change.known is not None and change.known.remote_id not in allowed for change in found.gone)
     return going > HELD_SHARE * found.listed_before
+
+
+def _completed(before: Known, seen: ZoneSeen) -> ZoneSeen:
+    """Return a listed zone with the last values of what its document leaves out."""
+    told = {name: value for name, value in seen.raw.items() if value is not None}
+    return replace(
+        seen,
+        name=seen.name or before.name,
+        session_type=seen.session_type or before.session_type,
+        raw={**before.raw, **told},
+    )
 
 
 def _folded(number: str, name: str) -> tuple[str, str]:

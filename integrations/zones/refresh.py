@@ -4,8 +4,8 @@
 with it in one transaction, tells people, and sets going what was refused for the old state of a zone.
 
 What a pull must never do is wipe: an answer that failed or can't be read changes nothing, and a list that would mark
-more than half of the zones as missing (an empty one, too) is *held* until support says that it is true. Releasing it
-pulls once more, and this time only the zones that support has seen go may go.
+more than half of the zones as missing (an empty one, too) or end too many rights is *held* until a person says that it is
+true (`integrations.zones.holding`). Releasing it pulls once more, and this time only what the person has seen may happen.
 
 Refreshes of one connection don't overlap: a `ZoneRefresh` that is *running* is the baton. Its holder asks the vendor
 without any lock or open transaction, and looks again before it writes whether it still is the holder.
@@ -30,8 +30,8 @@ from integrations.models import Connection, Notice, Zone, ZoneRefresh
 from integrations.notifications import notices, ticket_log
 from integrations.vendors.errors import DeliveryError
 from integrations.vendors.protocol import get_vendor
-from integrations.zones import operator_claims
-from integrations.zones.diff import Change, Diff, Known, ZoneListing, clean_listing, diff, loses_too_many
+from integrations.zones import holding, operator_claims
+from integrations.zones.diff import Change, Diff, Known, ZoneListing, clean_listing, diff
 from integrations.zones.mapping import mark_locations, missing_zone_key, refused_at
 from integrations.zones.refresh_summary import summary
 from integrations.zones.report import ZoneLocations, document
@@ -56,7 +56,7 @@ def refresh_zones(
 ) -> ZoneRefresh:
     """Pull the connection's zones and bring the table in line; return how it went.
 
-    The outcome is `done`, `held` (waits for support), `failed` (with sentence and remedy; nothing was changed) or
+    The outcome is `done`, `held` (waits for a person), `failed` (with sentence and remedy; nothing was changed) or
     `running`: somebody else's refresh of this connection, which is under way.
     """
     refresh, is_ours = begin_refresh(connection=connection, trigger=trigger, asked_by=asked_by)
@@ -173,9 +173,10 @@ def apply_listing(
         found = diff(known, listing.zones, zones_have_case=has_case)
         refresh.finished_at, refresh.zones_listed = now, len(listing.zones)
         places = ZoneLocations(connection, found, now)
-        if loses_too_many(found, allowed):
+        impact = holding.impact_of(connection, found, now)
+        if holding.must_wait(refresh, found, impact, allowed):
             refresh.found = document(found, listing, places, {zone.remote_id: zone.pk for zone in known})
-            _hold(refresh, connection, found)
+            holding.hold(refresh, connection, found, impact)
         else:
             ids = _write(connection, found, now)
             refresh.found = document(found, listing, places, ids)
@@ -185,7 +186,7 @@ def apply_listing(
 
 
 def release_refresh(*, refresh: ZoneRefresh, actor: User | None = None) -> ZoneRefresh:
-    """Support's word that the loss is true: pull again, and let the zones go that `refresh` was held for.
+    """A person's word that the change is true: pull again, and let happen what `refresh` was held for.
 
     Returns the new refresh (or the one that is under way); `refresh` stays held unless the new one is done. Raises
     `ValidationError` where `refresh` is not held.
@@ -207,7 +208,7 @@ def _begin_release(refresh: ZoneRefresh, actor: User | None) -> tuple[ZoneRefres
 
 
 def discard_refresh(*, refresh: ZoneRefresh, actor: User | None = None) -> ZoneRefresh:
-    """Support's word that the loss is not true: forget what was pulled. Raises `ValidationError` if it is not held."""
+    """A person's word that the change is not true: forget what was pulled. Raises `ValidationError` if it is not held."""
     with transaction.atomic():
         connection = _locked(refresh.connection_id)
         refresh = ZoneRefresh.objects.select_for_update(no_key=True).get(pk=refresh.pk)
@@ -219,7 +220,7 @@ def discard_refresh(*, refresh: ZoneRefresh, actor: User | None = None) -> ZoneR
             _("Nothing was changed."),
         )
         refresh.save()
-        notices.resolve(_held_key(connection))
+        holding.end_held(connection)
         ticket_log.record(connection, "zones", _("Held zone refresh discarded; nothing was changed."), actor)
         _note(refresh, "refresh_discarded", actor)
     return refresh
@@ -291,7 +292,7 @@ def _finish(
     if refresh.releases_id is not None:
         replaced.filter(pk=refresh.releases_id).update(released_by=refresh.asked_by)
     replaced.update(outcome=ZoneRefresh.Outcome.FAILED, error=_("Replaced by a newer pull."))
-    notices.resolve(_held_key(connection))
+    holding.end_held(connection)
     if refresh.zones_listed:
         Connection.objects.filter(pk=connection.pk).update(zones_pulled_at=now)
     else:
@@ -343,32 +344,6 @@ def _tell_missing(connection: Connection, change: Change, affected: Sequence[Map
         reverse("locations", args=[connection.company.slug]),
         missing_zone_key(change.known.pk),
     )
-
-
-def _hold(refresh: ZoneRefresh, connection: Connection, found: Diff) -> None:
-    older = connection.refreshes.filter(outcome=ZoneRefresh.Outcome.HELD)
-    older.update(outcome=ZoneRefresh.Outcome.FAILED, error=_("Replaced by a newer pull."))
-    refresh.outcome = ZoneRefresh.Outcome.HELD
-    gone = [change.known.remote_id for change in found.gone if change.known]
-    refresh.found["gone_ids"] = gone
-    refresh.error = _("%(gone)d of %(all)d zones are not in the list any more, so nothing was changed.") % {
-        "gone": len(gone),
-        "all": found.listed_before,
-    }
-    refresh.remedy = _("Support looks at it and either lets the zones go or discards the pull.")
-    text = _("Zones of %(company)s: %(sentence)s") % {
-        "company": connection.company,
-        "sentence": refresh.error,
-    }
-    url = reverse("zone_refresh", args=[connection.company.slug, refresh.pk])
-    notices.tell(None, "zones_held", Notice.Level.WARNING, text, url, _held_key(connection))
-    ticket_log.record(
-        connection, "zones", _("Zone refresh held: %(why)s") % {"why": refresh.error}, refresh.asked_by
-    )
-
-
-def _held_key(connection: Connection) -> str:
-    return f"zones_held:{connection.pk}"
 
 
 def _fail(refresh: ZoneRefresh, sentence: str, remedy: str, *, kind: str, code: str) -> ZoneRefresh:

@@ -11,6 +11,8 @@ from django.views.decorators.http import require_POST, require_safe
 
 from integrations import throttle
 from integrations.alarms.words import zone_missing_words
+from integrations.held_changes.impact import from_document
+from integrations.held_changes.views import example_permits
 from integrations.models import Zone, ZoneRefresh
 from integrations.permits.counts import PlaceCounts, place_counts
 from integrations.vendors.naming import names_of
@@ -142,12 +144,17 @@ def refresh_page(request: CompanyRequest, pk: int) -> HttpResponse:
     """Show one refresh; while it runs the page asks again, and stops when there is nothing more to wait for."""
     one = get_object_or_404(zone_queries.refreshes_of(request.company), pk=pk)
     running = one.outcome == ZoneRefresh.Outcome.RUNNING
+    impact = from_document(one.found.get("rights"))
+    if impact is not None and not impact.affected:
+        impact = None
     context = {
         "company": request.company,
         "refresh": one,
         "words": summary(one),
         "groups": zone_queries.found_groups(one),
         "running": running,
+        "impact": impact,
+        "examples": example_permits(request.company, impact) if impact is not None else [],
         "clock": company_clock(request.company),
         "may_decide": may(request.membership_role, Role.OPERATOR) and one.outcome == ZoneRefresh.Outcome.HELD,
         "may_map": may(request.membership_role, Role.OPERATOR),
