@@ -28,7 +28,7 @@ from django.utils.translation import gettext as _
 from integrations.delivery import bulk_sql
 from integrations.delivery.circuit_breaker import SendPermission
 from integrations.delivery.database_clock import database_now
-from integrations.delivery.desired_state import PermitFacts, desired_of
+from integrations.delivery.desired_state import PermitFacts, desired_of, kept_of
 from integrations.delivery.row_outcome import ClaimedRow
 from integrations.delivery.session_id import new_session_id
 from integrations.models import PermitSync
@@ -72,7 +72,7 @@ def claim(requests: Sequence[ClaimRequest], *, now: datetime | None = None) -> l
         if not ids:
             return []
         lease = uuid.uuid4().hex
-        rows = [_decide_safely(row, by_connection[row[1]], lease, now) for row in _read(ids)]
+        rows = [_decide_safely(row, by_connection[row[1]], lease, now) for row in _read(ids, now)]
         _write(rows, lease, now)
     return rows
 
@@ -152,18 +152,26 @@ _READ = """
 SELECT r.id, r.connection_id, r.priority, r.generation, r.attempts, r.sessions, r.marked_at, p.revision,
     CAST(r.observed AS text), CAST(r.intent AS text), r.error_code, r.refusals, r.error_since,
     p.plate, p.country, p.subdivision, p.start, p."end", p.space_number, p.type, p.status,
-    z.connection_id, z.remote_id, z.session_type
+    z.connection_id, z.remote_id, z.session_type,
+    CASE WHEN z.connection_id <> r.connection_id THEN EXISTS (
+        SELECT 1 FROM integrations_registration s WHERE s.permit_id = p.id AND s.connection_id = z.connection_id
+        AND s.state = 'done' AND s.observed_until > %(now)s
+    ) END
 FROM {ids} JOIN integrations_registration r ON r.id = a.id JOIN locations_permit p ON p.id = r.permit_id
 LEFT JOIN integrations_zonemapping m ON m.location_id = p.location_id LEFT JOIN integrations_zone z ON z.id = m.zone_id
 ORDER BY a.place
 """
 
 
-def _read(ids: Sequence[int]) -> list[tuple[Any, ...]]:
-    """Read what the rows stand for, in their order. SQL, since the ORM would take longer than all the rest of a claim."""
+def _read(ids: Sequence[int], now: datetime) -> list[tuple[Any, ...]]:
+    """Read what the rows stand for, in their order. SQL, since the ORM would take longer than all the rest of a claim.
+
+    The last column says of a row whose permit belongs on another connection whether its successor there stands.
+    """
     item, value = bulk_sql.id_list(ids)
     with bulk_sql.cursor(rows=len(ids)) as cursor:
-        cursor.execute(_READ.format(ids=item), {"ids": value})
+        at = now if db.vendor == "postgresql" else bulk_sql.adapted(now)
+        cursor.execute(_READ.format(ids=item), {"ids": value, "now": at})
         rows: list[tuple[Any, ...]] = cursor.fetchall()
     return rows
 
@@ -188,7 +196,8 @@ def _decide_safely(row: Any, request: ClaimRequest, lease: str, now: datetime) -
 def _decide(row: Any, request: ClaimRequest, lease: str, now: datetime) -> ClaimedRow:
     """Return a row with the steps of an earlier attempt, or with what is to be sent by a new plan."""
     (pk, connection_id, priority, version, attempts, session_count, due_since, revision, remote_state, pending_steps,
-     error_code, refusals, error_since, plate, country, subdivision, start, end, *zone_and_rest) = row  # fmt: skip
+     error_code, refusals, error_since, plate, country, subdivision, start, end, *zone_and_rest,
+     has_successor) = row  # fmt: skip
     remote_state, decided = _loaded(remote_state), _loaded(pending_steps) or []
     recovered_at = request.permission.recovered_at
     is_barred = False
@@ -196,7 +205,7 @@ def _decide(row: Any, request: ClaimRequest, lease: str, now: datetime) -> Claim
         is_barred = bulk_sql.as_time(error_since) < recovered_at
     decided = [step for step in decided if not _is_over(step, now)]
     is_replay = any(not step.get("refused") for step in decided)
-    desired, preflight_error = None, None
+    desired, preflight_error, kept_since = None, None, None
     if not is_replay:
         facts = PermitFacts(
             connection_id,
@@ -208,6 +217,10 @@ def _decide(row: Any, request: ClaimRequest, lease: str, now: datetime) -> Claim
             *zone_and_rest,
         )
         desired = desired_of(facts, now=now)
+        if has_successor is not None and not has_successor and remote_state is not None:
+            # What is moved to another connection is taken away here once it stands there.
+            desired = kept_of(facts, remote_state, now=now)
+            kept_since = now if desired is not None else None
         fresh_id = new_session_id(request.account.key, pk, session_count + 1)
         steps = request.vendor.plan(request.account, remote_state, desired, now=now, session_id=fresh_id)
         begins = any(step["session"] == fresh_id for step in steps)
@@ -226,7 +239,7 @@ def _decide(row: Any, request: ClaimRequest, lease: str, now: datetime) -> Claim
         pk, connection_id, priority, version, attempts, session_count, bulk_sql.as_time(due_since), revision, lease,
         remote_state, decided, [], is_replay, preflight_error, desired, not is_replay, refusals,
         # An edit clears what was wrong, so that the waits begin anew.
-        0 if error_since is None else refusals, is_barred,
+        0 if error_since is None else refusals, is_barred, kept_since,
     )  # fmt: skip
 
 
@@ -242,7 +255,8 @@ def _is_over(step: Step, now: datetime) -> bool:
 
 _LEASE = """
 intent = d.intent, sessions = d.sessions, lease = %(lease)s, leased_until = %(until)s, next_attempt_at = %(until)s,
-tried_at = %(now)s, attempts = r.attempts + 1
+tried_at = %(now)s, attempts = r.attempts + 1,
+kept_since = CASE WHEN d.kept_since IS NULL THEN NULL ELSE COALESCE(r.kept_since, d.kept_since) END
 """
 
 
@@ -250,9 +264,14 @@ def _write(rows: Sequence[ClaimedRow], lease: str, now: datetime) -> None:
     """Write lease, intent and the next attempt of all rows in one statement."""
     bulk_sql.update(
         "integrations_registration",
-        {"id": "bigint", "intent": "jsonb", "sessions": "int"},
+        {"id": "bigint", "intent": "jsonb", "sessions": "int", "kept_since": "timestamptz"},
         [
-            {"id": row.id, "intent": row.steps or row.retained_steps or None, "sessions": row.session_count}
+            {
+                "id": row.id,
+                "intent": row.steps or row.retained_steps or None,
+                "sessions": row.session_count,
+                "kept_since": row.kept_since,
+            }
             for row in rows
         ],
         assignments=_LEASE,

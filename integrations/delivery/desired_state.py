@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import NamedTuple
 
-from integrations.vendors.protocol import Desired
+from integrations.vendors.protocol import Desired, RemoteState
 
 # What `desired_key` gives where nothing is wanted.
 NOTHING = "nothing"
@@ -68,6 +68,30 @@ def desired_of(facts: PermitFacts, *, now: datetime) -> Desired | None:
         space_number=facts.space_number if needs_space else "",
         rate_name=facts.permit_type,
         needs_space=needs_space,
+    )
+
+
+def kept_of(facts: PermitFacts, remote_state: RemoteState, *, now: datetime) -> Desired | None:
+    """Return what stays of a right whose permit belongs on another connection now, until it stands there. Pure.
+
+    That is the same vehicle, in the zone where it is, until the permit's end; or None: of a permit that is cancelled or over,
+    or for another vehicle than the permit's, nothing stays.
+    """
+    if facts.status != "active" or facts.end <= now or facts.zone_id is None:
+        return None
+    if (remote_state["plate"], remote_state["subdivision"]) != (facts.plate, facts.subdivision):
+        return None
+    space = remote_state.get("space", "")
+    return Desired(
+        zone_id=remote_state["zone_id"],
+        plate=facts.plate,
+        country=facts.country,
+        subdivision=facts.subdivision,
+        start=datetime.fromisoformat(remote_state["start"]),
+        end=facts.end,
+        space_number=space,
+        rate_name=facts.permit_type,
+        needs_space=bool(space),
     )
 
 

@@ -44,6 +44,8 @@ class ClaimedRow(NamedTuple):
     refusals_since_edit: int = 0
     # It was intercepted on the way, and others have got through since.
     is_barred: bool = False
+    # Its permit belongs on another connection, where it does not stand yet: it is kept here until then.
+    kept_since: datetime | None = None
 
     @property
     def is_suspect(self) -> bool:

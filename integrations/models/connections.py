@@ -99,6 +99,9 @@ class Connection(models.Model):
     operator_id_held = models.CharField(max_length=36, blank=True, default="", db_default="")
     operator_id_held_at = models.DateTimeField(null=True, blank=True)
     zones_pulled_at = models.DateTimeField(null=True, blank=True)
+    # When the zones are next refreshed automatically (null: as soon as possible), and how often in a row that has failed.
+    zones_due_at = models.DateTimeField(null=True, blank=True, db_index=True)
+    zones_failures = models.PositiveIntegerField(default=0, db_default=0)
     ready_for_test_at = models.DateTimeField(null=True, blank=True)
     verified_at = models.DateTimeField(null=True, blank=True)
     backfill_total = models.PositiveIntegerField(null=True, blank=True)
@@ -122,6 +125,8 @@ class Connection(models.Model):
 
     history = HistoricalRecords(
         excluded_fields=[
+            "zones_due_at",
+            "zones_failures",
             "canary_next_at",
             "reconciled_at",
             "compared_at",

@@ -162,6 +162,10 @@ class PermitSync(models.Model):
     drift_tries = models.PositiveSmallIntegerField(default=0, db_default=0)
     drift_retry_at = models.DateTimeField(null=True, blank=True)
 
+    # Since when it is kept although its permit belongs on another connection: until its successor there is accepted
+    # (integrations.delivery.successors). Null: it is not.
+    kept_since = models.DateTimeField(null=True, blank=True)
+
     objects = PermitSyncQuerySet.as_manager()
 
     class Meta:
@@ -210,6 +214,8 @@ class PermitSync(models.Model):
                 name="registration_drift_since",
                 condition=Q(drift_since__isnull=False),
             ),
+            # What is kept for its successor; nearly always empty.
+            models.Index(fields=["id"], name="registration_kept", condition=Q(kept_since__isnull=False)),
             # Reconciliation: what the vendor should list now.
             models.Index(
                 fields=["connection", "remote_until"],

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 import structlog
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
@@ -81,7 +81,8 @@ def awaiting() -> QuerySet[Connection]:
     return (
         Connection.objects.filter(on_the_way & (to_try | (is_confirmed & to_go_on)) | just_live)
         .select_related("company")
-        .order_by("pk")
+        # The one that was tried longest ago first, so that those which always fail never keep the others waiting.
+        .order_by(F("operator_id_checked_at").asc(nulls_first=True), "pk")
     )
 
 

@@ -134,7 +134,8 @@ def find_stale(permit_ids: Sequence[int], now: datetime) -> list[int]:
     """Return those permits of which something else is wanted than was accepted or refused."""
     permit_ids = _may_differ(permit_ids)
     here = PermitSync.objects.filter(permit_id__in=permit_ids)
-    done = here.filter(state=PermitSync.State.DONE)
+    # What is kept for its successor differs on purpose (integrations.delivery.successors).
+    done = here.filter(state=PermitSync.State.DONE, kept_since=None)
     found = [row[0] for row in done.values_list(*_COLUMNS) if _differs(row, now)]
     refused = here.refused().exclude(connection__status=Connection.Status.ENDED)
     for key, retry_at, *row in refused.values_list("refused_key", "retry_at", *_COLUMNS):

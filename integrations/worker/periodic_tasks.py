@@ -1,15 +1,19 @@
 """All periodic tasks, in one list (see `integrations.worker.scheduler`)."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 import structlog
-from django.db.models import Exists, OuterRef, Q
+from django.core.exceptions import ValidationError
+from django.db import close_old_connections
+from django.db import connection as db
+from django.db.models import F, Q
 
 from integrations import diagnostics
 from integrations.alarms import watch
 from integrations.dashboard import hourly_stats
-from integrations.delivery import circuit_breaker, refusals, retention
-from integrations.models import Breaker, CheckRun, Connection, PeriodicTask, ZoneRefresh
+from integrations.delivery import circuit_breaker, refusals, retention, successors
+from integrations.models import Breaker, CheckRun, Connection, PeriodicTask
 from integrations.notifications import email_queue
 from integrations.onboarding import automation, test_plate_poller
 from integrations.permits import rights_lookup
@@ -21,9 +25,7 @@ from integrations.zones import refresh as zone_refresh
 
 log = structlog.get_logger(__name__)
 
-ZONES_EVERY = timedelta(days=1)
-# After a pull that failed or is held, the daily one is tried again this much later.
-ZONES_AGAIN_AFTER = timedelta(hours=1)
+# So many are refreshed at once: one that does not answer holds up none of the others.
 ZONES_AT_A_TIME = 5
 TOKENS_TASK = "keep tokens"
 
@@ -39,7 +41,8 @@ def register_all() -> None:
     scheduler.register(TOKENS_TASK, 60, keep_tokens)
     scheduler.register("raise urgency", 10, scheduler.raise_urgency)
     scheduler.register(rounds.RECONCILE_TASK, 5, rounds.reconcile_all)
-    scheduler.register("refresh zones", 60, refresh_oldest_zones)
+    scheduler.register("refresh zones", 20, refresh_oldest_zones)
+    scheduler.register(successors.TASK, 2, successors.release_kept)
     scheduler.register(refusals.RETRY_TASK, 5, refusals.retry_due)
     scheduler.register("send mails", 2, email_queue.send_due)
     scheduler.register("tidy check plates", 3600, canary.tidy)
@@ -56,18 +59,50 @@ def register_checks() -> None:
 
 
 def connections_for_refresh(now: datetime) -> list[Connection]:
-    """Return the connections whose zones were last pulled more than a day ago, longest ago first."""
-    lately = ZoneRefresh.objects.filter(connection=OuterRef("pk"), started_at__gt=now - ZONES_AGAIN_AFTER)
-    old = Q(zones_pulled_at=None) | Q(zones_pulled_at__lt=now - ZONES_EVERY)
-    due = Connection.objects.filter(old, ~Exists(lately), operator_confirmed_at__isnull=False)
-    due = due.exclude(status=Connection.Status.ENDED).order_by("zones_pulled_at")
-    return list(due[:ZONES_AT_A_TIME])
+    """Return the connections whose zones are due to be refreshed, longest due first.
+
+    Each has a due time of its own, which a refresh moves (`integrations.zones.refresh`): further away the more often it has
+    failed, so that those which always fail never keep the others waiting.
+    """
+    never_set = Q(zones_due_at=None) & (
+        Q(zones_pulled_at=None) | Q(zones_pulled_at__lt=now - zone_refresh.EVERY)
+    )
+    # A time further away than any that is ever set was written by a clock that was wrong.
+    is_due = Q(zones_due_at__lte=now) | Q(zones_due_at__gt=now + 2 * zone_refresh.EVERY) | never_set
+    due = Connection.objects.filter(is_due, operator_confirmed_at__isnull=False)
+    due = due.exclude(status=Connection.Status.ENDED)
+    return list(
+        due.order_by(F("zones_due_at").asc(nulls_last=True), "zones_pulled_at", "pk")[:ZONES_AT_A_TIME]
+    )
 
 
 def refresh_oldest_zones(now: datetime) -> None:
-    """Do the daily pull for a few connections at a time, so that a thousand of them spread over the day (periodic task)."""
-    for connection in connections_for_refresh(now):
+    """Do the daily refresh of a few connections at once, so that a thousand of them spread over the day (periodic task)."""
+    found = connections_for_refresh(now)
+    if len(found) == 1:
+        _refresh_zones(found[0])
+    elif found:
+        with ThreadPoolExecutor(ZONES_AT_A_TIME, thread_name_prefix="zones") as pool:
+            list(pool.map(_refresh_in_thread, found))
+
+
+def _refresh_zones(connection: Connection) -> None:
+    try:
         zone_refresh.refresh_zones(connection=connection, trigger="daily")
+    except ValidationError as error:
+        # Somebody ended it or changed its operator ID in this moment.
+        log.info("zones were not refreshed", connection=connection.pk, why=" ".join(error.messages))
+    except Exception:
+        # Noted on the refresh; the others go on.
+        log.exception("zones could not be refreshed", connection=connection.pk)
+
+
+def _refresh_in_thread(connection: Connection) -> None:
+    close_old_connections()
+    try:
+        _refresh_zones(connection)
+    finally:
+        db.close()
 
 
 def keep_tokens(now: datetime) -> None:

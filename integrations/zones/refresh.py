@@ -42,6 +42,9 @@ log = structlog.get_logger(__name__)
 
 # A refresh that says *running* for longer than this was interrupted (its process was killed).
 RUNNING_LIMIT_S = 300
+# Zones are refreshed once a day; after one that failed or is held, again after an hour, and twice as late each time.
+EVERY = timedelta(days=1)
+AGAIN_AFTER = timedelta(hours=1)
 # One statement takes so many rows.
 BATCH_ROWS = 2_000
 # Changes of these decide whether a registration is accepted, so those that were refused are tried again.
@@ -127,14 +130,36 @@ def begin_refresh(
         refresh = ZoneRefresh.objects.create(
             connection=connection, started_at=now, trigger=trigger, asked_by=asked_by, releases=releases
         )
+        # Nobody else takes it as long as this one may run, nor for a while if its process is killed.
+        Connection.objects.filter(pk=connection.pk).update(zones_due_at=now + AGAIN_AFTER)
         if asked_by is not None:
             kind = "refresh_released" if trigger == "released" else "refresh_asked"
             _note(refresh, kind, asked_by)
     return refresh, True
 
 
+def again_after(failures: int) -> timedelta:
+    """Return how long after the `failures`-th failure in a row zones are refreshed again; pure."""
+    return min(AGAIN_AFTER * (1 << min(failures - 1, 8)), EVERY) if failures else EVERY
+
+
 def run_refresh(*, refresh: ZoneRefresh) -> ZoneRefresh:
-    """Do the pull that `begin_refresh` has begun. What it releases may go missing, however many zones that are."""
+    """Do the pull that `begin_refresh` has begun, and say when the next one is due.
+
+    What it releases may happen, however much that is.
+    """
+    is_done = False
+    try:
+        done = _run(refresh)
+        is_done = done.outcome == ZoneRefresh.Outcome.DONE
+    finally:
+        row = Connection.objects.filter(pk=refresh.connection_id)
+        failures = 0 if is_done else (row.values_list("zones_failures", flat=True).first() or 0) + 1
+        row.update(zones_due_at=timezone.now() + again_after(failures), zones_failures=failures)
+    return done
+
+
+def _run(refresh: ZoneRefresh) -> ZoneRefresh:
     connection, held = refresh.connection, refresh.releases
     allowed = frozenset(held.found.get("gone_ids", [])) if held is not None else frozenset()
     try:

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypedDict
 from unittest.mock import patch
 
@@ -45,11 +45,11 @@ def _claim_while_another_claims() -> list[list[int]]:
     got: list[list[int]] = [[], []]
     request = _request(live, at_most=10)
 
-    def read_slowly(ids: Sequence[int]) -> list[tuple[Any, ...]]:
+    def read_slowly(ids: Sequence[int], now: datetime) -> list[tuple[Any, ...]]:
         if threading.current_thread().name == "first":
             locked.set()  # ten rows are locked, and the transaction is open
             looked.wait(20)
-        return read(ids)
+        return read(ids, now)
 
     def work(number: int) -> None:
         if number == 0:

@@ -27,7 +27,7 @@ def world(transport: SandboxTransport) -> Any:
 
 
 def space_zone(world: World) -> dict[str, Any]:
-    zones = world.operator["zones"]
+    zones = world.passport_operator["zones"]
     return next(zone for zone in zones if zone["session_type"] == "space" and zone["number"] in world.zones)
 
 
@@ -112,11 +112,11 @@ def test_so_does_one_that_really_does_at_passport(world: World) -> None:
     permits = [world.permit(f"VE{number}") for number in range(5)]
     world.deliver()
     number = world.here.zone_mapping.zone.number
-    raw = next(zone for zone in world.operator["zones"] if zone["number"] == number)
+    raw = next(zone for zone in world.passport_operator["zones"] if zone["number"] == number)
     world.transport.simulator.directory.change(
         {
             "do": "zone",
-            "operator_id": world.operator["operator_id"],
+            "operator_id": world.passport_operator["operator_id"],
             "zone": {**raw, "session_type": "space"},
         }
     )

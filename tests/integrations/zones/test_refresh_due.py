@@ -1,0 +1,82 @@
+"""When zones are refreshed automatically: each connection at its own time, the failing ones ever more rarely."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from django.utils import timezone
+
+from integrations.models import Connection
+from integrations.vendors.errors import TryLater
+from integrations.worker import periodic_tasks
+from integrations.zones import refresh as zone_refresh
+from tests.factories import ConnectionFactory
+from tests.fakes import FakeVendor, zone_seen
+
+pytestmark = pytest.mark.django_db
+FOR_LONG = timedelta(days=10)
+
+
+def test_many_that_always_fail_do_not_keep_another_waiting() -> None:
+    now = timezone.now()
+    bad = {ConnectionFactory(live=True).pk for _ in range(310)}
+    Connection.objects.update(zones_pulled_at=now - FOR_LONG, zones_due_at=now - FOR_LONG)
+    good = ConnectionFactory(live=True, zones_due_at=now + timedelta(hours=1))
+    failures = dict.fromkeys(bad, 0)
+    clock, turns = now, 0
+    while turns < 2_000:
+        turns += 1
+        clock += timedelta(minutes=1)
+        found = periodic_tasks.connections_for_refresh(clock)
+        if good in found:
+            break
+        for connection in found:
+            failures[connection.pk] += 1
+            due = clock + zone_refresh.again_after(failures[connection.pk])
+            Connection.objects.filter(pk=connection.pk).update(zones_due_at=due)
+    assert clock - now <= timedelta(hours=3)
+
+
+@pytest.mark.parametrize(
+    ("failures", "hours"), [(0, 24), (1, 1), (2, 2), (3, 4), (5, 16), (6, 24), (1_000, 24)]
+)
+def test_the_wait_doubles_up_to_a_day(failures: int, hours: int) -> None:
+    assert zone_refresh.again_after(failures) == timedelta(hours=hours)
+
+
+def due_in(connection: Connection) -> timedelta:
+    found: datetime | None = Connection.objects.get(pk=connection.pk).zones_due_at
+    assert found is not None
+    return found - timezone.now()
+
+
+def test_a_refresh_says_when_the_next_one_is_due(vendor: FakeVendor) -> None:
+    connection = ConnectionFactory(live=True)
+    vendor.zones_error = TryLater("No answer.")
+    for hours in (1, 2, 4):
+        zone_refresh.refresh_zones(connection=connection)
+        assert timedelta(hours=hours - 0.1) < due_in(connection) <= timedelta(hours=hours)
+    vendor.zones_error = None
+    vendor.zones = [zone_seen("a", "Z1")]
+    zone_refresh.refresh_zones(connection=connection)
+    assert timedelta(hours=23) < due_in(connection) <= timedelta(days=1)
+    assert Connection.objects.get(pk=connection.pk).zones_failures == 0
+
+
+def test_one_that_was_interrupted_is_due_again_within_an_hour(vendor: FakeVendor) -> None:
+    connection = ConnectionFactory(live=True)
+    zone_refresh.begin_refresh(connection=connection)
+    assert due_in(connection) <= timedelta(hours=1)
+    assert connection not in periodic_tasks.connections_for_refresh(timezone.now())
+
+
+def test_a_time_that_a_wrong_clock_wrote_is_not_waited_for() -> None:
+    connection = ConnectionFactory(live=True, zones_due_at=timezone.now() + timedelta(days=400))
+    assert periodic_tasks.connections_for_refresh(timezone.now()) == [connection]
+
+
+def test_one_that_fails_unexpectedly_is_noted_and_does_not_end_the_task(vendor: FakeVendor) -> None:
+    connection = ConnectionFactory(live=True)
+    vendor.zones_error = RuntimeError("boom")
+    periodic_tasks.refresh_oldest_zones(timezone.now())
+    assert connection.refreshes.get().outcome == "failed"
+    assert Connection.objects.get(pk=connection.pk).zones_failures == 1
