@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from .checks import Problem
+from .checks import Problem, state_key
 from .faults import Fault
 
 _MAX_FIELDS = 50
@@ -155,7 +155,36 @@ def spoil(response: Response | None, fault: Fault, now: datetime) -> Response:
         case "truncated":
             whole = response if response is not None and response.body else Json({"data": []})
             return Pieces(partial(_half, bytes(whole.body)), whole.status_code, whole.headers)
-    raise AssertionError(f"fault {fault.kind} spoils no answer")
+        case "missing_fields" | "short_list" | "endless_list" | "other_forms" if response is not None:
+            return _mislist(response, fault)
+        case _ if response is not None:  # what became of the events is spoiled, the answer is not
+            return response
+        case _:
+            return Json({"data": []})
+
+
+def _mislist(response: Response, fault: Fault) -> Response:
+    """A list that is not as it is; any other answer stays."""
+    document = orjson.loads(response.body) if response.status_code == 200 else {}
+    items = document.get("data")
+    if not isinstance(items, list):
+        return response
+    if fault.kind == "short_list":
+        del items[len(items) // 2 :]
+    if fault.kind == "endless_list":
+        document["next"] = f"?page={int(fault.draw() * 1e9) + 1}"
+    for item in items:
+        if fault.kind == "missing_fields":
+            gone = [name for name in fault.fields.split(",") if name in item]
+            for name in gone:
+                del item[name]
+            item.update(dict.fromkeys(gone) if fault.as_null else {})
+        if fault.kind == "other_forms" and "vehicle" in item:
+            plate, state = item["vehicle"]["vehicle_plate"], item["vehicle"]["vehicle_state"]
+            item["vehicle"]["vehicle_plate"] = f"{plate[:3]}-{plate[3:]}".strip("-").lower()
+            item["vehicle"]["vehicle_state"] = state and (state_key(state) if "-" in state else f"US-{state}")
+            item["zone_id"] = item["zone_id"].upper()
+    return Json(document)
 
 
 async def _padded(size_bytes: int, _wire: Wire) -> AsyncIterator[bytes]:

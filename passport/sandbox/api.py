@@ -80,6 +80,14 @@ class Call:
             operator = self.request.query_params.get("operator_id")
         return operator.lower() if isinstance(operator, str) else None
 
+    @cached_property
+    def events(self) -> int:
+        """How many events the request holds."""
+        try:
+            return len(self.json["data"]) if self.kind == "events" else 0
+        except (Problem, LookupError, TypeError):
+            return 0
+
     def document(self, *, or_form: bool = False) -> dict[str, Any]:
         """The body as an object, sent as JSON (or as a form); a Problem if it is neither."""
         if or_form and self.content_type == FORM:
@@ -150,7 +158,11 @@ class PassportApi:
             traffic.hold(call.kind, call.operator_id, call.now, 1)
             problem = Problem(429, "rate_limited", "More requests came than are allowed in a second.")
             return self._noted(call, refusal(problem, {"Retry-After": "1"}))
-        call.verdict = faults.meet(call.kind, call.operator_id if faults.ask_operator else None)
+        call.verdict = (
+            faults.meet(call.kind, call.operator_id, call.events)
+            if faults.ask_operator
+            else faults.meet(call.kind, None)
+        )
         return None
 
     def _answer(self, call: Call, process: Callable[[Call], Response]) -> Response:
@@ -208,7 +220,7 @@ class PassportApi:
     def _events(self, call: Call) -> Response:
         late_s = call.verdict.late_s
         visible_at = call.now + timedelta(seconds=late_s) if late_s else None
-        return Intake(self.simulator, call.now, visible_at).answer(call.document())
+        return Intake(self.simulator, call.now, visible_at, call.verdict.fault).answer(call.document())
 
     def _zones(self, call: Call) -> Response:
         parameters = call.parameters("operator_id", "page")

@@ -57,7 +57,7 @@ class Control:
             ("PATCH", "/sessions/{session_id:path}", 200, self.drift),
             ("DELETE", "/sessions/{session_id:path}", 200, self.lose_session),
             ("GET", "/rights", 200, self.rights),
-            ("POST", "/rights", 201, self.add_foreign_right),
+            ("POST", "/rights", 201, self.add_foreign_rights),
             ("GET", "/faults", 200, lambda _ask: {"data": simulator.faults.faults}),
             ("POST", "/faults", 201, lambda ask: simulator.faults.add(ask.body)),
             ("DELETE", "/faults", 200, lambda _ask: {"cleared": simulator.faults.clear()}),
@@ -160,15 +160,26 @@ class Control:
         self.simulator.forget_session(session.id)
         return {"forgotten": session.id}
 
-    def add_foreign_right(self, ask: Ask) -> Any:
-        """A right that is not ours (a driver's own session), in the fields of the rights' list."""
-        sessions, operator = self.simulator.sessions, self._operator(ask.body)
-        session_id = str(ask.body.get("session_id") or f"driver-{len(sessions) + 1}")
-        if session_id in sessions.by_id:
-            raise ValueError(f"there is a session {session_id} already")
-        session = foreign_session({**ask.body, "operator_id": operator.id}, session_id, ask.now)
-        self.simulator.keep_session(session)
-        return session.right()
+    def add_foreign_rights(self, ask: Ask) -> Any:
+        """Rights that are not ours (a driver's own session, a resident's permit), in the fields of the rights' list.
+
+        With a `reference_id`, that is the right's id here too. `count` [1]: so many, with numbers after their plates.
+        """
+        sessions, body, count = self.simulator.sessions, ask.body, int(ask.body.get("count", 1))
+        operator, vehicle = self._operator(body), dict(body["vehicle"])
+        name = str(body.get("session_id") or body.get("reference_id") or f"driver-{len(sessions) + 1}")
+        added = []
+        for number in range(count):
+            session_id = f"{name}-{number}" if count > 1 else name
+            if session_id in sessions.by_id:
+                raise ValueError(f"there is a session {session_id} already")
+            if count > 1:
+                vehicle["vehicle_plate"] = f"{body['vehicle']['vehicle_plate']}{number}"
+            document = {**body, "operator_id": operator.id, "vehicle": vehicle}
+            added.append(foreign_session(document, session_id, ask.now))
+        for session in added:
+            self.simulator.keep_session(session)
+        return added[0].right() if count == 1 else {"added": count}
 
     # -- faults and the clock ------------------------------------------------------------------------------------
 

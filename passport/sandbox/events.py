@@ -19,8 +19,9 @@ import orjson
 from starlette.responses import Response
 
 from . import checks
-from .answers import Json
+from .answers import Json, retry_after
 from .checks import Problem, invalid
+from .faults import Fault
 from .sessions import EXTENDED, STARTED, STOPPED, Session, judge
 from .simulator import Simulator
 from .zones import Directory, Operator, Zone
@@ -117,12 +118,15 @@ class Intake:
     simulator: Simulator
     now: datetime
     visible_at: datetime | None = None
+    fault: Fault | None = None
     kind: str = ""
     events: list[Any] = field(default_factory=list)
 
     def answer(self, document: dict[str, Any]) -> Response:
         """Apply the events of a request, as far as they are good, and say what became of them."""
         self.kind, self.events = self._envelope(document)
+        if self.fault is not None and self.fault.kind == "partial":
+            return self._apply_some(self.fault)
         if self.simulator.options.answer_mode == "whole":
             self._apply_all()
             return Response(status_code=202)
@@ -168,6 +172,15 @@ class Intake:
             admitted.append(sent)
         self.simulator.keep([self._apply(sent) for sent in admitted])
 
+    def _apply_some(self, fault: Fault) -> Response:
+        """Take every other event and ask for the rest later."""
+        later = Problem(fault.status, "try_again_later", "Please send this event again later.").document()
+        results = [later if index % 2 else self._apply_one(index) for index in range(len(self.events))]
+        if fault.retry_after_s is None:
+            return Json({"data": results}, 207)
+        wait = retry_after(fault.retry_after_s, fault.retry_after_form, self.now)
+        return Json({"data": results}, 207, {"Retry-After": wait})
+
     def _apply_one(self, index: int) -> dict[str, Any]:
         try:
             self.simulator.keep([self._apply(self._admit(self.events[index]))])
@@ -182,7 +195,7 @@ class Intake:
         judge(simulator.sessions.by_id.get(sent.id), self.kind, sent)
         return sent
 
-    def _apply(self, sent: Session) -> Session:
+    def _apply(self, sent: Session) -> Session | None:
         simulator, sessions = self.simulator, self.simulator.sessions
         session = sessions.by_id.get(sent.id)
         try:
@@ -201,5 +214,22 @@ class Intake:
             breaches.append("occurred_in_future")
         for name in breaches:
             simulator.traffic.breach(name, self.now, session_id=sent.id, type=self.kind)
+        outcome = self._misapply(sent, outcome)
         simulator.traffic.outcomes[outcome] += 1
+        if outcome == "forgotten":
+            return session
         return sessions.apply(self.kind, sent, outcome, self.now, self.visible_at)
+
+    def _misapply(self, sent: Session, outcome: str) -> str:
+        """Let the request's fault have its way with an accepted event; returns what became of it."""
+        fault = self.fault
+        if fault is None or fault.event_type not in (None, self.kind.removeprefix("parking_session_")):
+            return outcome
+        if fault.kind == "forget":
+            return "forgotten"
+        if outcome == "created" and fault.kind == "wrong_plate":
+            sent.vehicle_plate = sent.vehicle_plate[:-1] + ("X" if sent.vehicle_plate[-1] != "X" else "Y")
+        elif outcome == "created" and fault.kind == "wrong_zone":
+            zones = self.simulator.directory.operators[sent.operator_id].zones
+            sent.zone_id = next((zone_id for zone_id in zones if zone_id != sent.zone_id), sent.zone_id)
+        return outcome

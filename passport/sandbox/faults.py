@@ -16,14 +16,19 @@ from .options import Count, Rule, between, checked
 # What becomes of a request that meets a kind of fault: it is not processed, or processed all the same.
 REFUSING = ("401", "403", "429", "5xx", "html", "drop")
 SPOILING = ("broken_json", "wrong_json", "huge_body", "endless_body", "truncated", "answer_lost")
+# Events are accepted, and something else than what was sent becomes of them.
+MISAPPLYING = ("forget", "wrong_plate", "wrong_zone", "partial")
+# A list is answered, but not as it is.
+MISLISTING = ("missing_fields", "short_list", "endless_list", "other_forms")
 DELAYING = ("delay", "late")
-KINDS = (*DELAYING, *REFUSING, *SPOILING)
+KINDS = (*DELAYING, *REFUSING, *SPOILING, *MISAPPLYING, *MISLISTING)
 _USUAL: dict[str, dict[str, Any]] = {
     "delay": {"delay_s": 1.0},
     "late": {"delay_s": 5.0},
     "429": {"retry_after_s": 2.0},
     "5xx": {"status": 503},
     "html": {"status": 502},
+    "partial": {"status": 503},
     "endless_body": {"delay_s": 0.05},
 }
 # These say in their name what they do, whatever else is said.
@@ -54,6 +59,10 @@ class Settings:
     size_bytes: Annotated[int, between(0, 10**9)] = 10_000_000
     processed: bool = False
     body: str | None = None
+    event_type: Literal["started", "extended", "stopped"] | None = None
+    above_events: Annotated[int, between(0, 10**9)] = 0
+    fields: str = "session_type"
+    as_null: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -118,16 +127,18 @@ class FaultBook:
 
     @property
     def ask_operator(self) -> bool:
-        """Whether any fault needs to know the operator (reading it from a body costs time)."""
-        return any(fault.operator_id is not None for fault in self.faults)
+        """Whether any fault needs to know the operator or the events (reading a body costs time)."""
+        return any(fault.operator_id is not None or fault.above_events for fault in self.faults)
 
-    def meet(self, path: str, operator_id: str | None) -> Verdict:
-        """Decide what a request to `path` for `operator_id` meets, and count it."""
+    def meet(self, path: str, operator_id: str | None, events: int = 0) -> Verdict:
+        """Decide what a request to `path` for `operator_id`, with so many events, meets, and count it."""
         if not self.faults:
             return CALM
         verdict = Verdict()
         for fault in list(self.faults):
             if fault.path not in ("all", path) or fault.operator_id not in (None, operator_id):
+                continue
+            if fault.above_events and events <= fault.above_events:
                 continue
             decides = fault.kind not in DELAYING
             if (decides and verdict.fault is not None) or fault.draw() >= fault.probability:

@@ -137,7 +137,7 @@ def foreign_session(document: dict[str, Any], session_id: str, now: datetime) ->
         id=session_id,
         operator_id=document["operator_id"],
         last_occurred_at=now,
-        reference=False,
+        reference=bool(document.get("reference_id")),
         **read_changes("", known),
     )
     session.show()

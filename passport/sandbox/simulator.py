@@ -117,9 +117,9 @@ class Simulator:
             self.sessions.put(session)
             self.keep([session])
 
-    def keep(self, sessions: Iterable[Session]) -> None:
+    def keep(self, sessions: Iterable[Session | None]) -> None:
         """Write sessions, which were changed, into the journal."""
-        self._keep(["s", session.record()] for session in sessions)
+        self._keep(["s", session.record()] for session in sessions if session is not None)
 
     def forget_session(self, session_id: str) -> bool:
         """Lose a session without the client knowing; False if there is none."""

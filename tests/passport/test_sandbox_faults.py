@@ -144,6 +144,14 @@ _ANSWERS: dict[str, tuple[int, bool]] = {
     "endless_body": (200, True),
     "truncated": (200, True),
     "answer_lost": (0, True),
+    "forget": (202, False),
+    "wrong_plate": (202, True),
+    "wrong_zone": (202, True),
+    "partial": (207, True),
+    "missing_fields": (202, True),
+    "short_list": (202, True),
+    "endless_list": (202, True),
+    "other_forms": (202, True),
     "delay": (202, True),
     "late": (202, True),
 }
@@ -164,7 +172,7 @@ def test_each_kind_answers_and_takes_effect_as_described(
 
 
 @pytest.mark.parametrize(
-    "kind", [kind for kind in KINDS if kind not in ("delay", "late", "drop", "answer_lost")]
+    "kind", [kind for kind in KINDS if kind not in ("delay", "late", "drop", "answer_lost", "forget")]
 )
 def test_processed_can_be_said_either_way(partner: Partner, kind: str) -> None:
     partner.fault(kind, times=1, processed=True)
