@@ -11,7 +11,7 @@ that differ in case, leading zeros or blanks alone are never taken for equal, si
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from integrations.delivery import outbox
+from integrations.held_changes.impact import GROWTH, Impact, impact_of_moves
 from integrations.models import Connection, PermitSync, Zone, ZoneMapping
 from integrations.notifications import notices, ticket_log
 from integrations.vendors.protocol import get_vendor
@@ -39,21 +40,40 @@ MARK_ROWS = 5_000
 # --- Writes -------------------------------------------------------------------------------------------------------
 
 
-def map_location(*, location: Location, zone: Zone | None, actor: User | None = None) -> bool:
+class NeedsConfirmation(ValidationError):
+    """A mapping would end so many rights that the person has to see how many first (`impact`)."""
+
+    def __init__(self, impact: Impact) -> None:
+        super().__init__(impact.words, code="needs_confirmation")
+        self.impact = impact
+
+
+def map_location(
+    *, location: Location, zone: Zone | None, actor: User | None = None, confirmed: int | None = None
+) -> bool:
     """Send a location's registrations to `zone`, or to none; return whether that changed anything.
 
-    Raises `ValidationError` where the zone is another company's, no longer listed, or of an ended connection.
+    Raises `ValidationError` where the zone is another company's, no longer listed, or of an ended connection. See
+    `map_locations` for `confirmed`.
     """
-    return bool(map_locations(choices=[(location, zone)], actor=actor))
+    return bool(map_locations(choices=[(location, zone)], actor=actor, confirmed=confirmed))
 
 
 def map_locations(
-    *, choices: Iterable[tuple[Location, Zone | None]], actor: User | None = None
+    *,
+    choices: Iterable[tuple[Location, Zone | None]],
+    actor: User | None = None,
+    confirmed: int | None = None,
 ) -> list[Location]:
-    """Map many locations, all or none; return those whose zone changed. See `map_location`."""
+    """Map many locations, all or none; return those whose zone changed. See `map_location`.
+
+    `confirmed` is for callers that can ask: how many rights a person has agreed to end, 0 before they were asked. Raises
+    `NeedsConfirmation` where that is not enough. Without it nobody is asked (a command, an ended connection).
+    """
     wanted = {location.pk: zone for location, zone in choices}
     changed: list[Location] = []
     moved: dict[Connection, list[str]] = defaultdict(list)
+    left_by: dict[Connection, dict[int, bool]] = defaultdict(dict)
     with transaction.atomic():
         # Locked in one order (connections, then locations; see `integrations.delivery.outbox`), so that whoever maps the
         # same ones, ends a connection or brings its zones in line waits. Who saves permits of these locations waits as
@@ -78,6 +98,9 @@ def map_locations(
                 continue
             if zone is not None:
                 _check(location, zone)
+            if before is not None:
+                stays = zone is not None and zone.connection_id == before.connection_id
+                left_by[before.connection][location.pk] = stays
             _save(location, zone, mapping, actor)
             changed.append(location)
             text = _("%(location)s → %(zone)s") if zone else _("%(location)s → no zone (was %(before)s)")
@@ -86,10 +109,22 @@ def map_locations(
                 moved[connection].append(words)
             if before is not None and before.missing_since is not None and not before.mappings.exists():
                 notices.resolve(missing_zone_key(before.pk))
+        if confirmed is not None:
+            _require_confirmed(left_by, confirmed)
         for connection, lines in moved.items():
             ticket_log.record(connection, "mapped", _sentence(lines), actor)
         mark_locations([location.pk for location in changed])
     return changed
+
+
+def _require_confirmed(left_by: Mapping[Connection, Mapping[int, bool]], confirmed: int) -> None:
+    """Raise `NeedsConfirmation` where more rights would end than a person has agreed to."""
+    now = timezone.now()
+    for connection, places in left_by.items():
+        stays = [location for location, is_staying in places.items() if is_staying]
+        impact = impact_of_moves(connection, places, stays=stays, now=now)
+        if impact.is_too_much and impact.affected > confirmed * (1 + GROWTH):
+            raise NeedsConfirmation(impact)
 
 
 def mark_locations(location_ids: Iterable[int], *, permit_ids: Iterable[int] = ()) -> None:

@@ -1,5 +1,6 @@
 """Locations and zones: which location sends to which zone. Works by plain forms; htmx saves a row in its place."""
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,8 +16,11 @@ from django.utils.formats import localize
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_POST, require_safe
+from django_htmx.http import HttpResponseClientRedirect
 
-from integrations.models import Zone, ZoneRefresh
+from integrations.held_changes.impact import Impact, impact_of_moves
+from integrations.held_changes.views import example_permits
+from integrations.models import Zone, ZoneMapping, ZoneRefresh
 from integrations.zones import mapping, mapping_board
 from integrations.zones.refresh_summary import summary
 from locations.access import CompanyRequest, company_view, may
@@ -106,6 +110,8 @@ def map_one(request: CompanyRequest, pk: int) -> HttpResponse:
     location = _location(request, pk)
     if request.method == "POST":
         return _save_one(request, location)
+    if "confirm" in request.GET:
+        return _confirm_one(request, location)
     text = request.GET.get("q", location.name)
     found = _found_zones(request.company, text)
     context = {"location": location, "found": found, "text": text, "shown": OPTIONS_SHOWN}
@@ -118,7 +124,12 @@ def _save_one(request: CompanyRequest, location: Location) -> HttpResponse:
     zone = _zone(request, request.POST.get("zone") or request.POST.get("accept", ""))
     wrong = saved = ""
     try:
-        changed = mapping.map_location(location=location, zone=zone, actor=request.user)
+        changed = mapping.map_location(
+            location=location, zone=zone, actor=request.user, confirmed=_confirmed(request)
+        )
+    except mapping.NeedsConfirmation:
+        asks = f"{reverse('location_map', args=[request.company.slug, location.pk])}?confirm={zone.pk if zone else ''}"
+        return HttpResponseClientRedirect(asks) if request.htmx else redirect(asks)  # type: ignore[attr-defined]
     except ValidationError as error:
         wrong = _explain(error)
     else:
@@ -144,6 +155,40 @@ def _save_one(request: CompanyRequest, location: Location) -> HttpResponse:
     return render(request, "integrations/zones/_location_saved.html", context)
 
 
+def _confirmed(request: CompanyRequest) -> int:
+    """Return how many rights the person has agreed to end, as the form that asked says."""
+    return read_key(request.POST.get("confirmed")) or 0
+
+
+def _confirm_one(request: CompanyRequest, location: Location) -> HttpResponse:
+    """Show what mapping the location to the chosen zone would do, before it is done."""
+    zone = _zone(request, request.GET["confirm"])
+    mapped: ZoneMapping | None = getattr(location, "zone_mapping", None)
+    if mapped is None:
+        return redirect("locations", request.company.slug)
+    stays = [location.pk] if zone is not None and zone.connection_id == mapped.zone.connection_id else []
+    impact = impact_of_moves(mapped.zone.connection, [location.pk], stays=stays, now=timezone.now())
+    fields = [("zone", str(zone.pk) if zone else "")]
+    return _ask(
+        request, impact, zone, reverse("location_map", args=[request.company.slug, location.pk]), fields
+    )
+
+
+def _ask(
+    request: CompanyRequest, impact: Impact, zone: Zone | None, action: str, fields: Sequence[tuple[str, str]]
+) -> HttpResponse:
+    """Render the question whether so many rights may end; `fields` are sent again with the answer."""
+    context = {
+        "company": request.company,
+        "impact": impact,
+        "examples": example_permits(request.company, impact),
+        "zone": zone,
+        "action": action,
+        "fields": fields,
+    }
+    return render_page(request, "integrations/zones/map_confirm.html", context)
+
+
 def _saved_words(location: Location, zone: Zone | None) -> str:
     if zone is None:
         return _("%(location)s has no zone now; its permits are being removed from enforcement.") % {
@@ -153,6 +198,11 @@ def _saved_words(location: Location, zone: Zone | None) -> str:
     words = _("%(location)s sends to %(zone)s.") % {"location": location, "zone": zone}
     if not moved:
         return words
+    if not zone.connection.is_live:
+        waits = _(
+            "Its permits are sent once %(connection)s is live; rights on another integration stay until then."
+        )
+        return f"{words} {waits % {'connection': zone.connection}}"
     on_the_way = ngettext(
         "%(n)s current permit is on its way.", "%(n)s current permits are on their way.", moved
     )
@@ -169,7 +219,9 @@ def map_several(request: CompanyRequest) -> HttpResponse:
     if not chosen or zone is None:
         messages.error(request, _("Nothing was changed. Select one or more locations and a zone."))
     else:
-        _map(request, [(location, zone) for location in chosen])
+        fields = [("location", str(location.pk)) for location in chosen] + [("zone", str(zone.pk))]
+        if (asked := _map(request, [(location, zone) for location in chosen], fields)) is not None:
+            return asked
     return _list_again(request)
 
 
@@ -206,14 +258,22 @@ def _list_again(request: CompanyRequest) -> HttpResponse:
     return redirect(f"{path}?{came_from.query}" if here and came_from.query else path)
 
 
-def _map(request: CompanyRequest, choices: list[tuple[Location, Zone | None]]) -> None:
+def _map(
+    request: CompanyRequest,
+    choices: list[tuple[Location, Zone | None]],
+    fields: Sequence[tuple[str, str]] = (),
+) -> HttpResponse | None:
+    """Map locations and say so; return the question where a person has to agree first."""
     try:
-        changed = mapping.map_locations(choices=choices, actor=request.user)
+        changed = mapping.map_locations(choices=choices, actor=request.user, confirmed=_confirmed(request))
+    except mapping.NeedsConfirmation as error:
+        return _ask(request, error.impact, choices[0][1], request.path, fields)
     except ValidationError as error:
         messages.error(request, _("%(reason)s Nothing was changed.") % {"reason": _explain(error)})
-        return
+        return None
     text = ngettext("%(n)d location was mapped.", "%(n)d locations were mapped.", len(changed))
     messages.success(request, text % {"n": len(changed)})
+    return None
 
 
 def _found_zones(company: Company, text: str) -> list[Zone]:
