@@ -25,6 +25,7 @@ from functools import lru_cache
 from typing import Any, Literal, TypedDict
 
 from integrations.vendors.protocol import Account, Desired, RemoteState, Step
+from integrations.vendors.right_keys import same_zone
 
 STARTED = "started"
 EXTENDED = "extended"
@@ -111,7 +112,11 @@ def plan(
         return [] if remote_state is None else [step(STOPPED, remote_state)]
     if remote_state is None:
         return [step(STARTED, dict(wanted))]
-    if any(remote_state[name] != wanted[name] for name in _IDENTITY):  # type: ignore[literal-required]
+    if not all(
+        remote_state[name] == wanted[name]  # type: ignore[literal-required]
+        or (name == "zone_id" and same_zone(remote_state[name], wanted["zone_id"]))
+        for name in _IDENTITY
+    ):
         return [step(STARTED, dict(wanted)), step(STOPPED, remote_state)]
     if remote_state["end"] != wanted["end"]:
         return [step(EXTENDED, {**remote_state, "end": wanted["end"]})]
