@@ -185,7 +185,7 @@ def pages_of_support() -> Iterator[Ask]:
         ("integrations_zone", "?q=place"),
         ("integrations_connection", "?q=company-77"),
         ("integrations_mail", ""),
-        ("locations_deed", ""),
+        ("locations_auditevent", ""),
         ("locations_user", ""),
         ("locations_user", "?q=manager"),
     ):

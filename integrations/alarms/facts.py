@@ -8,20 +8,26 @@ from django.db.models import Exists, OuterRef, QuerySet, Subquery
 
 from integrations.alarms.health import LATE, Failing, LinkHealth
 from integrations.models import Breaker, Connection, PermitSync, Push, WorkerHeartbeat
-from integrations.permits.counts import counts_from, looked_at, with_counts
+from integrations.permits.counts import COUNT_COLUMNS, counts_from, with_counts
 
 
 def with_health(connections: QuerySet[Connection], now: datetime) -> QuerySet[Any]:
     """Add to connections what `health_from` reads, their counts among it (`integrations.permits.counts`)."""
-    there = PermitSync.objects.filter(connection=OuterRef(OuterRef("pk")))
-    failed = looked_at(there.waiting().by_urgency()).exclude(error="").order_by("due_since")
+    waiting = PermitSync.objects.waiting().filter(connection=OuterRef("pk")).by_urgency()
     accepted = Push.objects.filter(connection=OuterRef("pk"), sent_at__gt=now - LATE, accepted__gt=0)
     found: QuerySet[Any] = with_counts(connections, now).annotate(
-        waiting_error=Subquery(failed.values("error")[:1]),
+        waiting_error=Subquery(waiting.values("error")[:1]),
         accepted_lately=Exists(accepted),
         worker_at=Subquery(WorkerHeartbeat.objects.order_by("-seen_at").values("seen_at")[:1]),
     )
     return found
+
+
+# What `health_from` reads, and what names a connection; for who reads values instead of whole connections.
+HEALTH_COLUMNS = (
+    "pk", "vendor", "status", "status_since", "backfill_started_at", "compared_at", "comparison_error", "worker_at",
+    "waiting_error", "accepted_lately", *COUNT_COLUMNS,
+)  # fmt: skip
 
 
 def health_from(row: Any, breakers: Iterable[Breaker]) -> LinkHealth:
@@ -40,7 +46,7 @@ def health_from(row: Any, breakers: Iterable[Breaker]) -> LinkHealth:
     )
 
 
-def failing_of(connection: Connection, breakers: Iterable[Breaker]) -> Failing | None:
+def failing_of(connection: Any, breakers: Iterable[Breaker]) -> Failing | None:
     """Return which of these breakers says most about a connection: one that people must fix, else its own."""
     mine = [
         one
@@ -62,4 +68,5 @@ def failing_breakers() -> QuerySet[Breaker]:
 def health_of(connections: QuerySet[Connection], now: datetime) -> dict[int, LinkHealth]:
     """Return how these connections stand by id, by two queries."""
     breakers = list(failing_breakers())
-    return {row.pk: health_from(row, breakers) for row in with_health(connections.order_by(), now)}
+    rows = with_health(connections.order_by(), now).values_list(*HEALTH_COLUMNS, named=True)
+    return {row.pk: health_from(row, breakers) for row in rows}

@@ -57,7 +57,7 @@ class Failing:
 class LinkHealth:
     """What is known of how a connection delivers. `worker_at` is the last sign of life of any worker.
 
-    `waiting_error` is what was said of one of the changes that wait, `accepted_lately` whether the vendor has accepted
+    `waiting_error` is what was said of the most urgent change that waits, `accepted_lately` whether the vendor has accepted
     anything within `LATE`.
     """
 

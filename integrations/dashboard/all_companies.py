@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from integrations.alarms.facts import failing_breakers, health_from, with_health
+from integrations.alarms.facts import HEALTH_COLUMNS, failing_breakers, health_from, with_health
 from integrations.alarms.health import LATE, Level, LinkHealth, Trouble, is_proved, trouble_of
 from integrations.alarms.words import trouble_sentence, trouble_word
 from integrations.models import Alarm, Connection
@@ -144,11 +144,13 @@ def lines(now: datetime) -> list[CompanyLine]:
     """Return a line for each company, worst first; four queries."""
     columns = ("pk", "name", "slug", "offstreet_id", "created_at")
     found = {row[0]: CompanyLine(*row) for row in Company.objects.order_by().values_list(*columns)}
-    open_ones = Connection.objects.exclude(status=Connection.Status.ENDED).order_by().defer("request_text")
+    open_ones = Connection.objects.exclude(status=Connection.Status.ENDED).order_by()
+    link_columns = (*HEALTH_COLUMNS, "company", "operator_id", "zones_pulled_at")
     breakers = list(failing_breakers())
     counts: dict[int, list[DeliveryCounts]] = {}
-    for row in with_health(open_ones, now):
-        line = found.get(row.company_id)
+    # Plain values: a thousand connections as objects would take longer than to read them.
+    for row in with_health(open_ones, now).values_list(*link_columns, named=True):
+        line = found.get(row.company)
         if line is None:  # made since
             continue
         health = health_from(row, breakers)
@@ -162,7 +164,8 @@ def lines(now: datetime) -> list[CompanyLine]:
     return sorted(found.values(), key=lambda line: ([-part for part in line.badness(now)], line.name))
 
 
-def _add_connection(line: CompanyLine, connection: Connection, health: LinkHealth, now: datetime) -> None:
+def _add_connection(line: CompanyLine, connection: Any, health: LinkHealth, now: datetime) -> None:
+    """Add one connection, as a row of the columns that `lines` reads."""
     line.statuses.append(connection.status)
     line.status_since = max(connection.status_since, line.status_since or connection.status_since)
     line.operator_ids.append(connection.operator_id)
@@ -172,7 +175,7 @@ def _add_connection(line: CompanyLine, connection: Connection, health: LinkHealt
     if trouble is not None and (line.trouble is None or _is_graver(trouble, line.trouble)):
         line.trouble, line.trouble_vendor = trouble, connection.vendor
         line.trouble_sentence = trouble_sentence(trouble, names_of(connection.vendor), now)
-    if connection.is_live:
+    if connection.status == Connection.Status.LIVE:
         line.is_unproved |= not is_proved(health, now, max_age=proof.max_age())
         line.compared_at = min(filter(None, (line.compared_at, health.compared_at)), default=None)
 

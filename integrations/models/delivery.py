@@ -16,10 +16,11 @@ from datetime import datetime
 from typing import Any, Self
 
 from django.db import models
-from django.db.models import Case, F, Q, Value, When
+from django.db.models import Case, Exists, F, OuterRef, Q, Value, When
 from django.utils.translation import gettext_lazy as _
 
 from integrations.models.connections import Connection
+from integrations.models.zones import ZoneMapping
 from locations.models import Permit
 
 # The `error_code` of drift: an accepted registration that the vendor does not list among the parking rights, or lists
@@ -29,6 +30,39 @@ DIFFERS = "differs"
 NOT_APPLIED = "not_applied"
 STILL_LISTED = "still_listed"
 DRIFT_CODES = frozenset({NOT_LISTED, DIFFERS, NOT_APPLIED, STILL_LISTED})
+
+
+# What is asked of registrations in lists and in counts alike; see the methods of the same names.
+
+
+def is_as_mapped() -> Q:
+    """Whether it is on the connection to which the permit's location sends now.
+
+    Ask it last: it is looked up for each row that meets the rest.
+    """
+    mapping = ZoneMapping.objects.filter(
+        location=OuterRef("permit__location"), zone__connection=OuterRef("connection")
+    )
+    return Q(Exists(mapping))
+
+
+def is_of_current(at: datetime) -> Q:
+    """Whether the permit's window holds `at` and it is not cancelled."""
+    return Q(permit__status="active", permit__start__lte=at, permit__end__gt=at)
+
+
+def _is_of_over(at: datetime) -> Q:
+    return Q(permit__status="cancelled") | Q(permit__end__lte=at)
+
+
+def is_still_there(at: datetime) -> Q:
+    """Whether the vendor holds it beyond `at` although the permit was cancelled or is over."""
+    return _is_of_over(at) & Q(remote_until__gt=at)
+
+
+def is_listed_too_long(at: datetime) -> Q:
+    """Whether it was ended and the vendor still lists it, as far as the last comparison knows."""
+    return _is_of_over(at) & Q(drift_since__isnull=False, error_code__in=("", STILL_LISTED))
 
 
 class PermitSyncQuerySet(models.QuerySet["PermitSync"]):
@@ -59,21 +93,19 @@ class PermitSyncQuerySet(models.QuerySet["PermitSync"]):
 
     def as_mapped(self) -> Self:
         """Those on the connection to which the permit's location sends now."""
-        return self.filter(permit__location__zone_mapping__zone__connection=F("connection"))
+        return self.filter(is_as_mapped())
 
     def of_current(self, at: datetime) -> Self:
         """Those of permits whose window holds `at` and that are not cancelled."""
-        return self.filter(permit__status=Permit.Status.ACTIVE, permit__start__lte=at, permit__end__gt=at)
+        return self.filter(is_of_current(at))
 
     def still_there(self, at: datetime) -> Self:
         """Those that the vendor holds beyond `at` although their permit was cancelled or is over."""
-        over = Q(permit__status=Permit.Status.CANCELLED) | Q(permit__end__lte=at)
-        return self.filter(over, remote_until__gt=at)
+        return self.filter(is_still_there(at))
 
     def listed_too_long(self, at: datetime) -> Self:
         """Those that were ended and that the vendor still lists, as far as the last comparison knows."""
-        over = Q(permit__status=Permit.Status.CANCELLED) | Q(permit__end__lte=at)
-        return self.filter(over, drift_since__isnull=False, error_code__in=("", STILL_LISTED))
+        return self.filter(is_listed_too_long(at))
 
     def drifting(self) -> Self:
         """Those that the vendor accepted and does not list, or lists otherwise."""

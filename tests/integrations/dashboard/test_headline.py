@@ -70,7 +70,7 @@ def test_it_is_green_on_proof_and_says_how_old_that_is() -> None:
 
 UNANSWERED: dict[str, Any] = {
     "failing": Failing(ago(6)),
-    "counts": DeliveryCounts(1, ago(1), still_shown=1, still_since=ago(1)),
+    "counts": DeliveryCounts(1, ago(1), still_shown=1),
 }
 
 

@@ -99,7 +99,7 @@ def expected(world: World, at: datetime) -> tuple[DeliveryCounts, int]:
         still += over and (held or row.error_code == STILL_LISTED)
     parked = Permit.objects.real().current(at).filter(location__zone_mapping=None).count()
     since = at - HOUR
-    return DeliveryCounts(waiting, since, refused, hidden, still, since), hidden + parked
+    return DeliveryCounts(waiting, since, refused, hidden, still), hidden + parked
 
 
 def test_every_number_is_what_it_says(world: World) -> None:

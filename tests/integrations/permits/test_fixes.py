@@ -58,7 +58,7 @@ def test_a_short_failure_is_retried_and_a_long_one_says_since_when_how_often_and
     fail(permit, 14)
     assert told(permit).state.remedy == "It is being retried automatically."
     state = told(permit, minutes=6).state
-    assert state.word == "sending, 15th try"
+    assert state.word == "sending, 15th attempt"
     assert state.remedy.startswith("Tried 14 times since ")
     for part in (
         "Until it succeeds officers may not see RXH 8504: tell them about it.",
@@ -76,7 +76,7 @@ def test_a_revoke_that_fails_for_long_says_that_officers_may_still_see_it(world:
     cancel_permit(permit=permit)
     fail(permit, 3)
     state = told(permit, minutes=6).state
-    assert state.word == "withdrawing, 4th try"
+    assert state.word == "removing, 4th attempt"
     assert "officers may still see RXH 8504" in state.remedy
 
 
