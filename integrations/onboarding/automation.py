@@ -13,12 +13,12 @@ the set-up page, by a command or by the daily refresh, and a worker that died in
 | live | the ticket is done, and people are told |
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
@@ -51,15 +51,25 @@ PULL_AGAIN_WHEN_EMPTY = timedelta(minutes=10)
 
 def follow_set_ups(now: datetime) -> None:
     """Do what follows for each connection that is on its way to live, or has just become so."""
-    found = awaiting()
-    for connection in found:
+    for connection in sorted(awaiting(), key=_turn):
         try:
             if not follow(connection, now):
-                # One time-out a round is enough; the others are looked at in two seconds.
+                # One time-out a round is enough; the others are looked at in two seconds, and this one after them.
                 return
         except ValidationError as error:
             # Somebody was quicker (ended it, changed its operator ID); the next round sees what is so then.
             log.info("a set-up could not go on", connection=connection.pk, why=" ".join(error.messages))
+
+
+def _turn(connection: Connection) -> tuple[bool, datetime, int]:
+    """Return by what set-ups are put in order: those for which nobody is asked, then the one that was tried longest ago.
+
+    So those that always fail keep no other waiting for longer than one try of each.
+    """
+    never = datetime.min.replace(tzinfo=UTC)
+    # A refresh moves its due time; that it is in the future says no less that it was tried.
+    tried = max(connection.operator_id_checked_at or never, connection.zones_due_at or never)
+    return connection.zones_pulled_at is None, tried, connection.pk
 
 
 def awaiting() -> QuerySet[Connection]:
@@ -81,8 +91,7 @@ def awaiting() -> QuerySet[Connection]:
     return (
         Connection.objects.filter(on_the_way & (to_try | (is_confirmed & to_go_on)) | just_live)
         .select_related("company")
-        # The one that was tried longest ago first, so that those which always fail never keep the others waiting.
-        .order_by(F("operator_id_checked_at").asc(nulls_first=True), "pk")
+        .order_by("pk")
     )
 
 

@@ -71,6 +71,7 @@ STATES: tuple[State, ...] = (
     State("locations, none found", "locations", CAMPUS, query="q=nowhere"),
     State("locations of a viewer", "locations", CAMPUS, who="viewer"),
     State("one location's zone", "location_map", (SEEDED, "location"), who="operator"),
+    State("a mapping to be confirmed", "location_map", (SEEDED, "location"), who="operator", query="confirm="),
     State("add a location", "location_add", CAMPUS),
     State("add a location, errors", "location_add", CAMPUS, act=send_empty, status=422),
     State("a location", "location_change", (SEEDED, "location")),
