@@ -87,9 +87,12 @@ def impact_of(held: HeldChange) -> Impact:
     return Impact(held.removed, held.replaced, held.total, tuple(held.examples))
 
 
-def accept(*, held: HeldChange, actor: User | None = None) -> HeldChange:
-    """Let a held change happen, the next time it is found; raise `ValidationError` if it no longer waits."""
-    held = _decide(held, _State.ACCEPTED, actor)
+def accept(*, held: HeldChange, seen: Impact | None = None, actor: User | None = None) -> HeldChange:
+    """Let a held change happen, the next time it is found; raise `ValidationError` if it no longer waits.
+
+    `seen` is the preview that the person answered: a change that has grown since then is not accepted by it.
+    """
+    held = _decide(held, _State.ACCEPTED, actor, seen)
     if held.kind == HeldChange.Kind.COMPARISON:
         # Compare again at once, since that is what makes the change.
         Connection.objects.filter(pk=held.connection_id).update(reconciled_at=None)
@@ -104,12 +107,16 @@ def discard(*, held: HeldChange, actor: User | None = None) -> HeldChange:
 # --- Inside ---------------------------------------------------------------------------------------------------------
 
 
-def _decide(held: HeldChange, state: str, actor: User | None) -> HeldChange:
+def _decide(held: HeldChange, state: str, actor: User | None, seen: Impact | None = None) -> HeldChange:
     with transaction.atomic():
         _locked(held.connection)
         held = HeldChange.objects.select_related("connection__company").get(pk=held.pk)
         if held.state != _State.HELD:
             raise ValidationError(_("This change no longer waits for a decision."), code="not_held")
+        if seen is not None and not seen.covers(impact_of(held)):
+            raise ValidationError(
+                _("The change has grown since you opened this page. Look at it again, then decide."), code="grown"
+            )
         held.state, held.decided_at, held.decided_by = state, timezone.now(), actor
         held.save(update_fields=["state", "decided_at", "decided_by"])
         notices.resolve(_key(held))

@@ -2,7 +2,7 @@
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.http import HttpResponse
+from django.http import HttpResponse, HttpResponseBadRequest, QueryDict
 from django.shortcuts import get_object_or_404, redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
@@ -13,6 +13,9 @@ from integrations.models import HeldChange
 from locations.access import CompanyRequest, company_view, may
 from locations.models import Company, Permit, Role
 from locations.pages import company_clock, render_page
+
+# Of the largest number that a column of the impact takes.
+_DIGITS = 10
 
 
 def example_permits(company: Company, impact: Impact) -> list[Permit]:
@@ -45,14 +48,26 @@ def held_change(request: CompanyRequest, pk: int) -> HttpResponse:
     return render_page(request, "integrations/held_changes/held_change.html", context)
 
 
+def _seen(posted: QueryDict) -> Impact:
+    """Return the impact that the page showed; what can't be read was not seen, and is none."""
+    removed, replaced = (
+        int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS else 0
+        for text in (posted.get("removed", ""), posted.get("replaced", ""))
+    )
+    return Impact(removed, replaced, 0)
+
+
 @company_view(Role.OPERATOR)
 @require_POST
 def decide(request: CompanyRequest, pk: int) -> HttpResponse:
-    """Take the answer: `word` is "accept" or "discard"."""
+    """Take the answer: `word` is "accept" or "discard"; `removed` and `replaced` are the numbers that the page showed."""
     held = _held(request, pk)
+    word = request.POST.get("word")
+    if word not in ("accept", "discard"):
+        return HttpResponseBadRequest()
     try:
-        if request.POST.get("word") == "accept":
-            services.accept(held=held, actor=request.user)
+        if word == "accept":
+            services.accept(held=held, seen=_seen(request.POST), actor=request.user)
             messages.success(request, _("Accepted. The change is made within the next minutes."))
         else:
             services.discard(held=held, actor=request.user)

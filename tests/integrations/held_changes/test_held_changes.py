@@ -173,7 +173,9 @@ def test_an_operator_decides_on_the_page(world: World, word: str, state: str) ->
     may(world, LARGE)
     held = HeldChange.objects.get()
     assert "Accept change" in world.operator.get(world.url("held_change", held.pk)).content.decode()
-    world.operator.post(world.url("held_change_decide", held.pk), {"word": word})
+    world.operator.post(
+        world.url("held_change_decide", held.pk), {"word": word, "removed": "30", "replaced": "10"}
+    )
     held.refresh_from_db()
     assert held.state == state
     assert held.decided_by is not None
@@ -182,3 +184,32 @@ def test_an_operator_decides_on_the_page(world: World, word: str, state: str) ->
     assert (event.kind, event.actor) == (f"change_{state}", held.decided_by)
     page = world.operator.get(world.url("activity_people")).content.decode()
     assert "of 100 parking rights, 30 to be removed and 10 replaced" in page
+
+
+def test_the_page_accepts_what_it_showed_and_not_what_the_change_has_grown_to(world: World) -> None:
+    may(world, LARGE)
+    held = HeldChange.objects.get()
+    page = world.operator.get(world.url("held_change", held.pk)).content.decode()
+    assert 'name="removed" value="30"' in page
+    assert 'name="replaced" value="10"' in page
+    may(world, Impact(removed=90, replaced=10, total=100))
+    shown = {"word": "accept", "removed": "30", "replaced": "10"}
+    answer = world.operator.post(world.url("held_change_decide", held.pk), shown, follow=True)
+    assert "The change has grown since you opened this page." in answer.content.decode()
+    assert states() == ["held"]
+    assert not may(world, Impact(removed=90, replaced=10, total=100))
+
+
+@pytest.mark.parametrize("shown", [{}, {"removed": "-1", "replaced": "²"}, {"removed": "9" * 5_000}])
+def test_an_acceptance_that_does_not_say_of_what_is_none(world: World, shown: dict[str, str]) -> None:
+    may(world, LARGE)
+    held = HeldChange.objects.get()
+    world.operator.post(world.url("held_change_decide", held.pk), {"word": "accept", **shown})
+    assert states() == ["held"]
+
+
+def test_an_answer_that_is_neither_yes_nor_no_decides_nothing(world: World) -> None:
+    may(world, LARGE)
+    held = HeldChange.objects.get()
+    assert world.operator.post(world.url("held_change_decide", held.pk), {"word": "?"}).status_code == 400
+    assert states() == ["held"]
