@@ -25,14 +25,13 @@ import structlog
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, close_old_connections, transaction
 from django.db.models import Max, Q
-from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from integrations.delivery import circuit_breaker
 from integrations.delivery.database_clock import database_now
 from integrations.delivery.session_id import UNUSED
-from integrations.models import CanaryCheck, CanaryRun, Connection, Notice, Zone
-from integrations.notifications import notices
+from integrations.models import CanaryCheck, CanaryRun, Connection, Zone
+from integrations.reconciliation import canary_alarms
 from integrations.vendors.errors import DeliveryError, FixConnection, TryLater
 from integrations.vendors.protocol import (
     NEEDS_SPACE,
@@ -43,6 +42,7 @@ from integrations.vendors.protocol import (
     Vendor,
     get_vendor,
 )
+from integrations.vendors.right_keys import SAME_MOMENT
 from locations import audit_log
 from locations.models import User
 from locations.plates import normalise_plate
@@ -63,6 +63,10 @@ _LEASE = timedelta(minutes=1)
 # How long it has been waited for → how often the vendor is asked.
 _POLLS = ((timedelta(seconds=10), timedelta(seconds=0.8)), (timedelta(seconds=30), timedelta(seconds=2)))
 _POLL_LATER = timedelta(seconds=10)
+# However long the vendor asks for: the plates are over by then.
+_LONGEST_WAIT = VALID_FOR
+# The paces that people choose from, in minutes, to tell a time that is further ahead than its pace.
+_PACES = (FEWEST_MINUTES, 60, 240, MOST_MINUTES)
 # Says nothing about a zone: the way to the vendor, or the connection itself, is in trouble.
 _TROUBLE = (TryLater, FixConnection)
 
@@ -118,9 +122,10 @@ def shows(check: CanaryCheck, right: RightSeen, *, zones_have_case: bool) -> boo
     zone, sent = right.zone_id, check.zone.remote_id
     same_zone = zone == sent if zones_have_case else zone.casefold() == sent.casefold()
     end = check.run.began_at + VALID_FOR
-    same_end = right.end is not None and abs(right.end - end) < timedelta(seconds=1)
+    # The end tells the runs apart where a right names no session. Vendors may round it, or leave it out.
+    other_end = not right.reference if right.end is None else abs(right.end - end) >= SAME_MOMENT
     ours = right.reference in ("", check.session_id)
-    return ours and same_zone and same_end and normalise_plate(right.plate) == PLATE
+    return ours and same_zone and not other_end and normalise_plate(right.plate) == PLATE
 
 
 # --- What people do ---------------------------------------------------------------------------------------------------
@@ -141,14 +146,8 @@ def agree(*, connection: Connection, minutes: int | None, actor: User | None) ->
             row.save(update_fields=["canary_minutes", "canary_next_at"])
             audit_log.record(company=row.company, kind="canary_set", actor=actor, thing=row, minutes=minutes)
         if minutes is None:
-            for zone in Zone.objects.filter(connection=row).values_list("pk", flat=True):
-                notices.resolve(notice_key(zone))
+            canary_alarms.end(row)
     connection.canary_minutes = minutes
-
-
-def notice_key(zone_id: int) -> str:
-    """The key of the notice that the check plate failed in a zone."""
-    return f"canary:{zone_id}"
 
 
 # --- Periodic tasks ---------------------------------------------------------------------------------------------------
@@ -156,12 +155,15 @@ def notice_key(zone_id: int) -> str:
 
 def follow(now: datetime) -> int:
     """Begin the runs that are due and take each open one a step further; return how many were worked on."""
-    far = now + timedelta(minutes=MOST_MINUTES)
-    soon = Q(canary_next_at=None) | Q(canary_next_at__lte=now) | Q(canary_next_at__gt=far)
+    soon = Q(canary_next_at=None) | Q(canary_next_at__lte=now)
+    for minutes in _PACES:
+        # Further ahead than its pace: what a wrong clock has left.
+        soon |= Q(canary_minutes__lte=minutes, canary_next_at__gt=now + timedelta(minutes=minutes))
     live = Connection.objects.filter(soon, status=Connection.Status.LIVE, canary_minutes__isnull=False)
     for connection in live.exclude(operator_confirmed_at=None).order_by("canary_next_at"):
         begin(connection, now)
-    open_runs = CanaryRun.objects.filter(finished_at=None, next_at__lte=now).select_related("connection")
+    due = Q(next_at__lte=now) | Q(next_at__gt=now + max(_LEASE, _LONGEST_WAIT))
+    open_runs = CanaryRun.objects.filter(due, finished_at=None).select_related("connection")
     claimed = [
         run
         for run in open_runs.order_by("next_at")
@@ -190,6 +192,7 @@ def begin(connection: Connection, now: datetime) -> CanaryRun | None:
         Connection.objects.filter(pk=row.pk).update(canary_next_at=next_at)
         zones = Zone.objects.listed().filter(connection=row, mappings__isnull=False)
         found = list(zones.exclude(session_type=NEEDS_SPACE).distinct())
+        canary_alarms.end(row, besides=[zone.pk for zone in found])
         scopes = (circuit_breaker.connection_scope(row.pk), circuit_breaker.host_scope(row.vendor))
         if not found or any(circuit_breaker.is_open(scope) for scope in scopes):
             return None
@@ -218,7 +221,7 @@ def advance(run: CanaryRun) -> None:
     now = database_now()
     if (
         what is Todo.NOTHING
-        or now >= run.began_at + VALID_FOR
+        or not run.began_at - VALID_FOR < now < run.began_at + VALID_FOR
         or connection.status == Connection.Status.ENDED
     ):
         _finish(run, checks, now)
@@ -229,7 +232,7 @@ def advance(run: CanaryRun) -> None:
         wait = _end(vendor, run, which)
     else:
         wait = _look(vendor, run, which, gone=what is Todo.LOOK_AGAIN)
-    CanaryRun.objects.filter(pk=run.pk).update(next_at=database_now() + wait)
+    CanaryRun.objects.filter(pk=run.pk).update(next_at=database_now() + min(wait, _LONGEST_WAIT))
 
 
 # --- Inside -----------------------------------------------------------------------------------------------------------
@@ -352,7 +355,7 @@ def _finish(run: CanaryRun, checks: Sequence[CanaryCheck], now: datetime) -> Non
     CanaryRun.objects.filter(pk=run.pk).update(finished_at=now)
     for check in checks:
         if not check.failure and check.gone_at is not None:
-            notices.resolve(notice_key(check.zone_id))
+            canary_alarms.resolve(check.zone_id)
 
 
 def _fail(check: CanaryCheck, failure: CanaryCheck.Failure, sentence: str) -> None:
@@ -363,26 +366,4 @@ def _fail(check: CanaryCheck, failure: CanaryCheck.Failure, sentence: str) -> No
             return
         if failure == CanaryCheck.Failure.UNREACHABLE:
             return
-        connection = check.run.connection
-        names = get_vendor(connection.vendor).names
-        words = {**names.words, "zone": check.zone.number, "sentence": sentence, "plate": PLATE}
-        text = {
-            CanaryCheck.Failure.REFUSED: _(
-                "Zone %(zone)s: %(vendor)s refused the check plate, so it may refuse new permits there as well. %(sentence)s"
-            ),
-            CanaryCheck.Failure.NOT_SHOWN: _(
-                "Zone %(zone)s: %(vendor)s accepted the check plate %(plate)s and has not shown it for two minutes. Officers "
-                "may not see new plates there."
-            ),
-            CanaryCheck.Failure.NOT_ENDED: _(
-                "Zone %(zone)s: %(vendor)s did not let the check plate be ended, so permits that were ended may stay valid "
-                "there. %(sentence)s"
-            ),
-            CanaryCheck.Failure.STILL_SHOWN: _(
-                "Zone %(zone)s: the check plate %(plate)s was ended two minutes ago and %(vendor)s still shows it. Plates "
-                "that were ended may stay valid there."
-            ),
-        }[failure]
-        url = reverse("doctor", args=[connection.company.slug])
-        key = notice_key(check.zone_id)
-        notices.tell(connection.company, "canary", Notice.Level.DANGER, (text % words).strip(), url, key)
+        canary_alarms.tell(check, failure, sentence, plate=PLATE)

@@ -19,8 +19,9 @@ from integrations.models import (
     PermitSync,
     Push,
     Zone,
+    ZoneMapping,
 )
-from integrations.reconciliation import canary, rounds
+from integrations.reconciliation import canary, canary_alarms, rounds
 from integrations.vendors.errors import FixRecord, TryLater
 from integrations.vendors.protocol import RightSeen
 from locations.models import AuditEvent, Permit
@@ -147,12 +148,51 @@ def test_the_next_run_begins_after_the_agreed_time_and_not_before(
     assert len(set(ids)) == len(ids) == 4
 
 
+@pytest.mark.parametrize(("minutes", "ahead"), [(60, 3 * 24), (15, 12), (60, 2), (1440, 25)])
 def test_a_stored_time_that_a_wrong_clock_has_left_far_ahead_stops_nothing(
-    vendor: FakeVendor, connection: Connection, clock: Clock
+    vendor: FakeVendor, connection: Connection, clock: Clock, minutes: int, ahead: int
 ) -> None:
-    Connection.objects.update(canary_next_at=clock.now + timedelta(days=3))
+    Connection.objects.update(canary_minutes=minutes, canary_next_at=clock.now + timedelta(hours=ahead))
     clock.follow()
     assert CanaryRun.objects.count() == 1
+
+
+def test_a_run_that_a_wrong_clock_has_put_off_is_taken_up_and_the_next_one_begins(
+    vendor: FakeVendor, connection: Connection, clock: Clock
+) -> None:
+    clock.follow()
+    CanaryRun.objects.update(next_at=clock.now + timedelta(days=1))
+    clock.follow(1)
+    clock.until_finished()
+    assert vendor.sessions == {}
+    clock.now += timedelta(days=1)  # for a moment only
+    clock.follow()
+    clock.now -= timedelta(days=1)
+    clock.follow(1)
+    assert not CanaryRun.objects.filter(finished_at=None, began_at__gt=clock.now).exists()
+
+
+def test_a_vendor_that_asks_for_a_day_does_not_stop_the_runs_of_that_day(
+    vendor: FakeVendor, connection: Connection, clock: Clock
+) -> None:
+    clock.follow()
+    clock.follow(1)
+    vendor.failures = [TryLater("busy", code="429", retry_after=timedelta(days=1))]
+    clock.follow(1)
+    clock.follow(3_600)
+    assert CanaryRun.objects.exclude(finished_at=None).count() == 1
+
+
+@pytest.mark.parametrize("rounded_s", [-59, 0, 30])
+def test_a_vendor_that_rounds_the_end_shows_the_plate_all_the_same(rounded_s: int) -> None:
+    began = datetime(2026, 3, 2, 12, 0, 59, tzinfo=UTC)
+    check = CanaryCheck(run=CanaryRun(began_at=began), zone=Zone(remote_id="z"), session_id="os-K-check-1")
+    end = began + canary.VALID_FOR + timedelta(seconds=rounded_s)
+    right = RightSeen("r", "z", canary.PLATE, "US-NC", began, end, "", "", {})
+    assert canary.shows(check, right, zones_have_case=True)
+    assert not canary.shows(check, replace(right, end=None), zones_have_case=True)
+    named = replace(right, end=None, reference=check.session_id)
+    assert canary.shows(check, named, zones_have_case=True)
 
 
 def test_passport_shows_it_and_lets_it_go_and_a_comparison_leaves_it_alone(clock: Clock) -> None:
@@ -227,7 +267,7 @@ def test_agreeing_is_written_down_and_taking_it_back_ends_the_alarms(connection:
         kind="canary",
         level=Notice.Level.DANGER,
         text="…",
-        dedupe_key=canary.notice_key(Zone.objects.filter(number="101").get().pk),
+        dedupe_key=canary_alarms.notice_key(Zone.objects.filter(number="101").get().pk),
         created_at=datetime.now(UTC),
     )
     canary.agree(connection=connection, minutes=None, actor=person)
@@ -337,6 +377,33 @@ def test_what_a_worker_left_behind_is_taken_up_when_its_lease_is_over(
     assert vendor.sent == [], "the other worker may be alive"
     clock.until_finished(step_s=30)
     assert len(vendor.sent) == 2
+
+
+def test_the_alarm_of_a_zone_that_is_checked_no_more_is_over(
+    vendor: FakeVendor, connection: Connection, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hide(vendor, monkeypatch, "101", "102")
+    clock.until_finished(step_s=5)
+    assert len(told()) == 2
+    ZoneMapping.objects.filter(zone__number="102").delete()
+    clock.now += 60 * MINUTE
+    clock.follow()
+    assert [text[:8] for text in told()] == ["Zone 101"]
+
+
+@pytest.mark.parametrize("changes", [{"canary_minutes": None}, {"status": Connection.Status.PAUSED}], ids=str)
+def test_a_run_that_fails_after_it_was_switched_off_alarms_nobody(
+    vendor: FakeVendor,
+    connection: Connection,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, Any],
+) -> None:
+    hide(vendor, monkeypatch, "101", "102")
+    clock.follow()
+    Connection.objects.update(**changes)
+    clock.until_finished(step_s=5)
+    assert (told(), vendor.sessions) == ([], {})
 
 
 # --- Decisions --------------------------------------------------------------------------------------------------------
