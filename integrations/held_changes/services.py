@@ -115,7 +115,8 @@ def _decide(held: HeldChange, state: str, actor: User | None, seen: Impact | Non
             raise ValidationError(_("This change no longer waits for a decision."), code="not_held")
         if seen is not None and not seen.covers(impact_of(held)):
             raise ValidationError(
-                _("The change has grown since you opened this page. Look at it again, then decide."), code="grown"
+                _("The change has grown since you opened this page. Look at it again, then decide."),
+                code="grown",
             )
         held.state, held.decided_at, held.decided_by = state, timezone.now(), actor
         held.save(update_fields=["state", "decided_at", "decided_by"])

@@ -8,10 +8,12 @@ or by a person where it is so much that the comparison is held.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from integrations.delivery.database_clock import database_now
 from integrations.models import Connection, PermitSync
 from integrations.reconciliation import comparison, repair
+from integrations.vendors.errors import DeliveryError
 from integrations.vendors.protocol import RightSeen, get_vendor
 
 
@@ -31,16 +33,28 @@ def review(connection: Connection) -> Review:
     return Review(found.unknown, list(missing.select_related("permit__location")), found.rights)
 
 
-def end_unknown(connection: Connection) -> int:
-    """End the rights under our key that no registration stands for, when a person asks for it; return how many there were.
+class Ended(NamedTuple):
+    """How many unknown rights were ended, and what the vendor said of each one that it did not end."""
 
-    There is no row that could keep the steps: what was not reached is found again by the next call. Raises `DeliveryError`.
+    ended: int
+    refused: Sequence[DeliveryError]
+
+
+def end_unknown(connection: Connection) -> Ended:
+    """End the rights under our key that no registration stands for, when a person asks for it.
+
+    There is no row that could keep the steps: what was not reached, or was refused, is found again by the next call. A right
+    without a window can't be ended and counts as neither. Raises `DeliveryError` where a request failed as a whole.
     """
     rights = comparison.look(connection).unknown
     vendor = get_vendor(connection.vendor)
     steps = repair.ending(connection, rights, database_now())
+    ended, refused = 0, list[DeliveryError]()
     for begin in range(0, len(steps), vendor.batch_size):
         sent = vendor.send(repair.account_of(connection), steps[begin : begin + vendor.batch_size])
         if sent.error is not None:
             raise sent.error
-    return len(rights)
+        errors = [error for error in sent.results if error is not None]
+        ended += len(sent.results) - len(errors)
+        refused += errors
+    return Ended(ended, refused)

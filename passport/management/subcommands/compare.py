@@ -51,7 +51,11 @@ def run(options: dict[str, Any], say: Say) -> None:
         list_differences(restored.review(connection), say)
         return
     if options["end_unknown"]:
-        say(_("unknown parking rights ended: %(n)d") % {"n": restored.end_unknown(connection)})
+        ended, refused = restored.end_unknown(connection)
+        say(_("unknown parking rights ended: %(n)d") % {"n": ended})
+        if refused:
+            words = {"n": len(refused), "sentence": refused[0].sentence}
+            say(_("not ended: %(n)d. Passport says of the first: %(sentence)s") % words)
     found = comparison.reconcile(connection, is_certain=options["send_missing"])
     say(
         _(

@@ -225,7 +225,7 @@ def test_a_right_without_a_registration_is_counted_told_and_ended_on_demand(worl
     assert "1 parking right" in notice.text
     assert "--end-unknown" in notice.text
     assert world.plates() == [permit.plate]
-    assert restored.end_unknown(world.connection) == 1
+    assert restored.end_unknown(world.connection) == (1, [])
     assert world.plates() == []
     assert reconcile(world.connection) == NOTHING
     assert not Notice.objects.filter(done_at=None).exists()

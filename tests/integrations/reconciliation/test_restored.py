@@ -1,8 +1,10 @@
 """After a restored backup: no session id comes twice, and what the vendor has of before is shown and left to people."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 from io import StringIO
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -12,6 +14,8 @@ from django.utils import timezone
 from integrations.models import PermitSync, Push, PushEvent
 from integrations.reconciliation import restored
 from integrations.reconciliation.comparison import reconcile
+from integrations.vendors.errors import FixRecord
+from integrations.vendors.protocol import Sent, get_vendor
 from locations import services
 from locations.models import Permit
 from tests.world import World, long_ago
@@ -77,7 +81,7 @@ def test_new_permits_get_sessions_of_their_own_and_those_of_before_are_left_to_p
     review = restored.review(world.connection)
     assert [right.plate for right in review.unknown] == ["OLD2"]
     assert list(review.missing) == []
-    assert restored.end_unknown(world.connection) == 1
+    assert restored.end_unknown(world.connection) == (1, [])
     assert world.plates() == ["NEW1", "NEW2"]
     assert reconcile(world.connection)["unknown"] == 0
 
@@ -115,3 +119,21 @@ def test_a_row_that_the_backup_set_back_begins_no_session_of_before(world: World
     begun = {session.id for session in world.transport.simulator.sessions.by_id.values()} - later
     assert len(begun) == 1
     assert "AFTER1" in world.plates()
+
+
+def test_an_unknown_right_that_passport_does_not_end_is_not_said_to_be_ended(world: World) -> None:
+    for plate in ("LOST1", "LOST2"):
+        world.permit(plate)
+    world.deliver()
+    restore(world)
+    send = get_vendor("passport").send
+
+    def turn_one_down(*args: Any) -> Sent:
+        sent = send(*args)
+        return replace(sent, results=[FixRecord("The session is locked.", code="locked"), None])
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(get_vendor("passport"), "send", turn_one_down)
+        said = command(world, "--end-unknown")
+    assert "unknown parking rights ended: 1\n" in said
+    assert "not ended: 1. Passport says of the first: The session is locked." in said
