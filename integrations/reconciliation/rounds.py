@@ -18,6 +18,7 @@ from django.db import connection as db
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.db.utils import Error as DatabaseError
+from django.db.utils import InterfaceError, OperationalError
 from django.utils.translation import gettext as _
 
 from integrations.delivery.database_clock import database_now
@@ -32,6 +33,8 @@ RECONCILE_TASK = "reconcile"
 # Longer than one request with all its time-outs, and than a portion of what is compared; renewed in between.
 LEASE = timedelta(minutes=3)
 RENEW_AFTER = timedelta(seconds=30)
+# A stored time may be so much ahead of another worker's reading of the same clock.
+AHEAD = timedelta(minutes=1)
 TELL_AFTER = 3
 # How many are compared by one worker at the same time.
 THREADS = 4
@@ -78,8 +81,9 @@ def stop() -> None:
 def due(now: datetime) -> QuerySet[Connection]:
     """Return the connections that are to be compared, the one that waits longest first. `now` is the database's time."""
     pace = timedelta(seconds=settings.COMPARISON_EVERY_S)
-    waiting = Q(reconciled_at=None) | Q(reconciled_at__lte=now - pace)
-    free = Q(comparing_until=None) | Q(comparing_until__lt=now)
+    # What lies ahead of now was stored by a wrong clock.
+    waiting = Q(reconciled_at=None) | Q(reconciled_at__lte=now - pace) | Q(reconciled_at__gt=now + AHEAD)
+    free = Q(comparing_until=None) | Q(comparing_until__lt=now) | Q(comparing_until__gt=now + LEASE + AHEAD)
     live = Connection.objects.filter(waiting, free, status=Connection.Status.LIVE).exclude(operator_id="")
     return live.order_by(F("reconciled_at").asc(nulls_first=True), "pk")
 
@@ -109,7 +113,8 @@ def compare_one(connection: Connection) -> None:
         _note_failure(connection, failure_sentence(connection, error))
     except Lost:
         log.info("a comparison was given up", connection=connection.pk)
-    except DatabaseError:
+    except (OperationalError, InterfaceError):
+        # The database itself is in trouble, so nothing can be kept of it there.
         raise
     except Exception as error:
         log.exception("a comparison failed unexpectedly", connection=connection.pk)

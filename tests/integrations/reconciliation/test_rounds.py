@@ -1,8 +1,10 @@
 """When connections are compared, what is kept of a comparison that failed, and who is told of it."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from django.db import DataError, OperationalError
 from django.utils import timezone
 
 from integrations import diagnostics
@@ -89,6 +91,36 @@ def test_what_nobody_foresaw_is_a_failure_too(vendor: FakeVendor, monkeypatch: p
     connection = ConnectionFactory(live=True)
     monkeypatch.setattr(vendor, "read_rights", lambda *_args: 1 // 0)
     assert tried(connection).comparison_error == "Comparing failed: ZeroDivisionError."
+
+
+def test_a_statement_that_the_database_refuses_is_a_failure_and_its_outage_is_none(
+    vendor: FakeVendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = ConnectionFactory(live=True)
+
+    def raises(error: Exception) -> Callable[..., None]:
+        def read(*_args: object) -> None:
+            raise error
+
+        return read
+
+    monkeypatch.setattr(vendor, "read_rights", raises(DataError("out of range")))
+    assert tried(connection).comparison_error == "Comparing failed: DataError."
+    monkeypatch.setattr(vendor, "read_rights", raises(OperationalError("gone")))
+    with pytest.raises(OperationalError):
+        tried(connection)
+
+
+@pytest.mark.parametrize("column", ["reconciled_at", "comparing_until"])
+def test_a_stored_time_that_a_wrong_clock_has_left_far_ahead_stops_no_comparison(
+    vendor: FakeVendor, column: str
+) -> None:
+    connection = ConnectionFactory(live=True)
+    Connection.objects.update(**{column: timezone.now() + timedelta(days=1)})
+    assert rounds.compare_due(timezone.now()) == 1
+    connection.refresh_from_db()
+    assert connection.compared_at is not None
+    assert rounds.compare_due(timezone.now()) == 0
 
 
 def test_a_comparison_that_is_held_proves_nothing(world: World) -> None:
