@@ -8,9 +8,11 @@ from typing import Any
 from integrations.delivery.session_id import begins_ours, read_session_id
 from tests.servers import Stack
 
+# The rights of others have ids that begin so, where they have one at all.
+FOREIGN = "foreign"
 WANTED = """
 SELECT z.remote_id AS zone, p.plate AS plate, p.subdivision AS state, p.start AS start, p."end" AS until,
-       r.id AS registration, r.state AS registration_state, r.error AS error
+       p.space_number AS space, r.id AS registration, r.state AS registration_state, r.error AS error
 FROM locations_permit p
 JOIN integrations_zonemapping m ON m.location_id = p.location_id JOIN integrations_zone z ON z.id = m.zone_id
 LEFT JOIN integrations_registration r ON r.permit_id = p.id AND r.connection_id = z.connection_id
@@ -38,6 +40,7 @@ class Report:
     converge_s: float = 0.0
     storm_s: float = 0.0
     rights: int = 0
+    foreign: int = 0
     notes: list[str] = field(default_factory=list)
 
     def lines(self) -> str:
@@ -46,7 +49,8 @@ class Report:
         return (
             f"edits made       {self.edits}\nfaults injected  {self.faults.total()} ({faults})\n"
             f"requests that met  {sum(self.met.values())} ({', '.join(f'{k} {n}' for k, n in sorted(self.met.items()))})\n"
-            f"rights listed    {self.rights}\nlost             {self.lost}\nstale            {self.stale}\n"
+            f"rights listed    {self.rights}, and {self.foreign} of others\n"
+            f"lost             {self.lost}\nstale            {self.stale}\n"
             f"doubled          {self.doubled} (of {self.sessions} sessions)\n"
             f"refused, shown   {self.refused} ({self.unexplained} without a reason)\n"
             f"breaches         {self.breaches or 'none'}\ndeadlocks        {self.deadlocks}\n"
@@ -61,11 +65,16 @@ def compare(stack: Stack, report: Report) -> bool:
     now = datetime.now(UTC)
     at: Any = now if stack.database is not None else now.replace(tzinfo=None).isoformat(" ")
     rows = stack.query(WANTED if stack.database is not None else WANTED.replace("%s", "?"), [at])
-    wanted = Counter(
-        (row["zone"], row["plate"], row["state"], _ms(row["start"]), _ms(row["until"])) for row in rows
+    wanted: Counter[tuple[str, ...]] = Counter(
+        (row["zone"], row["plate"], row["state"], _ms(row["start"]), _ms(row["until"]), row["space"] or "")
+        for row in rows
     )
-    listed: Counter[tuple[str, str, str, str, str]] = Counter()
+    listed: Counter[tuple[str, ...]] = Counter()
+    report.foreign = 0
     for right in stack.sandbox.rights():
+        if right.get("reference_id", FOREIGN).startswith(FOREIGN):
+            report.foreign += 1
+            continue
         vehicle = right["vehicle"]
         key = (
             right["zone_id"],
@@ -73,6 +82,7 @@ def compare(stack: Stack, report: Report) -> bool:
             vehicle["vehicle_state"],
             _ms(right["start_time"]),
             _ms(right["end_time"]),
+            right["space_number"] or "",
         )
         listed[key] += 1
     refused = [row for row in rows if row["registration_state"] == "refused"]
@@ -105,6 +115,8 @@ def doubled(sessions: list[dict[str, Any]]) -> list[str]:
     found: list[str] = []
     spans: dict[str, list[tuple[str, str, int]]] = defaultdict(list)
     for session in sessions:
+        if session["session_id"].startswith(FOREIGN):
+            continue
         key = session["session_id"].split("-")[1]
         own = read_session_id(key, session["session_id"])
         assert own is not None, session["session_id"]

@@ -11,7 +11,7 @@ import pytest
 
 from offstreet.runtime.commands import ROOT
 from tests.faults import companies
-from tests.faults.storm import OPERATORS
+from tests.faults.injector import OPERATORS
 from tests.servers import POSTGRES, Stack, eventually, running_stack
 
 

@@ -13,7 +13,7 @@ from offstreet.runtime.commands import ROOT
 from tests import run_function
 from tests.faults import fleet as fleet_process
 from tests.faults.conftest import running_product
-from tests.faults.storm import OPERATORS
+from tests.faults.injector import OPERATORS
 from tests.servers import BACKENDS, Stack, eventually, running_stack
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]

@@ -13,7 +13,7 @@ import pytest
 from tests.faults.companies import register_at_first_location
 from tests.faults.comparing import doubled
 from tests.faults.conftest import Product
-from tests.faults.storm import OPERATORS
+from tests.faults.injector import OPERATORS
 from tests.servers import eventually
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]

@@ -10,7 +10,7 @@ import pytest
 
 from offstreet.runtime import processes
 from offstreet.runtime.commands import ROOT
-from tests.faults import comparing, storm
+from tests.faults import comparing, drivers, injector, storm
 from tests.servers import eventually
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
@@ -27,6 +27,9 @@ def test_after_a_storm_of_faults_nothing_is_lost_stale_or_doubled() -> None:
     assert "doubled_session" not in report.breaches
     assert report.deadlocks == 0
     assert report.rights > 100
+    assert report.foreign == storm.FOREIGN_RIGHTS * len(injector.OPERATORS), (
+        "others' rights are never touched"
+    )
 
 
 AT = "2026-11-22T17:00:0{}.000000+00:00"
@@ -67,8 +70,8 @@ def test_a_storm_whose_driver_dies_says_how_with_the_end_of_its_log(
     log = tmp_path / "driver.log"
     process = start_driver(end, log)
     process.wait(30)
-    with pytest.raises(storm.StormEnded, match=f"driver a ended {how}:\nits last words"):
-        storm.look_after([storm.RunningDriver("a", process, log)], idle_s=0)
+    with pytest.raises(drivers.StormEnded, match=f"driver a ended {how}:\nits last words"):
+        drivers.look_after([drivers.RunningDriver("a", process, log)], idle_s=0)
 
 
 def test_a_storm_whose_driver_hangs_says_where(tmp_path: Path) -> None:
@@ -76,7 +79,7 @@ def test_a_storm_whose_driver_hangs_says_where(tmp_path: Path) -> None:
     process = start_driver("hangs", log)
     try:
         eventually(lambda: "last words" in log.read_text(), what="the driver")
-        with pytest.raises(storm.StormEnded, match="driver a hangs:\nits last words\nCurrent thread"):
-            storm.look_after([storm.RunningDriver("a", process, log)], idle_s=storm.DRIVERS_LIMIT_S + 1)
+        with pytest.raises(drivers.StormEnded, match="driver a hangs:\nits last words\nCurrent thread"):
+            drivers.look_after([drivers.RunningDriver("a", process, log)], idle_s=drivers.DRIVERS_LIMIT_S + 1)
     finally:
         processes.stop(process, timeout_s=0)
