@@ -179,7 +179,9 @@ class PassportApi:
             traffic.by_fault[fault.kind] += 1
             response = spoil(response, fault, call.now)
             if fault.retry_after_s is not None and "Retry-After" in response.headers:
-                traffic.hold(call.kind, call.operator_id, call.now, fault.retry_after_s)
+                # A date has whole seconds, so it asks for up to one less.
+                less_s = call.now.microsecond / 1e6 if fault.retry_after_form == "date" else 0.0
+                traffic.hold(call.kind, call.operator_id, call.now, fault.retry_after_s - less_s)
         assert response is not None
         return self._noted(call, response)
 

@@ -111,6 +111,12 @@ def _space(fields: dict[str, Any], zone: Zone) -> str | None:
     return space
 
 
+def _same_instant(kind: str, sent: Session, session: Session) -> bool:
+    """Whether another event than the one last applied claims its instant: the same one again is no breach."""
+    differs = kind == STOPPED or sent.end_time != session.end_time
+    return differs and sent.last_occurred_at == session.last_occurred_at
+
+
 @dataclass(slots=True)
 class Intake:
     """Takes in one request. `visible_at`: when enforcement sees the effect; None is at once."""
@@ -208,7 +214,7 @@ class Intake:
             breaches.append("outdated_event")
         elif outcome == "created" and sessions.twins(sent):
             breaches.append("doubled_session")
-        elif outcome != "repeated" and session and sent.last_occurred_at == session.last_occurred_at:
+        elif outcome != "repeated" and session and _same_instant(self.kind, sent, session):
             breaches.append("same_occurred_at")
         if sent.last_occurred_at > self.now and sent.last_occurred_at > self.now + _CLOCK_SKEW:
             breaches.append("occurred_in_future")

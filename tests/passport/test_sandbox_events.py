@@ -185,6 +185,17 @@ def test_two_events_of_one_instant_count_in_order_of_arrival_and_are_noted(partn
     assert partner.control("GET", "state")["breaches"]["same_occurred_at"] == 1
 
 
+def test_the_same_extension_again_is_no_breach_and_another_of_its_instant_is(partner: Partner) -> None:
+    partner.start()
+    partner.advance(1)
+    event = partner.event("extended", end_time=stamp(NOON + timedelta(hours=9)))
+    for _ in range(2):
+        assert partner.send("extended", event).status == 202
+    assert partner.control("GET", "state")["breaches"] == {}
+    partner.send("extended", {**event, "end_time": stamp(NOON + timedelta(hours=10))})
+    assert partner.control("GET", "state")["breaches"] == {"same_occurred_at": 1}
+
+
 def test_a_second_session_for_plate_zone_and_start_is_noted_but_accepted(partner: Partner) -> None:
     partner.start("s-1")
     assert partner.start("s-2").status == 202

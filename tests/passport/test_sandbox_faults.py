@@ -330,6 +330,15 @@ def test_coming_back_too_early_is_noted(partner: Partner) -> None:
     assert breaches(partner)["retry_after_ignored"] == 1
 
 
+def test_a_date_is_kept_to_although_it_has_whole_seconds(partner: Partner) -> None:
+    partner.advance(0.9)
+    partner.fault("429", times=1, retry_after_s=10, retry_after_form="date")
+    until = parsedate_to_datetime(partner.zones().headers["Retry-After"])
+    partner.advance((until - partner.now).total_seconds())
+    partner.zones()
+    assert "retry_after_ignored" not in breaches(partner)
+
+
 def test_trace_ids_must_be_there_and_be_unique(partner: Partner) -> None:
     header = "passport-labs-client-trace-id"
     partner.call("GET", "/v3/shared/zones", f"operator_id={UNIVERSITY}", headers={header: ""})
