@@ -50,6 +50,7 @@ class CompanyLine:
     # The gravest trouble of its connections, and the vendor of the one that has it.
     trouble: Trouble | None = None
     trouble_vendor: str = ""
+    # In words; only on the lines that are shown (`add_steps`).
     trouble_sentence: str = ""
     # Whether a live connection has no young comparison that proves what officers see, and the oldest comparison.
     is_unproved: bool = False
@@ -174,7 +175,6 @@ def _add_connection(line: CompanyLine, connection: Any, health: LinkHealth, now:
     trouble = trouble_of(health, now)
     if trouble is not None and (line.trouble is None or _is_graver(trouble, line.trouble)):
         line.trouble, line.trouble_vendor = trouble, connection.vendor
-        line.trouble_sentence = trouble_sentence(trouble, names_of(connection.vendor), now)
     if connection.status == Connection.Status.LIVE:
         line.is_unproved |= not is_proved(health, now, max_age=proof.max_age())
         line.compared_at = min(filter(None, (line.compared_at, health.compared_at)), default=None)
@@ -185,7 +185,10 @@ def _is_graver(one: Trouble, other: Trouble) -> bool:
 
 
 def add_steps(shown: Sequence[CompanyLine], now: datetime) -> None:
-    """Add what the set-up of these lines waits for; three queries however many they are."""
+    """Add what the set-up of these lines waits for, and what is wrong in words; two queries however many they are."""
+    for line in shown:
+        if line.trouble is not None:
+            line.trouble_sentence = trouble_sentence(line.trouble, names_of(line.trouble_vendor), now)
     waiting = {line.pk: line for line in shown if not line.is_sending}
     on_the_way = Connection.objects.filter(
         company__in=waiting, status__in=(Connection.Status.SETUP, Connection.Status.TESTING)

@@ -191,3 +191,13 @@ def test_support_adds_a_company_and_comes_to_invite_its_manager(world: World) ->
     assert response.status_code == 302
     again = world.support.post(reverse("company_add"), values)
     assert again.status_code == 422
+
+
+def test_a_company_in_trouble_says_so_in_its_line(world: World) -> None:
+    since = timezone.now() - timedelta(minutes=6)
+    Connection.objects.update(compared_at=since - timedelta(minutes=1))
+    Breaker.objects.create(connection=world.connection, failures=3, failing_since=since, error="No answer.")
+    page = text_of(world.support.get(reverse("companies")))
+    line = page.split('id="companies-list"')[1]
+    assert "no answer" in line
+    assert "Passport has not answered for 6 min." in line
