@@ -1,9 +1,10 @@
 """The tables of the integration, for any vendor; each module states its invariants."""
 
 from integrations.models.alarms import Alarm
+from integrations.models.breakers import Breaker, RateBucket
 from integrations.models.canaries import CanaryCheck, CanaryRun
 from integrations.models.connections import Connection, Contact
-from integrations.models.delivery import Breaker, PermitSync, Push, PushEvent, RateBucket
+from integrations.models.delivery import PermitSync, Push, PushEvent
 from integrations.models.held_changes import HeldChange
 from integrations.models.hours import PushHour
 from integrations.models.onboarding import StatusLink, TestPlate, Ticket, TicketEntry
