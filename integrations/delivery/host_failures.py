@@ -106,6 +106,11 @@ def host_looks_away(failing: int, *, began: datetime, answered_at: datetime | No
     return answered_at is None or (began > answered_at and now - answered_at >= HOST_QUIET)
 
 
+def end_stopped(connection_id: int) -> None:
+    """Say no more that nothing is sent on a connection."""
+    notices.resolve(f"stopped:{connection_id}")
+
+
 def _close(pk: int, vendor: str, now: datetime) -> None:
     """Close the breakers after a probe was accepted.
 
@@ -113,7 +118,7 @@ def _close(pk: int, vendor: str, now: datetime) -> None:
     since (to wait, or to stop sending).
     """
     if circuit_breaker.record_success(connection_scope(pk), now=now):
-        notices.resolve(f"stopped:{pk}")
+        end_stopped(pk)
     if circuit_breaker.record_success(host_scope(vendor), now=now):
         notices.resolve(f"stopped:{vendor}")
         circuit_breaker.free_connections(vendor, now=now)

@@ -104,6 +104,14 @@ def discard(*, held: HeldChange, actor: User | None = None) -> HeldChange:
     return _decide(held, _State.DISCARDED, actor)
 
 
+def end(connection: Connection) -> None:
+    """Close what waits on a connection, or was accepted and not made: the connection has ended."""
+    waiting = HeldChange.objects.filter(connection=connection, state__in=[_State.HELD, _State.ACCEPTED])
+    for held in waiting:
+        notices.resolve(_key(held))
+    waiting.update(state=_State.OVER)
+
+
 # --- Inside ---------------------------------------------------------------------------------------------------------
 
 

@@ -19,12 +19,15 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from integrations.delivery import outbox, wakeup
+from integrations.delivery import host_failures, outbox, wakeup
+from integrations.held_changes import services as held_changes
 from integrations.models import Connection, PermitSync
 from integrations.models.connections import default_vendor, integration_name
 from integrations.notifications import ticket_log
+from integrations.reconciliation import canary_alarms
+from integrations.reconciliation import notices as comparison_notices
 from integrations.vendors.protocol import Step, get_vendor
-from integrations.zones import mapping, operator_claims
+from integrations.zones import holding, mapping, operator_claims
 from locations.models import Company, Location, Permit, User
 
 _Status = Connection.Status
@@ -241,6 +244,7 @@ def end(
         locations = Location.objects.filter(zone_mapping__zone__connection=connection)
         mapping.map_locations(choices=[(location, None) for location in locations], actor=actor)
         _leave(connection, leave_behind=leave_behind)
+        _end_notices(connection)
         ticket_log.record(connection, "ended", _("Ended: %(reason)s") % {"reason": reason}, actor)
     return connection
 
@@ -323,6 +327,15 @@ def _leave(connection: Connection, *, leave_behind: bool) -> None:
             error_since=now,
             **settled,
         )
+
+
+def _end_notices(connection: Connection) -> None:
+    """Close what only a later look at this connection would close: there is none."""
+    host_failures.end_stopped(connection.pk)
+    held_changes.end(connection)
+    comparison_notices.end_all(connection)
+    canary_alarms.end(connection)
+    holding.end_held(connection)
 
 
 def _portions(ids: Sequence[int]) -> Iterator[Sequence[int]]:

@@ -107,6 +107,9 @@ def reconcile(
     not give its whole list; then nothing is concluded.
     """
     found = look(connection, renew=renew)
+    if not Connection.objects.filter(pk=connection.pk).exclude(status=Connection.Status.ENDED).exists():
+        # It ended while its list was read: nothing is sent there any more, and nobody is told of it.
+        return found.counts
     _note_seen(found)
     otherwise = len(found.missing) + len(found.differs)
     changed = otherwise + len(found.is_surplus)
@@ -232,6 +235,9 @@ def _take_others(others: Sequence[tuple[int, RightSeen]], rows: dict[int, Accept
     )
     for pk, right in others:
         row = rows[pk]
+        if right.end is not None and right.end <= found.at + SETTLING_TIME:
+            # It is over, or just about to be: there is nothing left to end.
+            continue
         # One that is waiting or under way, or accepted just now, is on its way to be right.
         if not row.is_settled or row.accepted_at is None or row.accepted_at >= found.at - SETTLING_TIME:
             continue

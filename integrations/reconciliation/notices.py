@@ -78,7 +78,7 @@ def tell_unknown(connection: Connection, count: int) -> None:
 
 def tell_not_applied(connection: Connection) -> None:
     """Tell the company of registrations that were accepted, sent again twice, and still are not as they should be."""
-    key = f"not_applied:{connection.pk}"
+    key = _not_applied_key(connection)
     rows = PermitSync.objects.filter(
         connection=connection, drift_since__isnull=False, drift_tries__gte=TOLD_TRIES
     )
@@ -126,6 +126,18 @@ def end_failing(connection: Connection) -> None:
     """Say no more that the list can't be read."""
     notices.resolve(_failing_key(connection))
     notices.resolve(f"{_failing_key(connection)}:support")
+
+
+def end_all(connection: Connection) -> None:
+    """Say no more of a connection that is compared no more: it has ended."""
+    end_held(connection)
+    end_failing(connection)
+    tell_unknown(connection, 0)
+    notices.resolve(_not_applied_key(connection))
+
+
+def _not_applied_key(connection: Connection) -> str:
+    return f"not_applied:{connection.pk}"
 
 
 def _failing_key(connection: Connection) -> str:

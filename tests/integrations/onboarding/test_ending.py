@@ -1,16 +1,23 @@
 """Ending a connection leaves nothing behind that nobody agreed to leave, and nothing of it becomes due again."""
 
+from typing import Any
+
 import pytest
 from django.core.exceptions import ValidationError
 
 from integrations.delivery import outbox
 from integrations.delivery.record_results import record
-from integrations.models import Connection, PermitSync
+from integrations.held_changes import services as held_changes
+from integrations.held_changes.impact import Impact
+from integrations.models import Connection, HeldChange, Notice, PermitSync
+from integrations.notifications import notices
 from integrations.onboarding import connections
+from integrations.reconciliation import canary_alarms, comparison
+from integrations.reconciliation import notices as comparison_notices
 from locations import services
 from tests.integrations import on_passport
 from tests.integrations.delivery.by_hand import Hand
-from tests.world import World, audit_all
+from tests.world import World, audit_all, long_ago
 
 pytestmark = pytest.mark.django_db
 
@@ -98,3 +105,46 @@ def test_no_edit_makes_a_row_of_an_ended_connection_due_again(world: World) -> N
     audit_all()
     assert not PermitSync.objects.due().filter(connection=world.connection).exists()
     assert world.permit_sync(permit).state == PermitSync.State.REFUSED
+
+
+def test_nothing_waits_for_anybody_and_no_alarm_stays_open_on_a_connection_that_has_ended(
+    world: World,
+) -> None:
+    connection = world.connection
+    many = Impact(removed=100, replaced=0, total=100)
+    for kind in HeldChange.Kind:
+        held_changes.may_proceed(connection=connection, kind=kind, impact=many, found="…")
+    held_changes.accept(held=HeldChange.objects.get(kind=HeldChange.Kind.IMPORT))
+    comparison_notices.tell_held(connection, missing=100, expected=100)
+    comparison_notices.tell_failing(connection, error="…", failures=3)
+    comparison_notices.tell_unknown(connection, 5)
+    canary_key = canary_alarms.notice_key(world.here.zone_mapping.zone_id)
+    pk = connection.pk
+    for key in (canary_key, f"not_applied:{pk}", f"zones_held:{pk}:company", f"stopped:{pk}"):
+        notices.tell(connection.company, "canary", Notice.Level.DANGER, "…", "", key)
+    notices.tell(connection.company, "canary", Notice.Level.DANGER, "…", "", "another")
+    end(world)
+    assert set(HeldChange.objects.values_list("state", flat=True)) == {HeldChange.State.OVER}
+    assert list(Notice.objects.filter(done_at=None).values_list("dedupe_key", flat=True)) == ["another"]
+
+
+def test_a_comparison_that_is_under_way_while_the_connection_ends_changes_and_tells_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(30):
+        world.permit(f"P{number}")
+    world.deliver()
+    long_ago()
+    for session in list(world.transport.simulator.sessions.by_id):
+        world.transport.simulator.forget_session(session)
+    look = comparison.look
+
+    def end_meanwhile(*args: Any, **options: Any) -> comparison.Findings:
+        found = look(*args, **options)
+        end(world, leave_behind=True)
+        return found
+
+    monkeypatch.setattr(comparison, "look", end_meanwhile)
+    assert comparison.reconcile(world.connection)["missing"] == 30
+    assert not HeldChange.objects.filter(state=HeldChange.State.HELD).exists()
+    assert not Notice.objects.filter(done_at=None).exists()

@@ -1,6 +1,7 @@
 """Comparing with what enforcement sees, on the sandbox: what is seen, missing, too much, unknown, and when it is held."""
 
 import copy
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from integrations.models.delivery import NOT_LISTED
 from integrations.reconciliation import restored, rounds
 from integrations.reconciliation.comparison import reconcile
 from integrations.vendors.errors import TryLater
+from integrations.vendors.protocol import RightSeen, get_vendor
 from locations import services
 from locations.models import Permit
 from tests.world import World, long_ago
@@ -197,6 +199,31 @@ def test_a_right_that_is_there_too_much_stays_while_the_one_that_should_be_there
     long_ago()
     assert world.plates() == [permit.plate]
     assert reconcile(world.connection) == NOTHING | {"seen": 1}
+
+
+@pytest.mark.parametrize(("minutes", "surplus"), [(-30, 0), (1, 0), (30, 1)])
+def test_an_earlier_session_is_too_much_only_for_as_long_as_it_holds(
+    world: World, monkeypatch: pytest.MonkeyPatch, minutes: int, surplus: int
+) -> None:
+    permit = world.permit("FIRST1")
+    world.deliver()
+    [first] = world.transport.simulator.sessions.by_id
+    services.change_permit(permit=permit, plate="SECOND1")
+    world.deliver()
+    long_ago()
+    now, zone = timezone.now(), world.here.zone_mapping.zone.remote_id
+    end = now + timedelta(minutes=minutes)
+    earlier = RightSeen("r", zone, "FIRST1", "US-NC", now - HOUR, end, "", first, {})
+    vendor = get_vendor("passport")
+    read = vendor.read_rights
+
+    def read_more(operator_id: str, take: Callable[[RightSeen], None]) -> None:
+        read(operator_id, take)
+        take(earlier)
+
+    monkeypatch.setattr(vendor, "read_rights", read_more)
+    assert reconcile(world.connection) == NOTHING | {"seen": 1, "surplus": surplus}
+    assert world.permit_sync(permit).is_drifting is bool(surplus)
 
 
 def test_after_a_restored_backup_a_session_number_is_never_used_twice(world: World) -> None:
