@@ -1,9 +1,10 @@
 """Mails: written in the transaction of what they tell of, sent by the workers afterwards.
 
 `queue` renders a mail and keeps it as *due*; `send_due` sends. So a mail server that is away delays a mail and nothing
-else, and what was undone is never mailed. A mail is claimed before it is sent by moving its `next_attempt_at` on in one
-conditional update: of any number of workers one gets it. A worker that dies in the middle gives it back after
-`LEASE_S`; the mail keeps its Message-ID over all tries, so that a server which had it already recognises it.
+else, and what was undone is never mailed. A mail is claimed right before it is sent by moving its `next_attempt_at` on in
+one conditional update: of any number of workers one gets it, and has `LEASE_S` for it alone, however long the mails before
+it took. A worker that dies in the middle gives it back after that; the mail keeps its Message-ID over all tries, so that a
+server which had it already recognises it.
 
 Trouble with the mail server is tried again for ever, with growing pauses; only a permanent refusal of this very mail
 (its address, its content) makes it *failed*, which people are told.
@@ -16,7 +17,8 @@ mail leaves (see `integrations.notifications.signed_links`).
 """
 
 import smtplib
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from email.utils import parseaddr
 from typing import Any
@@ -25,8 +27,9 @@ import structlog
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.db import IntegrityError, transaction
-from django.db.models import BooleanField, Case, OuterRef, QuerySet, Subquery, Value, When
-from django.db.models.functions import Coalesce
+from django.db import connection as db
+from django.db.models import BooleanField, Case, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models.functions import Coalesce, Now
 from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -90,7 +93,9 @@ def write(
     asked_by: User | None,
 ) -> int:
     """Keep a ready text as one due mail for each address; return how many are new. See `queue`."""
-    now, new, to = timezone.now(), 0, list(to)
+    # The database's time, by which the workers go: the clock of this machine may be wrong. With SQLite it is the same one.
+    now: Any = Now() if db.vendor == "postgresql" else timezone.now()
+    new, to = 0, list(to)
     if asked_by is not None:
         mail_limits.charge(asked_by=asked_by, company=company, to=to, kind=kind)
     subject, text = (harmless(part, own=settings.SITE_URL) for part in (subject, text))
@@ -176,22 +181,36 @@ def contacts_of(company: Company, *kinds: str) -> list[str]:
 
 
 def send_due(now: datetime, *, most: int = 50) -> int:
-    """Send what is due, at most `most` mails; return how many were sent. Call it outside of a transaction."""
-    sent = 0
-    due = Mail.objects.filter(state=Mail.State.DUE, next_attempt_at__lte=now).order_by(
-        "next_attempt_at", "pk"
-    )
+    """Send what is due, at most `most` mails; return how many were sent. Call it outside of a transaction.
+
+    `now` is the database's time, by which all workers go.
+    """
+    sent, clock = 0, _clock(now)
+    # No mail ever waits for longer than that: a time beyond it was stored by a clock that was wrong.
+    longest = timedelta(seconds=LONGEST_PAUSE_S + LEASE_S)
+    come = Q(next_attempt_at__lte=now) | Q(next_attempt_at__gt=now + longest)
+    due = Mail.objects.filter(come, state=Mail.State.DUE).order_by("next_attempt_at", "pk")
     for mail in due[:most]:
-        claimed = Mail.objects.filter(
-            pk=mail.pk, state=Mail.State.DUE, next_attempt_at=mail.next_attempt_at
-        ).update(next_attempt_at=now + timedelta(seconds=LEASE_S), attempts=mail.attempts + 1)
-        if claimed:
-            mail.attempts += 1
-            sent += _send(mail)
+        # From now, and not from the first one: the mails before may have taken minutes.
+        until = clock() + timedelta(seconds=LEASE_S)
+        if _unclaimed(mail).update(next_attempt_at=until, attempts=mail.attempts + 1):
+            mail.next_attempt_at, mail.attempts = until, mail.attempts + 1
+            sent += _send(mail, clock)
     return sent
 
 
-def _send(mail: Mail) -> int:
+def _clock(now: datetime) -> Callable[[], datetime]:
+    """Return a clock that goes on from the database's time."""
+    began_s = time.monotonic()
+    return lambda: now + timedelta(seconds=time.monotonic() - began_s)
+
+
+def _unclaimed(mail: Mail) -> QuerySet[Mail]:
+    """Return the mail for as long as no other worker has claimed it since it was read."""
+    return Mail.objects.filter(pk=mail.pk, state=Mail.State.DUE, next_attempt_at=mail.next_attempt_at)
+
+
+def _send(mail: Mail, clock: Callable[[], datetime]) -> int:
     try:
         message(mail).send()
     except Exception as error:  # noqa: BLE001
@@ -200,14 +219,12 @@ def _send(mail: Mail) -> int:
             _give_up(mail, error)
         else:
             pause = timedelta(seconds=pause_s(mail.attempts))
-            Mail.objects.filter(pk=mail.pk).update(
-                next_attempt_at=timezone.now() + pause, error=_words(error)
-            )
+            _unclaimed(mail).update(next_attempt_at=clock() + pause, error=_words(error))
             log.warning(
                 "mail not sent, will be tried again", mail=mail.pk, kind=mail.kind, error=type(error).__name__
             )
         return 0
-    Mail.objects.filter(pk=mail.pk).update(state=Mail.State.SENT, sent_at=timezone.now(), error="")
+    Mail.objects.filter(pk=mail.pk).update(state=Mail.State.SENT, sent_at=clock(), error="")
     return 1
 
 
