@@ -17,8 +17,6 @@ from celery.app.amqp import AMQP
 from celery.exceptions import CPendingDeprecationWarning
 from kombu.connection import Connection
 
-from offstreet.runtime.liveness import Heartbeat
-
 RECONNECT_FIRST_S = 0.5
 RECONNECT_STEP_S = 0.5
 RECONNECT_MAX_S = 3.0
@@ -70,4 +68,3 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["integrations.worker"])
 # By name, since it needs Django to be set up, and is loaded in workers alone.
 app.steps["worker"].add("integrations.worker.service:DeliveryStep")
-app.steps["consumer"].add(Heartbeat)

@@ -23,6 +23,8 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 PASSING_CLASSES = frozenset({"08", "40", "53", "55", "57"})
 # Of those, the codes after which the server is gone and may or may not have done what it was asked for.
 LOST_CLASSES = frozenset({"08", "57"})
+# But not this one: the server ended the statement at its deadline (`offstreet.database`), and nothing of it was done.
+CANCELLED = "57014"
 _READS = (
     "SELECT",
     "BEGIN",
@@ -61,7 +63,7 @@ def _was_refused(error: BaseException) -> bool:
     if isinstance(cause, sqlite3.Error):
         return True
     state = getattr(cause, "sqlstate", None)
-    return state is not None and state[:2] not in LOST_CLASSES
+    return state is not None and (state == CANCELLED or state[:2] not in LOST_CLASSES)
 
 
 class NoteWrites:

@@ -13,6 +13,7 @@ import environ
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
+from offstreet.database import postgresql_options
 from offstreet.guards import DEVELOPMENT_SECRET_KEY, known_environment, positive, refuse_unsafe_production
 from offstreet.logs import logging_config
 from offstreet.runtime import private
@@ -113,6 +114,8 @@ DATABASES: dict[str, dict[str, Any]] = {
     "default": env.db_url("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'db.sqlite3'}")
 }
 _database = DATABASES["default"]
+# How long a statement may take, in the web and in workers (`manage.py` sets 0: no limit); see `offstreet.database`.
+DATABASE_STATEMENT_TIMEOUT_S = env.float("DATABASE_STATEMENT_TIMEOUT_S", default=30)
 if _database["ENGINE"] == "django.db.backends.sqlite3":
     if ENVIRONMENT == "development":
         private.directory(VAR_DIR)
@@ -130,14 +133,9 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
     }
     _database["CONN_MAX_AGE"] = None
 else:
-    _database["OPTIONS"] = {
-        "pool": {"min_size": 0, "max_size": env.int("DATABASE_POOL_SIZE", default=12), "timeout": 10},
-        "connect_timeout": 5,
-        "application_name": "offstreet",
-        # Pages and claims take milliseconds; compiling a plan that looks dear takes a hundred (see `make bench-pages`).
-        # A process that is frozen in the middle of a transaction must not hold its rows against everybody's saves.
-        "options": "-c jit=off -c idle_in_transaction_session_timeout=15s",
-    }
+    _database["OPTIONS"] = postgresql_options(
+        pool_size=env.int("DATABASE_POOL_SIZE", default=12), statement_timeout_s=DATABASE_STATEMENT_TIMEOUT_S
+    )
     _database["CONN_MAX_AGE"] = 0
     _database["CONN_HEALTH_CHECKS"] = True
 # The engine prepares the statements that it makes for single rows. To be turned off behind a pooler that hands one server
@@ -212,8 +210,8 @@ CELERY_WORKER_CONCURRENCY = positive("CELERY_THREADS", env.int("CELERY_THREADS",
 # Requests with deliveries that one worker has in flight at the same time; as many again may hang beside them
 # (integrations.delivery.fair_share).
 DELIVERIES_AT_ONCE = positive("DELIVERIES_AT_ONCE", env.int("DELIVERIES_AT_ONCE", default=18))
-# Ours as well: the file that `offstreet.runtime.liveness` touches while a worker listens; empty: none.
-CELERY_WORKER_HEARTBEAT_FILE = env.str("WORKER_HEARTBEAT_FILE", default="")
+# The file that `integrations.worker.liveness` touches while a worker delivers; empty: none.
+WORKER_HEARTBEAT_FILE = env.str("WORKER_HEARTBEAT_FILE", default="")
 
 # --- Sign-in ----------------------------------------------------------------------------------------------------
 

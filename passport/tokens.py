@@ -27,7 +27,8 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from integrations.delivery.database_clock import database_now
+from integrations.delivery.circuit_breaker import OBEY_MAX
+from integrations.delivery.database_clock import come, database_now
 from integrations.vendors.errors import DeliveryError, TryLater
 from passport.crypto import decrypt, encrypt
 from passport.models import AccessToken
@@ -208,7 +209,7 @@ class DatabaseTokenStore:
         return Token(secret, row.expires_at + ahead, ends_at + ahead, row.version)
 
     def _take_the_word(self, now: datetime) -> bool:
-        free = Q(fetching_until=None) | Q(fetching_until__lt=now)
+        free = Q(fetching_until=None) | come("fetching_until", now, at_most=OBEY_MAX)
         until = now + timedelta(seconds=FETCH_LEASE_S)
         return bool(AccessToken.objects.filter(free, key=self.key).update(fetching_until=until))
 
@@ -219,7 +220,7 @@ class DatabaseTokenStore:
             now, rest = timezone.now(), timedelta(seconds=FAILURE_REST_S)
             kept = old if old is not None and old.is_valid(now) and isinstance(error, DeliveryError) else None
             if kept is not None and isinstance(error, TryLater) and error.retry_after is not None:
-                rest = max(rest, min(error.retry_after, kept.ends_at - now))
+                rest = max(rest, min(error.retry_after, kept.ends_at - now, OBEY_MAX))
             AccessToken.objects.filter(key=self.key).update(fetching_until=database_now() + rest)
             if kept is None:
                 raise

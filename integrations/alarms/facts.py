@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db.models import Exists, OuterRef, QuerySet, Subquery
 
-from integrations.alarms.health import LATE, Failing, LinkHealth
+from integrations.alarms.health import LATE, WORKER_LATE, Failing, LinkHealth
 from integrations.models import Breaker, Connection, PermitSync, Push, WorkerHeartbeat
 from integrations.permits.counts import COUNT_COLUMNS, counts_from, with_counts
 
@@ -15,10 +15,12 @@ def with_health(connections: QuerySet[Connection], now: datetime) -> QuerySet[An
     """Add to connections what `health_from` reads, their counts among it (`integrations.permits.counts`)."""
     waiting = PermitSync.objects.waiting().filter(connection=OuterRef("pk")).by_urgency()
     accepted = Push.objects.filter(connection=OuterRef("pk"), sent_at__gt=now - LATE, accepted__gt=0)
+    # Not one from the future, which a clock that was wrong has left behind.
+    beats = WorkerHeartbeat.objects.filter(seen_at__lt=now + WORKER_LATE)
     found: QuerySet[Any] = with_counts(connections, now).annotate(
         waiting_error=Subquery(waiting.values("error")[:1]),
         accepted_lately=Exists(accepted),
-        worker_at=Subquery(WorkerHeartbeat.objects.order_by("-seen_at").values("seen_at")[:1]),
+        worker_at=Subquery(beats.order_by("-seen_at").values("seen_at")[:1]),
     )
     return found
 

@@ -10,6 +10,9 @@ single probes are sent at growing intervals, so that a connection that was fixed
 
 `after_failure` is pure; the rest are single statements. Rows that failed before `recovered_at` need not wait out their own
 backoff.
+
+No breaker is believed to be open for longer than it is ever opened (`longest_open`), and none to have recovered in the
+future: such times were stored while the database's clock was wrong.
 """
 
 import random
@@ -21,6 +24,7 @@ from typing import NamedTuple
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
+from integrations.delivery.database_clock import come
 from integrations.models import Breaker, Connection
 from integrations.vendors.errors import DeliveryError, FixConnection, TryLater
 
@@ -64,6 +68,18 @@ class Opening:
     stopped: bool
 
 
+def longest_open(*, stopped: bool) -> timedelta:
+    """Return the longest for which a breaker is ever opened at once. Pure."""
+    return STOP_MAX if stopped else OBEY_MAX
+
+
+def is_due(now: datetime) -> Q:
+    """Return the condition that a breaker is open and its probe is due."""
+    return come("open_until", now, at_most=longest_open(stopped=False)) & Q(stopped=False) | come(
+        "open_until", now, at_most=longest_open(stopped=True)
+    ) & Q(stopped=True)
+
+
 def after_failure(
     failures: int, error: DeliveryError, *, draw: Callable[[], float] = random.random
 ) -> Opening:
@@ -93,7 +109,7 @@ class SendPermission:
 
 @dataclass(frozen=True, slots=True)
 class BreakerState:
-    """A breaker as it was read; see `Breaker`."""
+    """A breaker as it was read, with times that can be believed; see `Breaker`."""
 
     scope: Scope
     failures: int
@@ -132,10 +148,10 @@ def acquire_probe(rows: Sequence[BreakerState], now: datetime) -> bool:
     """Acquire the probe of all these breakers, or of none."""
     if any(row.open_until is None or row.open_until > now for row in rows):
         return False
-    free = Q(probe_until=None) | Q(probe_until__lt=now)
+    free = Q(probe_until=None) | come("probe_until", now, at_most=PROBE_LEASE)
     acquired: list[Scope] = []
     for row in rows:
-        due = _breaker(row.scope).filter(free, open_until__lte=now)
+        due = _breaker(row.scope).filter(free, is_due(now))
         if not due.update(probe_until=now + PROBE_LEASE):
             for scope in acquired:
                 _breaker(scope).filter(probe_until=now + PROBE_LEASE).update(probe_until=None)
@@ -181,7 +197,8 @@ def record_failure(scope: Scope, error: DeliveryError, *, now: datetime, began: 
                 row.open_until = max(row.open_until, now + min(asked, OBEY_MAX))
                 row.save(update_fields=["open_until"])
             return None
-        if row.recovered_at is not None and began < row.recovered_at and asked is None and not newly_stopped:
+        is_stale = row.recovered_at is not None and began < row.recovered_at <= now
+        if is_stale and asked is None and not newly_stopped:
             return None
         row.failures = 1 if newly_stopped else row.failures + 1
         verdict = after_failure(row.failures, error)

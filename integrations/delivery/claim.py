@@ -27,8 +27,9 @@ from django.utils.translation import gettext as _
 
 from integrations.delivery import bulk_sql
 from integrations.delivery.circuit_breaker import SendPermission
-from integrations.delivery.database_clock import database_now
+from integrations.delivery.database_clock import believed_until, database_now
 from integrations.delivery.desired_state import PermitFacts, desired_of, kept_of
+from integrations.delivery.record_results import BACKOFF_MAX
 from integrations.delivery.row_outcome import ClaimedRow
 from integrations.delivery.session_id import new_session_id
 from integrations.models import PermitSync
@@ -78,8 +79,9 @@ def claim(requests: Sequence[ClaimRequest], *, now: datetime | None = None) -> l
 
 
 _DUE = """
-r.connection_id = {connection} AND r.state = 'due' AND (r.leased_until IS NULL OR r.leased_until < %(now)s)
-AND ({probing} OR r.next_attempt_at <= %(now)s OR r.tried_at < {recovered})
+r.connection_id = {connection} AND r.state = 'due'
+AND (r.leased_until IS NULL OR r.leased_until < %(now)s OR r.leased_until > %(lease_end)s)
+AND ({probing} OR r.next_attempt_at <= %(now)s OR r.next_attempt_at > %(wait_end)s OR r.tried_at < {recovered})
 AND r.priority <= {lowest} AND {which}
 ORDER BY r.priority, r.marked_at LIMIT {quota}
 """
@@ -97,6 +99,11 @@ def _lock(requests: Sequence[ClaimRequest], now: datetime) -> list[int]:
 
 def _locked(requests: Sequence[ClaimRequest], now: datetime, *, which: str) -> list[int]:
     """Lock the due rows of each request that also meet `which`, an SQL condition written here."""
+    times = {
+        "now": now,
+        "lease_end": believed_until(now, LEASE),
+        "wait_end": believed_until(now, BACKOFF_MAX),
+    }
     if db.vendor == "postgresql":
         due = _DUE.format(
             which=which.format(probing="a.probing"),
@@ -112,7 +119,7 @@ def _locked(requests: Sequence[ClaimRequest], now: datetime, *, which: str) -> l
             CROSS JOIN LATERAL (SELECT r.id FROM integrations_registration r WHERE {due} FOR NO KEY UPDATE SKIP LOCKED) r
         """
         parameters: dict[str, Any] = {
-            "now": now,
+            **times,
             "ids": [request.account.connection_id for request in requests],
             "quotas": [request.quota for request in requests],
             "probing": [request.permission.probing for request in requests],
@@ -136,7 +143,7 @@ def _locked(requests: Sequence[ClaimRequest], now: datetime, *, which: str) -> l
             cursor.execute(
                 f"SELECT r.id FROM integrations_registration r WHERE {due}",
                 {
-                    "now": bulk_sql.adapted(now),
+                    **{name: bulk_sql.adapted(at) for name, at in times.items()},
                     "id": request.account.connection_id,
                     "quota": request.quota,
                     "probing": request.permission.probing,

@@ -8,8 +8,8 @@ from typing import Any
 from django.db import connection as db
 
 from integrations.delivery import bulk_sql
-from integrations.delivery.circuit_breaker import BreakerState, connection_scope, host_scope
-from integrations.delivery.database_clock import database_now, sql_now
+from integrations.delivery.circuit_breaker import BreakerState, connection_scope, host_scope, longest_open
+from integrations.delivery.database_clock import database_now, has_come, sql_now
 from integrations.vendors.protocol import Account
 
 
@@ -25,8 +25,8 @@ class ConnectionState:
 
 _CONNECTIONS = """
 SELECT c.id, c.vendor, c.operator_id, c.key, c.status = 'live', {now},
-    own.key IS NOT NULL, own.failures, own.open_until, own.recovered_at,
-    host.key IS NOT NULL, host.failures, host.open_until, host.recovered_at
+    own.key IS NOT NULL, own.failures, own.open_until, own.recovered_at, own.stopped,
+    host.key IS NOT NULL, host.failures, host.open_until, host.recovered_at, host.stopped
 FROM {ids} JOIN integrations_connection c ON c.id = a.id
 LEFT JOIN integrations_breaker own ON own.connection_id = c.id
 LEFT JOIN integrations_breaker host ON host.vendor = c.vendor
@@ -40,27 +40,37 @@ def read_connections(ids: Sequence[int]) -> tuple[datetime, dict[int, Connection
     Plain SQL, since this is the first thing that happens between a save and its request.
     """
     item, value = bulk_sql.id_list(ids)
-    now = sql_now() if db.vendor == "postgresql" else "NULL"
+    clock = sql_now() if db.vendor == "postgresql" else "NULL"
     with bulk_sql.cursor(rows=len(ids)) as cursor:
-        cursor.execute(_CONNECTIONS.format(ids=item, now=now), {"ids": value})
+        cursor.execute(_CONNECTIONS.format(ids=item, now=clock), {"ids": value})
         rows = cursor.fetchall()
-    found = {
-        row[0]: ConnectionState(row[1], Account(row[0], row[2], row[3]), bool(row[4]), _breakers(row))
+    now: datetime = rows[0][5] if rows and rows[0][5] is not None else database_now()
+    return now, {
+        row[0]: ConnectionState(row[1], Account(row[0], row[2], row[3]), bool(row[4]), _breakers(row, now))
         for row in rows
     }
-    at: datetime | None = rows[0][5] if rows else None
-    return at or database_now(), found
 
 
-def _breakers(row: Sequence[Any]) -> tuple[BreakerState, ...]:
-    both = ((connection_scope(row[0]), *row[6:10]), (host_scope(row[1]), *row[10:14]))
+def _breakers(row: Sequence[Any], now: datetime) -> tuple[BreakerState, ...]:
+    both = ((connection_scope(row[0]), *row[6:11]), (host_scope(row[1]), *row[11:16]))
     return tuple(
         BreakerState(
-            scope,
-            failures,
-            open_until and bulk_sql.as_time(open_until),
-            recovered_at and bulk_sql.as_time(recovered_at),
+            scope, failures, _opened(open_until, now, stopped=bool(stopped)), _recovered(recovered_at, now)
         )
-        for scope, exists, failures, open_until, recovered_at in both
+        for scope, exists, failures, open_until, recovered_at, stopped in both
         if exists
     )
+
+
+def _opened(value: Any, now: datetime, *, stopped: bool) -> datetime | None:
+    """Return until when a breaker is open; now, where that time can't be believed."""
+    if not value:
+        return None
+    at = bulk_sql.as_time(value)
+    return now if has_come(at, now, at_most=longest_open(stopped=stopped)) else at
+
+
+def _recovered(value: Any, now: datetime) -> datetime | None:
+    """Return when a breaker last closed; None where that is yet to come."""
+    at = bulk_sql.as_time(value) if value else None
+    return at if at is not None and at <= now else None

@@ -4,12 +4,20 @@ A statement that needs the time in SQL says `sql_now()`: the time at which the s
 in it and however often that is written. `clock_timestamp()` would be read anew for each row and each mention, so that two
 parts of one statement could decide differently about a window that begins or ends right now; `now()` is the time at which
 the transaction began, and a long one would date its rows back.
+
+Even that clock can be wrong for a moment (a failover to a machine whose clock is a day ahead). A time that was stored then
+would keep something waiting for a day after the clock was put right. So no stored time is believed to be further away than
+the longest wait that whoever stores it ever asks for (`has_come`, `come`): beyond that, it has come.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from django.db import connection
+from django.db.models import Q
 from django.utils import timezone
+
+# A reader's idea of the time may be as much older than a writer's: it was read at the beginning of a turn.
+CLOCK_SLACK = timedelta(seconds=10)
 
 
 def sql_now() -> str:
@@ -28,3 +36,18 @@ def database_now() -> datetime:
         cursor.execute("SELECT statement_timestamp()")
         now: datetime = cursor.fetchone()[0]
     return now.astimezone(UTC)
+
+
+def believed_until(now: datetime, at_most: timedelta) -> datetime:
+    """Return the latest stored time that is believed where nobody waits for longer than `at_most`. Pure."""
+    return now + at_most + CLOCK_SLACK
+
+
+def has_come(at: datetime, now: datetime, *, at_most: timedelta) -> bool:
+    """Whether a stored time has come, or is further away than `at_most`, so that a clock was wrong. Pure."""
+    return at <= now or at > believed_until(now, at_most)
+
+
+def come(field: str, now: datetime, *, at_most: timedelta) -> Q:
+    """Return the condition that the time in `field` has come; see `has_come`."""
+    return Q(**{f"{field}__lte": now}) | Q(**{f"{field}__gt": believed_until(now, at_most)})

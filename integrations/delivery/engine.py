@@ -59,12 +59,15 @@ class Engine:
         *,
         senders: int | None = None,
         pass_on: Callable[[Iterable[int]], None] = lambda _ids: None,
+        on_turn: Callable[[], None] = lambda: None,
     ) -> None:
         """`senders` is the number of deliveries at once (None: by the settings).
 
-        `pass_on` tells other workers that these connections have more than was claimed.
+        `pass_on` tells other workers that these connections have more than was claimed. `on_turn` is called after each turn
+        that went well, about once a second at least.
         """
         self._pass_on = pass_on
+        self._on_turn = on_turn
         self._share = FairShare(senders or settings.DELIVERIES_AT_ONCE)
         self._inbox = Inbox()
         self._pipeline = Pipeline(self._share, self._inbox)
@@ -80,6 +83,7 @@ class Engine:
         while not stop.is_set():
             try:
                 self._turn(IDLE_S)
+                self._on_turn()
             except DatabaseError:
                 log.exception("the database did not answer; continuing in a moment")
                 self._forget()

@@ -99,11 +99,14 @@ class HostFailureDetector:
 def host_looks_away(failing: int, *, began: datetime, answered_at: datetime | None, now: datetime) -> bool:
     """Whether a failure of a request that left at `began` counts for the whole host. Pure.
 
-    `failing` connections have begun to fail since any was last answered, at `answered_at` (None: not yet).
+    `failing` connections have begun to fail since any was last answered, at `answered_at` (None: not yet; a time that is yet
+    to come is of a clock that was wrong).
     """
     if failing < HOST_CONNECTIONS:
         return False
-    return answered_at is None or (began > answered_at and now - answered_at >= HOST_QUIET)
+    return (
+        answered_at is None or answered_at > now or (began > answered_at and now - answered_at >= HOST_QUIET)
+    )
 
 
 def end_stopped(connection_id: int) -> None:

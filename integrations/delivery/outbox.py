@@ -17,7 +17,6 @@ periodic tasks and rate buckets are locked one at a time, in transactions of the
 Nothing here talks to a vendor or a broker; the wake-up is a hint, given after the commit and never waited for.
 """
 
-import sys
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -27,12 +26,14 @@ from django.db import connection as db
 from django.db import transaction
 
 from integrations.delivery.bulk_sql import cursor
-from integrations.delivery.database_clock import sql_now
+from integrations.delivery.database_clock import database_now, sql_now
 from integrations.delivery.wakeup import wake
 from integrations.models import Connection, PermitSync
 from locations import audit_log
-from locations.models import Company, User
+from locations.models import Company, Permit, User
 
+# How many permits one statement marks.
+MARK_ROWS = 5_000
 _IS_ENDING = "NOT (p.status = 'active' AND p.\"end\" > {now})"
 _PRIORITY = (
     "CASE WHEN p.is_test THEN -1"
@@ -87,22 +88,26 @@ def mark(*, permit_ids: Sequence[int], bulk: bool = False) -> set[int]:
     """
     if not permit_ids:
         return set()
+    rows = len(permit_ids)
     if db.vendor == "postgresql":
         ids = f"{{{','.join(map(str, permit_ids))}}}"
-        return _mark("p.id = ANY(%(which)s::bigint[])", ids, bulk=bulk, rows=len(permit_ids))
-    return _mark(
-        "p.id IN (SELECT value FROM json_each(%(which)s))", orjson.dumps(list(permit_ids)).decode(), bulk=bulk
-    )
+        return _mark("p.id = ANY(%(which)s::bigint[])", ids, bulk=bulk, rows=rows)
+    ids = orjson.dumps(list(permit_ids)).decode()
+    return _mark("p.id IN (SELECT value FROM json_each(%(which)s))", ids, bulk=bulk, rows=rows)
 
 
 def mark_connection(*, connection_id: int, bulk: bool = True) -> set[int]:
-    """Note all permits that have not ended of all locations mapped on a connection as due (backfill)."""
-    which = (
-        "p.location_id IN (SELECT m2.location_id FROM integrations_zonemapping m2"
-        " JOIN integrations_zone z2 ON z2.id = m2.zone_id WHERE z2.connection_id = %(which)s)"
-        " AND p.status = 'active' AND p.\"end\" > {now}"
-    )
-    return _mark(which, connection_id, bulk=bulk)
+    """Note all permits that have not ended of all locations mapped on a connection as due (backfill).
+
+    In portions, so that no statement of it comes near its deadline however many there are.
+    """
+    permits = Permit.objects.not_ended(database_now())
+    permits = permits.filter(location__zone_mapping__zone__connection=connection_id)
+    ids = list(permits.order_by("pk").values_list("pk", flat=True))
+    touched: set[int] = set()
+    for begin in range(0, len(ids), MARK_ROWS):
+        touched |= mark(permit_ids=ids[begin : begin + MARK_ROWS], bulk=bulk)
+    return touched
 
 
 def retry(*, permit_sync_ids: Iterable[int], actor: User | None = None) -> int:
@@ -124,14 +129,14 @@ def retry(*, permit_sync_ids: Iterable[int], actor: User | None = None) -> int:
     return len(permits)
 
 
-def _mark(which: str, value: int | str, *, bulk: bool, rows: int | None = None) -> set[int]:
-    """Mark what `which` finds; `rows` is how many permits that may be, or None for any number."""
+def _mark(which: str, value: str, *, bulk: bool, rows: int) -> set[int]:
+    """Mark what `which` finds, which is `rows` permits at most."""
     # The database's clock, since the claim compares with it.
     now = sql_now()
     ending, current, coming = (2, 3, 4) if bulk else (0, 0, 1)
     priority = _PRIORITY.format(now=now, ending=ending, current=current, coming=coming)
-    sql = _MARK.format(now=now, priority=priority, which=which.format(now=now))
-    with cursor(rows=sys.maxsize if rows is None else rows) as opened:
+    sql = _MARK.format(now=now, priority=priority, which=which)
+    with cursor(rows=rows) as opened:
         opened.execute(sql, {"which": value})
         touched = {row[0] for row in opened.fetchall()}
     if touched:

@@ -2,7 +2,8 @@
 
 One row holds the next free moment; whoever wants to send moves it on by one interval in one short transaction and waits
 until the moment it got. So the fleet can't exceed the limit, whatever the number of workers, and wastes next to none of it.
-It is the database's clock that counts.
+It is the database's clock that counts. A moment that was written while that clock was ahead of what it says now is not
+waited for.
 
 What counts for the remote is any second by its own watch, so the moments use `USED` of the limit, which leaves room for
 requests that are a little late on their way.
@@ -40,8 +41,10 @@ def take(key: str, per_second: float) -> tuple[datetime, datetime]:
         RateBucket.objects.get_or_create(key=key, defaults={"next_at": now})
         row = RateBucket.objects.select_for_update(no_key=True).get(key=key)
         now = database_now()
-        slot, row.next_at = next_slot(row.next_at, now, per_second)
-        row.save(update_fields=["next_at"])
+        is_believed = row.taken_at is None or row.taken_at <= now
+        slot, row.next_at = next_slot(row.next_at if is_believed else now, now, per_second)
+        row.taken_at = now
+        row.save(update_fields=["next_at", "taken_at"])
     return slot, now
 
 

@@ -5,6 +5,7 @@ nothing changed it while it was in flight (`version`); otherwise it stays due, a
 """
 
 import random
+import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,7 +18,7 @@ from django.db import connection as db
 from django.db import transaction
 from django.db.utils import OperationalError
 from django.utils import timezone
-from psycopg.errors import LockNotAvailable
+from psycopg.errors import DeadlockDetected, LockNotAvailable, QueryCanceled
 
 from integrations.delivery import bulk_sql, refusals
 from integrations.delivery.batch import Batch
@@ -129,7 +130,20 @@ class Recorded:
 
 
 class Blocked(Exception):
-    """Another transaction holds rows of these batches for longer than the engine may wait; try again in a moment."""
+    """The database has refused this one transaction, mostly because another holds its rows; try again in a moment."""
+
+
+# The database answers, and has undone this transaction alone: a lock, a deadlock, the deadline of a statement.
+_BLOCKED = (LockNotAvailable, DeadlockDetected, QueryCanceled)
+
+
+def is_blocked(error: OperationalError) -> bool:
+    """Whether an error says no more than that this transaction can't be done right now. Pure."""
+    cause = error.__cause__
+    if isinstance(cause, sqlite3.Error):
+        # The lowest byte is the kind of error, the others tell more of it.
+        return getattr(cause, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    return isinstance(cause, _BLOCKED)
 
 
 def record(batches: Sequence[Batch]) -> Recorded:
@@ -141,7 +155,7 @@ def record(batches: Sequence[Batch]) -> Recorded:
             _write_events(batches, _write_pushes(batches, ahead))
             return Recorded(now, _write_rows(batches, now))
     except OperationalError as error:
-        if isinstance(error.__cause__, LockNotAvailable):
+        if is_blocked(error):
             raise Blocked from error
         raise
 

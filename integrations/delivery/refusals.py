@@ -18,6 +18,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.db.models.functions import Greatest
 
+from integrations.delivery.database_clock import come
 from integrations.delivery.row_outcome import RowOutcome
 from integrations.models import Connection, PermitSync
 from integrations.models.delivery import PermitSyncQuerySet, Priority
@@ -47,7 +48,8 @@ def retry_due(now: datetime) -> int:
 
     The error stays on them, and so does the number of refusals: the next wait is longer.
     """
-    due = PermitSync.objects.refused().filter(retry_at__lte=now)
+    longest = timedelta(seconds=settings.REFUSAL_RETRY_MAX_S)
+    due = PermitSync.objects.refused().filter(come("retry_at", now, at_most=longest))
     due = due.filter(Q(connection__status=Connection.Status.LIVE) | Q(priority=Priority.TEST))
     due = due.exclude(connection__status=Connection.Status.ENDED)
     connections = due.order_by().values_list("connection", flat=True).distinct()[:CONNECTIONS]

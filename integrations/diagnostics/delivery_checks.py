@@ -131,7 +131,10 @@ def last_accepted(patient: DiagnosticContext) -> Check:
 def worker(patient: DiagnosticContext) -> Check:
     """Is a worker alive?"""
     title = _("Workers")
-    alive = WorkerHeartbeat.objects.filter(seen_at__gt=database_now() - WORKER_LATE).count()
+    now = database_now()
+    # Not one from the future either, which a clock that was wrong has left behind.
+    lately = {"seen_at__gt": now - WORKER_LATE, "seen_at__lt": now + WORKER_LATE}
+    alive = WorkerHeartbeat.objects.filter(**lately).count()
     if alive:
         return Check(
             "worker",

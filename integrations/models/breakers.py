@@ -16,7 +16,9 @@ class Breaker(models.Model):
     and probed rarely. `recovered_at` lets rows that failed before it go at once, whatever their own backoff says.
 
     Invariants: a row is never of a connection and of a vendor; no two are of the same. That it is of one of them is kept by
-    `save`, not yet by the database, since a worker from before the two columns writes `key` alone.
+    `save`, not yet by the database, since a worker from before the two columns (migration 0020) writes `key` alone. Once no
+    such worker runs anywhere, that is from the release after the next on, the constraint may ask for exactly one and
+    `key` may go.
     """
 
     # What a row is of, as text ("c:7", "h:vendor"): written for workers from before the columns, which look rows up by it.
@@ -63,6 +65,8 @@ class RateBucket(models.Model):
 
     key = models.CharField(max_length=60, primary_key=True)
     next_at = models.DateTimeField()
+    # When a moment was last taken; in the future only if the database's clock was wrong then.
+    taken_at = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:
         return self.key

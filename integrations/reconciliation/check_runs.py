@@ -17,12 +17,11 @@ from typing import Any, Final
 import structlog
 from django.db import close_old_connections
 from django.db.models import Count, Q
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from limits import RateLimitItem, RateLimitItemPerMinute
 
 from integrations import throttle
-from integrations.delivery.database_clock import database_now
+from integrations.delivery.database_clock import believed_until, come, database_now
 from integrations.models import CheckRun, Connection, TestPlate
 from locations.models import Company, Permit, User
 
@@ -74,7 +73,7 @@ def ask(
         "symptom": symptom,
         "requested_by": user,
     }
-    now = timezone.now()
+    now = database_now()
     open_one = CheckRun.objects.filter(**asked, finished_at=None, requested_at__gt=now - GIVE_UP_AFTER).last()
     return open_one or CheckRun.objects.create(**asked, requested_at=now)
 
@@ -82,11 +81,12 @@ def ask(
 def claim(now: datetime) -> CheckRun | None:
     """Take the oldest look-up that waits under a lease; None where there is none. `now` is the database's time."""
     still_open = CheckRun.objects.filter(finished_at=None)
-    first = still_open.filter(Q(leased_until=None) | Q(leased_until__lt=now)).order_by("pk")
+    first = still_open.filter(Q(leased_until=None) | come("leased_until", now, at_most=LEASE)).order_by("pk")
     # One look, most of the time.
     if not first.exists():
         return None
-    under_way = still_open.filter(leased_until__gte=now).order_by().values("company")
+    leased = still_open.filter(leased_until__gt=now, leased_until__lte=believed_until(now, LEASE))
+    under_way = leased.order_by().values("company")
     busy = under_way.annotate(n=Count("pk")).filter(n__gte=AT_ONCE).values("company")
     run = first.exclude(company__in=busy).select_related("company", "connection", "permit__location").first()
     if run is None:

@@ -38,7 +38,7 @@ def register_all() -> None:
     scheduler.register("follow check plates", 1, canary.follow)
     scheduler.register("follow set-ups", 2, automation.follow_set_ups)
     scheduler.register("follow tests", 1, test_plate_poller.follow_tests)
-    scheduler.register(TOKENS_TASK, 60, keep_tokens)
+    scheduler.register(TOKENS_TASK, 60, keep_tokens, rests_s=circuit_breaker.STOP_MAX.total_seconds())
     scheduler.register("raise urgency", 10, scheduler.raise_urgency)
     scheduler.register(rounds.RECONCILE_TASK, 5, rounds.reconcile_all)
     scheduler.register("refresh zones", 20, refresh_oldest_zones)

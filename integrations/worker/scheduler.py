@@ -11,6 +11,7 @@ import os
 import random
 import socket
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,13 +22,16 @@ from django.db import close_old_connections, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.utils import Error as DatabaseError
 
-from integrations.delivery.database_clock import database_now
+from integrations.delivery import circuit_breaker
+from integrations.delivery.claim import LEASE
+from integrations.delivery.database_clock import come, database_now, has_come
 from integrations.delivery.engine import Engine
 from integrations.delivery.record_results import BACKOFF_MAX
 from integrations.models import Breaker, CheckRun, Connection, PeriodicTask, PermitSync, WorkerHeartbeat
 from integrations.models.delivery import Priority
 from integrations.reconciliation import check_runs
 from integrations.reconciliation import rounds as comparison_rounds
+from integrations.worker.liveness import ENGINE, SWEEP, Pulse
 
 log = structlog.get_logger(__name__)
 
@@ -42,19 +46,27 @@ FORGET_WORKERS_AFTER = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class ScheduledTask:
-    """A periodic task: its name, how often, and what to do. The function gets the database's time."""
+    """A periodic task: its name, how often, and what to do. The function gets the database's time.
+
+    `rests_s` is how much longer than `every_s` it may ask to be left alone, by moving its `next_at` on.
+    """
 
     name: str
     every_s: float
     work: Callable[[datetime], object]
+    rests_s: float = 0
+
+    def is_due(self, next_at: datetime, now: datetime) -> bool:
+        """Whether its time has come; a clock that was a day ahead for a moment does not stop it for a day. Pure."""
+        return has_come(next_at, now, at_most=timedelta(seconds=max(self.every_s, self.rests_s)))
 
 
 _scheduled_tasks: dict[str, ScheduledTask] = {}
 
 
-def register(name: str, every_s: float, work: Callable[[datetime], object]) -> None:
-    """Have `work` run once every `every_s` seconds by one of the workers."""
-    _scheduled_tasks[name] = ScheduledTask(name, every_s, work)
+def register(name: str, every_s: float, work: Callable[[datetime], object], *, rests_s: float = 0) -> None:
+    """Have `work` run once every `every_s` seconds by one of the workers; see `ScheduledTask`."""
+    _scheduled_tasks[name] = ScheduledTask(name, every_s, work, rests_s)
 
 
 def scheduled_tasks() -> Sequence[ScheduledTask]:
@@ -69,18 +81,18 @@ def due_connections(now: datetime) -> list[int]:
     plates alone.
     """
     claimable = PermitSync.objects.filter(
-        Q(leased_until=None) | Q(leased_until__lt=now),
+        Q(leased_until=None) | come("leased_until", now, at_most=LEASE),
         connection=OuterRef("pk"),
         state=PermitSync.State.DUE,
     )
-    soon = claimable.filter(next_attempt_at__lte=now)
+    soon = claimable.filter(come("next_attempt_at", now, at_most=BACKOFF_MAX))
     live = Connection.objects.filter(status=Connection.Status.LIVE)
     others = Connection.objects.filter(
         status__in=[Connection.Status.SETUP, Connection.Status.TESTING, Connection.Status.PAUSED]
     )
     found = set(live.filter(Exists(soon)).values_list("pk", flat=True))
     found.update(others.filter(Exists(soon.filter(priority=Priority.TEST))).values_list("pk", flat=True))
-    probes = Breaker.objects.filter(connection__isnull=False, failures__gt=0, open_until__lte=now)
+    probes = Breaker.objects.filter(circuit_breaker.is_due(now), connection__isnull=False, failures__gt=0)
     found.update(probes.values_list("connection_id", flat=True))
     found.update(_recovered(live, claimable, now))
     return sorted(found)
@@ -92,7 +104,9 @@ def _recovered(live: QuerySet[Connection], claimable: QuerySet[PermitSync], now:
     The worker whose probe succeeded goes on by itself; this is for when it dies right then.
     """
     found: set[int] = set()
-    closed = Breaker.objects.filter(recovered_at__gt=now - BACKOFF_MAX, open_until=None)
+    closed = Breaker.objects.filter(
+        recovered_at__gt=now - BACKOFF_MAX, recovered_at__lte=now, open_until=None
+    )
     for connection_id, vendor, at in closed.values_list("connection_id", "vendor", "recovered_at"):
         back = live.filter(pk=connection_id) if vendor is None else live.filter(vendor=vendor)
         found.update(back.filter(Exists(claimable.filter(tried_at__lt=at))).values_list("pk", flat=True))
@@ -102,7 +116,7 @@ def _recovered(live: QuerySet[Connection], claimable: QuerySet[PermitSync], now:
 def take(task: ScheduledTask, now: datetime) -> bool:
     """Take a periodic task for this round; False if it is not due or another worker has it."""
     row, _made = PeriodicTask.objects.get_or_create(name=task.name, defaults={"next_at": now})
-    if row.next_at > now:
+    if not task.is_due(row.next_at, now):
         return False
     next_at = now + timedelta(seconds=task.every_s)
     return bool(
@@ -130,14 +144,17 @@ def perform(task: ScheduledTask, now: datetime) -> None:
 class Scheduler:
     """See the module's docstring."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, pulse: Pulse | None = None) -> None:
         self._engine = engine
+        self._pulse = pulse or Pulse()
         self._pool = ThreadPoolExecutor(max_workers=TASK_THREADS, thread_name_prefix="periodic")
         self._check_pool = ThreadPoolExecutor(max_workers=CHECK_THREADS, thread_name_prefix="check")
         self._free_checks = threading.Semaphore(CHECK_THREADS)
         self._running: set[str] = set()
         self._lock = threading.Lock()
-        self._beaten_at: datetime | None = None
+        # Monotonic seconds; and whether the log has been told of an engine that hangs.
+        self._beaten_at = -BEAT_EVERY_S
+        self._engine_hangs = False
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self._started_at: datetime | None = None
 
@@ -146,6 +163,7 @@ class Scheduler:
         while not stop.is_set():
             try:
                 self.tick()
+                self._pulse.beat(SWEEP)
             except DatabaseError as error:
                 log.warning("the database did not answer the scheduler", error=type(error).__name__)
             except Exception:
@@ -171,7 +189,7 @@ class Scheduler:
                 if task.name in self._running:
                     continue
             # One look at all of them; most rounds find nothing that is due.
-            if next_at.get(task.name, now) <= now and take(task, now):
+            if task.is_due(next_at.get(task.name, now), now) and take(task, now):
                 with self._lock:
                     self._running.add(task.name)
                 self._pool.submit(self._perform, task, now)
@@ -201,7 +219,12 @@ class Scheduler:
             self._free_checks.release()
 
     def _beat(self, now: datetime) -> None:
-        if self._beaten_at is not None and (now - self._beaten_at).total_seconds() < BEAT_EVERY_S:
+        """Report this worker, unless its engine hangs: it would deliver nothing, however well this thread does."""
+        hangs = not self._pulse.is_steady(ENGINE)
+        if hangs and not self._engine_hangs:
+            log.error("the engine does not go round; this worker reports itself no longer", worker=self.name)
+        self._engine_hangs = hangs
+        if hangs or time.monotonic() - self._beaten_at < BEAT_EVERY_S:
             return
         self._started_at = self._started_at or now
         WorkerHeartbeat.objects.update_or_create(
@@ -209,8 +232,9 @@ class Scheduler:
             defaults={"seen_at": now},
             create_defaults={"seen_at": now, "started_at": self._started_at},
         )
-        WorkerHeartbeat.objects.filter(seen_at__lt=now - FORGET_WORKERS_AFTER).delete()
-        self._beaten_at = now
+        longest = FORGET_WORKERS_AFTER
+        WorkerHeartbeat.objects.filter(come("seen_at", now - longest, at_most=2 * longest)).delete()
+        self._beaten_at = time.monotonic()
 
 
 def raise_urgency(now: datetime) -> None:

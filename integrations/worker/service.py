@@ -11,6 +11,7 @@ the worker starts under any pool, and says so in the log where one is a poor cho
 
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -22,6 +23,7 @@ from integrations.delivery.engine import Engine
 from integrations.vendors.protocol import get_vendor
 from integrations.worker import periodic_tasks
 from integrations.worker.gc_tuning import freeze
+from integrations.worker.liveness import ENGINE, Pulse
 from integrations.worker.scheduler import Scheduler
 
 log = structlog.get_logger(__name__)
@@ -49,9 +51,11 @@ class DeliveryThreads:
     """The two threads."""
 
     def __init__(self) -> None:
-        self.engine = Engine(pass_on=wakeup.wake)
+        path = settings.WORKER_HEARTBEAT_FILE
+        pulse = Pulse(Path(path) if path else None)
+        self.engine = Engine(pass_on=wakeup.wake, on_turn=lambda: pulse.beat(ENGINE))
         self._stop = threading.Event()
-        scheduler = Scheduler(self.engine)
+        scheduler = Scheduler(self.engine, pulse)
         self._threads = [
             threading.Thread(target=self.engine.run, args=(self._stop,), name="engine", daemon=True),
             threading.Thread(target=scheduler.run, args=(self._stop,), name="scheduler", daemon=True),

@@ -44,15 +44,15 @@ def worker_fault(environment: dict[str, str], *, now_s: float) -> str | None:
     """Return why the worker of this container is not healthy at `now_s` (seconds since 1970), None if it is."""
     path = environment.get("WORKER_HEARTBEAT_FILE", "")
     if not path:
-        return "WORKER_HEARTBEAT_FILE is empty: nothing tells whether the worker listens."
+        return "WORKER_HEARTBEAT_FILE is empty: nothing tells whether the worker delivers."
     try:
         age_s = now_s - os.stat(path).st_mtime
     except OSError:
-        return "The worker has not listened to the broker yet."
+        return "The worker has not begun to deliver."
     return (
         None
         if age_s <= HEARTBEAT_MAX_AGE_S
-        else f"The worker has not listened to the broker for {age_s:.0f} s."
+        else f"The worker has not gone round for {age_s:.0f} s: it hangs, or its database does not answer."
     )
 
 

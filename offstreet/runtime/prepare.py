@@ -10,6 +10,8 @@ from django.core.management import CommandError, call_command
 def main() -> int:
     """Migrate and seed; both may be run again. Return the exit status."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "offstreet.settings")
+    # As `manage.py` does: a migration takes as long as it takes.
+    os.environ["DATABASE_STATEMENT_TIMEOUT_S"] = "0"
     django.setup()
     try:
         call_command("migrate", interactive=False, verbosity=0)
