@@ -11,6 +11,7 @@ and after `TELL_AFTER` failures people are told.
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from django.conf import settings
@@ -176,25 +177,25 @@ def _renewing(connection: Connection) -> Callable[[], None]:
 
 def _note_success(connection: Connection, began: datetime) -> None:
     with transaction.atomic():
-        _row(connection).update(
-            compared_at=began, comparison_error="", comparison_failures=0, comparing_until=None
-        )
-        notices.end_failing(connection)
+        if _give_back(connection, compared_at=began, comparison_error="", comparison_failures=0):
+            notices.end_failing(connection)
 
 
 def _note_failure(connection: Connection, sentence: str, *, is_told: bool = False) -> None:
     """Keep what went wrong, and tell people of it unless they are told of it already (`is_told`)."""
     with transaction.atomic():
-        row = _row(connection)
         failures = F("comparison_failures") + 1
-        row.update(comparison_error=sentence, comparison_failures=failures, comparing_until=None)
-        count = row.values_list("comparison_failures", flat=True).first() or 0
+        if not _give_back(connection, comparison_error=sentence, comparison_failures=failures):
+            return
+        count = Connection.objects.values_list("comparison_failures", flat=True).get(pk=connection.pk)
         if count >= TELL_AFTER and not is_told:
             notices.tell_failing(connection, error=sentence, failures=count)
 
 
-def _row(connection: Connection) -> QuerySet[Connection]:
-    return Connection.objects.filter(pk=connection.pk)
+def _give_back(connection: Connection, **found: Any) -> bool:
+    """Write down what was found and end the lease; False where it has been another worker's since."""
+    mine = Connection.objects.filter(pk=connection.pk, comparing_until=connection.comparing_until)
+    return bool(mine.update(**found, comparing_until=None))
 
 
 def _held_sentence(connection: Connection, found: dict[str, int]) -> str:

@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
+from integrations import throttle
 from integrations.models import Connection, PermitSync, Zone
 from integrations.reconciliation import notices, proof
 from integrations.vendors.naming import names_of, zone_label
@@ -75,7 +76,11 @@ def comparison(request: CompanyRequest, pk: int) -> HttpResponse:
 def compare_now(request: CompanyRequest, pk: int) -> HttpResponse:
     """Let a worker compare within the next seconds; while one does so already, nothing more is needed."""
     connection = _connection(request, pk)
-    if connection.is_live:
+    if not throttle.take(throttle.A_FEW_A_MINUTE, "compare now", str(connection.pk)):
+        messages.warning(
+            request, _("It was compared several times in the last minute. Try again in a minute.")
+        )
+    elif connection.is_live:
         Connection.objects.filter(pk=connection.pk).update(reconciled_at=None)
         messages.success(request, _("It is compared within the next seconds."))
     return redirect("comparison", request.company.slug, connection.pk)

@@ -7,6 +7,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from integrations import throttle
 from integrations.models import Connection, PermitSync
 from integrations.reconciliation import rounds, views
 from integrations.reconciliation.comparison import reconcile
@@ -65,3 +66,12 @@ def test_an_operator_lets_it_be_compared_at_once(world: World) -> None:
     address = reverse("compare_now", args=[world.company.slug, world.connection.pk])
     assert client.post(address).status_code == 302
     assert rounds.compare_due(timezone.now()) == 1
+
+
+def test_nobody_has_the_whole_list_read_again_and_again(world: World) -> None:
+    throttle._shared.cache_clear()
+    client = signed_in(MembershipFactory(company=world.company, role=Role.OPERATOR).user)
+    address = reverse("compare_now", args=[world.company.slug, world.connection.pk])
+    said = [text_of(client.post(address, follow=True)) for _time in range(7)]
+    assert all("compared within the next seconds" in text for text in said[:6])
+    assert "Try again in a minute." in said[6]

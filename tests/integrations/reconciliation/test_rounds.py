@@ -193,3 +193,15 @@ def test_a_worker_that_ends_gives_its_comparison_up(
     assert noted == []
     connection.refresh_from_db()
     assert (connection.compared_at, connection.comparison_failures) == (None, 0)
+
+
+def test_a_worker_that_lost_its_lease_notes_nothing_and_frees_nobody_elses(world: World) -> None:
+    now = timezone.now()
+    late = rounds.claim(now)
+    assert late is not None
+    other = rounds.claim(now + 2 * PACE)
+    assert other is not None
+    rounds.compare_one(late)
+    found = Connection.objects.get()
+    assert (found.compared_at, found.comparing_until) == (None, other.comparing_until)
+    assert rounds.claim(now + 2 * PACE) is None
