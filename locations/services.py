@@ -129,16 +129,19 @@ def register_permits(
                 **columns, source=source, created_at=now, updated_at=now, created_by=actor, updated_by=actor
             )
         )
+    # The unique index makes two who save the same references wait for each other. By their order they never do so in a
+    # circle; rows without one keep theirs.
+    in_order = sorted(permits, key=lambda permit: (permit.company_id, permit.external_id))
     with transaction.atomic():
         try:
             saved: list[Permit] = bulk_create_with_history(
-                permits, Permit, batch_size=BATCH_ROWS, default_user=actor, default_date=now
+                in_order, Permit, batch_size=BATCH_ROWS, default_user=actor, default_date=now
             )
         except IntegrityError as error:
             raise _explained(error) from error
         places = {permit.location_id for permit in saved}
         _tell([permit.pk for permit in saved], places, bulk=len(saved) > 1)
-    return saved
+    return permits
 
 
 def change_permit(
