@@ -137,9 +137,8 @@ def _of_part(answer: Answer, part: Any, session: str, now: datetime) -> Delivery
         return _open(answer)
     status = part.get("status")
     if type(status) is int and 300 <= status <= 599:
-        header = answer.headers.get("retry-after")
         return error_for(
-            status, part, retry_after_header=header, now=now, trace_id=answer.trace_id, is_part=True
+            status, part, headers=answer.headers, now=now, trace_id=answer.trace_id, is_part=True
         )
     if _is_error(part):
         return _open(answer)

@@ -41,7 +41,7 @@ def answer_error(answer: Answer) -> DeliveryError | None:
     error = error_for(
         answer.status,
         answer.document,
-        retry_after_header=answer.headers.get("retry-after"),
+        headers=answer.headers,
         now=timezone.now(),
         trace_id=answer.trace_id,
         is_markup=answer.is_markup,

@@ -41,12 +41,13 @@ _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 # session has another number (`session_conflict`), a new version of ours is deployed (`malformed_body`, …).
 _FOR_GOOD = {
     # The record's content is not what Passport wants. Only a change of the permit helps …
-    "validation_error": "a plate, a state or a time in a form that Passport does not take",
+    "validation_error": "a plate or a state in a form that Passport does not take",
 }
 # … if that is what the problem is about, and not something that changes on Passport's side: its zones, their spaces, the
-# operator. A problem that does not say what it is about may be about those.
-_OF_THE_RECORD = ("plate", "vehicle", "state", "country", "time")
-_MAY_CHANGE_THERE = ("zone", "space", "operator", "session")
+# operator; or by itself: what is in the past or too far ahead by one clock or one limit is not by another, and our times
+# are in order and in the form that Passport documents. A problem that does not say what it is about may be about those.
+_OF_THE_RECORD = ("plate", "vehicle", "state", "country")
+_MAY_CHANGE = ("zone", "space", "operator", "session", "time", "date", "past", "future", "clock", "occurred")
 # Problems that say that what should be ended does not exist: the goal is reached. Assumed names (E5).
 _GONE = frozenset({"session_not_found", "unknown_session", "session_already_stopped", "session_stopped"})
 _UUID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.IGNORECASE)
@@ -67,7 +68,7 @@ class Problem(NamedTuple):
         return (
             self.code in _FOR_GOOD
             and any(word in self.subject for word in _OF_THE_RECORD)
-            and not any(word in self.subject for word in _MAY_CHANGE_THERE)
+            and not any(word in self.subject for word in _MAY_CHANGE)
         )
 
 
@@ -132,20 +133,29 @@ def _for_people(detail: str) -> str:
     return told if told == detail else told[0].upper() + told[1:]
 
 
-def retry_after(value: str | None, *, now: datetime) -> timedelta | None:
-    """Return what a `Retry-After` header asks for, in seconds or as an HTTP date; None if it can't be read."""
-    if not value:
-        return None
-    text = value.strip()
+def retry_after(headers: Mapping[str, str], *, now: datetime) -> timedelta | None:
+    """Return what a `Retry-After` header asks for, in seconds or as an HTTP date; None if it can't be read.
+
+    A date is by the clock of whoever answers, which the answer's own `Date` tells; ours (`now`) may be another. Both are
+    in whole seconds, so that only their difference says how long it was meant to be. The names of headers are in lower case.
+    """
+    text = headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
         return timedelta(seconds=min(int(text[:12]), 10**9))
+    at = _http_date(text)
+    if at is None:
+        return None
+    return max(at - (_http_date(headers.get("date", "")) or now), timedelta(0))
+
+
+def _http_date(text: str) -> datetime | None:
+    """Return the time of an HTTP date; None if it can't be read."""
     try:
         at = parsedate_to_datetime(text)
     except (ArithmeticError, LookupError, TypeError, ValueError):
         # Not only ValueError: a zone of many digits overflows, and the parser indexes into what is not there.
         return None
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return max(at - now, timedelta(0))
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def remedy_for(problem: Problem) -> str:
@@ -169,7 +179,7 @@ def error_for(
     status: int,
     document: Any,
     *,
-    retry_after_header: str | None,
+    headers: Mapping[str, str],
     now: datetime,
     trace_id: str,
     is_markup: bool = False,
@@ -183,7 +193,7 @@ def error_for(
         return None
     problem = read_problem(document)
     known: dict[str, Any] = {"code": problem.code or f"http_{status}", "status": status, "trace_id": trace_id}
-    wait = retry_after(retry_after_header, now=now)
+    wait = retry_after(headers, now=now)
     if status in _AGAIN or not 400 <= status < 500:
         if status == 429:
             sentence = _("Passport asked Offstreet to slow down.")

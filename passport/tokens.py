@@ -6,7 +6,8 @@ its result. So a hundred workers that start together cause one request. A worker
 for longer than `FETCH_LEASE_S`.
 
 A failure is shared too: the threads that waited for it get the same error, and no other process tries again for
-`FAILURE_REST_S`. So a fleet with wrong credentials makes at most one request a second, until the breaker opens.
+`FAILURE_REST_S`, or for as long as the answer asked (`Retry-After`, up to `OBEY_MAX`). So a fleet with wrong credentials
+makes at most one request a second, until the breaker opens.
 
 A token is renewed before it expires, and stays in use while the renewal is running or fails; only a process without a
 valid token waits or fails. The row's times are by the database's clock; each process converts them to its own.
@@ -127,6 +128,8 @@ class DatabaseTokenStore:
         self._token: Token | None = None
         # The last failure and when it was (monotonic seconds).
         self._failure: tuple[float, DeliveryError] | None = None
+        # Until then Passport has asked not to be asked for a token (monotonic seconds).
+        self._rest_until = 0.0
         # Until then a token that is to be renewed is used without a look at the row (monotonic seconds).
         self._content_until = 0.0
 
@@ -145,10 +148,13 @@ class DatabaseTokenStore:
                 return self._token
             if self._failure is not None and self._failure[0] >= asked_at:
                 raise self._failure[1]
+            if (rest_s := self._rest_until - time.monotonic()) > 0:
+                raise _told_to_wait(timedelta(seconds=rest_s))
             try:
                 self._token = self._shared(fetch)
             except DeliveryError as error:
                 self._failure = (time.monotonic(), error)
+                self._rest_until = time.monotonic() + _asked_for(error).total_seconds()
                 raise
             finally:
                 close_old_connections()
@@ -188,6 +194,8 @@ class DatabaseTokenStore:
                 return self._fetch(fetch, token)
             if token is not None:  # another worker is renewing it, or has just tried to
                 return token
+            if (rest := self._rest(now)) is not None:
+                raise _told_to_wait(rest)
             if time.monotonic() > give_up_at:
                 raise TryLater(_("Another worker is still fetching Passport's access token."), code="token")
             time.sleep(POLL_S)
@@ -208,6 +216,12 @@ class DatabaseTokenStore:
             return None
         return Token(secret, row.expires_at + ahead, ends_at + ahead, row.version)
 
+    def _rest(self, now: datetime) -> timedelta | None:
+        """Return for how long nobody is to ask, where that is longer than anybody fetches; `now` is the database's time."""
+        until = AccessToken.objects.values_list("fetching_until", flat=True).get(key=self.key)
+        rest = timedelta(0) if until is None else until - now
+        return rest if rest > timedelta(seconds=FETCH_LEASE_S) else None
+
     def _take_the_word(self, now: datetime) -> bool:
         free = Q(fetching_until=None) | come("fetching_until", now, at_most=OBEY_MAX)
         until = now + timedelta(seconds=FETCH_LEASE_S)
@@ -219,8 +233,8 @@ class DatabaseTokenStore:
         except BaseException as error:
             now, rest = timezone.now(), timedelta(seconds=FAILURE_REST_S)
             kept = old if old is not None and old.is_valid(now) and isinstance(error, DeliveryError) else None
-            if kept is not None and isinstance(error, TryLater) and error.retry_after is not None:
-                rest = max(rest, min(error.retry_after, kept.ends_at - now, OBEY_MAX))
+            asked = _asked_for(error)
+            rest = max(rest, asked if kept is None else min(asked, kept.ends_at - now))
             AccessToken.objects.filter(key=self.key).update(fetching_until=database_now() + rest)
             if kept is None:
                 raise
@@ -239,6 +253,16 @@ class DatabaseTokenStore:
         )
         version = AccessToken.objects.values_list("version", flat=True).get(key=self.key)
         return Token(fetched.secret, renew_at, fetched.expires_at, version)
+
+
+def _asked_for(error: BaseException) -> timedelta:
+    """Return for how long an answer asks to be left alone; nothing where it does not."""
+    asked = error.retry_after if isinstance(error, TryLater) else None
+    return min(asked or timedelta(0), OBEY_MAX)
+
+
+def _told_to_wait(rest: timedelta) -> TryLater:
+    return TryLater(_("Passport asked Offstreet to slow down."), code="token", retry_after=rest)
 
 
 class MemoryTokenStore:

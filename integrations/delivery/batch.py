@@ -23,7 +23,7 @@ that exactly the same events go out again.
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -64,6 +64,8 @@ class Batch:
     trouble: DeliveryError | None = None
     # Until when its leases hold for sure (monotonic seconds). A process that was frozen for longer must not send any more.
     good_until: float = math.inf
+    # Whether the connection may still send; asked before each request, since others of it are under way beside this batch.
+    may_continue: Callable[[], bool] = field(default=lambda: True)
     # Whether the vendor itself has answered a request of this batch; how many in a row were intercepted since, and the
     # rows whose events were intercepted alone.
     answered: bool = False
@@ -115,6 +117,9 @@ class Batch:
             if time.monotonic() > self.good_until:
                 # Whichever worker has the rows by now goes on; recording is fenced, and keeps them due.
                 ended = TryLater(_("The worker was held up; another one continues."), code="lease_over")
+            elif not (self.probing or self.may_continue()):
+                # Another request of the connection was told to wait, or a person has stopped it; its breaker is open.
+                ended = TryLater(_("Nothing is sent for the moment."), code="paused")
             else:
                 self._request(search, group, kind)
                 ended = self.trouble

@@ -49,6 +49,8 @@ IDLE_S = 1.0
 DATABASE_PAUSE_S = 0.5
 # While something waits for a sender, this is how often it is checked whether a request has become slow and moves aside.
 CROWDED_S = 0.1
+# How soon what another worker was told (`Retry-After`) reaches this one's batches.
+LOOK_EVERY_S = 0.2
 
 
 class Engine:
@@ -112,6 +114,7 @@ class Engine:
         """Take in what has happened, record, claim, send; return the number of rows claimed."""
         wait_s = min(idle_s, LATE_AGAIN_S) if self._pipeline.late else idle_s
         wait_s = min(wait_s, CROWDED_S) if self._inbox.awake or self._pipeline.lined_up else wait_s
+        wait_s = min(wait_s, LOOK_EVERY_S) if self._share.flights else wait_s
         finished, heard = self._receive(0 if self._can_claim() else wait_s)
         # At once, so that senders wait for the remote alone; but nothing more where one was just told to wait.
         if not any(batch.trouble for batch in finished):
@@ -120,11 +123,20 @@ class Engine:
             self._pipeline.record(finished)
         self._pipeline.record_late()
         self._pipeline.renew_leases()
+        self._look_at_breakers()
         rows = self._claim() if self._can_claim() else 0
         self._pipeline.dispatch()
         if not heard and not self._share.flights and not self._inbox.awake and not self._pipeline.late:
             close_old_connections()
         return rows
+
+    def _look_at_breakers(self) -> None:
+        """Learn now and then whether another worker was told to wait, for as long as anything is lined up or in flight."""
+        if time.monotonic() - self._pipeline.looked_at >= LOOK_EVERY_S and (
+            ids := self._pipeline.connection_ids()
+        ):
+            _now, connections = read_connections(sorted(ids))
+            self._pipeline.look_at_breakers(connections)
 
     def _receive(self, wait_s: float) -> tuple[list[Batch], bool]:
         """Take in what has arrived; return the batches that are back, and whether anything came."""

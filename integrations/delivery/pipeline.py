@@ -9,6 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import structlog
 from django.db.utils import DataError, IntegrityError
@@ -39,6 +40,10 @@ class Pipeline:
         self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="sender")
         self.lined_up: dict[int, list[Batch]] = {}
         self._renewed = time.monotonic()
+        # Connections that may not send any more, as far as is known here: one of their requests was told to wait, or another
+        # worker's was. Batches under way ask before each request; sender threads add to it.
+        self._paused: set[int] = set()
+        self.looked_at = time.monotonic()
         # Batches that a lock kept from being recorded, by connection, and when the next is tried again.
         self.late: dict[int, list[Batch]] = {}
         self._late_at = 0.0
@@ -69,7 +74,11 @@ class Pipeline:
     # -- sending ---------------------------------------------------------------------------------------------
 
     def line_up(self, connection_id: int, batches: Iterable[Batch]) -> None:
-        """Add batches to those that wait for a sender; urgent ones go to the front."""
+        """Add batches to those that wait for a sender; urgent ones go to the front.
+
+        They were claimed just now, so the connection may send.
+        """
+        self._paused.discard(connection_id)
         waiting = self.lined_up.setdefault(connection_id, [])
         waiting += batches
         waiting.sort(key=lambda batch: batch.outcomes[0].row.priority)
@@ -83,7 +92,9 @@ class Pipeline:
                 waiting = self.lined_up[pk]
                 if self._share.busy[pk] >= self.share_of(pk) or not self._share.has_room(waiting[0]):
                     continue
-                self._pool.submit(self._deliver, self._share.start(waiting.pop(0)))
+                batch = waiting.pop(0)
+                batch.may_continue = partial(self._may_send, pk)
+                self._pool.submit(self._deliver, self._share.start(batch))
                 started = True
                 if not waiting:
                     del self.lined_up[pk]
@@ -102,7 +113,12 @@ class Pipeline:
                 if outcome.steps and outcome.retry_error is None:
                     outcome.set_aside(Unexpected(_("Sending failed: %(name)s.") % {"name": name}, code=name))
         finally:
+            if batch.trouble is not None:
+                self._paused.add(batch.connection_id)
             self._inbox.put_back(flight)
+
+    def _may_send(self, connection_id: int) -> bool:
+        return connection_id not in self._paused
 
     # -- recording -------------------------------------------------------------------------------------------
 
@@ -202,6 +218,20 @@ class Pipeline:
                 self.lined_up[pk] = going
             if stopped:
                 claim.release([row for batch in stopped for row in batch.rows])
+
+    def look_at_breakers(self, connections: Mapping[int, ConnectionState]) -> None:
+        """Take in how the connections with batches lined up or in flight (`connection_ids`) stand by now."""
+        self.looked_at = time.monotonic()
+        ids = self.connection_ids()
+        for pk in ids | self._paused:
+            state = connections.get(pk)
+            is_open = state is None or any(breaker.open_until is not None for breaker in state.breakers)
+            (self._paused.add if is_open and pk in ids else self._paused.discard)(pk)
+        self.release_stopped(list(self.lined_up), connections)
+
+    def connection_ids(self) -> set[int]:
+        """Return the connections that have batches lined up or in flight."""
+        return set(self._share.busy) | set(self.lined_up)
 
     def release_all(self) -> None:
         """Let other workers have what is lined up here."""

@@ -24,7 +24,9 @@ NOW = datetime(2026, 11, 22, 17, 0, tzinfo=UTC)
 
 
 def error(status: int, document: Any = None, header: str | None = None) -> DeliveryError | None:
-    return error_for(status, document, retry_after_header=header, now=NOW, trace_id="t")
+    return error_for(
+        status, document, headers={} if header is None else {"retry-after": header}, now=NOW, trace_id="t"
+    )
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
@@ -66,12 +68,12 @@ def test_a_refusal_that_is_not_in_passports_form_is_not_passports(document: Any)
 
 
 def test_a_page_with_a_403_is_a_firewalls_and_stops_nobody() -> None:
-    found = error_for(403, None, retry_after_header=None, now=NOW, trace_id="t", is_markup=True)
+    found = error_for(403, None, headers={}, now=NOW, trace_id="t", is_markup=True)
     assert type(found) is Intercepted
 
 
 def test_one_result_within_an_answer_comes_from_passport_in_any_form() -> None:
-    found = error_for(400, {"status": 400}, retry_after_header=None, now=NOW, trace_id="t", is_part=True)
+    found = error_for(400, {"status": 400}, headers={}, now=NOW, trace_id="t", is_part=True)
     assert type(found) is FixRecord
 
 
@@ -79,7 +81,9 @@ def test_one_result_within_an_answer_comes_from_passport_in_any_form() -> None:
     ("code", "detail", "for_good"),
     [
         ("validation_error", "vehicle.vehicle_state: must be ISO 3166-2", True),
-        ("validation_error", "end_time: must be after start_time", True),
+        ("validation_error", "end_time: must be after start_time", False),
+        ("validation_error", "start_time: lies in the past", False),
+        ("validation_error", "vehicle_plate: can't be registered so far ahead of its date", False),
         ("validation_error", "space_number: is required in zone Z123, which is by space", False),
         ("zone_not_found", "passport_zone_id: this operator has no zone", False),
         ("session_conflict", "Session os-K-1-1 was started with other content.", False),
@@ -152,7 +156,7 @@ def test_what_is_gone_says_so(code: str) -> None:
     ids=["seconds", "blanks", "none", "date", "past date", "absurd"],
 )
 def test_retry_after_is_read_in_both_forms(header: str, wait_s: int) -> None:
-    assert retry_after(header, now=NOW) == timedelta(seconds=wait_s)
+    assert retry_after({"retry-after": header}, now=NOW) == timedelta(seconds=wait_s)
     found = error(429, None, header)
     assert isinstance(found, TryLater)
     assert found.retry_after == timedelta(seconds=wait_s)
@@ -164,7 +168,7 @@ def test_retry_after_is_read_in_both_forms(header: str, wait_s: int) -> None:
      "Mon, 01 Jan 2026 00:00:00 +99999999999999999", "Mon, 01 Jan 2026 00:00:00 -2400", "Mon, 01 Jan 2026", ","],
 )  # fmt: skip
 def test_a_retry_after_that_cannot_be_read_asks_for_nothing(header: str | None) -> None:
-    assert retry_after(header, now=NOW) is None
+    assert retry_after({} if header is None else {"retry-after": header}, now=NOW) is None
 
 
 ODD_DATES = st.builds(
@@ -177,7 +181,7 @@ ODD_DATES = st.builds(
 
 @given(st.text(max_size=40) | ODD_DATES)
 def test_no_retry_after_whatsoever_raises(header: str) -> None:
-    wait = retry_after(header, now=NOW)
+    wait = retry_after({"retry-after": header}, now=NOW)
     assert wait is None or wait >= timedelta(0)
 
 
@@ -253,3 +257,13 @@ def test_the_name_of_a_field_before_a_problem_is_put_in_words(detail: str, said:
 )
 def test_a_refusal_says_what_a_person_can_do(code: str, detail: str, expected: str) -> None:
     assert remedy_for(Problem(code, detail)) == expected
+
+
+@pytest.mark.parametrize("off_s", [-86_400, -1, 0, 1, 86_400])
+def test_a_date_to_wait_for_is_read_by_the_clock_of_who_answers(off_s: int) -> None:
+    headers = {"retry-after": "Sun, 22 Nov 2026 17:01:30 GMT", "date": "Sun, 22 Nov 2026 17:00:00 GMT"}
+    assert retry_after(headers, now=NOW + timedelta(seconds=off_s)) == timedelta(seconds=90)
+    # Without a readable one of its own there is only our clock.
+    for date in ({}, {"date": "soon"}):
+        found = retry_after({"retry-after": headers["retry-after"], **date}, now=NOW)
+        assert found == retry_after({"retry-after": headers["retry-after"]}, now=NOW)

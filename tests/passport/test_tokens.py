@@ -9,6 +9,7 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
+from integrations.delivery.circuit_breaker import OBEY_MAX
 from integrations.vendors.errors import DeliveryError, FixConnection, TryLater
 from passport import tokens
 from passport.models import AccessToken
@@ -361,3 +362,22 @@ def test_a_store_in_memory_renews_and_drops_too() -> None:
         assert memory.get(passport) == second
         memory.drop(second)
         assert memory.get(passport).secret == "secret-3"
+
+
+# --- Told to wait -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(("asked_s", "at_most_s"), [(60, 60), (86_400, 300)])
+def test_who_was_told_to_wait_for_a_token_asks_no_sooner_and_neither_does_another_process(
+    asked_s: int, at_most_s: int
+) -> None:
+    passport, mine, anothers = Passport(), store(), store()
+    passport.error = TryLater("Slow down.", retry_after=timedelta(seconds=asked_s))
+    for one in (mine, mine, anothers):
+        with pytest.raises(TryLater) as raised:
+            one.get(passport)
+        assert raised.value.retry_after is not None
+        assert timedelta(seconds=at_most_s - 5) < min(raised.value.retry_after, OBEY_MAX)
+    assert passport.asked == 1

@@ -1,7 +1,7 @@
 """What tests of refusals share: Passport's refusals, the workers' later rounds, and what enforcement sees, whole."""
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
@@ -29,7 +29,7 @@ def whole(world: World) -> list[tuple[str, ...]]:
     """What enforcement sees, whole: plate, state, zone, start, end."""
     return sorted(
         (right["vehicle"]["vehicle_plate"], right["vehicle"]["vehicle_state"], right["zone_id"],
-         right["start_time"], right["end_time"])
+         timestamp(datetime.fromisoformat(right["start_time"])), timestamp(datetime.fromisoformat(right["end_time"])))
         for right in world._rights()
     )  # fmt: skip
 

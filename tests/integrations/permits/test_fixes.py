@@ -243,7 +243,7 @@ def test_people_read_no_uuid_of_a_zone() -> None:
     document = {
         "type": "io.passportlabs:error:zone_not_found", "detail": f"passport_zone_id: this operator has no zone {UUID}",
     }  # fmt: skip
-    error = error_for(400, document, retry_after_header=None, now=timezone.now(), trace_id="t")
+    error = error_for(400, document, headers={}, now=timezone.now(), trace_id="t")
     assert error is not None
     assert error.sentence == "Passport zone id: this operator has no zone"
     assert zone_label({UUID: "LotB"}, UUID) == "LotB"
