@@ -28,5 +28,5 @@ def test_many_are_cancelled_and_brought_back_the_same_on_both_databases(backend:
         },
         "zones": ["Z1"],
         "trace": 1,
-        "zone": ["Mapped sends here", "First listed by Passport"],
+        "zone": ["Mapped now sends here", "First listed by Passport"],
     }

@@ -117,7 +117,7 @@ def to_ready(kim: Person, number: int, *zones: str) -> str:
     kim.press("setup/operator-id/", operator_id=operator_id)
     confirm(kim)
     kim.press(f"setup/{kim.connection}/set-up/")
-    kim.until("Choose the Passport zone of at least one location")
+    kim.until("Choose the Passport zone for at least one location")
     kim.stack.manage(
         "passport",
         "map",
@@ -185,7 +185,7 @@ def test_a_wrong_operator_id_is_refused_and_the_right_one_goes_on(kim: Person) -
     said = kim.press("setup/operator-id/", operator_id=UNKNOWN)
     assert "Passport doesn't know this operator ID." in said
     assert "Compare it with the email" in said
-    assert "Passport does not know that operator ID." in kim.get("setup/")
+    assert "Passport doesn't know this operator ID." in kim.get("setup/")
 
     kim.press(f"setup/{kim.connection}/operator-id/", operator_id=new_operator(kim.stack, 1, "Z1"))
     confirm(kim)
@@ -256,7 +256,7 @@ def test_an_empty_zone_list_waits_for_passport_and_goes_on_when_there_are_zones(
     }  # fmt: skip
     kim.stack.sandbox.call("POST", f"operators/{operator_id}/zones", zone)
     kim.stack.manage("passport", "refresh-zones", "--company", kim.slug)
-    kim.until("Choose the Passport zone of at least one location")
+    kim.until("Choose the Passport zone for at least one location")
 
 
 def test_a_wrong_zone_mapped_is_a_no_that_leads_to_the_doctor_and_a_new_test(kim: Person) -> None:

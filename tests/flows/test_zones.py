@@ -64,7 +64,7 @@ def test_zones_are_kept_in_line_and_a_mapping_moves_its_permits(stack: Stack) ->
     stack.sandbox.call("PATCH", f"operators/{OPERATOR}/zones/{zone_id(stack, 'RG')}", {"name": "Recreation"})
     stack.sandbox.call("DELETE", f"operators/{OPERATOR}/zones/{z123}")
     printed = passport(stack, "refresh-zones")
-    assert "1 renamed, 1 gone" in printed
+    assert "1 renamed, 1 missing" in printed
     assert "gone: Z123 · North Campus Garage [Lot B: 1 permits]" in printed
     assert stack.query(
         "SELECT level FROM integrations_notice WHERE kind = 'zone_missing' AND done_at IS NULL"
