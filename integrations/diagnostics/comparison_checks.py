@@ -75,7 +75,7 @@ def _failed(patient: DiagnosticContext, connection: Connection, title: str) -> C
     count = connection.comparison_failures
     text = ngettext("The last comparison failed.", "The last %(n)d comparisons failed.", count) % {"n": count}
     if connection.compared_at is None:
-        since = _("None has succeeded yet.")
+        since = _("No comparison has succeeded yet.")
     else:
         age = duration_text(patient.now - connection.compared_at)
         since = _("The last one that succeeded was %(age)s ago.") % {"age": age}

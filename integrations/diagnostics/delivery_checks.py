@@ -87,7 +87,7 @@ def backlog(patient: DiagnosticContext) -> Check:
             _("Permits waiting until the integration is live: %(n)d.") % {"n": count},
         )
     if oldest is None:
-        text = _("None: %(vendor)s has everything that was saved.") % patient.names.words
+        text = _("Nothing is waiting: %(vendor)s has everything that was saved.") % patient.names.words
         return Check("backlog", title, SUCCESS, text)
     age = patient.now - oldest
     text = ngettext(
@@ -120,7 +120,7 @@ def last_accepted(patient: DiagnosticContext) -> Check:
     )
     push = pushes.order_by("-sent_at").first()
     if push is None:
-        return Check("accepted", title, NEUTRAL, _("None yet."))
+        return Check("accepted", title, NEUTRAL, _("Nothing yet."))
     text = _("%(age)s ago (trace id %(trace)s).") % {
         "age": duration_text(patient.now - push.answered_at),
         "trace": push.trace_id,
@@ -143,9 +143,9 @@ def worker(patient: DiagnosticContext) -> Check:
             ngettext("%(n)d running.", "%(n)d running.", alive) % {"n": alive},
         )
     last = WorkerHeartbeat.objects.order_by("-seen_at").first()
-    text = _("None is running.")
+    text = _("No worker is running.")
     if last is not None:
-        text = _("None is running. The last sign of one was %(age)s ago.") % {
+        text = _("No worker is running. The last sign of one was %(age)s ago.") % {
             "age": duration_text(patient.now - last.seen_at)
         }
     return Check(

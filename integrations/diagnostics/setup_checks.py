@@ -144,7 +144,7 @@ def zones(patient: DiagnosticContext) -> Check:
     """Are zones here, and how old are they?"""
     title, connection, pull = _("Zones"), patient.connection, patient.last_refresh
     if connection is None or not connection.operator_id:
-        return Check("zones", title, NEUTRAL, _("None: there is no operator ID yet."))
+        return Check("zones", title, NEUTRAL, _("No zones: there is no operator ID yet."))
     count = Zone.objects.listed().filter(connection=connection).count()
     page = patient.page("zones")
     if pull is not None and pull.outcome == ZoneRefresh.Outcome.HELD:

@@ -66,7 +66,7 @@ def _last_test(patient: DiagnosticContext) -> Check:
             "test",
             title,
             NEUTRAL,
-            _("None has been sent yet."),
+            _("No test plate has been sent yet."),
             "",
             _("Send a test plate."),
             patient.setup_path,

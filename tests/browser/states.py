@@ -136,12 +136,12 @@ STATES: tuple[State, ...] = (
     State("a push not reached", "push", (ODD, "push not reached")),
     State("refused", "refused", CAMPUS),
     State("refused, nothing", "refused", BARE),
-    State("refused, the reason is used up", "refused", CAMPUS, query="reason=nothing-like-it", shows="any more"),
+    State("refused, the reason is used up", "refused", CAMPUS, query="reason=nothing-like-it", shows="any longer"),
     State("what people did", "activity_people", CAMPUS),
     State("what people did, nothing", "activity_people", BARE),
     State("security log", "security_log", CAMPUS, shows="became a member"),
     State("security log, one group", "security_log", CAMPUS, query="kind=failed"),
-    State("security log of all companies", "security_log_all", who="support", shows="account made"),
+    State("security log of all companies", "security_log_all", who="support", shows="account created"),
     # Settings
     State("members", "settings", ODDITY),
     State("remove a member", "member_remove", (ODD, "member")),
@@ -176,7 +176,7 @@ STATES: tuple[State, ...] = (
     *(
         State(f"a test plate: {stage}", "test_plate", (ODD, f"test {stage}"))
         for stage in (
-            "waiting", "accepted", "asked", "elsewhere", "link ended", "answered yes", "answered no", "taken back",
+            "waiting", "accepted", "asked", "elsewhere", "link ended", "answered yes", "answered no", "withdrawn",
         )
     ),
     State("doctor", "doctor", CAMPUS, query="check={check university}"),

@@ -25,7 +25,7 @@ HOME = "/c/university/"
 # Delivery takes a second or two; the rest is for a machine that does more than this.
 SOON_MS = 20_000
 # Accepted, or a second later already seen among the parking rights.
-HAS_IT = re.compile("Passport (has accepted|shows officers) this plate")
+HAS_IT = re.compile("Passport (accepted this plate|has shown officers this plate)")
 
 
 @pytest.fixture(scope="module")

@@ -180,7 +180,7 @@ def fail_chore(world: World, vendor: FakeVendor) -> None:
         (wait_long, "backlog", "danger", "1 permit has been waiting"),
         (hold_back, "held", "danger", "Not authorised."),
         (list_too_little, "compared", "danger", "21 of 40"),
-        (stop_workers, "worker", "danger", "None is running"),
+        (stop_workers, "worker", "danger", "No worker is running"),
         (stop_chores, "sweeper", "danger", "audit"),
         (fail_chore, "sweeper", "warning", "ValueError"),
     ],
@@ -321,7 +321,7 @@ class TestThePage:
         CheckRun.objects.update(requested_at=timezone.now() - timedelta(seconds=11))
         WorkerHeartbeat.objects.all().delete()
         page = text_of(world.viewer.get(asked["Location"]))
-        assert "None is running" in page
+        assert "No worker is running" in page
         assert "Passport was not asked: no worker has picked up the checks." in page
 
     def test_the_checks_are_asked_for_a_few_times_a_minute(self, world: World) -> None:

@@ -84,7 +84,7 @@ def test_a_list_that_breaks_off_concludes_nothing(
     monkeypatch.setattr(vendor, "read_rights", break_off)
     failed = tried(connection)
     assert (failed.compared_at, failed.comparison_error) == (None, "The list broke off. Wait.")
-    assert compared(failed).finding.endswith("None has succeeded yet.")
+    assert compared(failed).finding.endswith("No comparison has succeeded yet.")
 
 
 def test_what_nobody_foresaw_is_a_failure_too(vendor: FakeVendor, monkeypatch: pytest.MonkeyPatch) -> None:
