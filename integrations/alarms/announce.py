@@ -43,7 +43,10 @@ def over(alarm: Alarm, status: str, now: datetime) -> None:
     names = names_of(_vendor(alarm))
     words = {**names.words, "span": duration_text(now - alarm.since, 2)}
     if alarm.connection is not None and status != Connection.Status.LIVE:
-        text = _("the integration is no longer live, so nothing is expected of it. It had lasted %(span)s.")
+        text = _(
+            "the integration is no longer live, so nothing is expected to be sent. The problem had "
+            "lasted %(span)s."
+        )
     elif alarm.cause == Alarm.Cause.BACKLOG:
         text = _("no change is late any more. It lasted %(span)s.")
     elif alarm.cause == Alarm.Cause.WORKERS:

@@ -44,11 +44,12 @@ def remedy_of(trouble: Trouble, names: VendorNames) -> str:
     if trouble.remedy:
         return trouble.remedy
     if trouble.cause == Alarm.Cause.WORKERS:
-        return _("Support has to start the worker; what is saved waits and is not lost.")
+        return _("Support has to start a worker. Changes are kept until then, and nothing is lost.")
     if trouble.moves:
-        return _("Nothing is lost; the oldest and most urgent changes go first.")
+        return _("Nothing is lost. The most urgent and the oldest changes go first.")
     text = _(
-        "It is tried again every few seconds; nothing is lost. If it lasts, ask %(vendor)s and tell your officers."
+        "It is tried again every few seconds. Nothing is lost. If it lasts, ask %(vendor)s and "
+        "tell your officers."
     )
     return text % names.words
 

@@ -50,7 +50,7 @@ def _host(vendor: str, trouble: Trouble, now: datetime) -> HeadlineAnswer:
     words = {**names.words, "span": duration_text(now - trouble.since), "reason": fragment(trouble.error)}
     if trouble.cause == Alarm.Cause.STOPPED:
         sentence = _("Nothing is sent to %(vendor)s for any company: %(reason)s.") % words
-        waits = _("This has lasted %(span)s; what is saved waits and is not lost.") % words
+        waits = _("This has lasted %(span)s. Changes are kept, and nothing is lost.") % words
         return HeadlineAnswer("danger", sentence, f"{trouble.remedy} {waits}".strip())
     sentence = _("%(vendor)s has not answered for %(span)s, so nothing is sent for any company.") % words
     return HeadlineAnswer(trouble.level.tone, sentence, remedy_of(trouble, names))
@@ -78,12 +78,12 @@ def _stopped(found: Totals) -> HeadlineAnswer | None:
     if not found.stopped:
         return None
     text = ngettext(
-        "The connection of %(n)d company is stopped.",
-        "The connections of %(n)d companies are stopped.",
+        "The integration of %(n)d company is stopped.",
+        "The integrations of %(n)d companies are stopped.",
         found.stopped,
     )
     return HeadlineAnswer(
-        "danger", text % {"n": found.stopped}, _("Nothing is sent for them until somebody acts.")
+        "danger", text % {"n": found.stopped}, _("Nothing is sent for them until someone acts.")
     )
 
 
@@ -128,7 +128,9 @@ def _not_seen(found: Totals) -> HeadlineAnswer | None:
             "%(vehicles)s at %(n)d companies: not visible to enforcement.",
             found.with_unprotected,
         ) % {"vehicles": vehicles % {"n": f"{found.unprotected:,}"}, "n": found.with_unprotected}
-        return HeadlineAnswer("warning", text, still if found.still_shown else _("The worst come first."))
+        return HeadlineAnswer(
+            "warning", text, still if found.still_shown else _("Those that need attention come first.")
+        )
     return HeadlineAnswer("warning", still) if found.still_shown else None
 
 
@@ -140,5 +142,5 @@ def _unproved(found: Totals) -> HeadlineAnswer | None:
         "What officers see has not been compared lately at %(n)d companies.",
         found.unproved,
     )
-    detail = _("Everything was accepted. The diagnostics of each company say why it is not compared.")
+    detail = _("Everything was accepted. Each company's diagnostics say why it was not compared.")
     return HeadlineAnswer("warning", text % {"n": found.unproved}, detail)

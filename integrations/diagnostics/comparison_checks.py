@@ -17,7 +17,7 @@ def compared(patient: DiagnosticContext) -> Check:
     title, connection = _("Compared with %(vendor)s") % patient.names.words, patient.connection
     if connection is None or connection.reconciled_at is None:
         return Check(
-            "compared", title, NEUTRAL, _("Not yet: the list is compared once the connection is live.")
+            "compared", title, NEUTRAL, _("Not yet: the comparison starts once the integration is live.")
         )
     held = Notice.objects.filter(dedupe_key=held_key(connection.pk), done_at=None).first()
     if held is not None:
@@ -26,7 +26,7 @@ def compared(patient: DiagnosticContext) -> Check:
             title,
             DANGER,
             held.text,
-            _("Either the list of %(vendor)s is incomplete, or enforcement does not see these vehicles.")
+            _("Either %(vendor)s's list is incomplete, or these vehicles are not visible to enforcement.")
             % patient.names.words,
             _("Support: check in %(enforcement)s whether a few of them are there.") % patient.names.words,
             patient.page("activity"),
@@ -48,8 +48,8 @@ def compared(patient: DiagnosticContext) -> Check:
     drifting = PermitSync.objects.filter(connection=connection, drift_since__isnull=False).count()
     if drifting:
         text = ngettext(
-            "%(age)s ago: %(n)d registration is not shown as it was accepted.",
-            "%(age)s ago: %(n)d registrations are not shown as they were accepted.",
+            "%(age)s ago: %(n)d permit is not shown as it was accepted.",
+            "%(age)s ago: %(n)d permits are not shown as they were accepted.",
             drifting,
         )
         return Check(
@@ -58,7 +58,7 @@ def compared(patient: DiagnosticContext) -> Check:
             WARNING,
             text % {"n": drifting, "age": age},
             _("Enforcement sees something else than is registered."),
-            _("They are put right automatically. If that does not help, ask %(vendor)s why.")
+            _("They are corrected automatically. If that doesn't help, ask %(vendor)s why.")
             % patient.names.words,
             _page(patient, connection),
         )

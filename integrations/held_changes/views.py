@@ -68,10 +68,10 @@ def decide(request: CompanyRequest, pk: int) -> HttpResponse:
     try:
         if word == "accept":
             services.accept(held=held, seen=_seen(request.POST), actor=request.user)
-            messages.success(request, _("Accepted. The change is made within the next minutes."))
+            messages.success(request, _("Accepted. The change is made within a few minutes."))
         else:
             services.discard(held=held, actor=request.user)
-            messages.success(request, _("Discarded. The rights stay as they are."))
+            messages.success(request, _("Discarded. The parking rights stay as they are."))
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     return redirect("held_change", request.company.slug, held.pk)

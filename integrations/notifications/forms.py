@@ -11,8 +11,9 @@ from integrations.models import Topic
 # What each topic means, in plain words.
 MEANING = {
     Topic.ALARMS: _(
-        "Enforcement sees too little: the connection stopped, changes have waited for ten minutes, a zone is gone. "
-        "Another email says when an outage is over."
+        "Vehicles may not be visible to enforcement: the integration stopped, changes have "
+        "waited for ten minutes, or a zone is missing. Another email says when an outage is "
+        "over."
     ),
     Topic.STEPS: _(
         "A set-up step is done and the next one needs someone: zones to map, or a test plate to send."

@@ -305,10 +305,10 @@ def _leave(connection: Connection, *, leave_behind: bool) -> None:
         ]
     if left and not leave_behind:
         text = ngettext(
-            "%(count)d registration is still valid there, or may be. Unmap the locations, wait until it is withdrawn, and "
-            "end the connection then.",
-            "%(count)d registrations are still valid there, or may be. Unmap the locations, wait until they are "
-            "withdrawn, and end the connection then.",
+            "%(count)d permit is or may still be valid there. Remove the zones of the locations, "
+            "wait until the permit is removed, then end the integration.",
+            "%(count)d permits are or may still be valid there. Remove the zones of the locations, "
+            "wait until the permits are removed, then end the integration.",
             len(left),
         )
         raise ValidationError(text, code="held_there", params={"count": len(left)})
@@ -323,7 +323,7 @@ def _leave(connection: Connection, *, leave_behind: bool) -> None:
             state=PermitSync.State.REFUSED,
             error_kind="connection",
             error_code="connection_ended",
-            error=_("The connection ended before this was withdrawn; it runs out there by itself."),
+            error=_("The integration ended before this was removed. It expires there automatically."),
             error_since=now,
             **settled,
         )

@@ -198,5 +198,5 @@ def _answered(test: TestPlate, names: VendorNames, now: datetime) -> Stage:
         return Stage(title, "later")
     if test_plates.is_over(test, now):
         return Stage(title, "stuck", None, _("No one answered in time."))
-    asked = _("Asked by mail: %(to)s") % {"to": test.link_sent_to} if test.link_hash else ""
+    asked = _("Asked by email: %(to)s") % {"to": test.link_sent_to} if test.link_hash else ""
     return Stage(title, "now", None, asked)

@@ -322,7 +322,7 @@ def _impact(connection: Connection, found: Findings) -> Impact:
 
 
 def _found_words(connection: Connection) -> str:
-    return _("%(vendor)s lists many rights otherwise than it accepted them.") % {
+    return _("%(vendor)s lists many parking rights differently from what it accepted.") % {
         "vendor": get_vendor(connection.vendor).names.label
     }
 

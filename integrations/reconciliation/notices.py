@@ -31,12 +31,13 @@ def tell_held(connection: Connection, *, missing: int, expected: int, tells_comp
         "command": command(connection, "--send-missing"),
     }
     fact = _(
-        "%(name)s: %(vendor)s lists %(missing)s of %(expected)s registrations that hold now otherwise than it accepted them."
+        "%(name)s: of %(expected)s current permits, %(vendor)s lists %(missing)s differently "
+        "from what it accepted, or not at all."
     )
-    company = _("Nothing is changed until the list is right again. Support looks into it.")
+    company = _("Nothing is changed until the list is right again. Support will look into it.")
     support = _(
-        "So many at once point to a list that is wrong, so nothing is changed. If %(enforcement)s is wrong as well, send "
-        "them again: %(command)s"
+        "So many at once suggest that the list is wrong, so nothing is changed. If "
+        "%(enforcement)s is wrong as well, send them again: %(command)s"
     )
     url = reverse("doctor", args=[connection.company.slug])
     danger, key = Notice.Level.DANGER, held_key(connection.pk)
@@ -61,10 +62,12 @@ def tell_unknown(connection: Connection, count: int) -> None:
         notices.resolve(key)
         return
     text = ngettext(
-        "%(name)s: %(vendor)s lists %(count)s parking right that Offstreet sent and knows nothing of any more, as after "
-        "a backup was restored. It ends with its window. To end it now: %(command)s",
-        "%(name)s: %(vendor)s lists %(count)s parking rights that Offstreet sent and knows nothing of any more, as after "
-        "a backup was restored. They end with their windows. To end them now: %(command)s",
+        "%(name)s: %(vendor)s lists %(count)s parking right that Offstreet sent but no longer "
+        "knows, for example because a backup was restored. It ends at its own end time. To end "
+        "it now: %(command)s",
+        "%(name)s: %(vendor)s lists %(count)s parking rights that Offstreet sent but no longer "
+        "knows, for example because a backup was restored. They end at their own end times. To "
+        "end them now: %(command)s",
         count,
     ) % {
         "name": connection.name,
@@ -87,12 +90,12 @@ def tell_not_applied(connection: Connection) -> None:
         notices.resolve(key)
         return
     text = ngettext(
-        "%(name)s: %(vendor)s accepted %(count)s registration, but it does not appear as it should in the parking rights, "
-        "even after it was sent again. Enforcement may not see the vehicle as registered. It is sent again, ever more "
-        "rarely.",
-        "%(name)s: %(vendor)s accepted %(count)s registrations, but they do not appear as they should in the parking rights, "
-        "even after they were sent again. Enforcement may not see the vehicles as registered. They are sent again, ever more "
-        "rarely.",
+        "%(name)s: %(vendor)s accepted %(count)s permit, but doesn't list it correctly in the "
+        "parking rights, even after it was sent again. The vehicle may not be visible to "
+        "enforcement. It is sent again at increasing intervals.",
+        "%(name)s: %(vendor)s accepted %(count)s permits, but doesn't list them correctly in "
+        "the parking rights, even after they were sent again. The vehicles may not be visible "
+        "to enforcement. They are sent again at increasing intervals.",
         count,
     ) % {
         "name": connection.name,

@@ -138,8 +138,8 @@ def end_surplus(
     """
     told = Told(
         STILL_LISTED,
-        _("%(vendor)s still lists a right of this registration that was ended here.") % {"vendor": label},
-        _("It is ended again, and looked for at the next comparison."),
+        _("%(vendor)s still lists a parking right of this permit that was ended here.") % {"vendor": label},
+        _("It is ended again and checked in the next comparison."),
     )
 
     begun = dict(
@@ -272,24 +272,24 @@ def _told_of(row: _Row, other: Listed | None, label: str) -> Told:
     words = {"vendor": label, "times": row.drift.tries + 1}
     if other is not None:
         words["what"] = _what_differs(row.remote_state or {}, other)
-        error = _("%(vendor)s accepted this registration, but lists it with %(what)s.") % words
+        error = _("%(vendor)s accepted this permit, but lists it with %(what)s.") % words
         if row.drift.tries < 2:
             return Told(DIFFERS, error, _("What differs is sent again, and compared in a few minutes."))
         return Told(NOT_APPLIED, error, _anew_remedy(label))
     if row.drift.tries == 0:
-        error = _("%(vendor)s accepted this registration, but does not list it among the parking rights.")
-        remedy = _("It is compared again in a few minutes and then sent anew.")
+        error = _("%(vendor)s accepted this permit, but doesn't list it among the parking rights.")
+        remedy = _("It is compared again in a few minutes, then sent again.")
         return Told(NOT_LISTED, error % words, remedy)
     error = _(
-        "%(vendor)s accepted this registration %(times)d times, but it does not appear in the parking rights."
+        "%(vendor)s accepted this permit %(times)d times, but doesn't list it among the parking rights."
     )
     return Told(NOT_APPLIED, error % words, _anew_remedy(label))
 
 
 def _anew_remedy(label: str) -> str:
     return _(
-        "It is sent again as a new session, ever more rarely. Ask %(vendor)s why it is turned down after it was accepted; "
-        "the trace ids are in its proof of delivery."
+        "It is sent again as a new session, at increasing intervals. Ask %(vendor)s why it is "
+        "rejected after it was accepted. The trace IDs are in its proof of delivery."
     ) % {"vendor": label}
 
 

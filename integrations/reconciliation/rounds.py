@@ -132,7 +132,7 @@ def failure_sentence(connection: Connection, error: DeliveryError) -> str:
     names = get_vendor(connection.vendor).names
     if isinstance(error, FixConnection) and error.status == 403:
         text = (
-            _("%(vendor)s does not let Offstreet read the parking rights of this operator (403).")
+            _("%(vendor)s doesn't let Offstreet read the parking rights of this operator (403).")
             % names.words
         )
         return f"{text} {error.remedy}".strip()
@@ -200,6 +200,6 @@ def _give_back(connection: Connection, **found: Any) -> bool:
 
 def _held_sentence(connection: Connection, found: dict[str, int]) -> str:
     return _(
-        "%(vendor)s lists so much otherwise than it accepted (%(missing)d missing, %(differing)d different, %(surplus)d too "
-        "many) that nothing was changed."
+        "%(vendor)s's list differs so much from what it accepted (%(missing)d missing, "
+        "%(differing)d different, %(surplus)d too many) that nothing was changed."
     ) % {**get_vendor(connection.vendor).names.words, **found}

@@ -77,12 +77,10 @@ def compare_now(request: CompanyRequest, pk: int) -> HttpResponse:
     """Let a worker compare within the next seconds; while one does so already, nothing more is needed."""
     connection = _connection(request, pk)
     if not throttle.take(throttle.A_FEW_A_MINUTE, "compare now", str(connection.pk)):
-        messages.warning(
-            request, _("It was compared several times in the last minute. Try again in a minute.")
-        )
+        messages.warning(request, _("Several comparisons ran in the last minute. Try again in a minute."))
     elif connection.is_live:
         Connection.objects.filter(pk=connection.pk).update(reconciled_at=None)
-        messages.success(request, _("It is compared within the next seconds."))
+        messages.success(request, _("The comparison starts within seconds."))
     return redirect("comparison", request.company.slug, connection.pk)
 
 
@@ -93,25 +91,25 @@ def answer(connection: Connection, *, drifting: int, now: datetime) -> tuple[str
     if compared_at is None:
         since = _("No comparison has succeeded yet.")
     else:
-        since = _("The last comparison that succeeded was %(age)s ago.") % {
+        since = _("The last successful comparison was %(age)s ago.") % {
             "age": duration_text(now - compared_at)
         }
     if connection.comparison_failures:
         tone = "danger" if connection.comparison_failures >= 3 else "warning"
-        return tone, _("What enforcement sees now is not known."), f"{connection.comparison_error} {since}"
+        return tone, _("It is unknown what enforcement sees now."), f"{connection.comparison_error} {since}"
     if compared_at is None:
         waits = _("The first comparison follows once the integration is live.")
         return "neutral", since, "" if connection.is_live else waits
     if drifting:
         text = ngettext(
-            "%(vendor)s does not show %(n)d registration as it accepted it.",
-            "%(vendor)s does not show %(n)d registrations as it accepted them.",
+            "%(vendor)s doesn't show %(n)d permit as it accepted it.",
+            "%(vendor)s doesn't show %(n)d permits as it accepted them.",
             drifting,
         )
         return "warning", text % {**words, "n": drifting}, since
     if now - compared_at > proof.max_age() and connection.is_live:
-        return "warning", _("What enforcement sees now is not known."), since
-    return "success", _("%(vendor)s shows every registration as it accepted it.") % words, since
+        return "warning", _("It is unknown what enforcement sees now."), since
+    return "success", _("%(vendor)s shows every permit as it accepted it.") % words, since
 
 
 def _connection(request: CompanyRequest, pk: int) -> Connection:

@@ -77,24 +77,22 @@ def must_wait(refresh: ZoneRefresh, found: Diff, impact: Impact, allowed: Collec
 def hold(refresh: ZoneRefresh, connection: Connection, found: Diff, impact: Impact) -> None:
     """Hold a refresh, with what it would do, and tell the company and support."""
     older = connection.refreshes.filter(outcome=ZoneRefresh.Outcome.HELD)
-    older.update(outcome=ZoneRefresh.Outcome.FAILED, error=_("Replaced by a newer pull."))
+    older.update(outcome=ZoneRefresh.Outcome.FAILED, error=_("Replaced by a newer refresh."))
     refresh.outcome = ZoneRefresh.Outcome.HELD
     gone = [change.known.remote_id for change in found.gone if change.known]
     refresh.found["gone_ids"] = gone
     refresh.found["rights"] = as_document(impact)
     if impact.is_too_much:
-        refresh.error = _("Zones have changed in a way that ends rights. %(what)s Nothing was changed.") % {
-            "what": impact.words
-        }
-    else:
         refresh.error = _(
-            "%(gone)d of %(all)d zones are not in the list any more, so nothing was changed."
-        ) % {
+            "Zones have changed in a way that would end parking rights. %(what)s Nothing was changed."
+        ) % {"what": impact.words}
+    else:
+        refresh.error = _("%(gone)d of %(all)d zones are no longer listed, so nothing was changed.") % {
             "gone": len(gone),
             "all": found.listed_before,
         }
     refresh.remedy = _(
-        "An operator of the company, or support, accepts the changes or keeps the current zones."
+        "An operator of the company, or support, has to accept the changes or keep the current zones."
     )
     text = _("Zones of %(company)s: %(sentence)s") % {
         "company": connection.company,

@@ -200,7 +200,8 @@ def _saved_words(location: Location, zone: Zone | None) -> str:
         return words
     if not zone.connection.is_live:
         waits = _(
-            "Its permits are sent once %(connection)s is live; rights on another integration stay until then."
+            "Its permits are sent once %(connection)s is live. Until then, parking rights on "
+            "another integration are kept."
         )
         return f"{words} {waits % {'connection': zone.connection}}"
     on_the_way = ngettext(

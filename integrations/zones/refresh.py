@@ -87,8 +87,11 @@ def _hand_over(refresh: ZoneRefresh) -> ZoneRefresh:
             connection=refresh.connection_id,
             error=type(error).__name__,
         )
-        sentence = _("The workers could not be told to refresh.")
-        remedy = _("Nothing was changed; try again. If it goes on, tell support: the broker does not answer.")
+        sentence = _("The refresh could not be started.")
+        remedy = _(
+            "Nothing was changed. Try again. If this continues, tell support that the broker is "
+            "not responding."
+        )
         return _fail(refresh, sentence, remedy, kind="unexpected", code="broker")
     return refresh
 
@@ -111,11 +114,9 @@ def begin_refresh(
     with transaction.atomic():
         connection = _locked(connection.pk)
         if connection.status == Connection.Status.ENDED:
-            raise ValidationError(_("This connection has ended."), code="ended")
+            raise ValidationError(_("This integration has ended."), code="ended")
         if not connection.operator_id:
-            raise ValidationError(
-                _("The operator ID is not set, so there is no account to ask."), code="no_operator"
-            )
+            raise ValidationError(_("The operator ID has not been entered yet."), code="no_operator")
         operator_claims.require_confirmed(connection)
         running = connection.refreshes.filter(outcome=ZoneRefresh.Outcome.RUNNING)
         limit = now - timedelta(seconds=RUNNING_LIMIT_S)
@@ -123,7 +124,7 @@ def begin_refresh(
             outcome=ZoneRefresh.Outcome.FAILED,
             finished_at=now,
             error=_("The refresh was interrupted."),
-            remedy=_("Nothing was changed; refresh again."),
+            remedy=_("Nothing was changed. Refresh again."),
         )
         if under_way := running.filter(started_at__gte=limit).first():
             return under_way, False
@@ -190,8 +191,8 @@ def apply_listing(
             return refresh  # it took so long that it was given up meanwhile
         if not (connection.is_confirmed and connection.operator_id == listing.operator_id):
             # Whoever enters a foreign operator ID while a pull is on its way must not be shown that operator's zones.
-            sentence = _("The operator ID was changed meanwhile.")
-            remedy = _("Nothing was changed; refresh again once it is confirmed.")
+            sentence = _("The operator ID was changed in the meantime.")
+            remedy = _("Nothing was changed. Refresh again once it is confirmed.")
             return _fail(refresh, sentence, remedy, kind="unexpected", code="operator_changed")
         known = _known(connection)
         has_case = get_vendor(connection.vendor).zones_have_case
@@ -228,7 +229,7 @@ def ask_release(*, refresh: ZoneRefresh, actor: User | None = None) -> ZoneRefre
 
 def _begin_release(refresh: ZoneRefresh, actor: User | None) -> tuple[ZoneRefresh, bool]:
     if refresh.outcome != ZoneRefresh.Outcome.HELD:
-        raise ValidationError(_("This refresh does not wait for anybody."), code="not_held")
+        raise ValidationError(_("This refresh isn't waiting for a decision."), code="not_held")
     return begin_refresh(connection=refresh.connection, trigger="released", asked_by=actor, releases=refresh)
 
 
@@ -238,15 +239,15 @@ def discard_refresh(*, refresh: ZoneRefresh, actor: User | None = None) -> ZoneR
         connection = _locked(refresh.connection_id)
         refresh = ZoneRefresh.objects.select_for_update(no_key=True).get(pk=refresh.pk)
         if refresh.outcome != ZoneRefresh.Outcome.HELD:
-            raise ValidationError(_("This refresh does not wait for anybody."), code="not_held")
+            raise ValidationError(_("This refresh isn't waiting for a decision."), code="not_held")
         refresh.outcome, refresh.released_by = ZoneRefresh.Outcome.FAILED, actor
         refresh.error, refresh.remedy = (
-            _("Discarded: what was pulled is not true."),
+            _("The current zones were kept."),
             _("Nothing was changed."),
         )
         refresh.save()
         holding.end_held(connection)
-        ticket_log.record(connection, "zones", _("Held zone refresh discarded; nothing was changed."), actor)
+        ticket_log.record(connection, "zones", _("Held zone refresh discarded. Nothing was changed."), actor)
         _note(refresh, "refresh_discarded", actor)
     return refresh
 
@@ -316,7 +317,7 @@ def _finish(
     replaced = connection.refreshes.filter(outcome=ZoneRefresh.Outcome.HELD)
     if refresh.releases_id is not None:
         replaced.filter(pk=refresh.releases_id).update(released_by=refresh.asked_by)
-    replaced.update(outcome=ZoneRefresh.Outcome.FAILED, error=_("Replaced by a newer pull."))
+    replaced.update(outcome=ZoneRefresh.Outcome.FAILED, error=_("Replaced by a newer refresh."))
     holding.end_held(connection)
     if refresh.zones_listed:
         Connection.objects.filter(pk=connection.pk).update(zones_pulled_at=now)
@@ -324,8 +325,8 @@ def _finish(
         label = get_vendor(connection.vendor).names.label
         refresh.error = _("%(vendor)s lists no zones for this operator ID.") % {"vendor": label}
         refresh.remedy = _(
-            "Ask the %(vendor)s representative whether zones are set up and whether the operator ID is the right one; "
-            "then refresh again."
+            "Ask your %(vendor)s account manager whether zones are set up and whether the operator "
+            "ID is right. Then refresh again."
         ) % {"vendor": label}
     decisive = [
         change for change in (*found.renamed, *found.case_changed, *found.changed) if _is_decisive(change)
@@ -352,8 +353,8 @@ def _tell_missing(connection: Connection, change: Change, affected: Sequence[Map
     assert change.known is not None
     permits = sum(place["permits"] for place in affected)
     text = _(
-        "Zone %(zone)s is no longer in %(vendor)s's list. Mapped to it: %(places)s, with %(permits)s. Map these "
-        "locations to another zone, or ask %(vendor)s whether it comes back."
+        "%(vendor)s no longer lists zone %(zone)s. Mapped to it: %(places)s, with %(permits)s. "
+        "Map these locations to another zone, or ask %(vendor)s whether it will come back."
     ) % {
         "zone": f"{change.known.number} · {change.known.name}",
         "vendor": get_vendor(connection.vendor).names.label,

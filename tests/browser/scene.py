@@ -177,7 +177,7 @@ def _odd(company: Company, manager: User, ids: dict[str, int], tokens: dict[str,
         company,
         "zones",
         Notice.Level.DANGER,
-        "Zone 20a is no longer in Passport's list.",
+        "Passport no longer lists zone 20a.",
         f"/c/{ODD}/locations/",
     )
     ended = StatusLink.objects.create(connection=connection, created_at=now, revoked_at=now)
@@ -269,8 +269,8 @@ def _odd_evidence(connection: Connection, place: Location, manager: User, ids: d
     PermitSync.objects.filter(permit=ids["permit DRIFT01"]).update(
         error_kind="drift", error_code=NOT_LISTED, error_since=timezone.now() + timedelta(seconds=1),
         drift_since=timezone.now() + timedelta(seconds=1),
-        error="Passport accepted this registration, but does not list it among the parking rights.",
-        remedy="It is compared again in a few minutes and then sent anew.",
+        error="Passport accepted this permit, but doesn't list it among the parking rights.",
+        remedy="It is compared again in a few minutes, then sent again.",
     )  # fmt: skip
     cancel_permit(permit=Permit.objects.get(pk=ids["permit STILL01"]), actor=manager)
     unknown = {

@@ -182,7 +182,7 @@ def test_pulling_zones_begins_a_refresh_and_says_where_it_cannot(client: Client,
     )
     assert ZoneRefresh.objects.get().connection == able
     assert ZoneRefresh.objects.get().asked_by == support
-    assert "The operator ID is not set" in page.content.decode()
+    assert "The operator ID has not been entered yet" in page.content.decode()
 
 
 def test_notices_are_marked_as_done(client: Client, support: User) -> None:

@@ -142,9 +142,9 @@ def test_a_key_is_replaced_without_anybody_being_locked_out(settings: Any) -> No
     out = io.StringIO()
     call_command("encrypt_second_factors", stdout=out)
     # One of the four was encrypted anew when it was used just now.
-    assert out.getvalue() == "3 of 4 second steps were encrypted anew.\n"
+    assert out.getvalue() == "3 of 4 second steps were re-encrypted.\n"
     call_command("encrypt_second_factors", stdout=out)
-    assert out.getvalue().endswith("0 of 4 second steps were encrypted anew.\n")
+    assert out.getvalue().endswith("0 of 4 second steps were re-encrypted.\n")
 
     settings.FIELD_ENCRYPTION_KEYS = [NEW]
     assert sign_in(person, code_of(secret))

@@ -151,7 +151,7 @@ def test_a_held_pull_exits_with_a_sentence_and_is_released_or_discarded(
 ) -> None:
     connected()
     vendor.zones = []
-    assert "3 of 3 zones are not in the list" in refusal(
+    assert "3 of 3 zones are no longer listed" in refusal(
         "passport", "refresh-zones", "--company", "university"
     )
     assert json.loads(passport("status", "--json"))["zones"]["held"]

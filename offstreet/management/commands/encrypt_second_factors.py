@@ -19,4 +19,4 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Go through all of them; print how many were not encrypted, or by an older key."""
         ids = list(Authenticator.objects.order_by("pk").values_list("pk", flat=True))
-        self.stdout.write(f"{sum(map(renew, ids))} of {len(ids)} second steps were encrypted anew.")
+        self.stdout.write(f"{sum(map(renew, ids))} of {len(ids)} second steps were re-encrypted.")

@@ -23,7 +23,7 @@ def test_the_worst_company_comes_first(world: World) -> None:
     Breaker.objects.create(connection=worse.connection, stopped=True, error="Not authorised.")
     page = text_of(world.support.get(reverse("companies")))
     assert page.index(">Worse<") < page.index(">Bad<") < page.index(">Fine<")
-    assert "The connection of 1 company is stopped." in page
+    assert "The integration of 1 company is stopped." in page
 
 
 def test_parked_cars_at_unmapped_locations_count_for_live_companies(world: World) -> None:
@@ -68,7 +68,7 @@ def test_a_company_with_two_stopped_connections_is_one_company(world: World) -> 
     for connection in (world.connection, second):
         Breaker.objects.create(connection=connection, stopped=True, error="Not authorised.")
     World.build()
-    assert "The connection of 1 company is stopped." in text_of(world.support.get(reverse("companies")))
+    assert "The integration of 1 company is stopped." in text_of(world.support.get(reverse("companies")))
 
 
 def break_host(*, stopped: bool, minutes: int = 7) -> None:
@@ -88,7 +88,7 @@ def test_a_stopped_host_is_the_answer_over_all_companies(world: World) -> None:
     assert (
         "Nothing is sent to Passport for any company: Passport refuses Offstreet&#x27;s credentials." in page
     )
-    assert "Support renews them. This has lasted 7 min;" in page
+    assert "Support renews them. This has lasted 7 min." in page
     assert "Enforcement sees everything" not in page
 
 

@@ -179,7 +179,7 @@ def fail_chore(world: World, vendor: FakeVendor) -> None:
         (refuse, "refused", "danger", "The plate is not valid."),
         (wait_long, "backlog", "danger", "1 permit has been waiting"),
         (hold_back, "held", "danger", "Not authorised."),
-        (list_too_little, "compared", "danger", "21 of 40"),
+        (list_too_little, "compared", "danger", "of 40 current permits, Passport lists 21"),
         (stop_workers, "worker", "danger", "No worker is running"),
         (stop_chores, "sweeper", "danger", "audit"),
         (fail_chore, "sweeper", "warning", "ValueError"),

@@ -38,7 +38,7 @@ def test_it_waits_for_what_is_being_sent(world: World) -> None:
     hand = Hand(world)
     (batch,) = hand.units(hand.claim())
     batch.deliver()  # Passport has it, and its answer is not written yet
-    with pytest.raises(ValidationError, match="1 registration is still valid there, or may be"):
+    with pytest.raises(ValidationError, match="1 permit is or may be"):
         end(world)
     assert not is_ended(world)
     assert world.here.zone_mapping.zone.connection == world.connection
@@ -53,7 +53,7 @@ def test_it_waits_for_what_may_have_arrived_without_an_answer(world: World) -> N
     world.fault("answer_lost", path="events")
     world.deliver()
     assert world.plates() == ["LOSTANS"]
-    with pytest.raises(ValidationError, match="or may be"):
+    with pytest.raises(ValidationError, match="or may still be"):
         end(world)
     assert not is_ended(world)
 

@@ -48,7 +48,7 @@ def test_a_comparison_that_failed_is_a_failure_and_told_after_three(world: World
         assert failed.comparison_failures == failures
         assert failed.comparing_until is None
         assert (
-            "does not let Offstreet read the parking rights of this operator (403)" in failed.comparison_error
+            "doesn't let Offstreet read the parking rights of this operator (403)" in failed.comparison_error
         )
         assert Notice.objects.filter(kind="comparison_failing", done_at=None).exists() == (failures == 3)
     told = compared(failed)

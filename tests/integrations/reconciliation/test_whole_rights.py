@@ -237,7 +237,7 @@ def test_what_is_accepted_and_turned_down_is_told_the_second_time_and_sent_ever_
             started.append(comparison)
             if len(started) == 2:
                 assert row.error_code == NOT_APPLIED
-                assert "accepted this registration 2 times, but it does not appear" in row.error
+                assert "accepted this permit 2 times, but doesn't list it" in row.error
                 assert Notice.objects.filter(kind="not_applied", done_at=None).count() == 1
     waits = [after - before for before, after in pairwise(started)]
     assert started[0] == 1

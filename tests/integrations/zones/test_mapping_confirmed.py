@@ -84,7 +84,9 @@ def test_mapping_to_one_that_is_not_live_says_what_stays(world: World) -> None:
     location = held(world, "Lot", "Z1", 3)
     fresh = ZoneFactory(connection__company=world.company, connection__name="PASSPORTNEW")
     answer = world.operator.post(world.url("location_map", location.pk), {"zone": fresh.pk}, headers=HTMX)
-    assert "once PASSPORTNEW is live; rights on another integration stay until then" in text_of(answer)
+    assert "once PASSPORTNEW is live. Until then, parking rights on another integration are kept" in text_of(
+        answer
+    )
 
 
 def test_a_small_share_is_not_asked_about(world: World) -> None:

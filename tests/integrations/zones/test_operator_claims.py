@@ -129,7 +129,7 @@ def test_a_foreign_operator_id_that_is_entered_during_a_pull_brings_no_zones(
         refresh=ZoneRefresh.objects.select_related("connection").get(pk=refresh.pk)
     )
 
-    assert (refresh.outcome, refresh.error) == ("failed", "The operator ID was changed meanwhile.")
+    assert (refresh.outcome, refresh.error) == ("failed", "The operator ID was changed in the meantime.")
     assert (refresh.zones_listed, "Of another operator" in str(refresh.found)) == (0, False)
     assert not connection.zones.exists()
 

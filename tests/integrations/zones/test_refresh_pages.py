@@ -56,7 +56,7 @@ def test_a_broker_that_is_away_is_told_and_nothing_hangs(
     take_refreshes(monkeypatch, refuse)
     response = world.operator.post(world.url("zones_refresh"))
     page = text_of(world.operator.get(response["Location"]))
-    assert "The workers could not be told to refresh." in page
+    assert "The refresh could not be started." in page
     assert "hx-trigger" not in page.split('id="refresh"')[1][:120]
 
 
@@ -66,7 +66,7 @@ def test_a_company_without_an_operator_id_is_told_so(handed_over: list[int]) -> 
     world.connection.operator_confirmed_at = None
     world.connection.save()
     response = world.operator.post(world.url("zones_refresh"))
-    assert "The operator ID is not set" in said(response)
+    assert "The operator ID has not been entered yet" in said(response)
     assert handed_over == []
 
 
@@ -101,7 +101,7 @@ def test_an_operator_decides_on_a_held_refresh_and_a_viewer_does_not(
     response = world.operator.post(world.url("zone_refresh_decide", held.pk), {"word": "discard"})
     assert "The current zones are kept" in said(response)
     again = world.operator.post(world.url("zone_refresh_decide", held.pk), {"word": "discard"})
-    assert "does not wait for anybody" in said(again)
+    assert "waiting for a decision" in said(again)
     zone.refresh_from_db()
     assert zone.missing_since is None
 

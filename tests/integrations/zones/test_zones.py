@@ -192,7 +192,7 @@ def _held(connection: Connection, vendor: FakeVendor) -> ZoneRefresh:
 def test_a_pull_that_loses_more_than_half_is_held_whole(connection: Connection, vendor: FakeVendor) -> None:
     held = _held(connection, vendor)
     assert held.outcome == ZoneRefresh.Outcome.HELD
-    assert held.error == "4 of 5 zones are not in the list any more, so nothing was changed."
+    assert held.error == "4 of 5 zones are no longer listed, so nothing was changed."
     assert numbers(connection) == set("abcde")
     assert held.found["counts"]["gone"] == 4
 
@@ -240,7 +240,7 @@ def test_support_discards_a_held_pull(connection: Connection, vendor: FakeVendor
     zone_refresh.discard_refresh(refresh=held, actor=UserFactory(support=True))
     held.refresh_from_db()
     assert held.outcome == ZoneRefresh.Outcome.FAILED
-    assert held.error == "Discarded: what was pulled is not true."
+    assert held.error == "The current zones were kept."
     assert numbers(connection) == set("abcde")
     assert not Notice.objects.filter(done_at=None).exists()
 
