@@ -55,7 +55,7 @@ def test_what_differs_and_what_nobody_knows_is_shown(world: World) -> None:
     assert "KEPT01" in said
     assert "list it among the parking rights" in said
     assert "LOST01" in said
-    assert "No permit stands for them any more" in said
+    assert "no longer has a permit for" in said
     assert "--end-unknown" not in said
 
 
