@@ -194,7 +194,7 @@ class DatabaseTokenStore:
                 return self._fetch(fetch, token)
             if token is not None:  # another worker is renewing it, or has just tried to
                 return token
-            if (rest := self._rest(now)) is not None:
+            if (rest := self._rest()) is not None:
                 raise _told_to_wait(rest)
             if time.monotonic() > give_up_at:
                 raise TryLater(_("Another worker is still fetching Passport's access token."), code="token")
@@ -216,10 +216,11 @@ class DatabaseTokenStore:
             return None
         return Token(secret, row.expires_at + ahead, ends_at + ahead, row.version)
 
-    def _rest(self, now: datetime) -> timedelta | None:
-        """Return for how long nobody is to ask, where that is longer than anybody fetches; `now` is the database's time."""
+    def _rest(self) -> timedelta | None:
+        """Return for how long nobody is to ask, where that is longer than anybody fetches."""
         until = AccessToken.objects.values_list("fetching_until", flat=True).get(key=self.key)
-        rest = timedelta(0) if until is None else until - now
+        # The clock is read after the row, so that a fetch which has just begun is never taken for longer than it may last.
+        rest = timedelta(0) if until is None else until - database_now()
         return rest if rest > timedelta(seconds=FETCH_LEASE_S) else None
 
     def _take_the_word(self, now: datetime) -> bool:
