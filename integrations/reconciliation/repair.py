@@ -41,6 +41,8 @@ from integrations.vendors.protocol import (
     Vendor,
     get_vendor,
 )
+from locations.models import Permit
+from locations.services import lock_locations
 from locations.times import say_utc
 
 PORTION = 500
@@ -83,9 +85,15 @@ def portions(ids: Sequence[int]) -> Iterator[list[int]]:
 
 @contextmanager
 def held(ids: Sequence[int], **which: Any) -> Iterator[PermitSyncQuerySet]:
-    """Lock the rows, and with them all of the same permits, in `mark`'s order; give those that meet `which`."""
+    """Lock the rows, and with them all of the same permits, in `mark`'s order; give those that meet `which`.
+
+    The permits and their locations first, as a save does: marking may add a row of another connection, which whoever saves
+    or remaps at the same moment would add as well, each while it holds what the other one waits for.
+    """
     with transaction.atomic():
         permits = PermitSync.objects.filter(pk__in=ids).values("permit_id")
+        saved = Permit.objects.filter(pk__in=permits).order_by("pk").select_for_update(no_key=True)
+        lock_locations(saved.values_list("location_id", flat=True))
         PermitSync.objects.filter(permit_id__in=permits).hold()
         yield PermitSync.objects.filter(pk__in=ids, **which)
 
