@@ -42,7 +42,7 @@ def pages_of(company: Any) -> Iterator[Ask]:
         at("overview"),
         at("overview", query="?span=30d"),
         at("setup"),
-        at("doctor"),
+        at("diagnostics"),
         at("locations"),
         at("locations", query="?show=unmapped"),
         at("locations", query="?q=lot"),

@@ -112,7 +112,7 @@ def _stopped(link: ConnectionSummary, slug: str) -> HeadlineAnswer:
     assert failing is not None
     words = {**names_of(link.connection.vendor).words, "reason": fragment(failing.error)}
     sentence = _("Nothing is sent to %(vendor)s: %(reason)s.") % words
-    return HeadlineAnswer("danger", sentence, failing.remedy, _("Run diagnostics"), page("doctor", slug))
+    return HeadlineAnswer("danger", sentence, failing.remedy, _("Run diagnostics"), page("diagnostics", slug))
 
 
 def _trouble(figures: Figures, slug: str) -> HeadlineAnswer | None:
@@ -136,7 +136,7 @@ def _trouble(figures: Figures, slug: str) -> HeadlineAnswer | None:
     )
     remedy = remedy_of(trouble, names)
     return HeadlineAnswer(
-        trouble.level.tone, sentence, f"{waits} {remedy}", _("Run diagnostics"), page("doctor", slug)
+        trouble.level.tone, sentence, f"{waits} {remedy}", _("Run diagnostics"), page("diagnostics", slug)
     )
 
 
@@ -341,7 +341,7 @@ def _of_connection(link: ConnectionSummary, slug: str, you: str, now: datetime) 
     connection, setup = link.connection, page("setup", slug)
     failing = link.health.failing
     if failing is not None and failing.stopped:
-        return [Waiting(you, failing.remedy or failing.error, failing.since, page("doctor", slug))]
+        return [Waiting(you, failing.remedy or failing.error, failing.since, page("diagnostics", slug))]
     if connection.status == Connection.Status.PAUSED:
         return [
             Waiting(

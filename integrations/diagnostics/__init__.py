@@ -1,12 +1,12 @@
-"""The doctor: what is wrong, what it means, and what to do next; for one connection or for a company without one.
+"""Diagnostics: what is wrong, what it means, and what to do next; for one connection or for a company without one.
 
-Each check is a small function that looks at one thing of the `Patient` and says its finding. `examine` runs them in the
-order that fits the symptom: those that explain it most often first. A check that fails itself is a finding too and never
-hides the others.
+Each check is a small function that looks at one aspect of the `DiagnosticContext` and returns what it found. `examine`
+runs them in the order that fits the symptom, the most likely causes first. A check that itself fails is a finding, too,
+and never hides the others.
 
-The checks ask the vendor (token, zones), the broker and the database; none of them changes anything. Since a vendor may take
-its time, a page has them made by a worker (`run_checks`, see `integrations.reconciliation.check_runs`). Where no worker
-takes them up, the page makes those that don't need the vendor itself: that none is running is what it then has to say.
+The checks ask the vendor (token, zones), the broker and the database; none of them changes anything. Since a vendor may
+be slow, a worker runs them for a page (`run_checks`, see `integrations.reconciliation.check_runs`). If no worker picks
+them up, the page itself runs those that don't need the vendor, and one of them reports that no worker is running.
 """
 
 from collections.abc import Callable, Sequence
@@ -52,7 +52,7 @@ CHECKS: dict[str, Callable[[DiagnosticContext], Check]] = {
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What somebody complains of, and the checks that explain it most often, first ones first."""
+    """A symptom that someone reports, and the checks that explain it most often, the most likely first."""
 
     key: str
     title: object
@@ -105,10 +105,10 @@ def examine(
 
     Takes up to the client's time-outs, or none where the vendor is not to be asked.
     """
-    patient = DiagnosticContext(
+    context = DiagnosticContext(
         company=company, connection=connection, now=timezone.now(), test=test, asks_vendor=asks_vendor
     )
-    return [_run(key, patient) for key in order_of(symptom)]
+    return [_run(key, context) for key in order_of(symptom)]
 
 
 def worst(checks: Sequence[Check]) -> str:
@@ -154,11 +154,11 @@ def as_text(
     return "\n".join(lines) + "\n"
 
 
-def _run(key: str, patient: DiagnosticContext) -> Check:
+def _run(key: str, context: DiagnosticContext) -> Check:
     try:
-        return CHECKS[key](patient)
+        return CHECKS[key](context)
     except Exception as error:
-        log.exception("a check of the doctor failed", check=key)
+        log.exception("a diagnostic check failed", check=key)
         return Check(
             key,
             key,

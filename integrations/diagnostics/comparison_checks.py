@@ -12,9 +12,9 @@ from locations.times import duration_text
 FAILED_OFTEN = 3
 
 
-def compared(patient: DiagnosticContext) -> Check:
+def compared(context: DiagnosticContext) -> Check:
     """Does the vendor list what it has accepted?"""
-    title, connection = _("Compared with %(vendor)s") % patient.names.words, patient.connection
+    title, connection = _("Compared with %(vendor)s") % context.names.words, context.connection
     if connection is None or connection.reconciled_at is None:
         return Check(
             "compared", title, NEUTRAL, _("Not yet: the comparison starts once the integration is live.")
@@ -27,16 +27,16 @@ def compared(patient: DiagnosticContext) -> Check:
             DANGER,
             held.text,
             _("Either %(vendor)s's list is incomplete, or these vehicles are not visible to enforcement.")
-            % patient.names.words,
-            _("Support: check in %(enforcement)s whether a few of them are there.") % patient.names.words,
-            patient.page("activity"),
+            % context.names.words,
+            _("Support: check in %(enforcement)s whether a few of them are there.") % context.names.words,
+            context.page("activity"),
         )
     if connection.comparison_failures:
-        return _failed(patient, connection, title)
+        return _failed(context, connection, title)
     if connection.compared_at is None:
         return Check("compared", title, NEUTRAL, _("Not yet: the first comparison is under way."))
-    age = duration_text(patient.now - connection.compared_at)
-    if patient.now - connection.compared_at > proof.max_age():
+    age = duration_text(context.now - connection.compared_at)
+    if context.now - connection.compared_at > proof.max_age():
         return Check(
             "compared",
             title,
@@ -59,25 +59,25 @@ def compared(patient: DiagnosticContext) -> Check:
             text % {"n": drifting, "age": age},
             _("Enforcement sees something else than is registered."),
             _("They are corrected automatically. If that doesn't help, ask %(vendor)s why.")
-            % patient.names.words,
-            _page(patient, connection),
+            % context.names.words,
+            _page(context, connection),
         )
-    text = _("%(age)s ago; %(vendor)s lists what it has accepted.") % {**patient.names.words, "age": age}
-    return Check("compared", title, SUCCESS, text, path=_page(patient, connection))
+    text = _("%(age)s ago; %(vendor)s lists what it has accepted.") % {**context.names.words, "age": age}
+    return Check("compared", title, SUCCESS, text, path=_page(context, connection))
 
 
-def _page(patient: DiagnosticContext, connection: Connection) -> str:
-    return patient.page("comparison", connection.pk)
+def _page(context: DiagnosticContext, connection: Connection) -> str:
+    return context.page("comparison", connection.pk)
 
 
-def _failed(patient: DiagnosticContext, connection: Connection, title: str) -> Check:
+def _failed(context: DiagnosticContext, connection: Connection, title: str) -> Check:
     """Say why the last comparisons failed, and since when nothing is known."""
     count = connection.comparison_failures
     text = ngettext("The last comparison failed.", "The last %(n)d comparisons failed.", count) % {"n": count}
     if connection.compared_at is None:
         since = _("No comparison has succeeded yet.")
     else:
-        age = duration_text(patient.now - connection.compared_at)
+        age = duration_text(context.now - connection.compared_at)
         since = _("The last one that succeeded was %(age)s ago.") % {"age": age}
     return Check(
         "compared",
@@ -86,5 +86,5 @@ def _failed(patient: DiagnosticContext, connection: Connection, title: str) -> C
         f"{text} {connection.comparison_error} {since}",
         _("What enforcement sees now is not known."),
         _("It is tried again every few minutes. If it goes on, see what the reason names."),
-        _page(patient, connection),
+        _page(context, connection),
     )

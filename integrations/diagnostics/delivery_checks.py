@@ -27,10 +27,10 @@ BROKER_TIMEOUT_S = 1.0
 REASONS = 3
 
 
-def refused(patient: DiagnosticContext) -> Check:
+def refused(context: DiagnosticContext) -> Check:
     """Does the vendor refuse registrations, and why?"""
     title = _("Refused permits")
-    reasons = refusals(patient.connections)
+    reasons = refusals(context.connections)
     if not reasons:
         return Check("refused", title, SUCCESS, _("None."))
     total = sum(reason.count for reason in reasons)
@@ -42,16 +42,16 @@ def refused(patient: DiagnosticContext) -> Check:
         ngettext("%(n)d: %(why)s", "%(n)d: %(why)s", total) % {"n": total, "why": text},
         _("These vehicles are not visible to enforcement."),
         reasons[0].remedy or _("Open them, fix what the reason names, and try again."),
-        patient.page("refused"),
+        context.page("refused"),
     )
 
 
-def held_back(patient: DiagnosticContext) -> Check:
+def held_back(context: DiagnosticContext) -> Check:
     """Are sends held back after failures?"""
-    title, breaker = _("Sending"), patient.breaker
+    title, breaker = _("Sending"), context.breaker
     if breaker is None:
         return Check("held", title, SUCCESS, _("Nothing is held back after failures."))
-    since = duration_text(patient.now - breaker.failing_since) if breaker.failing_since else "?"
+    since = duration_text(context.now - breaker.failing_since) if breaker.failing_since else "?"
     text = _("%(why)s (for %(since)s)") % {"why": breaker.error, "since": since}
     if breaker.stopped:
         return Check(
@@ -69,16 +69,16 @@ def held_back(patient: DiagnosticContext) -> Check:
         text,
         _("It is tried again every few seconds. Nothing is lost."),
         breaker.remedy
-        or _("Wait. If it lasts longer than an hour, ask %(vendor)s about an outage.") % patient.names.words,
+        or _("Wait. If it lasts longer than an hour, ask %(vendor)s about an outage.") % context.names.words,
     )
 
 
-def backlog(patient: DiagnosticContext) -> Check:
+def backlog(context: DiagnosticContext) -> Check:
     """How long has the oldest registration been waiting that could be sent?"""
-    title, connection = _("Backlog"), patient.connection
+    title, connection = _("Backlog"), context.connection
     if connection is None:
         return Check("backlog", title, NEUTRAL, _("There is no integration yet."))
-    count, oldest = patient.counts.waiting, patient.counts.waiting_since
+    count, oldest = context.counts.waiting, context.counts.waiting_since
     if connection.status != Connection.Status.LIVE:
         return Check(
             "backlog",
@@ -87,9 +87,9 @@ def backlog(patient: DiagnosticContext) -> Check:
             _("Permits waiting until the integration is live: %(n)d.") % {"n": count},
         )
     if oldest is None:
-        text = _("Nothing is waiting: %(vendor)s has everything that was saved.") % patient.names.words
+        text = _("Nothing is waiting: %(vendor)s has everything that was saved.") % context.names.words
         return Check("backlog", title, SUCCESS, text)
-    age = patient.now - oldest
+    age = context.now - oldest
     text = ngettext(
         "%(n)d permit has been waiting for %(age)s.",
         "%(n)d permits are waiting, the oldest for %(age)s.",
@@ -105,30 +105,30 @@ def backlog(patient: DiagnosticContext) -> Check:
         tone,
         text,
         _("Enforcement doesn't see these yet, or still sees permits that have ended."),
-        _("Check the access to %(vendor)s, what is held back, and the workers.") % patient.names.words,
-        patient.page("activity"),
+        _("Check the access to %(vendor)s, what is held back, and the workers.") % context.names.words,
+        context.page("activity"),
     )
 
 
-def last_accepted(patient: DiagnosticContext) -> Check:
+def last_accepted(context: DiagnosticContext) -> Check:
     """When did the vendor last accept something?"""
     title = _("Last accepted push")
     pushes = (
-        Push.objects.filter(connection=patient.connection, accepted__gt=0)
-        if patient.connection
+        Push.objects.filter(connection=context.connection, accepted__gt=0)
+        if context.connection
         else Push.objects.none()
     )
     push = pushes.order_by("-sent_at").first()
     if push is None:
         return Check("accepted", title, NEUTRAL, _("Nothing yet."))
     text = _("%(age)s ago (trace id %(trace)s).") % {
-        "age": duration_text(patient.now - push.answered_at),
+        "age": duration_text(context.now - push.answered_at),
         "trace": push.trace_id,
     }
-    return Check("accepted", title, SUCCESS, text, path=patient.page("activity"))
+    return Check("accepted", title, SUCCESS, text, path=context.page("activity"))
 
 
-def worker(patient: DiagnosticContext) -> Check:
+def worker(context: DiagnosticContext) -> Check:
     """Is a worker alive?"""
     title = _("Workers")
     now = database_now()
@@ -146,7 +146,7 @@ def worker(patient: DiagnosticContext) -> Check:
     text = _("No worker is running.")
     if last is not None:
         text = _("No worker is running. The last sign of one was %(age)s ago.") % {
-            "age": duration_text(patient.now - last.seen_at)
+            "age": duration_text(context.now - last.seen_at)
         }
     return Check(
         "worker",
@@ -158,7 +158,7 @@ def worker(patient: DiagnosticContext) -> Check:
     )
 
 
-def sweeper(patient: DiagnosticContext) -> Check:
+def sweeper(context: DiagnosticContext) -> Check:
     """Are the periodic duties done?"""
     title, now = _("Periodic tasks"), database_now()
     chores = list(PeriodicTask.objects.order_by("name"))
@@ -199,7 +199,7 @@ def sweeper(patient: DiagnosticContext) -> Check:
     )
 
 
-def broker(patient: DiagnosticContext) -> Check:
+def broker(context: DiagnosticContext) -> Check:
     """Does the broker answer?"""
     title, url = _("Broker"), settings.CELERY_BROKER_URL
     if url.startswith("memory:"):
@@ -225,7 +225,7 @@ def broker(patient: DiagnosticContext) -> Check:
     return Check("broker", title, SUCCESS, _("It responds."))
 
 
-def clock(patient: DiagnosticContext) -> Check:
+def clock(context: DiagnosticContext) -> Check:
     """Does this machine's clock agree with the database's, by which everything is timed?"""
     title = _("Clock")
     before = timezone.now()
@@ -242,6 +242,6 @@ def clock(patient: DiagnosticContext) -> Check:
         DANGER if off > CLOCK_WRONG else WARNING,
         text,
         _("Permits start and end at the wrong time, and %(vendor)s may refuse events as being in the future.")
-        % patient.names.words,
+        % context.names.words,
         _("Support: turn on time synchronisation (NTP)."),
     )

@@ -16,10 +16,10 @@ ZONES_OLD = timedelta(hours=36)
 NAMED = 5
 
 
-def operator_id(patient: DiagnosticContext) -> Check:
+def operator_id(context: DiagnosticContext) -> Check:
     """Is there an operator ID?"""
     title = _("Operator ID")
-    connection = patient.connection
+    connection = context.connection
     if connection is not None and connection.operator_id and not connection.is_confirmed:
         return Check(
             "operator_id",
@@ -28,33 +28,33 @@ def operator_id(patient: DiagnosticContext) -> Check:
             _("Set, but not confirmed: %(id)s.") % {"id": connection.operator_id},
             _("Until it is confirmed, no zones are read and nothing is sent, not even a test plate."),
             _("Support confirms it. The set-up page shows how to confirm it yourself."),
-            patient.setup_path,
+            context.setup_path,
         )
     if connection is not None and connection.operator_id:
         return Check("operator_id", title, SUCCESS, _("Set: %(id)s.") % {"id": connection.operator_id})
     finding = _("Not set.")
     if connection is not None and connection.operator_id_finding == Finding.UNKNOWN:
-        finding = _("Not set: %(vendor)s doesn't know the one that was tried.") % patient.names.words
+        finding = _("Not set: %(vendor)s doesn't know the one that was tried.") % context.names.words
     return Check(
         "operator_id",
         title,
         DANGER,
         finding,
         _("Without it, no zones can be fetched from %(vendor)s and nothing can be sent.")
-        % patient.names.words,
-        _("Ask the %(vendor)s account manager for it and enter it on the set-up page.") % patient.names.words,
-        patient.setup_path,
+        % context.names.words,
+        _("Ask the %(vendor)s account manager for it and enter it on the set-up page.") % context.names.words,
+        context.setup_path,
     )
 
 
-def token(patient: DiagnosticContext) -> Check:
+def token(context: DiagnosticContext) -> Check:
     """Does the vendor accept Offstreet's own credentials?"""
-    title, error = _("Access to %(vendor)s") % patient.names.words, patient.token_error
-    if not patient.asks_vendor:
-        return Check("token", title, NEUTRAL, _not_asked(patient.names))
+    title, error = _("Access to %(vendor)s") % context.names.words, context.token_error
+    if not context.asks_vendor:
+        return Check("token", title, NEUTRAL, _not_asked(context.names))
     if error is None:
         return Check(
-            "token", title, SUCCESS, _("%(vendor)s accepts Offstreet's credentials.") % patient.names.words
+            "token", title, SUCCESS, _("%(vendor)s accepts Offstreet's credentials.") % context.names.words
         )
     if isinstance(error, TryLater):
         return Check(
@@ -64,7 +64,7 @@ def token(patient: DiagnosticContext) -> Check:
             error.sentence,
             _("Nothing can be fetched or sent until it responds. Changes wait, and nothing is lost."),
             _("Wait a few minutes and run the checks again. If it persists, ask %(vendor)s about an outage.")
-            % patient.names.words,
+            % context.names.words,
         )
     return Check(
         "token",
@@ -76,18 +76,18 @@ def token(patient: DiagnosticContext) -> Check:
     )
 
 
-def authorised(patient: DiagnosticContext) -> Check:
+def authorised(context: DiagnosticContext) -> Check:
     """Does the vendor list this operator's zones to us?"""
-    title, listing = _("Operator authorised"), patient.listing
-    if not patient.asks_vendor:
-        return Check("authorised", title, NEUTRAL, _not_asked(patient.names))
+    title, listing = _("Operator authorised"), context.listing
+    if not context.asks_vendor:
+        return Check("authorised", title, NEUTRAL, _not_asked(context.names))
     if listing is None:
         if (
-            patient.connection is not None
-            and patient.connection.operator_id_finding == Finding.NOT_AUTHORISED
+            context.connection is not None
+            and context.connection.operator_id_finding == Finding.NOT_AUTHORISED
         ):
             # What the vendor said when the ID was entered; nothing more is asked of it before it is confirmed.
-            return _not_authorised(patient)
+            return _not_authorised(context)
         return Check("authorised", title, NEUTRAL, _("Not checked: there is no confirmed operator ID yet."))
     if not isinstance(listing, DeliveryError):
         count = len(listing)
@@ -96,43 +96,43 @@ def authorised(patient: DiagnosticContext) -> Check:
             "%(vendor)s lists %(n)d zones for this operator.",
             count,
         )
-        return Check("authorised", title, SUCCESS, text % {**patient.names.words, "n": count})
+        return Check("authorised", title, SUCCESS, text % {**context.names.words, "n": count})
     if isinstance(listing, TryLater):
         return Check(
             "authorised",
             title,
             WARNING,
             _("Unknown: %(why)s") % {"why": listing.sentence},
-            _("%(vendor)s could not be asked.") % patient.names.words,
+            _("%(vendor)s could not be asked.") % context.names.words,
             _("Run the checks again in a few minutes."),
         )
     if isinstance(listing, FixConnection) and listing.scope == "host":
-        text = _("Not checked: %(vendor)s refuses Offstreet's credentials.") % patient.names.words
+        text = _("Not checked: %(vendor)s refuses Offstreet's credentials.") % context.names.words
         return Check("authorised", title, NEUTRAL, text)
     if listing.status in (401, 403):
-        return _not_authorised(patient)
+        return _not_authorised(context)
     return Check(
         "authorised",
         title,
         DANGER,
-        _("%(vendor)s doesn't know this operator ID.") % patient.names.words,
+        _("%(vendor)s doesn't know this operator ID.") % context.names.words,
         _("It may have been copied wrongly, or belong to another environment of %(vendor)s.")
-        % patient.names.words,
+        % context.names.words,
         _("Compare it with the account manager's email, character by character."),
-        patient.setup_path,
+        context.setup_path,
     )
 
 
-def _not_authorised(patient: DiagnosticContext) -> Check:
+def _not_authorised(context: DiagnosticContext) -> Check:
     return Check(
         "authorised",
         _("Operator authorised"),
         DANGER,
-        _("%(vendor)s knows the operator, but it hasn't authorised Offstreet.") % patient.names.words,
+        _("%(vendor)s knows the operator, but it hasn't authorised Offstreet.") % context.names.words,
         _("No zones can be read, and no permits can be sent."),
         _("Ask the %(vendor)s account manager to authorise Offstreet for this operator ID.")
-        % patient.names.words,
-        patient.setup_path,
+        % context.names.words,
+        context.setup_path,
     )
 
 
@@ -140,13 +140,13 @@ def _not_asked(names: VendorNames) -> str:
     return _("%(vendor)s was not asked: no worker has picked up the checks.") % names.words
 
 
-def zones(patient: DiagnosticContext) -> Check:
+def zones(context: DiagnosticContext) -> Check:
     """Are zones here, and how old are they?"""
-    title, connection, pull = _("Zones"), patient.connection, patient.last_refresh
+    title, connection, pull = _("Zones"), context.connection, context.last_refresh
     if connection is None or not connection.operator_id:
         return Check("zones", title, NEUTRAL, _("No zones: there is no operator ID yet."))
     count = Zone.objects.listed().filter(connection=connection).count()
-    page = patient.page("zones")
+    page = context.page("zones")
     if pull is not None and pull.outcome == ZoneRefresh.Outcome.HELD:
         return Check(
             "zones",
@@ -158,8 +158,8 @@ def zones(patient: DiagnosticContext) -> Check:
             page,
         )
     if not count:
-        return _no_zones(patient, pull, title, page)
-    age = patient.now - connection.zones_pulled_at if connection.zones_pulled_at else None
+        return _no_zones(context, pull, title, page)
+    age = context.now - connection.zones_pulled_at if connection.zones_pulled_at else None
     text = ngettext("%(n)d zone, refreshed %(age)s ago.", "%(n)d zones, refreshed %(age)s ago.", count) % {
         "n": count,
         "age": duration_text(age) if age else "?",
@@ -187,7 +187,7 @@ def zones(patient: DiagnosticContext) -> Check:
     return Check("zones", title, SUCCESS, text, path=page)
 
 
-def _no_zones(patient: DiagnosticContext, pull: ZoneRefresh | None, title: str, page: str) -> Check:
+def _no_zones(context: DiagnosticContext, pull: ZoneRefresh | None, title: str, page: str) -> Check:
     if pull is None:
         return Check(
             "zones",
@@ -196,7 +196,7 @@ def _no_zones(patient: DiagnosticContext, pull: ZoneRefresh | None, title: str, 
             _("They have not been imported yet."),
             _("No location can be mapped."),
             _("Set up the integration. This imports the zones."),
-            patient.setup_path,
+            context.setup_path,
         )
     if pull.outcome == ZoneRefresh.Outcome.RUNNING:
         return Check(
@@ -222,18 +222,18 @@ def _no_zones(patient: DiagnosticContext, pull: ZoneRefresh | None, title: str, 
         "zones",
         title,
         DANGER,
-        _("%(vendor)s lists no zones for this operator.") % patient.names.words,
+        _("%(vendor)s lists no zones for this operator.") % context.names.words,
         _("The operator has no zones in %(place)s, or this is another operator's ID.")
-        % {"place": patient.vendor.texts.zone_settings},
-        _("Ask the %(vendor)s account manager which operator ID has the zones.") % patient.names.words,
-        patient.setup_path,
+        % {"place": context.vendor.texts.zone_settings},
+        _("Ask the %(vendor)s account manager which operator ID has the zones.") % context.names.words,
+        context.setup_path,
     )
 
 
-def mapped(patient: DiagnosticContext) -> Check:
+def mapped(context: DiagnosticContext) -> Check:
     """Is every active location mapped to a zone that the vendor still lists?"""
-    title, page = _("Locations mapped"), patient.page("locations")
-    if not patient.locations:
+    title, page = _("Locations mapped"), context.page("locations")
+    if not context.locations:
         return Check(
             "mapped",
             title,
@@ -243,7 +243,7 @@ def mapped(patient: DiagnosticContext) -> Check:
             _("Add a location."),
             page,
         )
-    missing = [mapping for mapping in patient.mappings if mapping.zone.missing_since is not None]
+    missing = [mapping for mapping in context.mappings if mapping.zone.missing_since is not None]
     if missing:
         names = _names([f"{mapping.location} → {mapping.zone.number}" for mapping in missing])
         return Check(
@@ -251,20 +251,20 @@ def mapped(patient: DiagnosticContext) -> Check:
             title,
             DANGER,
             _("Mapped to a zone that %(vendor)s no longer lists: %(names)s.")
-            % {**patient.names.words, "names": names},
-            _("%(vendor)s refuses their permits.") % patient.names.words,
+            % {**context.names.words, "names": names},
+            _("%(vendor)s refuses their permits.") % context.names.words,
             _("Choose zones that are listed."),
             page,
         )
-    done = {mapping.location_id for mapping in patient.mappings}
-    open_ones = [location for location in patient.locations if location.pk not in done]
+    done = {mapping.location_id for mapping in context.mappings}
+    open_ones = [location for location in context.locations if location.pk not in done]
     if open_ones:
         text = _("%(open)d of %(all)d locations have no zone: %(names)s.") % {
             "open": len(open_ones),
-            "all": len(patient.locations),
+            "all": len(context.locations),
             "names": _names([one.name for one in open_ones]),
         }
-        tone = DANGER if len(open_ones) == len(patient.locations) else WARNING
+        tone = DANGER if len(open_ones) == len(context.locations) else WARNING
         return Check(
             "mapped",
             title,
@@ -277,16 +277,16 @@ def mapped(patient: DiagnosticContext) -> Check:
     text = ngettext(
         "The one location has a zone that %(vendor)s lists.",
         "All %(n)d locations have a zone that %(vendor)s lists.",
-        len(patient.locations),
+        len(context.locations),
     )
     return Check(
-        "mapped", title, SUCCESS, text % {**patient.names.words, "n": len(patient.locations)}, path=page
+        "mapped", title, SUCCESS, text % {**context.names.words, "n": len(context.locations)}, path=page
     )
 
 
-def status(patient: DiagnosticContext) -> Check:
+def status(context: DiagnosticContext) -> Check:
     """Is the connection live?"""
-    title, connection = _("Status of the integration"), patient.connection
+    title, connection = _("Status of the integration"), context.connection
     if connection is None:
         return Check(
             "status",
@@ -295,7 +295,7 @@ def status(patient: DiagnosticContext) -> Check:
             _("There is no integration yet."),
             "",
             _("Start on the set-up page."),
-            patient.setup_path,
+            context.setup_path,
         )
     if connection.status == Connection.Status.LIVE:
         return Check("status", title, SUCCESS, _("Live: every saved change is sent."))
@@ -307,7 +307,7 @@ def status(patient: DiagnosticContext) -> Check:
             _("Paused: %(reason)s") % {"reason": connection.status_reason},
             _("Permits wait, and nothing is lost. Test plates are still sent."),
             _("Resume it."),
-            patient.setup_path,
+            context.setup_path,
         )
     if connection.status == Connection.Status.ENDED:
         return Check(
@@ -317,14 +317,14 @@ def status(patient: DiagnosticContext) -> Check:
             _("Ended."),
             _("Nothing is sent."),
             _("Start another integration."),
-            patient.setup_path,
+            context.setup_path,
         )
     return Check(
         "status",
         title,
         NEUTRAL,
         _("Not live yet: test plates are sent, real permits wait."),
-        path=patient.setup_path,
+        path=context.setup_path,
     )
 
 

@@ -17,20 +17,20 @@ LISTED_LATE = timedelta(minutes=1)
 STATE_TESTS = 10
 
 
-def last_test(patient: DiagnosticContext) -> Check:
+def last_test(context: DiagnosticContext) -> Check:
     """How far did the last test plate come, and what does that say?"""
-    check = _last_test(patient)
-    said = others_sentence(patient.test) if patient.test is not None else ""
+    check = _last_test(context)
+    said = others_sentence(context.test) if context.test is not None else ""
     if not said:
         return check
     tone = WARNING if check.tone in (SUCCESS, NEUTRAL) else check.tone
     return replace(check, tone=tone, finding=f"{check.finding} {said}")
 
 
-def state_form(patient: DiagnosticContext) -> Check:
+def state_form(context: DiagnosticContext) -> Check:
     """Does the vendor write states as they are sent to it?"""
-    title, sent = _("Form of states"), patient.vendor.state_form
-    tests = TestPlate.objects.filter(connection=patient.connection, seen_at__isnull=False)
+    title, sent = _("Form of states"), context.vendor.state_form
+    tests = TestPlate.objects.filter(connection=context.connection, seen_at__isnull=False)
     seen = next(
         (
             right["state_form"]
@@ -42,7 +42,7 @@ def state_form(patient: DiagnosticContext) -> Check:
     if not sent or not seen:
         return Check("state_form", title, NEUTRAL, _("Not known yet: the right of a test plate shows it."))
     forms = {"iso": "US-NC", "short": "NC"}
-    words = {**patient.names.words, "sent": forms[sent], "seen": forms[seen]}
+    words = {**context.names.words, "sent": forms[sent], "seen": forms[seen]}
     if sent == seen:
         text = _("%(vendor)s lists states as they are sent: %(sent)s.")
         return Check("state_form", title, SUCCESS, text % words)
@@ -59,8 +59,8 @@ def state_form(patient: DiagnosticContext) -> Check:
     )
 
 
-def _last_test(patient: DiagnosticContext) -> Check:
-    title, test = _("Test plate"), patient.test
+def _last_test(context: DiagnosticContext) -> Check:
+    title, test = _("Test plate"), context.test
     if test is None:
         return Check(
             "test",
@@ -69,14 +69,14 @@ def _last_test(patient: DiagnosticContext) -> Check:
             _("No test plate has been sent yet."),
             "",
             _("Send a test plate."),
-            patient.setup_path,
+            context.setup_path,
         )
-    page = patient.page("test_plate", test.pk)
+    page = context.page("test_plate", test.pk)
     if test.answer == TestPlate.Answer.YES:
         text = _("Seen by %(who)s in zone %(zone)s, %(age)s ago.") % {
             "who": test.answered_by,
             "zone": test.zone.number,
-            "age": duration_text(patient.now - test.answered_at) if test.answered_at else "?",
+            "age": duration_text(context.now - test.answered_at) if test.answered_at else "?",
         }
         return Check("test", title, SUCCESS, text, path=page)
     said = ""
@@ -85,11 +85,11 @@ def _last_test(patient: DiagnosticContext) -> Check:
         if test.note:
             said = _("%(who)s said no: “%(note)s”. ") % {"who": test.answered_by, "note": test.note}
     if test.accepted_at is None:
-        return _not_accepted(patient, test, said, title, page)
+        return _not_accepted(context, test, said, title, page)
     if test.seen_at is None:
-        return _not_listed(patient, test, said, title, page)
+        return _not_listed(context, test, said, title, page)
     text = said + _("%(vendor)s accepted it and listed it in zone %(zone)s.") % {
-        **patient.names.words,
+        **context.names.words,
         "zone": f"{test.zone.number} · {test.zone.name}",
     }
     if said:
@@ -103,14 +103,14 @@ def _last_test(patient: DiagnosticContext) -> Check:
             DANGER,
             text,
             " ".join(
-                [looked_elsewhere % patient.names.words, str(patient.vendor.texts.officer_hint)]
+                [looked_elsewhere % context.names.words, str(context.vendor.texts.officer_hint)]
             ).strip(),
             _(
                 "Ask the officer to sign in to %(officer_app)s again, choose zone %(zone)s and type "
                 "the plate. Then repeat the test. If the note names another zone, map the location to "
                 "that one."
             )
-            % {**patient.names.words, "zone": test.zone.number},
+            % {**context.names.words, "zone": test.zone.number},
             page,
         )
     return Check(
@@ -122,7 +122,7 @@ def _last_test(patient: DiagnosticContext) -> Check:
     )
 
 
-def _not_accepted(patient: DiagnosticContext, test: TestPlate, said: str, title: str, page: str) -> Check:
+def _not_accepted(context: DiagnosticContext, test: TestPlate, said: str, title: str, page: str) -> Check:
     permit_sync = PermitSync.objects.filter(permit=test.permit_id, connection=test.connection_id).first()
     if permit_sync is None:
         return Check(
@@ -139,7 +139,7 @@ def _not_accepted(patient: DiagnosticContext, test: TestPlate, said: str, title:
             "test",
             title,
             DANGER,
-            said + _("%(vendor)s refused it: %(why)s") % {**patient.names.words, "why": permit_sync.error},
+            said + _("%(vendor)s refused it: %(why)s") % {**context.names.words, "why": permit_sync.error},
             _("A real permit here would be refused as well."),
             permit_sync.remedy or _("Fix this, then test again."),
             page,
@@ -151,13 +151,13 @@ def _not_accepted(patient: DiagnosticContext, test: TestPlate, said: str, title:
         WARNING,
         said + _("It has not been accepted yet (%(why)s).") % {"why": why},
         _("It is waiting to be sent. See the workers, the backlog and the access to %(vendor)s below.")
-        % patient.names.words,
+        % context.names.words,
         permit_sync.remedy or _("Run the checks again in a minute."),
         page,
     )
 
 
-def _not_listed(patient: DiagnosticContext, test: TestPlate, said: str, title: str, page: str) -> Check:
+def _not_listed(context: DiagnosticContext, test: TestPlate, said: str, title: str, page: str) -> Check:
     found = test.seen_right or {}
     if elsewhere := found.get("elsewhere"):
         numbers = dict(Zone.objects.filter(connection=test.connection_id).values_list("remote_id", "number"))
@@ -168,9 +168,9 @@ def _not_listed(patient: DiagnosticContext, test: TestPlate, said: str, title: s
             DANGER,
             said
             + _("%(vendor)s shows it in zone %(there)s instead of %(here)s.")
-            % {**patient.names.words, "there": where, "here": test.zone.number},
+            % {**context.names.words, "there": where, "here": test.zone.number},
             _("The location is mapped to a zone that %(vendor)s has renumbered or merged with another.")
-            % patient.names.words,
+            % context.names.words,
             _("Refresh the zones, remap the location, then test again."),
             page,
         )
@@ -184,11 +184,11 @@ def _not_listed(patient: DiagnosticContext, test: TestPlate, said: str, title: s
             found.get("remedy") or _("Run the checks again in a minute."),
             page,
         )
-    age = patient.now - (test.accepted_at or patient.now)
+    age = context.now - (test.accepted_at or context.now)
     text = said + _(
         "%(vendor)s accepted it, but doesn't list it among the parking rights of zone %(zone)s (%(age)s)."
     ) % {
-        **patient.names.words,
+        **context.names.words,
         "zone": test.zone.number,
         "age": duration_text(age),
     }
@@ -203,11 +203,11 @@ def _not_listed(patient: DiagnosticContext, test: TestPlate, said: str, title: s
             "%(vendor)s usually processes it within seconds. If it takes longer, it went to "
             "another operator, or %(vendor)s has a problem."
         )
-        % patient.names.words,
+        % context.names.words,
         _(
             "Compare the operator ID with the one in the officers' %(enforcement)s. Then give "
             "%(vendor)s the push's trace ID."
         )
-        % patient.names.words,
+        % context.names.words,
         page,
     )

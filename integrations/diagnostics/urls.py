@@ -6,5 +6,7 @@ from integrations.diagnostics import views
 
 # Below `/c/<company>/`.
 company_urls = [
-    path("setup/doctor/", views.doctor, name="doctor"),
+    path("setup/diagnostics/", views.diagnostics, name="diagnostics"),
+    # The address that emails and notices named before.
+    path("setup/doctor/", views.moved, name="diagnostics_moved"),
 ]

@@ -1,17 +1,17 @@
-"""The doctor's page: two ways in by symptom, and the findings.
+"""The diagnostics page: the findings, and buttons that check for a symptom first.
 
-A form asks for the checks, a worker makes them (`integrations.reconciliation.check_runs`), and the page looks each second
-whether it has.
+A form asks for the checks, a worker runs them (`integrations.reconciliation.check_runs`), and the page
+looks each second whether they are done.
 """
 
 from typing import Any
 from urllib.parse import urlencode
 
-from django.http import HttpResponse
+from django.http import HttpResponse, HttpResponsePermanentRedirect
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from integrations import diagnostics as checks
 from integrations.diagnostics.context import Check
@@ -24,7 +24,7 @@ from locations.pages import read_key, render_page
 
 @company_view()
 @require_http_methods(["GET", "HEAD", "POST"])
-def doctor(request: CompanyRequest) -> HttpResponse:
+def diagnostics(request: CompanyRequest) -> HttpResponse:
     """Ask for the checks (POST), and show how far they are and what they found (`check` is the number of the run)."""
     company = request.company
     asked = request.POST if request.method == "POST" else request.GET
@@ -60,10 +60,19 @@ def doctor(request: CompanyRequest) -> HttpResponse:
     return render_page(request, "integrations/diagnostics/diagnostics.html", context)
 
 
+@company_view()
+@require_safe
+def moved(request: CompanyRequest) -> HttpResponse:
+    """Lead from the page's former address, with its query, to the present one."""
+    query = request.GET.urlencode()
+    address = reverse("diagnostics", args=[request.company.slug])
+    return HttpResponsePermanentRedirect(f"{address}?{query}" if query else address)
+
+
 def _begin(
     request: CompanyRequest, connection: Connection | None, symptom: str, test: TestPlate | None
 ) -> HttpResponse:
-    """Ask for the checks and lead to the page that shows how they go."""
+    """Ask for the checks and redirect to the page that shows their progress."""
     company = request.company
     query: dict[str, Any] = {"symptom": symptom} if symptom else {}
     if test is not None:
@@ -82,7 +91,7 @@ def _begin(
         query["check"] = run.pk
     else:
         query["limited"] = 1
-    return redirect(f"{reverse('doctor', args=[company.slug])}?{urlencode(query)}")
+    return redirect(f"{reverse('diagnostics', args=[company.slug])}?{urlencode(query)}")
 
 
 def _run_of(
@@ -97,9 +106,9 @@ def _run_of(
 
 
 def _findings(run: CheckRun, connection: Connection | None, test: TestPlate | None) -> list[Check] | None:
-    """Return what a run found; None while it is still to be waited for.
+    """Return what a run found; None while it is running.
 
-    What no worker has taken up is checked here, as far as that goes without the vendor.
+    If no worker has picked it up, the checks that need no answer from the vendor are run here.
     """
     if run.finished_at is not None:
         return checks.from_document(run.result)

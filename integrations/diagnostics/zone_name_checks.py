@@ -10,17 +10,17 @@ from integrations.zones.mapping import case_twins, near_miss_words
 from locations.models import Location
 
 
-def names(patient: DiagnosticContext) -> Check:
+def names(context: DiagnosticContext) -> Check:
     """Are zones compared letter for letter, or was a near miss taken for the right one?"""
-    title, page = _("Zone numbers, character by character"), patient.page("locations")
-    if not patient.mappings:
+    title, page = _("Zone numbers, character by character"), context.page("locations")
+    if not context.mappings:
         return Check("names", title, NEUTRAL, _("Nothing is mapped yet."))
-    remarks = [text for mapping in patient.mappings if (text := _near(mapping.location, mapping.zone))]
-    remarks += _renamed(patient)
+    remarks = [text for mapping in context.mappings if (text := _near(mapping.location, mapping.zone))]
+    remarks += _renamed(context)
     if not remarks:
-        remarks_of_twins = _twins(patient)
+        remarks_of_twins = _twins(context)
         if not remarks_of_twins:
-            text = _("Every mapped zone number is exactly as %(vendor)s has it.") % patient.names.words
+            text = _("Every mapped zone number is exactly as %(vendor)s has it.") % context.names.words
             return Check("names", title, SUCCESS, text)
         return Check(
             "names",
@@ -56,30 +56,30 @@ def _near(location: Location, zone: Zone) -> str:
     return ""
 
 
-def _renamed(patient: DiagnosticContext) -> list[str]:
+def _renamed(context: DiagnosticContext) -> list[str]:
     """Return what the vendor calls otherwise by now than the zone that is mapped here."""
-    if not isinstance(patient.listing, list):
+    if not isinstance(context.listing, list):
         return []
-    now = {seen.remote_id: seen.number for seen in patient.listing}
+    now = {seen.remote_id: seen.number for seen in context.listing}
     return [
         _("%(vendor)s now calls %(here)s %(there)s.")
-        % {**patient.names.words, "here": mapping.zone.number, "there": now[mapping.zone.remote_id]}
-        for mapping in patient.mappings
-        if mapping.zone.connection == patient.connection
+        % {**context.names.words, "here": mapping.zone.number, "there": now[mapping.zone.remote_id]}
+        for mapping in context.mappings
+        if mapping.zone.connection == context.connection
         and now.get(mapping.zone.remote_id, mapping.zone.number) != mapping.zone.number
     ]
 
 
-def _twins(patient: DiagnosticContext) -> list[str]:
+def _twins(context: DiagnosticContext) -> list[str]:
     used = {
         mapping.zone_id: mapping.zone
-        for mapping in patient.mappings
-        if mapping.zone.connection == patient.connection
+        for mapping in context.mappings
+        if mapping.zone.connection == context.connection
     }
     if not used:
         return []
     listed = (
-        Zone.objects.listed().filter(connection=patient.connection).only("number", "name", "missing_since")
+        Zone.objects.listed().filter(connection=context.connection).only("number", "name", "missing_since")
     )
     return [
         twins.words(used[zone.pk]) for twins in case_twins(listed) for zone in twins.zones if zone.pk in used

@@ -64,7 +64,7 @@ class SetupPage:
 
     @property
     def symptom(self) -> str:
-        """The doctor's symptom that fits a blocked step; empty where none does."""
+        """The symptom of diagnostics that fits a blocked step; empty if none does."""
         if self.turn is None or self.turn.state != BLOCKED:
             return ""
         return {"received": "zones", "set_up": "zones", "tested": "plate"}.get(self.turn.key, "")

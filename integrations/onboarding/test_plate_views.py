@@ -28,7 +28,7 @@ def test_plate(request: CompanyRequest, pk: int) -> HttpResponse:
 @company_view(Role.OPERATOR)
 @require_POST
 def answer(request: CompanyRequest, pk: int) -> HttpResponse:
-    """Take the person's word; "no" leads to the doctor with what was found."""
+    """Record a person's answer; "no" leads to diagnostics."""
     test, form = _test(request, pk), AnswerForm(request.POST)
     if not form.is_valid():
         return _page(request, test, status=422)
@@ -48,13 +48,13 @@ def answer(request: CompanyRequest, pk: int) -> HttpResponse:
     if seen:
         messages.success(request, _("Confirmed. The test plate expires automatically."))
         return redirect(test_plates.test_path(test))
-    return redirect(f"{reverse('doctor', args=[request.company.slug])}?symptom=plate&test={test.pk}")
+    return redirect(f"{reverse('diagnostics', args=[request.company.slug])}?symptom=plate&test={test.pk}")
 
 
 @company_view(Role.OPERATOR)
 @require_POST
 def ask(request: CompanyRequest, pk: int) -> HttpResponse:
-    """Mail the link that asks for a person's word."""
+    """Email the link with which a person answers."""
     test, form = _test(request, pk), AskForm(request.POST)
     if form.is_valid():
         try:

@@ -1,14 +1,14 @@
-"""Test plates: one registration that proves the whole way, from the save to what an officer sees.
+"""Test plates: one permit that proves the whole way, from the save to what an officer sees.
 
-A test plate is a permit with `is_test`, valid for two hours, that takes the same way as a real one; it goes out also
-while the connection isn't live. `integrations.onboarding.test_plate_poller` takes it from stage to stage:
+A test plate is a permit with `is_test`, valid for two hours, that is sent like a real one, even while the connection
+isn't live. `integrations.onboarding.test_plate_poller` takes it from stage to stage:
 
     saved → accepted by the vendor → seen in the vendor's parking rights (the evidence is kept)
-          → answered by a person, on the page or by the mailed link → withdrawn → gone from the parking rights too
+          → answered by a person, on the page or by the emailed link → withdrawn → gone from the parking rights
 
 One answer is taken, under a lock. *Yes* needs the vendor's acceptance and makes a connection that is being tested live,
-unless the plate was not seen at another location: then a person sets it live, or tests that one again. *No* leads to the
-doctor. After the answer, or at the end of its time, the registration is withdrawn by itself.
+unless the plate was not seen at another location: then a person takes it live, or tests that one again. *No* leads to
+diagnostics. After the answer, or when its time is over, the permit is withdrawn automatically.
 """
 
 from collections.abc import Iterable, Sequence
@@ -294,7 +294,7 @@ def _tell_answer(test: TestPlate, actor: User | None, doubts: Sequence[TestPlate
     ticket_log.record(connection, "test_answered", f"{text} {test.note}".strip(), actor)
     path = test_path(test)
     if not seen:
-        path = f"{reverse('doctor', args=[company.slug])}?symptom=plate&test={test.pk}"
+        path = f"{reverse('diagnostics', args=[company.slug])}?symptom=plate&test={test.pk}"
         notices.tell(company, "test_no", Notice.Level.WARNING, text, path, key)
     email_queue.queue(
         kind="test_answered",

@@ -30,7 +30,7 @@ def fix_of(delivery: Delivery, slug: str) -> Fix | None:
     if key in ("not_live", "paused"):
         return Fix(_("Set-up"), reverse("setup", args=[slug]), permit.plate_typed)
     if key in ("stopped", "outage") or (key in ("due", "sending", "withdrawing") and delivery.state.remedy):
-        return Fix(_("Run diagnostics"), reverse("doctor", args=[slug]), permit.plate_typed)
+        return Fix(_("Run diagnostics"), reverse("diagnostics", args=[slug]), permit.plate_typed)
     return None
 
 

@@ -56,6 +56,6 @@ def tell(check: CanaryCheck, failure: CanaryCheck.Failure, sentence: str, *, pla
             "that were ended may stay valid there."
         ),
     }[failure]
-    url = reverse("doctor", args=[connection.company.slug])
+    url = reverse("diagnostics", args=[connection.company.slug])
     key = notice_key(check.zone_id)
     notices.tell(connection.company, "canary", Notice.Level.DANGER, (text % words).strip(), url, key)

@@ -1,13 +1,13 @@
-"""Look-ups that people ask for, done by workers: the doctor's checks, and what the vendor holds for one permit.
+"""Look-ups that people ask for, done by workers: diagnostics, and what the vendor has for one permit.
 
 A vendor that hangs would hold a thread of the web for as long as its time-outs let it, and a page has only so many: one
-person who presses a button again and again would stop the site for everybody. So the web writes down what is asked
-(`CheckRun`), a worker does it, and the page looks whether it is done.
+person who presses a button again and again would stop the site for everyone. So the web process stores the request
+(`CheckRun`), a worker runs it, and the page polls until it is done.
 
-No broker is needed: each worker's scheduler looks for rows once a second, since a broker that is away is one of the things
-that the doctor is asked about. A row is claimed under a lease, so that one whose worker died goes to another; looking up
-changes nothing, so twice is as good as once. A company has at most `AT_ONCE` under way, so that nobody waits for the
-questions of others, and a person asks a few times a minute.
+No broker is needed: each worker's scheduler looks for rows once a second, since an unreachable broker is one of the
+things that diagnostics report. A row is claimed under a lease, so if a worker dies, another takes over; a look-up
+changes nothing, so running it twice does no harm. A company has at most `AT_ONCE` running, so that no company holds up
+the others, and a person can ask a few times a minute.
 """
 
 from collections.abc import Callable

@@ -39,7 +39,7 @@ def tell_held(connection: Connection, *, missing: int, expected: int, tells_comp
         "So many at once suggest that the list is wrong, so nothing is changed. If "
         "%(enforcement)s is wrong as well, send them again: %(command)s"
     )
-    url = reverse("doctor", args=[connection.company.slug])
+    url = reverse("diagnostics", args=[connection.company.slug])
     danger, key = Notice.Level.DANGER, held_key(connection.pk)
     if tells_company:
         warning = Notice.Level.WARNING
@@ -75,7 +75,7 @@ def tell_unknown(connection: Connection, count: int) -> None:
         "count": f"{count:,}",
         "command": command(connection, "--end-unknown"),
     }
-    url = reverse("doctor", args=[connection.company.slug])
+    url = reverse("diagnostics", args=[connection.company.slug])
     notices.tell(None, "rights_unknown", Notice.Level.WARNING, text, url, key)
 
 
@@ -102,7 +102,7 @@ def tell_not_applied(connection: Connection) -> None:
         "vendor": get_vendor(connection.vendor).names.label,
         "count": f"{count:,}",
     }
-    url = reverse("doctor", args=[connection.company.slug])
+    url = reverse("diagnostics", args=[connection.company.slug])
     notices.tell(connection.company, "not_applied", Notice.Level.DANGER, text, url, key)
 
 
@@ -119,7 +119,7 @@ def tell_failing(connection: Connection, *, error: str, failures: int) -> None:
     text = _(
         "%(name)s: what enforcement sees could not be compared with what was sent, %(failures)s times in a row. %(error)s"
     )
-    url = reverse("doctor", args=[connection.company.slug])
+    url = reverse("diagnostics", args=[connection.company.slug])
     key, danger = _failing_key(connection), Notice.Level.DANGER
     notices.tell(connection.company, "comparison_failing", Notice.Level.WARNING, text % words, url, key)
     notices.tell(None, "comparison_failing", danger, text % words, url, f"{key}:support")

@@ -119,7 +119,7 @@ def _seeded(ids: dict[str, int]) -> None:
 
 
 def _checked(ids: dict[str, int]) -> None:
-    """Make the doctor's checks of three companies, as a worker would for a page."""
+    """Run the diagnostics of three companies, as a worker would for a page."""
     now = timezone.now()
     for slug in (SEEDED, ODD, EMPTY):
         company = Company.objects.get(slug=slug)

@@ -159,7 +159,7 @@ STATES: tuple[State, ...] = (
     State("contacts, errors", "contacts", BARE, act=send_empty, status=422),
     State("a company's details", "settings_company", CAMPUS),
     State("a company's details, errors", "settings_company", CAMPUS, act=send_empty, status=422),
-    # Set-up, tests, doctor
+    # Set-up, tests, diagnostics
     State("set-up, first use", "setup", BARE),
     State("set-up, first use by a viewer", "setup", CAMPUS, who="viewer"),
     State("set-up, asked", "setup", ("step-asked",)),
@@ -179,10 +179,10 @@ STATES: tuple[State, ...] = (
             "waiting", "accepted", "asked", "elsewhere", "link ended", "answered yes", "answered no", "withdrawn",
         )
     ),
-    State("doctor", "doctor", CAMPUS, query="check={check university}"),
-    State("doctor with findings", "doctor", ODDITY, query="check={check odd-places}&symptom=plate"),
-    State("doctor of an empty company", "doctor", BARE, query="check={check empty-lots}"),
-    State("doctor, asked too often", "doctor", CAMPUS, query="limited=1"),
+    State("diagnostics", "diagnostics", CAMPUS, query="check={check university}"),
+    State("diagnostics with findings", "diagnostics", ODDITY, query="check={check odd-places}&symptom=plate"),
+    State("diagnostics of an empty company", "diagnostics", BARE, query="check={check empty-lots}"),
+    State("diagnostics, asked too often", "diagnostics", CAMPUS, query="limited=1"),
     # People without a log-in
     State("confirm a test plate", "test_answer", ("link asked",), who=""),
     State("confirm: no answer chosen", "test_answer", ("link asked",), who="", act=send_nothing, status=422),
@@ -232,7 +232,7 @@ STATES: tuple[State, ...] = (
 # Addresses that are no pages: what is sent to them is tried in the stories and in the access table.
 ACTIONS = frozenset({
     "locations_map", "suggestions_accept", "zone_options", "zones_refresh", "zone_refresh_decide", "permit_hints",
-    "held_change_decide", "compare_now",
+    "held_change_decide", "compare_now", "diagnostics_moved",
     "permit_states", "permits_reinstate", "permit_reinstate", "permit_check", "permit_held", "retry", "invite",
     "invitation_withdraw",    "member_change", "contact_remove", "setup_begin_request", "setup_begin_operator_id",
     "setup_request", "setup_contact", "setup_operator_id", "setup_confirm_operator", "setup_recheck", "setup_set_up",

@@ -190,16 +190,16 @@ def test_a_new_company_goes_from_nothing_to_live_by_the_pages_alone(
     assert "AAA111" not in phone.page.content()
     looked_at(phone, "11-status-phone")
 
-    watched.go(f"{stack.web_url}/c/university/setup/doctor/?symptom=plate")
+    watched.go(f"{stack.web_url}/c/university/setup/diagnostics/?symptom=plate")
     expect(page.get_by_text("Findings")).to_be_visible(timeout=30_000)
-    looked_at(watched, "12-doctor")
+    looked_at(watched, "12-diagnostics")
 
     # Each page once more, in the dark and on a phone, and support's list.
     night = open_page(scheme="dark", width=390, height=800)
     sign_in(night.page, stack)
     for name, path in (
         ("setup", "setup/"), ("test", "setup/tests/1/"), ("another", "setup/another/"),
-        ("doctor", "setup/doctor/"),
+        ("diagnostics", "setup/diagnostics/"),
     ):  # fmt: skip
         night.go(f"{stack.web_url}/c/university/{path}")
         looked_at(night, f"dark-phone-{name}")

@@ -57,11 +57,11 @@ class Person:
         )
 
     def findings(self, test: int) -> str:
-        """Ask for the doctor's checks of a test plate, and return the page once a worker has made them."""
-        path = f"/c/{self.slug}/setup/doctor/"
+        """Ask for the diagnostics of a test plate, and return the page once a worker has made them."""
+        path = f"/c/{self.slug}/setup/diagnostics/"
         asked = self.stack.post(self.client, path, symptom="plate", test=str(test))
         query = asked.url.query.decode()
-        return self.until("Findings", f"setup/doctor/?{query}")
+        return self.until("Findings", f"setup/diagnostics/?{query}")
 
     def test(self) -> dict[str, Any]:
         sql = "SELECT * FROM integrations_testplate WHERE connection_id = ? ORDER BY id DESC"
@@ -259,14 +259,14 @@ def test_an_empty_zone_list_waits_for_passport_and_goes_on_when_there_are_zones(
     kim.until("Choose the Passport zone for at least one location")
 
 
-def test_a_wrong_zone_mapped_is_a_no_that_leads_to_the_doctor_and_a_new_test(kim: Person) -> None:
+def test_a_wrong_zone_mapped_is_a_no_that_leads_to_diagnostics_and_a_new_test(kim: Person) -> None:
     to_ready(kim, 6, "Z124", "Z123")
     first = send_test(kim)
     kim.until("Does an officer's device show it, too?", f"setup/tests/{first}/")
-    doctor = kim.press(
+    diagnostics = kim.press(
         f"setup/tests/{first}/answer/", answer="no", note="I stand in zone Z123, nothing there"
     )
-    assert "Run the checks" in doctor
+    assert "Run the checks" in diagnostics
     findings = kim.findings(first)
     assert "I stand in zone Z123, nothing there" in findings
     assert "the officer's device was looking elsewhere" in findings

@@ -27,7 +27,7 @@ def test_people_who_ask_a_vendor_that_hangs_stop_no_page_and_not_the_health_chec
         for turn in range(3):
             for at, client in enumerate(clients):
                 operator = f"{at:08d}-{turn:04d}-4333-8444-555555555555"
-                pool.submit(stack.post, client, "/c/university/setup/doctor/")
+                pool.submit(stack.post, client, "/c/university/setup/diagnostics/")
                 pool.submit(stack.post, client, "/c/university/setup/operator-id/", operator_id=operator)
                 pool.submit(stack.post, client, "/c/university/zones/refresh/")
         time.sleep(1)
@@ -35,7 +35,7 @@ def test_people_who_ask_a_vendor_that_hangs_stop_no_page_and_not_the_health_chec
     # A vendor that hangs is waited for until a time-out of eight seconds. Nobody else waits anything like it.
     assert all(hung[path] < calm[path] + 2 for path in calm), (calm, hung)
     runs = "SELECT COUNT(*) AS n FROM integrations_checkrun WHERE finished_at IS NOT NULL"
-    eventually(lambda: stack.query(runs)[0]["n"] > 0, timeout_s=60, what="the doctor's checks to be made")
+    eventually(lambda: stack.query(runs)[0]["n"] > 0, timeout_s=60, what="the checks to be run")
     stack.sandbox.thaw()
     for client in clients:
         client.close()

@@ -123,7 +123,8 @@ COMPANY: dict[str, Access] = {
     "test_plate_answer": Access(post=OPERATOR, pk="test_plate"),
     "test_plate_ask": Access(post=OPERATOR, pk="test_plate"),
     "test_plate_withdraw": Access(post=OPERATOR, pk="test_plate"),
-    "doctor": Access(get=VIEWER, post=VIEWER),
+    "diagnostics": Access(get=VIEWER, post=VIEWER),
+    "diagnostics_moved": Access(get=VIEWER),
     "notice_dismiss": Access(post=OPERATOR, pk="notice"),
 }
 # Outside of any company. The tokens of the last three are what lets in.

@@ -37,7 +37,7 @@ from tests.routes import all_routes
 
 pytestmark = pytest.mark.django_db
 ROLES = ("anonymous", "outsider", "viewer", "operator", "manager", "support")
-LET_IN = {200, 202, 204, 286, 302, 303, 400, 409, 410, 422}
+LET_IN = {200, 202, 204, 286, 301, 302, 303, 400, 409, 410, 422}
 
 
 def test_every_address_is_in_the_table() -> None:

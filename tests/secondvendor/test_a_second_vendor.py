@@ -171,7 +171,7 @@ def read_every_page(here: Story, permit: Permit, test: TestPlate) -> None:
     for client in (here.viewer, here.manager, here.support):
         for name in (
             "overview", "setup", "setup_another", "locations", "zones", "zone_refreshes", "permits", "validity",
-            "activity", "activity_people", "refused", "settings", "contacts", "doctor",
+            "activity", "activity_people", "refused", "settings", "contacts", "diagnostics",
         ):  # fmt: skip
             if client is not here.viewer or name != "setup_another":
                 here.get(client, name)
@@ -193,7 +193,7 @@ def read_every_page(here: Story, permit: Permit, test: TestPlate) -> None:
 
 
 def read_diagnostics(here: Story, symptom: str) -> None:
-    address = here.url("doctor") + (f"?symptom={symptom}" if symptom else "")
+    address = here.url("diagnostics") + (f"?symptom={symptom}" if symptom else "")
     here.read(here.operator.get(address))
     make_check_runs()
     here.read(here.operator.get(address))

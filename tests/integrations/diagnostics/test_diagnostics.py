@@ -1,4 +1,4 @@
-"""The doctor: each thing that can be wrong is found, said in words, and comes with what to do next."""
+"""Diagnostics: each thing that can be wrong is found, said in words, and comes with what to do next."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -220,7 +220,7 @@ def test_a_symptom_puts_the_right_checks_first_and_leaves_none_out(symptom: str,
 
 
 def test_a_check_that_fails_itself_hides_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(patient: object) -> Check:
+    def fail(context: object) -> Check:
         raise ZeroDivisionError
 
     monkeypatch.setitem(diagnostics.CHECKS, "clock", fail)
@@ -293,7 +293,7 @@ def test_the_text_for_a_ticket_has_every_check_and_no_plate(world: World) -> Non
 
 class TestThePage:
     def test_it_offers_both_symptoms_and_runs_the_checks_when_asked(self, world: World) -> None:
-        url = world.url("doctor")
+        url = world.url("diagnostics")
         first = world.viewer.get(url).content.decode()
         assert "Zones not appearing" in first
         assert "Test plate doesn't appear" in first
@@ -315,7 +315,7 @@ class TestThePage:
         vendor = get_vendor("passport")
         for name in ("check_token", "fetch_zones", "fetch_rights"):
             monkeypatch.setattr(vendor, name, lambda *_args, **_rest: pytest.fail("Passport was asked"))
-        asked = world.viewer.post(world.url("doctor"))
+        asked = world.viewer.post(world.url("diagnostics"))
         assert world.viewer.get(asked["Location"]).status_code == 200
         # Nor does it where no worker has taken the checks up: it makes the others.
         CheckRun.objects.update(requested_at=timezone.now() - timedelta(seconds=11))
@@ -326,31 +326,39 @@ class TestThePage:
 
     def test_the_checks_are_asked_for_a_few_times_a_minute(self, world: World) -> None:
         for _ in range(6):
-            assert "check=" in world.viewer.post(world.url("doctor"))["Location"]
+            assert "check=" in world.viewer.post(world.url("diagnostics"))["Location"]
             make_check_runs()
-        limited = world.viewer.post(world.url("doctor"))["Location"]
+        limited = world.viewer.post(world.url("diagnostics"))["Location"]
         assert "check=" not in limited
         assert "You have run the checks several times within a minute." in text_of(world.viewer.get(limited))
         assert make_check_runs() == 0
 
     def test_another_companys_run_shows_nothing(self, world: World) -> None:
         other = World.build()
-        theirs = other.viewer.post(other.url("doctor"))["Location"]
+        theirs = other.viewer.post(other.url("diagnostics"))["Location"]
         make_check_runs()
-        page = text_of(world.viewer.get(f"{world.url('doctor')}?{theirs.partition('?')[2]}"))
+        page = text_of(world.viewer.get(f"{world.url('diagnostics')}?{theirs.partition('?')[2]}"))
         assert "Everything that could be checked" not in page
         mine = CheckRun.objects.get().pk
-        assert "Findings" not in text_of(world.viewer.get(world.url("doctor"), {"check": mine}))
+        assert "Findings" not in text_of(world.viewer.get(world.url("diagnostics"), {"check": mine}))
 
     def test_an_unknown_symptom_or_another_companys_test_is_no_way_in(
         self, world: World, vendor: FakeVendor
     ) -> None:
-        assert world.viewer.get(world.url("doctor"), {"symptom": "x' OR 1"}).status_code == 200
+        assert world.viewer.get(world.url("diagnostics"), {"symptom": "x' OR 1"}).status_code == 200
         other = World.build()
         zone = other.zone("Z1")
         test = test_plates.start_test(connection=other.connection, location=other.location("There", zone))
-        assert world.viewer.get(world.url("doctor"), {"test": test.pk}).status_code == 404
+        assert world.viewer.get(world.url("diagnostics"), {"test": test.pk}).status_code == 404
 
     def test_nobody_else_gets_in(self, world: World, client: Client) -> None:
-        assert client.get(world.url("doctor")).status_code == 302
-        assert World.build().viewer.get(world.url("doctor")).status_code == 404
+        assert client.get(world.url("diagnostics")).status_code == 302
+        assert World.build().viewer.get(world.url("diagnostics")).status_code == 404
+
+    def test_its_former_address_leads_to_the_present_one_with_the_query(self, world: World) -> None:
+        moved = world.viewer.get(f"/c/{world.company.slug}/setup/doctor/?symptom=plate&test=1")
+        assert moved.status_code == 301
+        assert moved["Location"] == f"{world.url('diagnostics')}?symptom=plate&test=1"
+        assert world.viewer.get(f"/c/{world.company.slug}/setup/doctor/")["Location"] == world.url(
+            "diagnostics"
+        )

@@ -233,8 +233,8 @@ class TestTesting:
         response = tested.operator.post(
             tested.url("test_plate_answer", test.pk), {"answer": "no", "note": "zone Z9"}
         )
-        assert response["Location"] == f"{tested.url('doctor')}?symptom=plate&test={test.pk}"
-        asked = tested.operator.post(tested.url("doctor"), {"symptom": "plate", "test": test.pk})
+        assert response["Location"] == f"{tested.url('diagnostics')}?symptom=plate&test={test.pk}"
+        asked = tested.operator.post(tested.url("diagnostics"), {"symptom": "plate", "test": test.pk})
         make_check_runs()
         assert "zone Z9" in text_of(tested.operator.get(asked["Location"]))
 
@@ -347,7 +347,7 @@ def test_the_pages_keep_to_their_query_budget(world: World, vendor: FakeVendor) 
         world.url("setup"),
         world.url("test_plate", test.pk),
         world.url("setup_another"),
-        world.url("doctor"),
+        world.url("diagnostics"),
     ):
         count_queries(world.manager, url)
 

@@ -231,7 +231,7 @@ def test_what_waits_for_the_vendor_leads_to_the_diagnostics_once_it_takes_long(w
     assert fix_of(told(permit), "university") is None
     fix = fix_of(told(permit, minutes=5), "university")
     assert fix is not None
-    assert fix.url == world.url("doctor")
+    assert fix.url == world.url("diagnostics")
     PermitSync.objects.update(**accepted(permit))
     assert fix_of(told(permit), "university") is None
 

@@ -39,7 +39,7 @@ def company() -> Company:
 
 @pytest.fixture(autouse=True)
 def work(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What a look-up answers, in the place of the doctor."""
+    """What a look-up answers, in place of the diagnostics."""
     answers: dict[str, Any] = {"checks": []}
     monkeypatch.setitem(check_runs._work, KIND, lambda _run: answers)
     return answers
