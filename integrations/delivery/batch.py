@@ -1,24 +1,25 @@
 """Sending one batch: rows of one connection, through all their steps. No database.
 
 Steps of one kind travel together. Where a request is refused as a whole, the events that the refusal names are taken out
-and the others sent again; one that is named by a bare number is sent alone first, since nobody knows what the vendor counts
-from. Where none is named, `integrations.delivery.batch_search` finds them. So no event counts as refused that was not named
-unambiguously or refused alone. Trouble with the remote or the connection ends the batch at once, so that nothing hammers.
-A row's steps go out in order: the next only after the one before was accepted or has become pointless.
+and the others sent again; one that is named by a number only is sent alone first, since it is unknown whether the
+vendor counts from 0 or 1. If none is named, `integrations.delivery.batch_search` finds them. So an event counts as
+refused only if it was named unambiguously or refused alone. A problem with the remote or the connection ends the batch
+at once, so that the remote is not hammered. A row's steps go out in order: the next only after the one before was
+accepted or has become pointless.
 
 What a refusal means for the rest of a row: a start or an extension that is refused is dropped, and what should be stopped
-is stopped all the same, since a plate that is no longer wanted must not park for free. A stop that is refused stays with
+is still stopped, since a plate that is no longer wanted must not park for free. A stop that is refused stays with
 the row, to be sent again slowly (`integrations.delivery.refusals`); one that finds nothing to stop has reached its goal. A
-change of a session that is gone shows that the vendor has nothing: the row is planned anew, and starts another.
+change of a session that is gone shows that the vendor has nothing: the row is planned again and starts another session.
 
-A refusal that is not in the vendor's form (`Intercepted`: a proxy's page) is trouble on the way to the vendor, unless other
-events get through: a firewall may object to one plate. So another event is sent alone. If that one is intercepted too, the
-batch ends in trouble after `STRIKES` requests. If the vendor answers it, the search goes on, and an event that is intercepted
-alone is shown as refused and retried slowly; so is one that is intercepted again after others got through. Its steps stay
-with the row, since nobody knows what arrived.
+A refusal that is not in the vendor's form (`Intercepted`: a proxy's page) counts as a problem on the way to the vendor,
+unless other events get through: a firewall may block one plate. So another event is sent alone. If that one is
+intercepted, too, the batch ends after `STRIKES` requests. If the vendor answers it, the search goes on, and an event
+that is intercepted alone is shown as refused and retried slowly; so is one that is intercepted again after others got
+through. Its steps stay with the row, since it is unknown what arrived.
 
-An error of our own code during a request is no refusal either: nothing is halved then, and the steps stay with the row, so
-that exactly the same events go out again.
+An error in our own code during a request isn't a refusal either: the batch isn't halved, and the steps stay with the
+row, so that exactly the same events are sent again.
 """
 
 import math
@@ -44,8 +45,8 @@ from integrations.vendors.errors import (
 )
 from integrations.vendors.protocol import Account, RemoteState, Sent, Step, Vendor
 
-# After so many intercepted requests in a row the way to the vendor is in trouble; more once the vendor has answered
-# meanwhile, since a search among a hundred events with a single bad one halves them seven times.
+# After this many intercepted requests in a row, the way to the vendor is taken to be broken. More are allowed once the
+# vendor has answered in between, since finding one bad event among a hundred takes seven halvings.
 STRIKES = 3
 STRIKES_WITHIN_SEARCH = 10
 
@@ -60,11 +61,13 @@ class Batch:
     now: datetime
     probing: bool = False
     pushes: list[tuple[str, int, Sent]] = field(default_factory=list)
-    # What ended the batch before its time: trouble with the remote or the connection, not with a record.
+    # What ended the batch early: a problem with the remote or the connection, not with a record.
     trouble: DeliveryError | None = None
-    # Until when its leases hold for sure (monotonic seconds). A process that was frozen for longer must not send any more.
+    # Until when its leases certainly hold (monotonic seconds). A process that was frozen for longer must not send
+    # anything.
     good_until: float = math.inf
-    # Whether the connection may still send; asked before each request, since others of it are under way beside this batch.
+    # Whether the connection may still send; asked before each request, since other batches of it are being sent at the
+    # same time.
     may_continue: Callable[[], bool] = field(default=lambda: True)
     # Whether the vendor itself has answered a request of this batch; how many in a row were intercepted since, and the
     # rows whose events were intercepted alone.
@@ -128,7 +131,7 @@ class Batch:
                 outcome.retry(ended)
 
     def _request(self, search: BatchSearch[RowOutcome], group: list[RowOutcome], kind: str) -> None:
-        """Send one request, and tell the search what came of it."""
+        """Send one request, and tell the search the result."""
         for outcome in group:
             outcome.was_sent = True
         sent = self.vendor.send(self.account, [outcome.steps[0] for outcome in group])
@@ -157,7 +160,7 @@ class Batch:
             if self.trouble is None and (self.probing or asks_for_time):
                 self.trouble = outcome.retry_error
         if group[0] is self.hinted:
-            # As long as such numbers are right the next ones are believed too: each is sent alone.
+            # As long as such numbers turn out to be right, the next ones are trusted, too: each is sent alone.
             self.hinted, self.hints_hold = None, refused > 0
             search.decided(bad=refused)
             if self.hints_hold:
@@ -171,7 +174,7 @@ class Batch:
     def _refused(
         self, search: BatchSearch[RowOutcome], group: list[RowOutcome], sent: Sent, push: int
     ) -> None:
-        """Take in a refusal of several events: nothing of it was applied."""
+        """Handle a refusal of several events, none of which was applied."""
         named = [group[place] for place in sent.named]
         if named and sent.named_surely:
             for outcome in named:
@@ -186,7 +189,7 @@ class Batch:
     def _intercepted(
         self, search: BatchSearch[RowOutcome], group: list[RowOutcome], error: Intercepted, push: int
     ) -> None:
-        """Take in an answer that the vendor did not give: is it about these events, or does nothing get through?"""
+        """Handle an answer that didn't come from the vendor: is it about these events, or does nothing get through?"""
         alone = len(group) == 1
         if alone:
             outcome = group[0]
@@ -219,7 +222,7 @@ class Batch:
         return after
 
     def _note(self, outcome: RowOutcome, result: DeliveryError | None, push: int) -> None:
-        """Take in what became of a row's first step."""
+        """Handle the result of a row's first step."""
         step = outcome.steps[0]
         after = self._add_evidence(outcome, result, push)
         if isinstance(result, TryLater | FixConnection):

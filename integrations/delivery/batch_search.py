@@ -1,4 +1,4 @@
-"""Which events of a batch does the vendor refuse, where a refusal of the whole request does not say. Pure.
+"""Finds which events of a batch the vendor refuses if it refuses a request as a whole without saying which. Pure.
 
 Group testing: a group that is accepted is done; one that is refused holds at least one bad event, and is halved until one
 stands alone and gets an answer of its own. How large the next group is follows from how many were bad so far: few bad ones
@@ -35,7 +35,7 @@ _NO_HINTS_FROM = 0.5
 
 
 class BatchSearch(Generic[T]):
-    """Says which events go out together next, and takes in what became of them."""
+    """Decides which events are sent together next, and is told the results."""
 
     def __init__(self, events: Sequence[T], *, most: int, suspected: bool = False) -> None:
         """At most `most` go out together. `suspected` says that these were refused before: each is best sent alone."""
@@ -92,7 +92,7 @@ class BatchSearch(Generic[T]):
         self._pool, self._group = self.left, []
 
     def try_alone(self, event: T) -> None:
-        """Send this event by itself next."""
+        """Send this event alone next."""
         self._next = [event]
 
     def too_many(self, count: int) -> None:
@@ -103,7 +103,7 @@ class BatchSearch(Generic[T]):
     def is_worth_a_hint(self, *, before: int) -> bool:
         """Whether to ask alone for an event that `next` was refused for as it seems, with so many `before` it.
 
-        Not where so many are bad that each is best asked alone: a hint costs two requests for each bad event. The events
+        Not if so many are bad that each is best sent alone: a hint costs two requests for each bad event. The events
         before it are taken for good here, as if the first bad one were named.
         """
         self._before = max(self._before, before)

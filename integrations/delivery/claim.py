@@ -231,7 +231,8 @@ def _decide(row: Any, request: ClaimRequest, lease: str, now: datetime) -> Claim
         fresh_id = new_session_id(request.account.key, pk, session_count + 1)
         steps = request.vendor.plan(request.account, remote_state, desired, now=now, session_id=fresh_id)
         begins = any(step["session"] == fresh_id for step in steps)
-        # An objection is to a session that would begin. One that was accepted stays as it is, whatever is asked of new ones.
+        # A preflight error is about a session that would start. One that was accepted stays as it is, whatever is
+        # required of new ones.
         if begins and desired is not None:
             preflight_error = request.vendor.preflight_error(desired)
         if preflight_error is not None:
@@ -245,7 +246,7 @@ def _decide(row: Any, request: ClaimRequest, lease: str, now: datetime) -> Claim
     return ClaimedRow(
         pk, connection_id, priority, version, attempts, session_count, bulk_sql.as_time(due_since), revision, lease,
         remote_state, decided, [], is_replay, preflight_error, desired, not is_replay, refusals,
-        # An edit clears what was wrong, so that the waits begin anew.
+        # An edit clears what was wrong, so that the waiting times start over.
         0 if error_since is None else refusals, is_barred, kept_since,
     )  # fmt: skip
 
@@ -255,7 +256,7 @@ def _loaded(document: str | None) -> Any:
 
 
 def _is_over(step: Step, now: datetime) -> bool:
-    """Whether a step that was refused would end what has ended by itself."""
+    """Whether a step that was refused would end what has already ended at its own time."""
     until = step.get("until") if step.get("refused") else None
     return until is not None and datetime.fromisoformat(until) <= now
 
@@ -301,8 +302,8 @@ def renew(rows: Sequence[ClaimedRow]) -> None:
 def release(rows: Sequence[ClaimedRow]) -> None:
     """Give up the leases of rows that were not sent, so that any worker may claim them at once.
 
-    This claim then counts as no attempt. The steps that it planned were not sent and are planned anew; those of an earlier
-    claim, or that were refused before, stay with the row.
+    This claim then counts as no attempt. The steps that it planned were not sent and are planned again; those of an
+    earlier claim, or that were refused before, stay with the row.
     """
     now = database_now()
     fresh = [row for row in rows if not row.is_replay and not any(step.get("refused") for step in row.steps)]

@@ -1,4 +1,4 @@
-"""What a claim must know of a connection, read together with its breakers in one round trip."""
+"""What a claim needs to know about a connection, read together with its breakers in one round trip."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

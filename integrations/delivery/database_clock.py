@@ -1,9 +1,9 @@
 """The database's clock: leases and retries are compared with it alone, so that workers' clocks may differ.
 
 A statement that needs the time in SQL says `sql_now()`: the time at which the statement began, which is the same wherever
-in it and however often that is written. `clock_timestamp()` would be read anew for each row and each mention, so that two
-parts of one statement could decide differently about a window that begins or ends right now; `now()` is the time at which
-the transaction began, and a long one would date its rows back.
+in it and however often that is written. `clock_timestamp()` would be read again for each row and each mention, so that
+two parts of one statement could decide differently about a window that begins or ends right now; `now()` is the time at
+which the transaction began, and a long one would date its rows back.
 
 Even that clock can be wrong for a moment (a failover to a machine whose clock is a day ahead). A time that was stored then
 would keep something waiting for a day after the clock was put right. So no stored time is believed to be further away than
@@ -24,7 +24,7 @@ def sql_now() -> str:
     """Return the SQL expression for the time at which a statement began; for `execute` with parameters."""
     if connection.vendor == "postgresql":
         return "statement_timestamp()"
-    # SQLite reads its clock once for each statement by itself.
+    # SQLite reads its clock once per statement anyway.
     return "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')"
 
 

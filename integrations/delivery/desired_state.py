@@ -1,4 +1,4 @@
-"""What a registration should be at the vendor, decided in one place for the claim, the audit and the comparison. Pure."""
+"""What the vendor should have for a permit, decided in one place for the claim, the audit and the comparison. Pure."""
 
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -11,7 +11,7 @@ NOTHING = "nothing"
 
 
 class PermitFacts(NamedTuple):
-    """A permit, and the zone that its location is mapped to (None: to none), as seen from one of its registrations.
+    """A permit, and the zone that its location is mapped to (None: to none), as one of its permit syncs sees it.
 
     The order is that of `FACT_LOOKUPS` and of the columns that the claim reads. A tuple, since one is made for each row.
     """

@@ -11,14 +11,14 @@ wake-ups; a full claim also passes the hint on, so that other workers join in.
 
 Three parts: `inbox` is what the engine hears, `fair_share` who may send how much, `pipeline` the batches from being claimed
 to being recorded. The engine itself takes the turns, and claims. About one round of batches is lined up beyond what the
-senders hold, so that they need not wait for the database; what is urgent goes to the front of it.
+senders hold, so that they need not wait for the database; what is urgent goes to the front.
 
 Fairness: each connection may have at most a share of the senders, never all of them, and takes at most `CLAIM_ROWS` rows at
 a time; requests that hang move aside for the others (`integrations.delivery.fair_share`). So a connection with a hundred
 thousand rows leaves the others their senders, and so does any number of connections whose remote is dead.
 
-No transaction is open while anything is sent. Several engines (workers) share the rows through leases, and what is wrong
-with a remote through breakers; they know nothing of each other.
+No transaction is open while anything is sent. Several engines (workers) share the rows through leases, and share what
+is wrong with a remote through breakers; they know nothing of each other.
 """
 
 import threading
@@ -81,7 +81,7 @@ class Engine:
         self._inbox.wake(connection_ids)
 
     def run(self, stop: threading.Event) -> None:
-        """Work until `stop` is set, then finish what is in flight; a database that is away is waited for."""
+        """Work until `stop` is set, then finish what is in flight; while the database can't be reached, wait."""
         while not stop.is_set():
             try:
                 self._turn(IDLE_S)

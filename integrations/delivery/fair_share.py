@@ -2,8 +2,8 @@
 
 There are two kinds of slots, as many of one as of the other. An *ordinary* one is for a request that is expected to be
 answered at once. A *spare* one is for what may well not be: the probe of a connection that has failed, a request of a
-connection whose last one was slow, and every request that has taken longer than `SLOW_S`, which moves over. So however many
-companies' remotes are dead, they wait in the spare slots, and the ordinary ones are for those that work. Only when more
+connection whose last one was slow, and every request that has taken longer than `SLOW_S`, which moves over. So however
+many companies' remotes hang, they occupy the spare slots, and the ordinary ones serve those that work. Only when more
 requests hang than there are spare slots, in the first seconds of a large outage, do they take up ordinary ones.
 """
 

@@ -1,4 +1,4 @@
-"""From the results of batches to breakers, and to notices for people.
+"""Turns the results of batches into breakers, and into notices for people.
 
 A connection's failures open its own breaker. The vendor's host counts as away, and its breaker opens, only when at least
 `HOST_CONNECTIONS` different connections have *begun* to fail since anything last succeeded; those that keep failing add

@@ -1,16 +1,16 @@
-"""A limit of requests a second for the whole fleet.
+"""Limits the requests per second of all workers together.
 
-One row holds the next free moment; whoever wants to send moves it on by one interval in one short transaction and waits
-until the moment it got. So the fleet can't exceed the limit, whatever the number of workers, and wastes next to none of it.
-It is the database's clock that counts. A moment that was written while that clock was ahead of what it says now is not
-waited for.
+One row holds the next free slot. Whoever wants to send moves it forward by one interval, in one short transaction, and
+waits for the slot it got. So the workers together can't exceed the limit, however many there are, and use nearly all of
+it. The database's clock counts. A slot that was written while that clock was ahead is not waited for.
 
-What counts for the remote is any second by its own watch, so the moments use `USED` of the limit, which leaves room for
-requests that are a little late on their way.
+The remote counts requests per second by its own clock, so the slots use only `USED` of the limit, which leaves room for
+requests that arrive a little late.
 
-The token request, one per life time, takes no turn: it would wait behind everything that needs the token.
+The token request, one per lifetime of a token, takes no slot: it would wait behind everything that needs the token.
 
-A wait for one's turn is no sign of a slow remote: `waited_s` tells how much of a thread's time it was, also while it lasts.
+Waiting for a slot is no sign of a slow remote: `waited_s` says how long a thread has waited, even while it is still
+waiting.
 """
 
 import threading
@@ -29,13 +29,13 @@ USED = 0.97
 
 
 def next_slot(next_at: datetime, now: datetime, per_second: float) -> tuple[datetime, datetime]:
-    """Return (the moment that a request gets, the next free one after it)."""
+    """Return (the slot that a request gets, the next free one after it)."""
     slot = max(next_at, now)
     return slot, slot + timedelta(seconds=1 / (USED * per_second))
 
 
 def take(key: str, per_second: float) -> tuple[datetime, datetime]:
-    """Take the next free moment; return it, and the database's time."""
+    """Take the next free slot; return it, and the database's time."""
     now = database_now()
     with transaction.atomic():
         RateBucket.objects.get_or_create(key=key, defaults={"next_at": now})
@@ -49,7 +49,7 @@ def take(key: str, per_second: float) -> tuple[datetime, datetime]:
 
 
 def waiter(key: str, per_second: float) -> Callable[[], None]:
-    """Return a function that waits for this caller's turn; without a limit (0) it returns at once."""
+    """Return a function that waits for its caller's slot; without a limit (0) it returns at once."""
     if per_second <= 0:
         return lambda: None
 
@@ -66,7 +66,7 @@ def waiter(key: str, per_second: float) -> Callable[[], None]:
 
 @dataclass(slots=True)
 class _Waits:
-    """How long a thread has waited for its turns, and since when it waits now (monotonic seconds)."""
+    """How long a thread has waited for its slots, and since when it is waiting now (monotonic seconds)."""
 
     ended_s: float = 0.0
     since: float | None = None
@@ -77,9 +77,9 @@ _waits: dict[int, _Waits] = {}
 
 
 def waited_s(thread: int | None = None) -> float:
-    """Return how many seconds a thread (its `get_ident`; None: this one) has waited for its turns until now.
+    """Return how many seconds a thread (its `get_ident`; None: this one) has waited for its slots so far.
 
-    Take it before and after, or meanwhile from another thread: the difference is the time that the limit has cost.
+    Read it before and after, or in between from another thread: the difference is the time that the limit has cost.
     """
     waits = _waits.get(threading.get_ident() if thread is None else thread)
     if waits is None:

@@ -1,15 +1,15 @@
-"""How long evidence is kept: every try for ninety days; acceptances and the last try of each registration for good.
+"""How long evidence is kept: every attempt for ninety days; acceptances and the last attempt for each permit, forever.
 
-What it decides: an acceptance (a start, a new end, a stop that the vendor took) is never cleared away. "Is it valid?" and a
-permit's proof are asked about old tickets too, and without the acceptances they would say of a plate that officers saw that
-nothing had been sent. They are few, one or two for each change; what grows without bounds are the tries that came to
-nothing during an outage. So those go that were not accepted and were followed by another try, and pushes that are left
-without any. Keeping a fourth answer for what is no longer known was the other way; it would answer an appeal with a shrug.
+An acceptance (of a start, a new end or a stop) is never deleted. "Is it valid?" and a permit's proof are asked about
+old tickets, too, and without the acceptances they would claim that nothing had been sent for a plate that officers saw.
+There are only one or two per change; what grows without bounds are the failed attempts of an outage. So attempts are
+deleted that were not accepted and were followed by another, and then pushes that are left without events. The
+alternative was a fourth answer, "no longer known", which is of no use in an appeal.
 
-It stays cheap however much is kept: the tries that were not accepted, and the pushes that were not, have a partial index
-each, so what is kept for good is not read. Thinning walks along them in small portions, each a transaction of its own, so
-that it never stands in anybody's way; where it stopped it goes on the next time, and begins anew at the end, since a last
-try may have been followed by another since.
+It stays cheap however much is kept: attempts and pushes that were not accepted have a partial index each, so what is
+kept forever is not read. Thinning walks along them in small portions, each in a transaction of its own, so that it
+never holds up anything else. It continues where it stopped, and starts over at the end, since what was a last attempt
+may have been followed by another.
 """
 
 from datetime import datetime, timedelta
@@ -25,7 +25,9 @@ PORTIONS = 40
 
 
 def thin(now: datetime) -> int:
-    """Remove superseded tries older than `KEPT` that were not accepted; return how many rows went (periodic task)."""
+    """Delete superseded attempts older than `KEPT` that were not accepted; return how many rows were deleted (periodic
+    task).
+    """
     row = PeriodicTask.objects.get_or_create(name=RETENTION_TASK, defaults={"next_at": now})[0]
     newest = (
         Push.objects.filter(sent_at__lt=now - KEPT).order_by("-sent_at", "-pk").values_list("pk", flat=True)
@@ -43,7 +45,9 @@ def thin(now: datetime) -> int:
 
 
 def _thin_portion(after: int, edge: int) -> tuple[int, int]:
-    """Thin the tries of the next pushes up to `edge`; return how many rows went, and the last push looked at."""
+    """Thin the attempts of the next pushes up to `edge`; return how many rows were deleted, and the last push looked
+    at.
+    """
     tries = PushEvent.objects.exclude(result=PushEvent.Result.ACCEPTED)
     some = list(
         tries.filter(push__gt=after, push__lte=edge)
@@ -59,7 +63,7 @@ def _thin_portion(after: int, edge: int) -> tuple[int, int]:
 
 
 def _remove_empty(now: datetime) -> None:
-    """Remove old pushes without any event. One that was accepted has some, so only the others are looked at."""
+    """Delete old pushes without events. Accepted ones always have some, so only the others are looked at."""
     events = PushEvent.objects.filter(push=OuterRef("pk"))
     old = Push.objects.filter(~Exists(events), sent_at__lt=now - KEPT).exclude(outcome=Push.Outcome.ACCEPTED)
     for _ in range(PORTIONS):

@@ -1,4 +1,4 @@
-"""One claimed row, and what becomes of it while it is delivered. No database.
+"""One claimed row, and its result as it is delivered. No database.
 
 A `ClaimedRow` is what the claim read and decided; it never changes. A `RowOutcome` belongs to one delivery of such a row:
 the steps that are still to be sent, what the vendor has by now, and the one decision (`Disposition`) that
@@ -54,7 +54,7 @@ class ClaimedRow(NamedTuple):
 
 
 class Disposition(Enum):
-    """What is to become of a row, as far as it is known by now."""
+    """What is to be done with a row, as far as is known so far."""
 
     # Everything so far was accepted, or there was nothing to do.
     DONE = "done"
@@ -62,14 +62,14 @@ class Disposition(Enum):
     REFUSED = "refused"
     # Shown as refused, with its steps kept: they may have arrived or not, so the very same go out again, slowly.
     SET_ASIDE = "set aside"
-    # What was believed of the vendor was wrong: planned anew at once.
+    # What was believed of the vendor was wrong: planned again at once.
     NEEDS_REPLAN = "needs a new plan"
-    # The remote, or the way to it, is in trouble: the rest is sent later.
+    # The remote, or the way to it, is failing: the rest is sent later.
     RETRY = "retry"
 
 
 class RowOutcome:
-    """What has become of a row so far.
+    """The result for a row so far.
 
     `error` is the first refusal or, under `RETRY`, what the row waits for.
     """
@@ -110,7 +110,9 @@ class RowOutcome:
 
     @property
     def needs_replan(self) -> bool:
-        """Whether the row is planned anew at once: a belief was wrong, or only the plan of an earlier attempt is complete."""
+        """Whether the row is planned again at once: a belief was wrong, or only the plan of an earlier attempt is
+        complete.
+        """
         if self.disposition is Disposition.NEEDS_REPLAN:
             return True
         return self.row.is_replay and self.disposition in (Disposition.DONE, Disposition.REFUSED)
@@ -142,7 +144,7 @@ class RowOutcome:
             self.disposition, self.error = Disposition.RETRY, error
 
     def replan(self) -> None:
-        """Plan the row anew at once: the vendor does not have what we believed."""
+        """Plan the row again at once: the vendor does not have what we believed."""
         self.disposition = Disposition.NEEDS_REPLAN
 
     def refuse(self, error: DeliveryError | None) -> None:

@@ -6,8 +6,9 @@ id is never used twice, even by a database that was restored from a backup: it g
 registrations or to others, and must not take the vendor's sessions from before for its own. A stored step keeps its id, so
 that what is sent again is still the same session.
 
-Ids from before the random part have none. A worker from then takes the new ones for somebody else's: should it compare in the
-minutes of a deploy, it notes what it misses and sends it anew at its next comparison, which is for newer workers to make.
+Ids from before the random part have none. A worker from then takes the new ones for somebody else's: if it runs a
+comparison during a deploy, it records them as missing; the next comparison, which would send them again, is made by
+newer workers.
 """
 
 import re

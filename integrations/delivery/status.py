@@ -1,11 +1,11 @@
-"""What became of a permit's delivery, in words: one place for lists, the permit's page, commands and the API.
+"""The state of a permit's delivery in words, in one place for lists, the permit's page, commands and the API.
 
 `push_state` is pure. It answers from what is known at `now` and never asks the vendor. The order of its questions is the
 order in which a person can do something about it: refused → drift → zone missing → no zone → not live or paused → stopped
 → on its way.
 
-Invariant: every state has a word, a tone and an icon, and what went wrong says what to do (`remedy`). What has gone wrong for
-longer than `LONG` says since when, how often it was tried, and what a person can do meanwhile.
+Invariant: every state has a word, a tone and an icon, and every problem says what to do (`remedy`). A problem that has
+lasted longer than `LONG` also says since when, how often it was tried, and what a person can do in the meantime.
 """
 
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ from integrations.vendors.protocol import get_vendor
 from locations.models import Permit
 from locations.times import say_clock
 
-# What fails for less than this is expected to pass by itself.
+# What has failed for less than this is expected to pass.
 LONG = timedelta(minutes=2)
-# States that change by themselves, within seconds: a page that shows one looks again.
+# States that change automatically within seconds: a page that shows one polls.
 MOVING = frozenset({"due", "sending", "outage", "withdrawing"})
 
 
@@ -50,7 +50,7 @@ class PushState:
 
     @property
     def moving(self) -> bool:
-        """Whether it is expected to change by itself, soon."""
+        """Whether it is expected to change soon without anyone's help."""
         return self.key in MOVING
 
 
@@ -73,7 +73,7 @@ def push_state(
     now: datetime,
     breaker: Breaker | None = None,
 ) -> PushState:
-    """Say what became of one permit's delivery at `now`.
+    """Return the state of one permit's delivery at `now`.
 
     `registration` is the permit's row on `connection`; `connection` is that of the mapped zone, or of the registration
     where the location is not mapped any more; `breaker` the one that holds it back, if any. `permit.location` and
@@ -159,7 +159,7 @@ def _waiting(key: str, reason: str, remedy: str, since: datetime | None) -> Push
 
 
 def again_words(permit_sync: PermitSync, permit: Permit, now: datetime) -> str:
-    """Say when a refused registration is tried again by itself; an empty text where it is not. Needs the location."""
+    """Say when a refused permit is tried again automatically; an empty text if it isn't. Needs the location."""
     if permit_sync.retry_at is None:
         return ""
     if permit_sync.retry_at <= now:
@@ -170,7 +170,7 @@ def again_words(permit_sync: PermitSync, permit: Permit, now: datetime) -> str:
 
 
 def _refused_words(permit_sync: PermitSync, permit: Permit, now: datetime) -> str:
-    """Say how often a registration was refused in a row and since when, once that is more than once."""
+    """Say how often in a row a permit was refused and since when, once that is more than once."""
     if permit_sync.refusals < 2 or permit_sync.error_since is None:
         return ""
     return _("Refused %(count)s times since %(time)s.") % {
@@ -180,7 +180,7 @@ def _refused_words(permit_sync: PermitSync, permit: Permit, now: datetime) -> st
 
 
 def vendor_label(connection: Connection | None) -> str:
-    """Return how people call the vendor of a connection."""
+    """Return what people call the vendor of a connection."""
     return get_vendor(connection.vendor).names.label if connection else _("The vendor")
 
 
@@ -191,7 +191,7 @@ def _ended(
     now: datetime,
     breaker: Breaker | None,
 ) -> PushState:
-    """Say what became of a permit that is cancelled or over."""
+    """Return the state of a permit that is cancelled or has ended."""
     since = permit.cancelled_at or permit.end
     # A row that had nothing to send is done as well; only a session that was ever started means that something was sent.
     if permit_sync is None or (permit_sync.session_count == 0 and permit_sync.remote_state is None):
@@ -217,7 +217,7 @@ def _on_its_way(
     now: datetime,
     breaker: Breaker | None,
 ) -> PushState:
-    """Say what holds a due registration, or how far it is."""
+    """Say what holds back a permit that is due, or how far along it is."""
     since = permit_sync.due_since if permit_sync else permit.updated_at
     ending = permit.status == Permit.Status.CANCELLED or permit.end <= now
     status = Connection.Status(connection.status)
@@ -290,7 +290,7 @@ def _still_trying(
     *,
     ending: bool,
 ) -> str:
-    """Say that it is tried again; once it has failed for long also since when, how often, and what a person can do."""
+    """Say that it is tried again; after a long time, also since when, how often, and what a person can do."""
     if now - since <= LONG:
         return _("It is being retried automatically.")
     tries = permit_sync.attempts if permit_sync else 0

@@ -1,9 +1,9 @@
-"""Waking the workers: a hint after a commit that something is due.
+"""Wakes the workers: a hint, sent after a commit, that something is due.
 
 A hint is deduplicated, carries only connection ids, and is never waited for: a thread of the saving process hands it to
-the broker. Each round sends one message for all connections that were named meanwhile and then rests for a moment, so a
-thousand saves a second make at most `1 / REST_S` messages. If the broker is away, slow or frozen, the hint is dropped
-after one quick retry; the sweeper in every worker finds what is due in any case.
+the broker. Each round sends one message for all connections named since the last one and then pauses briefly, so a
+thousand saves a second cause at most `1 / REST_S` messages a second. If the broker is away, slow or frozen, the hint is
+dropped after one quick retry; the sweeper in every worker finds what is due in any case.
 """
 
 import atexit
@@ -18,7 +18,7 @@ from celery import current_app
 log = structlog.get_logger(__name__)
 
 REST_S = 0.02
-# A process that ends (a command) waits this long for its last hints to leave.
+# A process that ends (a command) waits this long for its last hints to be sent.
 EXIT_WAIT_S = 1.0
 
 
