@@ -1,7 +1,7 @@
 """`make bench-pages`: how long every page takes on a million permits, and how many queries it makes.
 
 PostgreSQL is started here. The database is made once (`benchmarks.pages_seed`) and kept in `build/bench-pages`; `--fresh`
-makes it anew. Each page is asked for through Django's own test client (middleware, views, templates, queries; no
+recreates it. Each page is asked for through Django's own test client (middleware, views, templates, queries; no
 network), as the person who uses it, at the large company and at one of the others (`benchmarks.pages_asked`); what is
 sent is rolled back. The first two answers warm up.
 
@@ -219,7 +219,7 @@ def main() -> int:
     parser.add_argument("--zones", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--only", default="", help="measure only pages whose name holds this")
-    parser.add_argument("--fresh", action="store_true", help="make the database anew")
+    parser.add_argument("--fresh", action="store_true", help="recreate the database")
     options = parser.parse_args()
 
     import django

@@ -52,7 +52,7 @@ def take(limit: RateLimitItem, *who: str, cost: int = 1) -> bool:
 
 
 def wait_s(limit: RateLimitItem, *who: str) -> float:
-    """Return in how many seconds the count of `who` begins anew."""
+    """Return in how many seconds the count of `who` starts over."""
     try:
         ends = _shared().get_window_stats(limit, *who).reset_time
     except StorageError as error:

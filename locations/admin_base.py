@@ -197,7 +197,9 @@ class SupportAdmin(ChoosesByKey, admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 class SensitiveAdmin(SupportAdmin):
-    """Pages that say who somebody is and what they may do: what they save asks for the password, or a second step, anew."""
+    """Pages that decide who someone is and what they may do: saving them asks for the password, or a second step,
+    again.
+    """
 
     def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Actions are sent to the list, and so are searches, which change nothing and carry out no action."""

@@ -3,7 +3,7 @@
 What says who somebody is or what they may do is changed only by who has just shown that they are still the one who signed in
 (`SensitiveAdmin`): a browser left open must not make another superuser. Support never sets a password for anybody: a mailed
 link lets the person do it, and verifies the address. Nor does it change an address: its owner does, by confirming the new
-one (`locations.addresses`); who has lost the mailbox is invited anew.
+one (`locations.addresses`); someone who has lost access to their mailbox is invited again.
 """
 
 from smtplib import SMTPException

@@ -1,7 +1,7 @@
 """What a name may be: of a company, a location, a site, a contact or a person. Mails to strangers quote these.
 
 A name that holds a web address would make a mail of ours lead to it, with our sender and our words around it; one with a
-line break would begin a header or a paragraph of its own; one that looks like an e-mail address would be taken for the
+line break would begin a header or a paragraph of its own; one that looks like an email address would be taken for the
 sender. A mail program makes a link of anything like `word.word`, so that counts as a web address here: “St.Mary” is
 refused, and the sentence says how to write it (“St. Mary”).
 """

@@ -92,7 +92,7 @@ def _saved(*, instance: User, created: bool, **_: Any) -> None:
         return
     before: dict[str, Any] = getattr(instance, "_before_save", None) or {}
     changed = {name for name, was in before.items() if was != getattr(instance, name)}
-    # A password that is merely hashed anew after a sign-in has not been set (`AbstractBaseUser.check_password`).
+    # A password that is merely rehashed after a sign-in has not been set (`AbstractBaseUser.check_password`).
     was_typed = getattr(instance, "_password", None) is not None
     if "password" in changed and (was_typed or not instance.has_usable_password()):
         record("password_changed", actor=actor, person=instance, how=_how(actor, instance))

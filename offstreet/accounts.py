@@ -82,7 +82,7 @@ class AccountAdapter(AccountMails):
         try:
             cache.incr(key)
         except ValueError:
-            # It ran out between the two calls: the count begins anew.
+            # It ran out between the two calls: the count starts over.
             cache.set(key, 1, timeout=FAILURES_WINDOW_S)
 
     def get_reauthentication_methods(self, user: AbstractBaseUser | AnonymousUser) -> list[dict[str, Any]]:

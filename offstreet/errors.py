@@ -1,8 +1,8 @@
 """Error pages that say what is true: what went wrong, whether something may have been saved, and what happens next.
 
 A database that is locked, full of connections or away is a matter of seconds: that answers 503 with `Retry-After`, and the
-page tries again by itself. A form is sent again by itself only where nothing was written before the database gave up
-(`X-Nothing-Written`); what was typed travels along. Everything else that breaks is a 500.
+page tries again automatically. A form is sent again automatically only where nothing was written before the database gave
+up (`X-Nothing-Written`); what was typed travels along. Everything else that breaks is a 500.
 """
 
 import re

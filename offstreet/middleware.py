@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 
-# Where somebody is led who has to say, anew or in one more way, who they are.
+# Where someone is redirected who has to prove, again or in one more way, who they are.
 WHO_ARE_YOU = (
     "account_login",
     "account_reauthenticate",
@@ -69,8 +69,9 @@ class NothingStaysBehind:
 class SignInAndComeBack:
     """Where an answer is "sign in first", lead the whole window there, and afterwards back to the page it showed.
 
-    htmx would follow the redirect by itself and put the sign-in page where a part of the page was to go. And neither a part
-    nor an address that a form sends to can be opened by itself after signing in, so what follows is the page around it.
+    htmx would follow the redirect automatically and put the sign-in page where a part of the page was to go. And neither
+    a part nor an address that a form sends to can be opened on its own after signing in, so what follows is the page
+    around it.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:

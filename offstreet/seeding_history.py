@@ -36,7 +36,7 @@ def make_history(*, connection: Connection, now: datetime, draw: random.Random, 
         # One row for the connection and one for all together, as counting writes them.
         counts = {"hour": hour, "accepted": accepted, "refused": refused, "latencies": latencies}
         rows += [PushHour(connection=owner, **counts) for owner in (connection, None)]
-    # The running hour is counted anew from here on, so that what is made up is not counted over.
+    # The running hour is counted again from here on, so that made-up counts are not overwritten.
     rows.append(PushHour(hour=last, latencies=[0] * CLASSES))
     PushHour.objects.bulk_create(rows)
     return DAYS * 24

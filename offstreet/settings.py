@@ -328,7 +328,8 @@ __import__("logging.config").config.dictConfig(LOGGING)
 # Each vendor is one class, found by its dotted path: the only way in which `integrations` knows of a vendor.
 INTEGRATION_VENDORS = {"passport": "passport.vendor.Passport"}
 
-# How soon a refused registration is tried again by itself where its reason may pass; doubled each time, up to the longest.
+# How soon a refused registration is tried again automatically where its reason may pass; doubled each time, up to the
+# longest.
 REFUSAL_RETRY_FIRST_S = env.float("REFUSAL_RETRY_FIRST_S", default=60)
 REFUSAL_RETRY_MAX_S = env.float("REFUSAL_RETRY_MAX_S", default=3600)
 

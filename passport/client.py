@@ -3,7 +3,7 @@
 Each request has time-outs for connecting, reading and writing, and one in total (`passport.limits`). Each answer is capped
 in size and must be uncompressed, since a compressed one could grow beyond any cap. Cookies are not kept. A request carries
 one `Passport-Labs-Client-Trace-Id` of its own (observed: H3), which is logged and kept as evidence. On 401 the token
-is dropped, fetched anew once, and the call repeated once (observed: T5). Keys are rows of docs/passport-api.md, such as H3.
+is dropped, fetched again once, and the call repeated once (observed: T5). Keys are rows of docs/passport-api.md, such as H3.
 
 httpx's pool slows down badly beyond about twenty connections in use. More than that are only used while requests hang;
 instead, many events travel in one request.

@@ -1,6 +1,6 @@
 """Limits of a request on its socket: no server can hold a sender for longer than the request's total time-out.
 
-httpx only limits each connect, read and write by itself, so an answer that trickles in at a byte a second would hold a
+httpx only limits each connect, read and write separately, so an answer that trickles in at a byte a second would hold a
 sender forever. Here, every step on a connection gets only the time that is left: each address that is tried, the TLS
 handshake, each read, each slice that is written.
 

@@ -7,7 +7,7 @@ What it decides (docs/passport-api.md, P2, P4 and P6):
 | nothing | a right | started |
 | a session | the same | none |
 | a session | another end only | extended (also if the new end is earlier but still in the future) |
-| a session | another plate, state, zone, start or space | started anew, then the old one stopped |
+| a session | another plate, state, zone, start or space | a new one started, then the old one stopped |
 | a session | nothing, or an end in the past | stopped |
 | a session that has expired | nothing | none |
 

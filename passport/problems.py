@@ -44,7 +44,7 @@ _FOR_GOOD = {
     "validation_error": "a plate or a state in a form that Passport does not take",
 }
 # … if that is what the problem is about, and not something that changes on Passport's side: its zones, their spaces, the
-# operator; or by itself: what is in the past or too far ahead by one clock or one limit is not by another, and our times
+# operator; or on its own: what is in the past or too far ahead by one clock or one limit is not by another, and our times
 # are in order and in the form that Passport documents. A problem that does not say what it is about may be about those.
 _OF_THE_RECORD = ("plate", "vehicle", "state", "country")
 _MAY_CHANGE = ("zone", "space", "operator", "session", "time", "date", "past", "future", "clock", "occurred")

@@ -87,7 +87,7 @@ def connection_of_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def no_counts() -> Iterator[None]:
-    """Let no limit count what another test did: the ids of people begin anew with each."""
+    """Let no limit count what another test did: the ids of people start over with each."""
     counters = (throttle._shared, throttle._alone)
     cache.clear()
     for one in counters:

@@ -75,7 +75,7 @@ class World(CompanyWorld):
                 self.let_time_pass()
 
     def let_time_pass(self) -> None:
-        """End all waiting: backoffs, leases, open breakers, and that of refused rows which are tried again by themselves."""
+        """End all waiting: backoffs, leases, open breakers, and the delays of refused rows."""
         from integrations.models import Breaker
 
         past = timezone.now() - timedelta(seconds=1)
@@ -155,7 +155,7 @@ def long_ago() -> None:
 def audit_all() -> int:
     """Let both audits walk through all rows once; return how many they marked.
 
-    They go by ids, a window at a time, and PostgreSQL does not begin anew with its ids in each test.
+    They go by ids, a window at a time, and PostgreSQL does not start over with its ids in each test.
     """
     marked = 0
     for walk, name in ((audit.audit, audit.AUDIT_TASK), (audit.audit_remote_state, audit.REMOTE_STATE_TASK)):

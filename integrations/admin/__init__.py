@@ -1,7 +1,7 @@
 """Admin pages of connections, zones, deliveries, onboarding and emails, for support; nearly all are read-only evidence.
 
 What changes a connection, a mapping or a test is done in the dashboard, which asks for reasons and tells people. Here
-support looks things up, and sets going what goes by itself: zones are pulled, refused registrations tried again.
+support looks things up, and triggers what otherwise runs automatically: refreshing zones, trying refused permits again.
 
 The modules register their pages as they are imported.
 """

@@ -1,8 +1,8 @@
 """Charts of pushes: counts by the hour, kept in `PushHour` by a chore, and what is drawn from them.
 
-What it decides: the evidence itself is never read for a chart. Each minute the chore counts the hours anew that may still
-change (the running one, and the one before for ten minutes more), so a figure is at most a minute old, and counting an
-hour twice gives the same. After a pause of all workers it catches up, at most `HOURS_AT_ONCE` at a time.
+What it decides: the evidence itself is never read for a chart. Each minute a periodic task recounts the hours that may
+still change (the running one, and the one before for ten minutes more), so a figure is at most a minute old, and
+counting an hour twice gives the same. After a pause of all workers it catches up, at most `HOURS_AT_ONCE` at a time.
 
 What was held back by a person is no latency: an event that was saved before its connection went live, or was resumed, and
 accepted after that (a backfill), is counted as accepted and not timed. Each hour knows of the last such moment of a
@@ -97,7 +97,7 @@ def count_hours(now: datetime) -> int:
 
 
 def count_hour(hour: datetime) -> None:
-    """Count one hour anew from the evidence and put the counts in the place of the old ones."""
+    """Recount one hour from the evidence and replace the old counts."""
     latency = ExpressionWrapper(F("push__answered_at") - F("due_since"), output_field=DurationField())
     accepted = Q(result=PushEvent.Result.ACCEPTED)
     timed = accepted & ~_held_back()

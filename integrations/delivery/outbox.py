@@ -42,7 +42,7 @@ _PRIORITY = (
     " ELSE {coming} END"
 )
 # The first branch finds where a permit belongs now, the second where it has been before (another connection after its
-# location was mapped anew, or nowhere any more), so that what is no longer wanted is taken away there. Nothing is sent to a
+# location was remapped or unmapped), so that what is no longer wanted is removed there. Nothing is sent to a
 # connection that has ended, so nothing of it becomes due again. They give nothing but
 # the pair: with anything computed beside it, the union could hold a pair twice, which `ON CONFLICT` refuses.
 _MARK = """

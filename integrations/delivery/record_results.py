@@ -68,7 +68,8 @@ def row_result(outcome: RowOutcome, *, now: datetime) -> RowResult:
     """
     row, error = outcome.row, outcome.error
     if outcome.disposition is Disposition.RETRY:
-        # Trouble of the whole connection is the breaker's to time; a row's own waits by itself.
+        # If the whole connection fails, its breaker decides when to try again; if only a row fails, its own backoff
+        # does.
         attempts = row.attempts + 1
         wait = backoff(attempts)
         return RowResult(

@@ -1,1 +1,1 @@
-"""Notices on the pages, e-mail, signed links, preferences, and the ticket's log."""
+"""Notices on the pages, emails, signed links, preferences, and the ticket's log."""

@@ -23,7 +23,9 @@ _PATH: Final = re.compile(r"[\w/.?=&%#-]*", re.ASCII)
 
 
 def harmless(text: str, *, own: str) -> str:
-    """Return the text with every link broken that does not lead to `own` (`SITE_URL`). E-mail addresses stay whole. Pure."""
+    """Return the text with every link broken that does not lead to `own` (`SITE_URL`). Email addresses stay whole.
+    Pure.
+    """
     kept = "".join(
         sign
         for sign in text

@@ -3,10 +3,11 @@
 A confirmation link is signed (with the project's secret key, older keys included), belongs to one test and one of the
 addresses it was mailed to, and ends after `TEST_LINK_LIFETIME`. Nothing from which it could be made again is in the
 database without the key: a mail that waits holds a placeholder, and the row keeps only the fingerprint of the latest
-issue, so that a link sent anew makes the earlier ones worthless. That it can be used once is the test's own matter
+issue, so that sending a new link invalidates the earlier ones. That it can be used once is the test's own matter
 (`integrations.onboarding.test_plates.answer_test`), decided under a lock.
 
-A status link is a signed row id; ending the row ends it, and a year after it was made or last renewed it ends by itself.
+A status link is a signed row id; ending the row ends it, and a year after it was made or last renewed it ends
+automatically.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""What the product does by itself on the way to live; a chore of the workers, `follow_set_ups`.
+"""What the product does automatically during set-up; a periodic task, `follow_set_ups`.
 
 It looks at what is so, and does what has to follow from it, once: so it makes no difference whether zones were pulled by
 the set-up page, by a command or by the daily refresh, and a worker that died in the middle costs two seconds.

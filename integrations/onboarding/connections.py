@@ -51,7 +51,7 @@ def current_connections(company: Company) -> QuerySet[Connection]:
 def open_connection(
     *, company: Company, label: str = "", vendor: str = "", actor: User | None = None
 ) -> Connection:
-    """Return the company's connection for a site (`label`), made anew where there is none; it may lack an id yet.
+    """Return the company's connection for a site (`label`), created if there is none; it may lack an id yet.
 
     Without a `vendor` it is the default one's.
     """

@@ -1,4 +1,4 @@
-"""Locations at which a test plate was not seen: a connection doesn't go live by itself as long as there are any.
+"""Locations at which a test plate was not seen: a connection doesn't go live automatically as long as there are any.
 
 One officer sees the plate in one zone, another sees nothing in the next; the first answer says nothing of the second zone.
 A person then sets the connection live all the same, or tests the location again.

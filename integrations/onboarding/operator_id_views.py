@@ -30,7 +30,9 @@ from locations.models import Role
 @company_view(Role.OPERATOR)
 @require_POST
 def request_id(request: CompanyRequest, pk: int | None = None) -> HttpResponse:
-    """Ask for the operator ID: send the mail, note that it was sent, fill the text in anew, or say whom nobody knows."""
+    """Request the operator ID: send the email, record that it was sent, regenerate its text, or say that the contact is
+    unknown.
+    """
     word = request.POST.get("word", "")
     connection = company_connection(request.company, pk) if pk else None
     if word == "unknown":

@@ -29,7 +29,7 @@ NEW_PLACES = 20
 
 @dataclass(frozen=True, slots=True)
 class SetupPage:
-    """One page's worth of a connection's way to live; `polls`: the page has something to wait for by itself."""
+    """What the set-up page of a connection shows; `polls`: there is something to wait for, so the page polls."""
 
     steps: Sequence[OnboardingStep]
     turn: OnboardingStep | None

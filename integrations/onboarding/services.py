@@ -44,7 +44,7 @@ class Trial:
 
 
 def begin_connection(*, company: Company, label: str = "", actor: User | None = None) -> Connection:
-    """Return the company's connection for a site, begun anew where there is none.
+    """Return the company's connection for a site, created if there is none.
 
     A further connection needs a site's name (`label`) of its own: raises `ValidationError` without one.
     """

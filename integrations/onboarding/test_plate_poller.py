@@ -1,4 +1,4 @@
-"""Following test plates: what the product does by itself, from acceptance to being gone from the parking rights.
+"""Follows test plates automatically, from acceptance until they are no longer listed in the parking rights.
 
 `follow_tests` is a chore of the workers. It takes each open test one stage further: notes the acceptance, looks for
 the plate in the vendor's parking rights, mails the link once it is there, withdraws the test at its end, and looks

@@ -139,7 +139,7 @@ def delivery_counts(connections: QuerySet[Connection], now: datetime) -> dict[in
 def with_counts(connections: QuerySet[Connection], now: datetime) -> QuerySet[Any]:
     """Add to connections what `counts_from` reads.
 
-    Each connection is looked up in the partial indexes by itself: the database would otherwise rather read all rows than
+    Each connection is looked up separately in the partial indexes: the database would otherwise rather read all rows than
     believe how few of them are due.
     """
     here = PermitSync.objects.filter(connection=OuterRef("pk"))

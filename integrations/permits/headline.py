@@ -91,7 +91,7 @@ def headline(delivery: Delivery, evidence: Evidence, names: VendorNames, now: da
 
 
 def _compared_at(delivery: Delivery) -> datetime | None:
-    """Return when this permit was last looked for in the parking rights: by itself, or with all others of its connection."""
+    """Return when this permit was last looked for in the parking rights: alone, or with all others of its connection."""
     permit_sync, connection = delivery.permit_sync, delivery.connection
     if permit_sync is None:
         return None

@@ -297,7 +297,7 @@ def _usual_region(request: CompanyRequest) -> str:
 
 @company_view(Role.OPERATOR)
 def permit_change(request: CompanyRequest, pk: int) -> HttpResponse:
-    """Change a permit; a cancelled one can only be registered anew."""
+    """Change a permit; a cancelled one can only be registered again."""
     permit = _permit(request, pk)
     if permit.status == Permit.Status.CANCELLED:
         messages.warning(request, _("This permit is cancelled. Register the plate again."))

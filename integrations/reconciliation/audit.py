@@ -43,8 +43,8 @@ def audit(now: datetime) -> int:
     return _mark(find_unmarked(ids, now) + find_stale(ids, now))
 
 
-# Refused, but not while nothing was wanted: that stop is tried again by itself. One without `retry_at` was written by a
-# worker from before it existed.
+# Refused, but not while nothing was wanted: that stop is tried again automatically. One without `retry_at` was written by
+# a worker from before it existed.
 _REFUSED_FOR_ANOTHER = Q(state=PermitSync.State.REFUSED) & (
     Q(retry_at=None) | ~Q(refused_key__in=["", NOTHING])
 )
@@ -120,7 +120,7 @@ def _may_differ(permit_ids: Sequence[int]) -> list[int]:
     """Return those permits that have to be planned to know whether they are as they were accepted.
 
     Nearly all are as they were in every part: the database says so in a hundredth of the time that planning them takes. Left
-    out are parts that no officer sees and that start no event by themselves (the rate). SQLite has few rows.
+    out are parts that no officer sees and that start no event on their own (the rate). SQLite has few rows.
     """
     if db.vendor != "postgresql" or not permit_ids:
         return list(permit_ids)
@@ -139,8 +139,8 @@ def find_stale(permit_ids: Sequence[int], now: datetime) -> list[int]:
     found = [row[0] for row in done.values_list(*_COLUMNS) if _differs(row, now)]
     refused = here.refused().exclude(connection__status=Connection.Status.ENDED)
     for key, retry_at, *row in refused.values_list("refused_key", "retry_at", *_COLUMNS):
-        # Without a key it is not known what was refused; such a row is tried again by itself, unless a worker wrote it that
-        # knew nothing of either.
+        # Without a key it is not known what was refused; such a row is tried again automatically, unless a worker wrote
+        # it that knew nothing of either.
         if key != desired_key(_read(row, now)[3]) if key else retry_at is None:
             found.append(row[0])
     return found

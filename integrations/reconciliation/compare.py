@@ -111,8 +111,8 @@ class Remedy(Enum):
 def remedy_for(drift: Drift, *, is_missing: bool, now: datetime, is_certain: bool = False) -> Remedy:
     """Return what to do about a right that is missing or different, by what was done before.
 
-    What is missing is sent anew only at the second look; what is listed otherwise is there to be seen, so it is put right at
-    once. `is_certain` says that a person vouches for the list.
+    What is missing is sent again only at the second look; what is listed otherwise is there to be seen, so it is put
+    right at once. `is_certain` says that a person vouches for the list.
     """
     if is_certain:
         return Remedy.ANEW if is_missing else Remedy.SMALLEST

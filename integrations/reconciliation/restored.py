@@ -2,8 +2,8 @@
 
 A database from a backup has forgotten what was registered, changed and ended since. The vendor still shows those rights, and
 officers go by them; whether a car may stand there is known to the people who registered it, not to us. So such rights are
-only shown, and ended when a person says so. What the backup remembers and the vendor does not show is sent again by itself,
-or by a person where it is so much that the comparison is held.
+only shown, and ended when a person says so. What the backup remembers and the vendor does not show is sent again
+automatically, or by a person where it is so much that the comparison is held.
 """
 
 from collections.abc import Sequence

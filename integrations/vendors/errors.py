@@ -22,7 +22,7 @@ class DeliveryError(Exception):
     """
 
     kind = "unexpected"
-    # Whether the same record would be refused again whenever it is sent; otherwise the reason may pass by itself.
+    # Whether the same record would be refused again whenever it is sent; otherwise the reason may go away on its own.
     for_good = False
 
     def __init__(

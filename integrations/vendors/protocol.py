@@ -32,8 +32,8 @@ NEEDS_SPACE = "space"
 class Step(TypedDict):
     """One event of a plan; `event` is what is sent, letter for letter.
 
-    `ends` says that the step takes a session away, which would end by itself at `until` (RFC 3339). `refused` marks such a
-    step that the vendor refused: it stays with the row and goes out again, slowly, until then.
+    `ends` says that the step takes a session away, which would end automatically at `until` (RFC 3339). `refused` marks
+    such a step that the vendor refused: it stays with the row and goes out again, slowly, until then.
     """
 
     kind: str

@@ -101,7 +101,7 @@ def due_connections(now: datetime) -> list[int]:
 def _recovered(live: QuerySet[Connection], claimable: QuerySet[PermitSync], now: datetime) -> set[int]:
     """Return connections that came back lately and have rows which failed before and need not wait out their backoff.
 
-    The worker whose probe succeeded goes on by itself; this is for when it dies right then.
+    The worker whose probe succeeded continues on its own; this is for when it dies right then.
     """
     found: set[int] = set()
     closed = Breaker.objects.filter(

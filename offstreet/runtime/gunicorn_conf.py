@@ -1,6 +1,6 @@
 """gunicorn's settings, for the demo and for production alike (`gunicorn -c offstreet/runtime/gunicorn_conf.py`).
 
-Threads, because requests wait on the database and hardly compute. No preloading: a worker that is started anew
+Threads, because requests wait on the database and hardly compute. No preloading: a worker that is started again
 then runs the code that lies on the disk. A worker dies with its master even when that is killed with -9; without
 this it would keep the port for up to a second and answer with old code.
 """

@@ -1,7 +1,7 @@
 """Makes `.venv` from a hashed lock; runs on a bare Python 3.11 with the standard library alone.
 
     python3 -m offstreet.runtime.install base|dev    install requirements/base.txt or requirements/dev.txt
-    python3 -m offstreet.runtime.install lock        compile both locks anew from pyproject.toml
+    python3 -m offstreet.runtime.install lock        recompile both locks from pyproject.toml
 
 What it decides: pip brings uv (itself locked with hashes in requirements/bootstrap.txt), uv installs the rest; where
 uv can't be had or fails, pip installs the same lock alone, only slower. A lock whose checksum is the one that was

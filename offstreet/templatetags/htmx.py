@@ -4,7 +4,7 @@ The policy forbids inline scripts, but htmx acts on attributes: a text that reac
 take the token of the page's own forms along (`hx-include`), and act as the reader. So escaping must not be the only thing
 that stands between a vendor's text and the reader's rights.
 
-Decision: htmx acts only on elements that carry the page's *mark*, a random value that is made anew for each page and that no
+Decision: htmx acts only on elements that carry the page's *mark*, a random value that is new for each page and that no
 stored text can know. `{% page_mark %}` writes it on an element; the configuration in the page's head (`{% htmx_config %}`)
 disables every element that has an attribute of htmx's and no mark, with all that is in it. The configuration is read once,
 from the first such element of the head, so markup further down cannot change it; without it htmx is not started by any page.

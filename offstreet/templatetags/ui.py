@@ -309,7 +309,7 @@ def toasts(context: template.Context, oob: bool = False) -> dict[str, Any]:
     shown = []
     for message in context.get("messages") or ():
         tone = MESSAGE_TONES.get(message.level_tag, "info")
-        # What went wrong stays until it is closed; what went well may leave by itself.
+        # What went wrong stays until it is closed; what went well may disappear automatically.
         shown.append(
             {
                 "text": message,

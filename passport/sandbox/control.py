@@ -195,7 +195,7 @@ class Control:
         return {"offset_s": self.simulator.clock_offset_s}
 
     def reset(self, _ask: Ask) -> Any:
-        """Begin anew."""
+        """Start over."""
         self.simulator.reset()
         return {"reset": True}
 

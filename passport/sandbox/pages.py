@@ -46,7 +46,7 @@ _NUMBERS = {"times": int, "probability": float, "delay_s": float, "status": int,
 class Page:
     """A form at `path`. What is posted to it is carried out; what is wrong with it is shown above it.
 
-    `carry_out` answers a posted form with what the template shows as its result, or with None: the page anew. A
+    `carry_out` answers a posted form with what the template shows as its result, or with None: the page again. A
     Problem or ValueError of it says what is wrong with the form.
     """
 

@@ -199,7 +199,7 @@
   };
   document.addEventListener("htmx:sendError", unanswered);
   document.addEventListener("htmx:timeout", unanswered);
-  // 503: the database is busy. What only reads, and what is known to have written nothing, is asked again by itself, with what
+  // 503: the database is busy. What only reads, and what is known to have written nothing, is asked again automatically, with what
   // stands in the form by then; a poll comes again anyway.
   const MAX_RETRIES = 20;
   const retries = new WeakMap();

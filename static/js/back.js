@@ -1,4 +1,4 @@
-// A page that the browser kept alive and brings back as it was (the back/forward cache) is asked for anew, and shows nothing until
+// A page that the browser kept alive and brings back as it was (the back/forward cache) is asked for again, and shows nothing until
 // then: whoever looked at it may have signed out since. Pages say `no-store`, but not every browser heeds that here.
 (function () {
   "use strict";

@@ -1,4 +1,4 @@
-// The page that says "the database is busy" opens what was asked for, or sends the form again, by itself.
+// The page that says "the database is busy" opens what was asked for, or sends the form again, automatically.
 (function () {
   "use strict";
   const part = document.querySelector("[data-retry-after]");

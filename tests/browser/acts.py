@@ -98,6 +98,6 @@ _AT_REST = "document.readyState === 'complete' && !document.querySelector('.htmx
 
 
 def rest(page: Page) -> None:
-    """Wait until a page has asked for all that it asks for by itself."""
+    """Wait until a page has asked for all that it asks for automatically."""
     # Looked at from outside: `wait_for_function` needs the `eval` that the policy forbids.
     eventually(lambda: page.evaluate(_AT_REST), timeout_s=10, what="the page to rest")

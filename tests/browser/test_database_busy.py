@@ -1,4 +1,4 @@
-"""A database that is locked for a while: the page says so, and sends again by itself what was not saved."""
+"""A database that is locked for a while: the page says so, and sends again automatically what was not saved."""
 
 import contextlib
 import sqlite3

@@ -102,7 +102,7 @@ def look(watched: Watched, state: State, url: str) -> None:
     statuses = [one.status for one in documents]
     assert state.status in statuses, f"{url} answered {statuses}, and {state.status} was meant"
     if state.status >= 400:
-        # The browser notes such an answer as an error by itself.
+        # The browser notes such an answer as an error on its own.
         meant = f"the server responded with a status of {state.status}"
         watched.errors[:] = [error for error in watched.errors if meant not in error]
 

@@ -44,7 +44,7 @@ _FOUND = """() => {
   const base = document.baseURI === document.URL ? [] : [document.baseURI];
   return [...within(document).map((one) => one.outerHTML.slice(0, 200)), ...base];
 }"""
-# What the page's own parts ask for by themselves: polls, and lists for dropdowns.
+# What the page's own parts ask for automatically: polls, and lists for dropdowns.
 _OWN = """() => [...document.querySelectorAll('[data-page-mark][hx-get], select[data-url]')]
   .map((one) => one.getAttribute('hx-get') || one.dataset.url)"""
 # What is read on the page, and what stands in its fields.

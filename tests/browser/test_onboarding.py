@@ -124,7 +124,7 @@ def test_a_new_company_goes_from_nothing_to_live_by_the_pages_alone(
     )
     page.reload()
 
-    # 3. Set up: a ticket, the zones with progress; the page goes on by itself.
+    # 3. Set up: a ticket, the zones with progress; the page goes on automatically.
     page.get_by_role("button", name="Set up", exact=True).click()
     expect(page.get_by_role("link", name="Map locations")).to_be_visible(timeout=30_000)
     expect(page.get_by_text(re.compile(r"OFF-\d+")).first).to_be_visible()

@@ -32,7 +32,7 @@ def watched(stage: Stage) -> Iterator[Watched]:
 
 
 def renewed(page: Page) -> None:
-    """Wait until the part has been put in anew."""
+    """Wait until the part has been put in again."""
     page.evaluate(_MARK)
     eventually(lambda: not page.evaluate(_IS_OLD), timeout_s=20, what="the part to be renewed")
 

@@ -33,7 +33,7 @@ from tests.servers import BACKENDS, POSTGRES, Stack, running_stack
 
 CONVERGE_LIMIT_S = 180
 TELL_EVERY_S = 60
-# Nobody presses "try again" in a storm: what is refused must come right by itself, here sooner than in production.
+# Nobody presses "try again" in a storm: what is refused must recover automatically, here sooner than in production.
 # What was accepted and forgotten is found by comparisons, which come sooner too.
 ENVIRONMENT = {"REFUSAL_RETRY_FIRST_S": "2", "REFUSAL_RETRY_MAX_S": "20", "COMPARISON_EVERY_S": "5"}
 # Rights that are not ours, of every operator: residents' permits, and drivers' own sessions with a reference.

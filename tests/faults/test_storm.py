@@ -51,7 +51,7 @@ def session(number: int, *events: tuple[int, str]) -> dict[str, Any]:
         ([session(1, (1, "created"), (9, "stopped")), session(2, (2, "created"), (9, "stopped")),
           session(3, (3, "created"))], 1),
     ],
-    ids=["repeats", "replaced", "open twice", "begun anew", "one number twice", "three at a time"],
+    ids=["repeats", "replaced", "open twice", "started again", "one number twice", "three at a time"],
 )  # fmt: skip
 def test_the_storms_own_check_sees_what_is_doubled(sessions: list[dict[str, Any]], count: int) -> None:
     assert len(comparing.doubled(sessions)) == count

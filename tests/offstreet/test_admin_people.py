@@ -1,4 +1,4 @@
-"""People in the admin: who may change whom, showing anew who one is, and passwords that support never sets."""
+"""People in the admin: who may change whom, proving again who one is, and passwords that support never sets."""
 
 import re
 from datetime import timedelta

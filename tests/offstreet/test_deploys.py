@@ -2,7 +2,7 @@
 
 A deploy migrates first and replaces the processes one by one. For as long as that takes, code that has never heard of a new
 column inserts rows without it, and reads what it always has read. So a migration only adds, and what it adds has a value
-that the database gives by itself.
+that the database gives automatically.
 """
 
 from collections.abc import Iterator

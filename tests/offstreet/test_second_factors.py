@@ -141,7 +141,7 @@ def test_a_key_is_replaced_without_anybody_being_locked_out(settings: Any) -> No
     assert sign_in(person, codes[0])
     out = io.StringIO()
     call_command("encrypt_second_factors", stdout=out)
-    # One of the four was encrypted anew when it was used just now.
+    # One of the four was re-encrypted when it was used just now.
     assert out.getvalue() == "3 of 4 second steps were re-encrypted.\n"
     call_command("encrypt_second_factors", stdout=out)
     assert out.getvalue().endswith("0 of 4 second steps were re-encrypted.\n")

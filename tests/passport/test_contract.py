@@ -13,7 +13,7 @@ PAGE = ROOT / "docs/passport-api.md"
 OWN_SETTINGS = re.compile(r"^(PASSPORT_\w+) = ", re.MULTILINE)
 KEY = re.compile(r"\b[A-Z]\d+\b")
 STATUS = re.compile(r"\(((?:documented|observed|assumed|both assumed)(?!: Observed)(?::[^)]*)?)\)")
-# Of these, the product decides by itself: they are no facts about Passport.
+# Of these, the product decides on its own: they are no facts about Passport.
 OUR_OWN = {
     "PASSPORT_CLIENT_SECRET", "PASSPORT_CONNECT_TIMEOUT_S", "PASSPORT_READ_TIMEOUT_S", "PASSPORT_TOTAL_TIMEOUT_S",
 }  # fmt: skip

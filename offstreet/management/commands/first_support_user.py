@@ -57,7 +57,7 @@ class Command(BaseCommand):
             if options["reset_password"]:
                 user.set_password(password)
             user.save()
-        kept = "its password was set anew" if options["reset_password"] else "its password was kept"
+        kept = "its password was reset" if options["reset_password"] else "its password was kept"
         self.stdout.write(f"The support user {email} exists already; {kept}.")
 
     def _made(self, email: str, password: str) -> User | None:

@@ -41,7 +41,7 @@ def list_differences(review: restored.Review, say: Say) -> None:
     for row in review.missing:
         say(f"  {row.permit.plate} · {row.permit.location} · {row.permit.end.isoformat(timespec='minutes')}")
     if review.missing:
-        say(_("  They are sent again by themselves; to send all of them now, use --send-missing."))
+        say(_("  They are sent again automatically; to send all of them now, use --send-missing."))
 
 
 def run(options: dict[str, Any], say: Say) -> None:

@@ -52,7 +52,7 @@ def drift(permit: Permit) -> None:
     """Let Passport have accepted a permit that it does not show."""
     settle(
         permit, error_kind="drift", error_code=NOT_LISTED, error="Passport does not list it.",
-        remedy="It is sent anew.", error_since=timezone.now(),
+        remedy="It is sent again.", error_since=timezone.now(),
     )  # fmt: skip
 
 

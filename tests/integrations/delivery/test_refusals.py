@@ -78,7 +78,7 @@ def test_only_a_record_that_is_wrong_for_good_and_ends_nothing_is_not_tried_agai
     assert (found.retry_at is not None) is again
 
 
-# --- What passes by itself -------------------------------------------------------------------------------
+# --- Refusals that pass -------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db

@@ -141,7 +141,7 @@ CASES = [
         "drift",
         state(
             permit(),
-            accepted(error_code=NOT_LISTED, error="Passport does not list it.", remedy="It is sent anew.", error_since=NOW),
+            accepted(error_code=NOT_LISTED, error="Passport does not list it.", remedy="It is sent again.", error_since=NOW),
         ),
         "drift: Passport does not list it",
         "danger",

@@ -1,4 +1,4 @@
-"""The way to live: what people do, step by step, and what follows by itself."""
+"""From the first request to live: what people do, step by step, and what follows automatically."""
 
 from datetime import timedelta
 

@@ -132,7 +132,7 @@ def test_the_prefilled_from_is_one_moment_at_whichever_location(
         'id="start-part"'
         not in operator.post(url("permit_hints"), values | {"location": place.pk}).content.decode()
     )
-    # Without JavaScript nothing was shown anew, and the moment is the same.
+    # Without JavaScript nothing was shown again, and the moment is the same.
     assert operator.post(url("permit_add"), values).status_code == 302
     assert abs(Permit.objects.get().start - now) < timedelta(minutes=2)
 

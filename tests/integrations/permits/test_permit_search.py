@@ -109,7 +109,7 @@ def test_supports_searches_stay_out_of_the_address_too(world: World, model: str)
 
 
 def test_an_action_that_calls_itself_a_search_is_not_carried_out(world: World) -> None:
-    """A search needs no password anew, so nothing else may go its way."""
+    """A search needs no password again, so nothing else may use its address."""
     permit = Permit.objects.latest("pk")
     sent = {"_search": "yes", "action": "cancel", "_selected_action": [permit.pk], "q": ""}
     answer = world.support.post(reverse("admin:locations_permit_changelist"), sent)

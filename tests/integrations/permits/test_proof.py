@@ -140,13 +140,13 @@ def test_what_passport_accepted_and_does_not_show_is_told_and_said_first(permit:
         permit,
         error_code=NOT_LISTED,
         error="Passport does not list it.",
-        remedy="It is sent anew.",
+        remedy="It is sent again.",
         error_since=START + timedelta(minutes=5),
     )
-    assert texts(permit)[-1] == ("Missing from the parking rights", "It is sent anew")
+    assert texts(permit)[-1] == ("Missing from the parking rights", "It is sent again")
     found = head(permit, START + timedelta(minutes=6))
     assert (found.tone, found.sentence) == ("danger", "Passport does not list it.")
-    assert (found.detail, found.remedy) == ("Since 12:08:04.", "It is sent anew.")
+    assert (found.detail, found.remedy) == ("Since 12:08:04.", "It is sent again.")
 
 
 def test_each_change_tells_who_changed_what_from_what_to_what(permit: Permit) -> None:
