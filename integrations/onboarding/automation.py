@@ -1,9 +1,10 @@
 """What the product does automatically during set-up; a periodic task, `follow_set_ups`.
 
-It looks at what is so, and does what has to follow from it, once: so it makes no difference whether zones were pulled by
-the set-up page, by a command or by the daily refresh, and a worker that died in the middle costs two seconds.
+It looks at the current state and does what has to follow from it, once. So it makes no difference whether zones were
+refreshed by the set-up page, by a command or by the daily refresh, and a worker that dies in the middle costs two
+seconds.
 
-| what is so | what follows |
+| state | what follows |
 |---|---|
 | an operator ID that was not tried, or could not be | it is tried (again): at once, each minute, each hour |
 | the operator ID is not confirmed | nothing more, until it is (`integrations.zones.operator_claims`) |
@@ -50,21 +51,21 @@ PULL_AGAIN_WHEN_EMPTY = timedelta(minutes=10)
 
 
 def follow_set_ups(now: datetime) -> None:
-    """Do what follows for each connection that is on its way to live, or has just become so."""
+    """Do what follows for each connection that is being set up or has just gone live."""
     for connection in sorted(awaiting(), key=_turn):
         try:
             if not follow(connection, now):
                 # One time-out a round is enough; the others are looked at in two seconds, and this one after them.
                 return
         except ValidationError as error:
-            # Somebody was quicker (ended it, changed its operator ID); the next round sees what is so then.
+            # Someone was faster (ended it, changed its operator ID); the next round sees the new state.
             log.info("a set-up could not go on", connection=connection.pk, why=" ".join(error.messages))
 
 
 def _turn(connection: Connection) -> tuple[bool, datetime, int]:
     """Return by what set-ups are put in order: those for which nobody is asked, then the one that was tried longest ago.
 
-    So those that always fail keep no other waiting for longer than one try of each.
+    So those that always fail delay the others by at most one attempt each.
     """
     never = datetime.min.replace(tzinfo=UTC)
     # A refresh moves its due time; that it is in the future says no less that it was tried.
@@ -73,7 +74,9 @@ def _turn(connection: Connection) -> tuple[bool, datetime, int]:
 
 
 def awaiting() -> QuerySet[Connection]:
-    """Return the connections for which something may have to follow; those that wait for people alone cost nothing."""
+    """Return the connections for which something may have to follow; those that are only waiting for people cost
+    nothing.
+    """
     has_ticket = Exists(Ticket.objects.filter(connection=OuterRef("pk")))
     is_open = Exists(Ticket.objects.filter(connection=OuterRef("pk"), state=Ticket.State.OPEN))
     told = Exists(TicketEntry.objects.filter(ticket__connection=OuterRef("pk"), kind="zones_told"))
@@ -143,7 +146,7 @@ def is_pull_due(connection: Connection, now: datetime) -> bool:
 
 
 def _tell_zones(connection: Connection, ticket: Ticket) -> None:
-    """Tell people once that the zones are there; the ticket's line says that they were told."""
+    """Tell people once that the zones are imported; the ticket's entry records that they were told."""
     count = connection.zones.listed().count()
     if not count:
         return

@@ -1,8 +1,8 @@
-"""The life of a connection: connect, test, go live, pause, resume, end.
+"""The life cycle of a connection: connect, test, go live, pause, resume, end.
 
-Each step checks whether it may be taken, writes who took it, when and why, tells the tracking ticket, and sets going
-what follows, all in one transaction. Taking a step that has been taken already changes nothing, so scripts may be run
-again. Steps raise `ValidationError` with one sentence where they may not be taken.
+Each step checks whether it is allowed, saves who took it, when and why, records it in the ticket, and starts what
+follows, all in one transaction. Taking a step again changes nothing, so scripts can be run again. Steps raise
+`ValidationError` with one sentence if they are not allowed.
 
 What is never done: nothing is pushed before the operator ID is confirmed (`integrations.zones.operator_claims`), and no real
 registration before *live*; an account is never exchanged under registrations that it still holds, since nobody could
@@ -31,7 +31,7 @@ from integrations.zones import holding, mapping, operator_claims
 from locations.models import Company, Location, Permit, User
 
 _Status = Connection.Status
-# One statement settles so many rows.
+# How many rows one statement updates.
 PORTION = 5_000
 
 
@@ -188,7 +188,7 @@ def go_live(
 
 
 def pause(*, connection: Connection, reason: str, actor: User | None = None) -> Connection:
-    """Hold pushes back from now on, losing none; raise `ValidationError` unless the connection is live."""
+    """Hold back all pushes without losing any; raise `ValidationError` unless the connection is live."""
     reason = reason.strip()
     with transaction.atomic():
         connection = locked(connection)
@@ -226,7 +226,7 @@ def resume(*, connection: Connection, actor: User | None = None) -> Connection:
 def end(
     *, connection: Connection, reason: str, leave_behind: bool = False, actor: User | None = None
 ) -> Connection:
-    """End a connection for good and unmap its locations.
+    """End a connection permanently and unmap its locations.
 
     What the account holds must be withdrawn first (unmap the locations and wait), unless `leave_behind` says that it may
     run out there: where the account can't be reached any more. That includes what is being sent, and what may have arrived

@@ -1,7 +1,8 @@
-"""What people do on the way to live. Each is one decision: checked, written, told and noted in the ticket together.
+"""What people do during set-up. Each function is one decision: checked, saved, announced and recorded in the ticket
+together.
 
 No transaction is open while a vendor is asked: the operator ID is tried first, and what was found is written afterwards
-under a lock, where everything that may have changed meanwhile is looked at again.
+under a lock, where everything that may have changed in the meantime is checked again.
 """
 
 from collections.abc import Sequence
@@ -107,7 +108,8 @@ def receive_operator_id(*, connection: Connection, operator_id: str, actor: User
 
     What is kept is a claim that support confirms, and one that another company has is held for support to decide
     (`integrations.zones.operator_claims`); the vendor is not asked about that one, since what it says is not this company's
-    business. Raises `ValidationError` where it can't be one, is this company's elsewhere, or may not be changed any more.
+    business. Raises `ValidationError` if it can't be one, is already used by another integration of this company, or
+    may no longer be changed.
     """
     wanted = connections.clean_operator_id(connection.vendor, operator_id)
     if _is_taken(connection, wanted):
@@ -209,7 +211,7 @@ def setup_path(connection: Connection) -> str:
 
 
 def _tell_the_past(connection: Connection, now: datetime) -> None:
-    """Write what happened before there was a ticket into it, with its own times."""
+    """Add what happened before there was a ticket, with the original times."""
     for kind, at, text in (
         ("begun", connection.created_at, _("The integration was started.")),
         ("requested", connection.requested_at, _("Operator ID requested.")),

@@ -1,4 +1,4 @@
-"""What the steps to live are worked out from: the snapshot of one connection, and the words of its states."""
+"""What the set-up steps are derived from: a snapshot of one connection, and labels for its states."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +11,7 @@ from integrations.zones import operator_claims
 
 
 class Who(models.TextChoices):
-    """Whose turn it is."""
+    """Who a step is waiting on."""
 
     COMPANY = "company", gettext_lazy("the company")
     VENDOR = "vendor", gettext_lazy("the account manager at the vendor")

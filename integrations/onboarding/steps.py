@@ -1,11 +1,11 @@
-"""The steps to live as a pure function over a snapshot.
+"""The set-up steps as a pure function of a snapshot.
 
 `steps(facts, now)` gives all seven in order. At most one of them is *active*: the first that is not done. It says who
 has to act, since when and what comes next; those before it are done, those after it are still to come. A connection
-that support has set live without a test has that step done with a note, so that the reason stays visible.
+that support took live without a test has that step done, with a note, so that the reason stays visible.
 
-States are those of the stepper: `done`, `current` (somebody of the company has to act), `waiting` (somebody else, or
-the product itself), `blocked` (it can't go on as it is), `todo`.
+States are those of the stepper: `done`, `current` (someone at the company has to act), `waiting` (on someone else, or
+on the product itself), `blocked` (it can't continue as it is), `todo`.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class OnboardingStep:
     title: str
     state: str
     who: str = Who.NOBODY
-    # Whose turn it is, in words.
+    # Who it is waiting on, in words.
     who_label: str = ""
     since: datetime | None = None
     waiting_days: int = 0
@@ -55,7 +55,7 @@ def steps(facts: Facts, now: datetime) -> list[OnboardingStep]:
     for key, title, done, turn in _RULES:
         done_at, note = done(facts)
         if done_at is None and facts.live_since and key != "live":
-            # What was live has come all the way; what is missing since then is no step any more but an alarm.
+            # What was live has completed all steps; what has been missing since then is an alarm, not a step.
             done_at = facts.live_since
         if done_at is not None:
             shown.append(OnboardingStep(key, str(title), DONE, done_at=done_at, note=note))
@@ -73,19 +73,19 @@ def steps(facts: Facts, now: datetime) -> list[OnboardingStep]:
 
 
 def who_words(who: str, names: VendorNames) -> str:
-    """Say whose turn it is."""
+    """Say who it is waiting on."""
     if who == Who.VENDOR:
         return _("the %(vendor)s account manager") % names.words
     return str(Who(who).label)
 
 
 def active(shown: list[OnboardingStep]) -> OnboardingStep | None:
-    """Return the step that somebody has to act on, or None where all are done."""
+    """Return the step that someone has to act on, or None if all are done."""
     return next((step for step in shown if step.state in (CURRENT, WAITING, BLOCKED)), None)
 
 
 def _requested(facts: Facts) -> tuple[datetime | None, str]:
-    # Whoever has the operator ID already need not ask for it.
+    # A company that already has its operator ID need not ask for it.
     if facts.requested_at is None and facts.operator_id and facts.operator_id_at:
         return facts.operator_id_at, _("The operator ID was already known.")
     if facts.requested_at is None and facts.finding:

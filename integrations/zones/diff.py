@@ -1,8 +1,8 @@
-"""What a pull of zones found: the vendor's list after its guards, and how it differs from the table. Pure.
+"""What a refresh of zones found: the vendor's list, validated, and how it differs from the table. Pure.
 
-A list may leave a field out or give null for it; that is no change, and the field keeps its last value. A zone is told apart
-by the vendor's id alone. Its number and name are kept letter for letter: a zone whose number
-changes its case only is told as such, since a location's integration name is that number and must match exactly.
+A list may leave a field out or give null for it; that is no change, and the field keeps its last value. A zone is
+identified by the vendor's id alone. Its number and name are kept character by character: a number that changes only in
+case is reported as such, since a location's integration name is that number and must match exactly.
 """
 
 import math

@@ -1,12 +1,12 @@
-"""Which location sends to which zone: mapping, suggestions, and the near misses that people must see.
+"""Which location sends to which zone: mapping, suggestions, and near misses to point out.
 
 A mapping is one decision of a person. Saving it moves every permit of the location that has not ended, in the same
 transaction: what the mapping page shows and what is due can't drift apart. A location may move to a zone of another
 connection of its company; the registrations are then ended there and begun here.
 
-Suggestions are made only where a location's name or own id equals a zone's number or name letter for letter. Texts
-that differ in case, leading zeros or blanks alone are never taken for equal, since `LotB` and `LOTB`, or `0303` and
-`303`, may be two places; they are pointed out in words instead. `suggest` and `case_twins` are pure.
+Suggestions are made only where a location's name or own id equals a zone's number or name, character by character.
+Texts that differ only in case, leading zeros or spaces are never taken to be equal, since `LotB` and `LOTB`, or `0303`
+and `303`, may be two places; they are pointed out in words instead. `suggest` and `case_twins` are pure.
 """
 
 import re

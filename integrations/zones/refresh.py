@@ -1,14 +1,15 @@
-"""Bringing the Zone table in line with what the vendor lists.
+"""Updates the Zone table to what the vendor lists.
 
-`refresh_zones` pulls, `integrations.zones.diff` says what the pull found, and `apply_listing` brings the table in line
-with it in one transaction, tells people, and sets going what was refused for the old state of a zone.
+`refresh_zones` fetches the list, `integrations.zones.diff` finds what has changed, and `apply_listing` updates the
+table in one transaction, tells people, and retries what was refused because of the old state of a zone.
 
-What a pull must never do is wipe: an answer that failed or can't be read changes nothing, and a list that would mark
-more than half of the zones as missing (an empty one, too) or end too many rights is *held* until a person says that it is
-true (`integrations.zones.holding`). Releasing it pulls once more, and this time only what the person has seen may happen.
+A refresh must never wipe the table: an answer that failed or can't be read changes nothing, and a list that would mark
+more than half of the zones as missing (an empty one, too) or end too many rights is *held* until a person accepts it
+(`integrations.zones.holding`). Accepting it fetches the list once more, and then makes only the changes that the person
+has seen.
 
-Refreshes of one connection don't overlap: a `ZoneRefresh` that is *running* is the baton. Its holder asks the vendor
-without any lock or open transaction, and looks again before it writes whether it still is the holder.
+Refreshes of one connection don't overlap: a `ZoneRefresh` that is *running* acts as a lease. Its holder asks the vendor
+without any lock or open transaction, and before it writes, checks that it still holds the lease.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -212,7 +213,7 @@ def apply_listing(
 
 
 def release_refresh(*, refresh: ZoneRefresh, actor: User | None = None) -> ZoneRefresh:
-    """A person's word that the change is true: pull again, and let happen what `refresh` was held for.
+    """Accept a held refresh: fetch the list again, and make the changes that `refresh` was held for.
 
     Returns the new refresh (or the one that is under way); `refresh` stays held unless the new one is done. Raises
     `ValidationError` where `refresh` is not held.
@@ -234,7 +235,7 @@ def _begin_release(refresh: ZoneRefresh, actor: User | None) -> tuple[ZoneRefres
 
 
 def discard_refresh(*, refresh: ZoneRefresh, actor: User | None = None) -> ZoneRefresh:
-    """A person's word that the change is not true: forget what was pulled. Raises `ValidationError` if it is not held."""
+    """Discard a held refresh and keep the current zones. Raises `ValidationError` if it is not held."""
     with transaction.atomic():
         connection = _locked(refresh.connection_id)
         refresh = ZoneRefresh.objects.select_for_update(no_key=True).get(pk=refresh.pk)
@@ -373,7 +374,7 @@ def _tell_missing(connection: Connection, change: Change, affected: Sequence[Map
 
 
 def _fail(refresh: ZoneRefresh, sentence: str, remedy: str, *, kind: str, code: str) -> ZoneRefresh:
-    """Note that the pull failed; the zones stay as they are."""
+    """Record that the refresh failed; the zones stay as they are."""
     with transaction.atomic():
         refresh = ZoneRefresh.objects.select_for_update(no_key=True).get(pk=refresh.pk)
         if refresh.outcome == ZoneRefresh.Outcome.RUNNING:
