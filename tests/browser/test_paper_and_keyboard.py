@@ -27,7 +27,7 @@ _CUT = """
 @pytest.mark.parametrize(
     ("name", "args", "act", "needed"),
     [
-        ("permit", (ODD, "permit DRIFT01"), None, ("Proof of delivery", "trace-DRIFT01", "Registration", "printed")),
+        ("permit", (ODD, "permit DRIFT01"), None, ("Proof of delivery", "trace-DRIFT01", "Permit ID", "printed")),
         ("validity", ODDITY, ask_validity("STILL01", "Lot 10"), ("officers may still see it", "trace-STILL01", "Why")),
     ],
     ids=["permit", "validity"],
