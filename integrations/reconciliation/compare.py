@@ -18,13 +18,13 @@ Drift is put right by the smallest event that does it (`remedy_for`), twice; the
 and ever more slowly (`wait_after`): what the vendor accepts and turns down afterwards is not sent every few minutes for good.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, NamedTuple
 
-from integrations.vendors.protocol import RightSeen
+from integrations.vendors.protocol import RightSeen, Step
 from integrations.vendors.right_keys import differences
 
 # How long after an acceptance, and around the edges of its window, a right may be listed or not.
@@ -54,10 +54,21 @@ class Accepted(NamedTuple):
     remote_state: dict[str, Any] | None
     until: datetime | None
     accepted_at: datetime | None
-    # Neither due nor under way.
+    # Whether a listed right can be held against it; see `is_settled`.
     is_settled: bool
     # Something is noted of it that a right which is seen makes untrue.
     is_unseen: bool
+
+
+def is_settled(state: str, lease: str | None, pending_steps: Sequence[Step] | None) -> bool:
+    """Return whether a row is neither due nor being sent, so that a listed right can be held against what was accepted.
+
+    A refused row counts too: its refused change may be the very consequence of a difference that only the list shows. But
+    while it keeps a step that starts or extends a session, that step may have arrived, and the list shows either.
+    """
+    if lease is not None or state not in ("done", "refused"):
+        return False
+    return all(step.get("ends") for step in pending_steps or ())
 
 
 def judge(row: Accepted, right: RightSeen, *, at: datetime) -> tuple[Finding, tuple[str, ...]]:

@@ -163,17 +163,18 @@ def accepted_rows(connection: Connection, **which: Any) -> Iterator[tuple[Accept
         "pk",
         "state",
         "lease",
+        "pending_steps",
         "remote_state",
         "remote_until",
         "accepted_at",
         "seen_at",
         "drift_since",
     )
-    for pk, state, lease, remote_state, until, accepted_at, seen_at, drift_since in rows.values_list(
+    for pk, state, lease, steps, remote_state, until, accepted_at, seen_at, drift_since in rows.values_list(
         *columns
     ):
         unseen = seen_at is None or (accepted_at is not None and seen_at < accepted_at)
-        settled = state == PermitSync.State.DONE and lease is None
+        settled = compare.is_settled(state, lease, steps)
         row = Accepted(pk, remote_state, until, accepted_at, settled, unseen or drift_since is not None)
         yield row, plate_key((remote_state or {}).get("plate", ""))
 
@@ -365,7 +366,7 @@ def _end_drift(connection: Connection, found: Findings) -> None:
         if pk not in missing and pk not in found.differs and pk not in found.is_surplus
     ]
     for ids in repair.portions(over):
-        with repair.held(ids, state=PermitSync.State.DONE, lease=None) as rows:
+        with repair.held(ids, state__in=repair.SETTLED, lease=None) as rows:
             rows.update(drift_since=None, drift_tries=0, drift_retry_at=None)
             rows.filter(error_kind="drift").update(
                 error_kind="", error_code="", error="", remedy="", error_since=None
@@ -373,7 +374,7 @@ def _end_drift(connection: Connection, found: Findings) -> None:
 
 
 def _drifting(connection: Connection) -> PermitSyncQuerySet:
-    rows = PermitSync.objects.filter(connection=connection, state=PermitSync.State.DONE, lease=None)
+    rows = PermitSync.objects.filter(connection=connection, state__in=repair.SETTLED, lease=None)
     return rows.filter(Q(drift_since__isnull=False) | Q(error_kind="drift", error_code__gt=""))
 
 

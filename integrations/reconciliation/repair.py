@@ -5,6 +5,9 @@ planned as usual after that. What is listed otherwise gets the plan from *what e
 that was not applied is sent once more as a new end, and a plate that can't be changed as a new session, with the old one
 stopped after it. A right is never taken away before its successor was sent.
 
+A refused row is put right like one that is done: where the vendor registered another zone than it was sent, for example, it
+refuses each later event of the session, and the stop has to name what is listed. Refused stops of its other sessions stay.
+
 What is done, and how often, is kept on the row (`drift_since`, `drift_tries`, `drift_retry_at`) until a comparison finds it
 as it should be.
 """
@@ -29,6 +32,7 @@ from integrations.reconciliation.compare import (
     Drift,
     Listed,
     Remedy,
+    is_settled,
     remedy_for,
     wait_after,
 )
@@ -41,11 +45,14 @@ from integrations.vendors.protocol import (
     Vendor,
     get_vendor,
 )
+from integrations.vendors.right_keys import SAME_MOMENT
 from locations.models import Permit
 from locations.services import lock_locations
 from locations.times import say_utc
 
 PORTION = 500
+# The states of rows that can be put right; see `integrations.reconciliation.compare.is_settled`.
+SETTLED = (PermitSync.State.DONE, PermitSync.State.REFUSED)
 # Keys of a session that a stop need not name, and should not where the two sides disagree about them.
 _OF_THE_VEHICLE = ("plate", "subdivision", "country")
 # What is in a row beside the permit's facts.
@@ -57,6 +64,9 @@ _COLUMNS = (
     "drift_tries",
     "drift_retry_at",
     "error_code",
+    "state",
+    "pending_steps",
+    "kept_since",
 )
 
 
@@ -67,6 +77,14 @@ class _Row(NamedTuple):
     drift: Drift
     error_code: str
     desired: Desired | None
+    state: str
+    pending_steps: list[Step] | None
+    kept_since: datetime | None
+
+    @property
+    def stop_refused(self) -> bool:
+        """Whether nothing is wanted any more, and the vendor refused to end what it has."""
+        return self.desired is None and self.state == PermitSync.State.REFUSED and self.kept_since is None
 
 
 class Told(NamedTuple):
@@ -121,16 +139,19 @@ def put_right(
         other = listed.get(row.pk)
         told = _told_of(row, other, label)
         remedy = remedy_for(row.drift, is_missing=other is None, now=now, is_certain=is_certain)
-        if remedy in (Remedy.NOTE, Remedy.WAIT) or row.desired is None:
+        if remedy in (Remedy.NOTE, Remedy.WAIT):
             return [], row.session_count, told
+        if row.desired is None:
+            seen = _seen_as(vendor, row.remote_state or {}, other) if other and row.stop_refused else None
+            return vendor.plan(account, seen, None, now=now, session_id=UNUSED), row.session_count, told
         if vendor.preflight_error(row.desired) is not None:
             return [], row.session_count, told  # the next plan says what is to be done
         number = row.session_count + 1
         fresh_id = new_session_id(account.key, row.pk, number)
+        seen = _seen_as(vendor, row.remote_state or {}, other) if other else row.remote_state
         if other is None or remedy is Remedy.ANEW:
-            steps = _anew(vendor, account, row, row.desired, now=now, fresh_id=fresh_id)
+            steps = _anew(vendor, account, seen, row.desired, now=now, fresh_id=fresh_id)
         else:
-            seen = _seen_as(vendor, row.remote_state or {}, other)
             steps = vendor.plan(account, seen, row.desired, now=now, session_id=fresh_id)
         return steps, number if _begins(steps, fresh_id) else row.session_count, told
 
@@ -142,7 +163,8 @@ def end_surplus(
 ) -> None:
     """End the rights that are listed and should not be, each by a step of its registration.
 
-    The steps name the start that was sent: the list may have rounded it, and a vendor may want its own.
+    The steps name the start that was sent where the list says the same: it may have rounded it, and a vendor may want the
+    exact one.
     """
     told = Told(
         STILL_LISTED,
@@ -161,7 +183,7 @@ def end_surplus(
     )
 
     def decide(row: _Row, now: datetime) -> tuple[list[Step], int, Told]:
-        rights = [replace(right, start=begun.get(right.reference, right.start)) for right in surplus[row.pk]]
+        rights = [_with_exact_start(right, begun.get(right.reference)) for right in surplus[row.pk]]
         owns = [read_session_id(connection.key, right.reference) for right in rights]
         # A restored backup may have forgotten how many were begun.
         number = max([row.session_count, *(own.number for own in owns if own is not None)])
@@ -180,16 +202,27 @@ def ending(connection: Connection, rights: Sequence[RightSeen], now: datetime) -
 # --- How ------------------------------------------------------------------------------------------------------------
 
 
+def _with_exact_start(right: RightSeen, sent: datetime | None) -> RightSeen:
+    is_same = right.start is None or (sent is not None and abs(right.start - sent) < SAME_MOMENT)
+    return replace(right, start=sent) if sent is not None and is_same else right
+
+
 def _begins(steps: Sequence[Step], fresh_id: str) -> bool:
     return any(step["session"] == fresh_id for step in steps)
 
 
 def _anew(
-    vendor: Vendor, account: Account, row: _Row, desired: Desired, *, now: datetime, fresh_id: str
+    vendor: Vendor,
+    account: Account,
+    seen: RemoteState | None,
+    desired: Desired,
+    *,
+    now: datetime,
+    fresh_id: str,
 ) -> list[Step]:
-    """Return the steps that begin a new session and then stop the one that is believed in."""
+    """Return the steps that begin a new session and then stop the present one, which is listed as `seen`."""
     started = vendor.plan(account, None, desired, now=now, session_id=fresh_id)
-    stopped = vendor.plan(account, row.remote_state, None, now=now, session_id=UNUSED)
+    stopped = vendor.plan(account, seen, None, now=now, session_id=UNUSED)
     return started + stopped if started else []
 
 
@@ -206,16 +239,20 @@ def _apply(
     ids: Sequence[int], decide: Callable[[_Row, datetime], tuple[list[Step], int, Told]], at: datetime
 ) -> None:
     """Note what was found of those rows that are still as they were at `at`, and mark those that get steps."""
-    which = {"state": PermitSync.State.DONE, "lease": None, "accepted_at__lt": at - SETTLING_TIME}
+    which = {"state__in": SETTLED, "lease": None, "accepted_at__lt": at - SETTLING_TIME}
     with held(ids, **which) as rows:
         now = database_now()
         marked: list[int] = []
         steps: list[dict[str, Any]] = []
         notes: list[dict[str, Any]] = []
         for permit_id, row in _read(rows, now):
+            if not is_settled(row.state, None, row.pending_steps):
+                continue
             decided, number, told = decide(row, now)
             tries = row.drift.tries + bool(decided)
             if decided:
+                ended = {step["session"] for step in decided}
+                decided += [step for step in row.pending_steps or () if step["session"] not in ended]
                 marked.append(permit_id)
                 steps.append({"id": row.pk, "intent": decided, "sessions": number})
             if decided or row.drift.since is None or row.error_code != told.code:
@@ -243,10 +280,17 @@ _NOTE_COLUMNS = {
     "remedy": "text",
     "error_since": "timestamptz",
 }
-_NOTE = """
-drift_since = d.since, drift_tries = d.tries, drift_retry_at = d.retry_at, error_kind = 'drift', error_code = d.code,
-error = d.error, remedy = d.remedy, error_since = d.error_since
-"""
+# One that stays refused keeps the reason.
+_NOTE = "drift_since = d.since, drift_tries = d.tries, drift_retry_at = d.retry_at, " + ", ".join(
+    f"{name} = CASE WHEN r.state = 'refused' THEN r.{name} ELSE {value} END"
+    for name, value in (
+        ("error_kind", "'drift'"),
+        ("error_code", "d.code"),
+        ("error", "d.error"),
+        ("remedy", "d.remedy"),
+        ("error_since", "d.error_since"),
+    )
+)
 
 
 def _note(row: _Row, told: Told, tries: int, now: datetime, *, is_tried: bool) -> dict[str, Any]:
@@ -267,11 +311,19 @@ def _note(row: _Row, told: Told, tries: int, now: datetime, *, is_tried: bool) -
 def _read(rows: PermitSyncQuerySet, now: datetime) -> Iterator[tuple[int, _Row]]:
     """Yield each row's permit and the row, with what is wanted of it now."""
     for permit_id, *values in rows.values_list("permit_id", *_COLUMNS, *FACT_LOOKUPS):
-        pk, session_count, remote_state, since, tries, retry_at, error_code = values[: len(_COLUMNS)]
+        pk, session_count, remote_state, since, tries, retry_at, error_code, *rest = values[: len(_COLUMNS)]
         desired = desired_of(PermitFacts(*values[len(_COLUMNS) :]), now=now)
         yield (
             permit_id,
-            _Row(pk, session_count, remote_state, Drift(since, tries, retry_at), error_code, desired),
+            _Row(
+                pk,
+                session_count,
+                remote_state,
+                Drift(since, tries, retry_at),
+                error_code,
+                desired,
+                *rest,
+            ),
         )
 
 

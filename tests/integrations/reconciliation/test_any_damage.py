@@ -1,7 +1,8 @@
 """Whatever enforcement was made to show, comparing and putting right ends with what the database says; others' rights stay.
 
-The damage is random, and so are the rights of others beside it: residents with the same plates in the same zones, meter
-sessions, other providers. What is compared in the end is every part of every right.
+The damage is random, and so are the edits after it, which Passport may refuse because of the damage, and the rights of others
+beside it: residents with the same plates in the same zones, meter sessions, other providers. What is compared in the end is
+every part of every right.
 """
 
 import copy
@@ -15,6 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from integrations.models import PermitSync
+from locations import services
+from locations.models import Permit
 from passport.sandbox.sessions import Session, foreign_session
 from tests.integrations.reconciliation.test_whole_rights import put_right, sessions, whole, wished
 from tests.passport.sandbox_transport import SandboxTransport
@@ -26,6 +29,8 @@ PLATES = ("AAA111", "BBB222", "CCC333", "DDD444")
 DAMAGES = ("none", "lost", "later", "earlier", "plate", "state", "zone", "start", "back again", "other words")
 
 damages = st.lists(st.tuples(st.sampled_from(PLATES), st.booleans(), st.sampled_from(DAMAGES)), max_size=7)
+EDITS = ("cancel", "shorten", "extend", "other plate", "move")
+edits = st.lists(st.tuples(st.sampled_from(PLATES), st.booleans(), st.sampled_from(EDITS)), max_size=4)
 strangers = st.lists(
     st.tuples(st.sampled_from(PLATES), st.booleans(), st.sampled_from(["US-NC", "MX-JAL", "AL", ""]), st.booleans()),
     max_size=5,
@@ -59,10 +64,13 @@ def spoiled(world: World, session: Session, damage: str) -> Session | None:
     return changed
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(damages=damages, strangers=strangers, references=st.booleans())
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(damages=damages, edits=edits, strangers=strangers, references=st.booleans())
 def test_whatever_the_damage_enforcement_sees_in_the_end_what_is_registered(
-    damages: list[tuple[str, bool, str]], strangers: list[tuple[str, bool, str, bool]], references: bool
+    damages: list[tuple[str, bool, str]],
+    edits: list[tuple[str, bool, str]],
+    strangers: list[tuple[str, bool, str, bool]],
+    references: bool,
 ) -> None:
     with transaction.atomic(), world_in_memory(SandboxTransport()) as world:
         now = timezone.now().replace(microsecond=0)
@@ -79,6 +87,9 @@ def test_whatever_the_damage_enforcement_sees_in_the_end_what_is_registered(
             ]:
                 if session.id not in kept:
                     _spoil(world, session, damage)
+        for plate, is_there, change in edits:
+            _edit(world, plate, change, is_there=is_there)
+        world.deliver()
         put_right(world, rounds=7)
         seen = whole(world) - {_line(session) for session in kept.values()}
         assert {_said(line) for line in seen} == {_said(line) for line in wished(world)}
@@ -97,6 +108,24 @@ def _spoil(world: World, session: Session, damage: str) -> None:
         world.transport.simulator.forget_session(session.id)
     else:
         world.transport.simulator.keep_session(changed)
+
+
+def _edit(world: World, plate: str, change: str, *, is_there: bool) -> None:
+    location = world.there if is_there else world.here
+    permit = Permit.objects.filter(plate=plate, location=location, status=Permit.Status.ACTIVE).first()
+    if permit is None:
+        return
+    match change:
+        case "cancel":
+            services.cancel_permit(permit=permit)
+        case "shorten":
+            services.change_permit(permit=permit, end=permit.end - 2 * HOUR)
+        case "extend":
+            services.change_permit(permit=permit, end=permit.end + 2 * HOUR)
+        case "other plate":
+            services.change_permit(permit=permit, plate=f"{plate[:3]}9")
+        case "move":
+            services.change_permit(permit=permit, location=world.here if is_there else world.there)
 
 
 def _strangers(
