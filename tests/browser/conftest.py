@@ -5,7 +5,7 @@ made by asynchronous code; `DJANGO_ALLOW_ASYNC_UNSAFE` tells it that nothing run
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, Literal
 
 import pytest
@@ -13,10 +13,21 @@ from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from locations.models import User
-from tests.browser.face import CHROMIUM, CHROMIUM_ARGUMENTS, Watched
+from tests.browser.face import CHROMIUM, CHROMIUM_ARGUMENTS, Watched, shown
 from tests.browser.staging import Stage, running_stage
 
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what each open page said beside a failure."""
+    report = yield
+    if report.failed and call.when == "call":
+        report.sections += [(f"page {url}", text) for url, text in shown()]
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import axe_core_python
 from playwright.sync_api import ConsoleMessage, Page, Response
+from playwright.sync_api import Error as PlaywrightError
 
 CHROMIUM = os.environ.get("CHROMIUM", "") or shutil.which("chromium") or shutil.which("chromium-browser")
 CHROMIUM_ARGUMENTS = ["--no-sandbox", "--disable-gpu"]
@@ -91,11 +92,28 @@ def _axe() -> str:
     return (Path(axe_core_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 
 
+# Every page that was opened, so that a failure can say what they showed.
+OPENED: list[Page] = []
+
+
+def shown() -> list[tuple[str, str]]:
+    """Return the address and the text of each page that is open."""
+    return [(page.url, _text(page)) for page in OPENED if not page.is_closed()]
+
+
+def _text(page: Page) -> str:
+    try:
+        return page.inner_text("body", timeout=1_000)
+    except PlaywrightError as error:
+        return f"It can't be read: {error}"
+
+
 class Watched:
     """A page with what went wrong on it."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
+        OPENED.append(page)
         self.errors: list[str] = []
         self.responses: list[Response] = []
         page.add_init_script(_WATCH)
