@@ -1,7 +1,7 @@
 """Passport as `integrations` sees it: the vendor protocol, built from plan, client and problems."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
@@ -28,6 +28,8 @@ from passport.answers import read_answer
 from passport.batch_size import BatchSize
 from passport.client import Config, PassportClient, new_trace_id
 from passport.tokens import DatabaseTokenStore
+
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 log = structlog.get_logger(__name__)
 
@@ -124,7 +126,9 @@ class Passport:
             "end": planning.timestamp(right.end),
             "space": right.space_number,
             "rate": "",
-            "occurred_at": planning.timestamp(right.start),
+            # The list doesn't say when the session's last event occurred. Its start won't do: that may be in the future, and
+            # so would be the event that ends it.
+            "occurred_at": planning.timestamp(_LONG_AGO),
         }
 
     def undo(self, account: Account, step: Step, *, now: datetime) -> Step | None:

@@ -233,6 +233,7 @@ class Intake:
             return outcome
         if fault.kind == "forget":
             return "forgotten"
+        sent.misapplied = outcome == "created" and fault.kind in ("wrong_plate", "wrong_zone")
         if outcome == "created" and fault.kind == "wrong_plate":
             sent.vehicle_plate = sent.vehicle_plate[:-1] + ("X" if sent.vehicle_plate[-1] != "X" else "Y")
         elif outcome == "created" and fault.kind == "wrong_zone":

@@ -56,6 +56,8 @@ class Session:
     seen_end: datetime = _NEVER
     pending: list[tuple[datetime, datetime, bool]] | None = None
     type: str = "parking_session"
+    # A fault registered it with another plate or zone than it was sent, so that it refuses later events.
+    misapplied: bool = False
     log: list[tuple[Any, ...]] | None = None
 
     def show(self, visible_at: datetime | None = None) -> None:
@@ -94,7 +96,7 @@ class Session:
         told: dict[str, Any] = {name: getattr(self, name) or None for name in _TOLD}
         told |= {name: format_time(told[name]) for name in ("start_time", "end_time", "last_occurred_at")}
         events = [dict(zip(_LOGGED, entry, strict=True)) for entry in self.log or ()]
-        seen = {"stopped": self.stopped, "visible": self.visible(now)}
+        seen = {"stopped": self.stopped, "visible": self.visible(now), "misapplied": self.misapplied}
         return {"session_id": self.id, **told, **seen, "events": events}
 
     def record(self) -> list[Any]:
@@ -254,9 +256,11 @@ class SessionBook:
         return session
 
     def twins(self, sent: Session) -> int:
-        """How many running sessions there are for the plate, zone and start of an event."""
+        """How many running sessions there are for the plate, zone and start of an event, as their client sent them."""
         return sum(
-            not other.stopped and other.zone_id == sent.zone_id and other.start_time == sent.start_time
+            not (other.stopped or other.misapplied)
+            and other.zone_id == sent.zone_id
+            and other.start_time == sent.start_time
             for other in self._by_plate.get((sent.operator_id, plate_key(sent.vehicle_plate)), ())
         )
 

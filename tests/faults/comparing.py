@@ -111,9 +111,11 @@ def doubled(sessions: list[dict[str, Any]]) -> list[str]:
     """Return what was doubled, one line each, from the sandbox's sessions with their logs. Pure.
 
     A session's id says which registration it is of, and which of that one's sessions (`integrations.delivery.session_id`).
+    One that a fault registered with another plate or zone refuses its stop until a comparison finds what it is, and its
+    vehicle must not wait for that: others may begin beside it. It has to be ended like all, and is stale while it is not.
     """
     found: list[str] = []
-    spans: dict[str, list[tuple[str, str, int]]] = defaultdict(list)
+    spans: dict[str, list[tuple[str, str, int, bool]]] = defaultdict(list)
     for session in sessions:
         if session["session_id"].startswith(FOREIGN):
             continue
@@ -129,14 +131,19 @@ def doubled(sessions: list[dict[str, Any]]) -> list[str]:
             e["received_at"] > ended[0] and e["outcome"] in ("created", "extended") for e in log
         ):
             found.append(f"went on after its stop: {session['session_id']}")
-        span = (min(begun, default=""), ended[0] if ended else "9", own.number)
+        span = (
+            min(begun, default=""),
+            ended[0] if ended else "9",
+            own.number,
+            session.get("misapplied", False),
+        )
         spans[f"{begins_ours(key)}{own.permit_sync_id}"].append(span)
     for permit_sync, mine in spans.items():
-        for place, (begun_at, _ended_at, number) in enumerate(mine):
+        for place, (begun_at, _ended_at, number, _misapplied) in enumerate(mine):
             others = [one for other, one in enumerate(mine) if other != place]
-            older = [n for start, end, n in others if start <= begun_at < end]
+            older = [n for start, end, n, misapplied in others if start <= begun_at < end and not misapplied]
             if len(older) > 1 or any(n == number or n < number - 1 for n in older):
                 found.append(f"begun while others were open: {permit_sync}-{number}, beside {older}")
-        if sum(ended_at == "9" for _, ended_at, _ in mine) > 1:
+        if sum(ended_at == "9" for _, ended_at, _, _ in mine) > 1:
             found.append(f"open twice at the end: {permit_sync}")
     return found

@@ -50,8 +50,12 @@ def session(number: int, *events: tuple[int, str]) -> dict[str, Any]:
         ([session(1, (1, "created"), (9, "stopped")), session(1, (2, "created"), (9, "stopped"))], 1),
         ([session(1, (1, "created"), (9, "stopped")), session(2, (2, "created"), (9, "stopped")),
           session(3, (3, "created"))], 1),
+        ([session(1, (1, "created"), (9, "stopped")) | {"misapplied": True}, session(2, (2, "created"), (9, "stopped")),
+          session(3, (3, "created"))], 0),
+        ([session(1, (1, "created")) | {"misapplied": True}, session(2, (3, "created"))], 1),
     ],
-    ids=["repeats", "replaced", "open twice", "started again", "one number twice", "three at a time"],
+    ids=["repeats", "replaced", "open twice", "started again", "one number twice", "three at a time",
+         "beside one that refuses its stop", "misapplied and never ended"],
 )  # fmt: skip
 def test_the_storms_own_check_sees_what_is_doubled(sessions: list[dict[str, Any]], count: int) -> None:
     assert len(comparing.doubled(sessions)) == count

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from django.db import transaction
 from django.utils import timezone
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from integrations.models import PermitSync
@@ -66,6 +66,15 @@ def spoiled(world: World, session: Session, damage: str) -> Session | None:
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(damages=damages, edits=edits, strangers=strangers, references=st.booleans())
+@example(
+    damages=[("AAA111", False, "start")],
+    edits=[("AAA111", False, "other plate")],
+    strangers=[],
+    references=True,
+)
+@example(
+    damages=[("AAA111", False, "zone")], edits=[("AAA111", False, "cancel")], strangers=[], references=True
+)
 def test_whatever_the_damage_enforcement_sees_in_the_end_what_is_registered(
     damages: list[tuple[str, bool, str]],
     edits: list[tuple[str, bool, str]],
@@ -97,6 +106,8 @@ def test_whatever_the_damage_enforcement_sees_in_the_end_what_is_registered(
             assert world.transport.simulator.sessions.by_id[pk] is session
         assert not any(event["session_id"] in kept for request in world.events() for event in request["data"])
         assert not PermitSync.objects.exclude(drift_since=None).exists()
+        breaches = world.transport.simulator.traffic.breaches
+        assert not breaches.keys() & {"occurred_in_future", "outdated_event", "same_occurred_at"}
         transaction.set_rollback(True)
 
 
