@@ -1,7 +1,7 @@
 """Ending permits: one at once, several or all that a list's filters match after a look; each can be undone for a moment."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.contrib import messages
@@ -20,14 +20,12 @@ from integrations.permits import bulk_cancel
 from integrations.permits.queries import PermitFilters
 from integrations.permits.search_views import read_filters, without_search
 from locations import searches
-from locations.access import CompanyRequest, company_view, may
+from locations.access import CompanyRequest, company_view
 from locations.models import Permit, Role
 from locations.pages import read_key
 from locations.services import Ended, cancel_permit, end_permits, reinstate_permit, reinstate_permits
+from locations.undo import UNDO_S, is_over, note, noted, take
 
-# A cancellation can be taken back for ten seconds; the rest is for the way of the click.
-UNDO_S = 10
-UNDO_GRACE_S = 5
 # More permits than this are not chosen by hand.
 CHOSEN_ROWS = 200
 # In the session: {"company", "at", "pk"} for one permit, {"company", "at", "ids", "n"} for many.
@@ -54,7 +52,7 @@ def permit_cancel(request: CompanyRequest, pk: int) -> HttpResponse:
         )
     if permit.status == Permit.Status.ACTIVE:
         cancel_permit(permit=permit, actor=request.user)
-        _note(request, timezone.now(), pk=permit.pk)
+        note(request, _UNDO_KEY, timezone.now(), pk=permit.pk)
     return _back(request, reverse("permit", args=[request.company.slug, permit.pk]))
 
 
@@ -66,7 +64,7 @@ def permit_reinstate(request: CompanyRequest, pk: int) -> HttpResponse:
     request.session.pop(_UNDO_KEY, None)
     if permit.cancelled_at is None:
         messages.info(request, _("%(plate)s isn't cancelled.") % {"plate": permit.plate_typed})
-    elif _is_over(permit.cancelled_at):
+    elif is_over(permit.cancelled_at):
         messages.error(
             request,
             _("The %(seconds)d seconds are over: %(plate)s stays cancelled. Register it again.")
@@ -92,32 +90,19 @@ def _back(request: CompanyRequest, otherwise: str) -> HttpResponseRedirect:
 # --- Undoing ---------------------------------------------------------------------------------------------------------
 
 
-def _note(request: CompanyRequest, at: datetime, **what: Any) -> None:
-    request.session[_UNDO_KEY] = {"company": request.company.pk, "at": at.isoformat(), **what}
-
-
-def _is_over(at: datetime) -> bool:
-    return at < timezone.now() - timedelta(seconds=UNDO_S + UNDO_GRACE_S)
-
-
 def undoable(request: CompanyRequest, now: datetime, pk: int | None = None) -> dict[str, Any] | None:
     """Return what can still be undone, for this page's toast: the seconds left, and the permit or how many (`n`).
 
     With `pk` it is a permit's own page, which tells of that permit alone.
     """
-    noted = request.session.get(_UNDO_KEY)
-    if not noted or not may(request.membership_role, Role.OPERATOR):
+    found = noted(request, _UNDO_KEY, now)
+    if found is None or (pk is not None and found[0].get("pk") != pk):
         return None
-    left = int(UNDO_S - (now - datetime.fromisoformat(noted["at"])).total_seconds())
-    if left < 1:
-        request.session.pop(_UNDO_KEY, None)
-        return None
-    if noted["company"] != request.company.pk or (pk is not None and noted.get("pk") != pk):
-        return None
-    if "n" in noted:
-        return {"n": noted["n"], "seconds": left}
+    what, left = found
+    if "n" in what:
+        return {"n": what["n"], "seconds": left}
     permit = Permit.objects.filter(
-        company=request.company, pk=noted["pk"], status=Permit.Status.CANCELLED
+        company=request.company, pk=what["pk"], status=Permit.Status.CANCELLED
     ).first()
     return {"permit": permit, "seconds": left} if permit else None
 
@@ -126,15 +111,15 @@ def undoable(request: CompanyRequest, now: datetime, pk: int | None = None) -> d
 @require_POST
 def permits_reinstate(request: CompanyRequest) -> HttpResponse:
     """Undo the cancellation of many, within ten seconds of it."""
-    noted = request.session.pop(_UNDO_KEY, None)
-    if not noted or noted["company"] != request.company.pk or "ids" not in noted:
+    done = take(request, _UNDO_KEY)
+    if done is None or "ids" not in done:
         messages.info(request, _("There is nothing to undo."))
-    elif _is_over(at := datetime.fromisoformat(noted["at"])):
+    elif is_over(at := datetime.fromisoformat(done["at"])):
         messages.error(
             request, _("The %(seconds)d seconds are over: they stay cancelled.") % {"seconds": UNDO_S}
         )
     else:
-        ended = Ended(tuple(bulk_cancel.unpack(noted["ids"])), at)
+        ended = Ended(tuple(bulk_cancel.unpack(done["ids"])), at)
         back = reinstate_permits(ended=ended, actor=request.user)
         text = ngettext("%(n)s permit was reinstated.", "%(n)s permits were reinstated.", back)
         messages.success(request, text % {"n": localize(back)})
@@ -205,7 +190,7 @@ def _cancel(request: CompanyRequest, filters: PermitFilters | None, now: datetim
     ended = end_permits(permit_ids=bulk_cancel.still(request.company, seen, filters, now), actor=request.user)
     done = len(ended.permit_ids)
     if done:
-        _note(request, ended.at, ids=bulk_cancel.pack(ended.permit_ids), n=done)
+        note(request, _UNDO_KEY, ended.at, ids=bulk_cancel.pack(ended.permit_ids), n=done)
     if left := len(seen) - done:
         text = ngettext(
             "%(n)s permit has changed or ended since you reviewed the list and was left as it is.",

@@ -11,7 +11,7 @@ and `303`, may be two places; they are pointed out in words instead. `suggest` a
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,10 +22,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from integrations.delivery import outbox
-from integrations.held_changes.impact import GROWTH, Impact, impact_of_moves
+from integrations.held_changes.impact import GROWTH
 from integrations.models import Connection, PermitSync, Zone, ZoneMapping
 from integrations.notifications import notices, ticket_log
 from integrations.vendors.protocol import get_vendor
+from integrations.zones.moves import MovePreview, preview_of
 from locations.models import Location, Permit, User
 from locations.services import lock_locations
 
@@ -41,11 +42,11 @@ MARK_ROWS = 5_000
 
 
 class NeedsConfirmation(ValidationError):
-    """A mapping would end so many rights that the person has to see how many first (`impact`)."""
+    """A mapping would move permits elsewhere, or take them out: the person has to see how many first (`preview`)."""
 
-    def __init__(self, impact: Impact) -> None:
-        super().__init__(impact.words, code="needs_confirmation")
-        self.impact = impact
+    def __init__(self, preview: MovePreview) -> None:
+        super().__init__(preview.sentence, code="needs_confirmation")
+        self.preview = preview
 
 
 def map_location(
@@ -67,20 +68,20 @@ def map_locations(
 ) -> list[Location]:
     """Map many locations, all or none; return those whose zone changed. See `map_location`.
 
-    `confirmed` is for callers that can ask: how many rights a person has agreed to end, 0 before they were asked. Raises
-    `NeedsConfirmation` where that is not enough. Without it nobody is asked (a command, an ended connection).
+    `confirmed` is for callers that can ask: how many permits a person has agreed to move, 0 before they were asked. Raises
+    `NeedsConfirmation` where that is not enough. Without it nobody is asked (a command, an ended connection, an undo).
     """
     wanted = {location.pk: zone for location, zone in choices}
     changed: list[Location] = []
     moved: dict[Connection, list[str]] = defaultdict(list)
-    left_by: dict[Connection, dict[int, bool]] = defaultdict(dict)
+    left: list[tuple[Location, Zone, Zone | None]] = []
     with transaction.atomic():
         # Locked in one order (connections, then locations; see `integrations.delivery.outbox`), so that whoever maps the
         # same ones, ends a connection or brings its zones in line waits. Who saves permits of these locations waits as
         # well, and is waited for: a permit that is saved while its location moves would else be told to neither connection.
         zone_ids = {zone.pk for zone in wanted.values() if zone is not None}
-        left = Zone.objects.filter(mappings__location__in=wanted).values_list("connection", flat=True)
-        concerned = {zone.connection_id for zone in wanted.values() if zone is not None} | set(left)
+        of_now = Zone.objects.filter(mappings__location__in=wanted).values_list("connection", flat=True)
+        concerned = {zone.connection_id for zone in wanted.values() if zone is not None} | set(of_now)
         list(Connection.objects.select_for_update(no_key=True).filter(pk__in=concerned).order_by("pk"))
         lock_locations(wanted, alone=True)
         locations = Location.objects.filter(pk__in=wanted).order_by("pk")
@@ -99,8 +100,7 @@ def map_locations(
             if zone is not None:
                 _check(location, zone)
             if before is not None:
-                stays = zone is not None and zone.connection_id == before.connection_id
-                left_by[before.connection][location.pk] = stays
+                left.append((location, before, zone))
             _save(location, zone, mapping, actor)
             changed.append(location)
             text = _("%(location)s → %(zone)s") if zone else _("%(location)s → no zone (was %(before)s)")
@@ -110,21 +110,18 @@ def map_locations(
             if before is not None and before.missing_since is not None and not before.mappings.exists():
                 notices.resolve(missing_zone_key(before.pk))
         if confirmed is not None:
-            _require_confirmed(left_by, confirmed)
+            _require_confirmed(left, confirmed)
         for connection, lines in moved.items():
             ticket_log.record(connection, "mapped", _sentence(lines), actor)
         mark_locations([location.pk for location in changed])
     return changed
 
 
-def _require_confirmed(left_by: Mapping[Connection, Mapping[int, bool]], confirmed: int) -> None:
-    """Raise `NeedsConfirmation` where more rights would end than a person has agreed to."""
-    now = timezone.now()
-    for connection, places in left_by.items():
-        stays = [location for location, is_staying in places.items() if is_staying]
-        impact = impact_of_moves(connection, places, stays=stays, now=now)
-        if impact.is_too_much and impact.affected > confirmed * (1 + GROWTH):
-            raise NeedsConfirmation(impact)
+def _require_confirmed(left: Collection[tuple[Location, Zone, Zone | None]], confirmed: int) -> None:
+    """Raise `NeedsConfirmation` where more permits would move than a person has agreed to."""
+    seen = preview_of(left, timezone.now())
+    if seen is not None and seen.permits > confirmed * (1 + GROWTH):
+        raise NeedsConfirmation(seen)
 
 
 def mark_locations(location_ids: Iterable[int], *, permit_ids: Iterable[int] = ()) -> None:

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import Case, Count, F, IntegerField, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.utils.formats import localize
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -21,6 +22,7 @@ from integrations.permits.counts import UNMAPPED
 from integrations.permits.queries import count_of
 from integrations.vendors.naming import names_of
 from integrations.zones import mapping
+from integrations.zones.moves import permits_of
 from locations.models import Company, Location, Permit
 
 PAGE_ROWS = 50
@@ -233,6 +235,44 @@ def board(company: Company, locations: Iterable[Location], now: datetime) -> Boa
     for row in found.values():
         row.remarks = _remarks(row, twins)
     return Board(list(found.values()), zones.shipped, connections)
+
+
+def twins_of(company: Company, zone: Zone) -> str:
+    """Return the sentence on the zones that people take for this one, or an empty text."""
+    for group in mapping.case_twins(choice(company, [zone.number]).alike):
+        if zone in group.zones:
+            return group.words(picked=zone)
+    return ""
+
+
+def hints(company: Company, zone: Zone | None, location: Location | None, now: datetime) -> list[Remark]:
+    """Return what to say beneath a dropdown in which `zone` was chosen and is not saved yet; `location` is its row's."""
+    mapped: ZoneMapping | None = getattr(location, "zone_mapping", None) if location else None
+    if location is not None and zone == (mapped.zone if mapped else None):
+        return board(company, [location], now).rows[0].remarks
+    remarks = []
+    permits = permits_of([location.pk], now).get(location.pk, 0) if location is not None and mapped else 0
+    if permits and mapped is not None:
+        if zone is None:
+            text = ngettext(
+                "Saving takes the zone from %(n)s permit.",
+                "Saving takes the zone from %(n)s permits.",
+                permits,
+            )
+        else:
+            text = ngettext(
+                "Saving moves %(n)s permit here from %(before)s.",
+                "Saving moves %(n)s permits here from %(before)s.",
+                permits,
+            )
+        shown = localize(permits, use_l10n=True)
+        remarks.append(Remark("", text % {"n": shown, "before": mapped.zone.number}))
+    if zone is not None:
+        if words := twins_of(company, zone):
+            remarks.append(Remark("warning", words))
+        if zone.needs_space:
+            remarks.append(Remark("", _("Permits here require a space number.")))
+    return remarks
 
 
 def suggestions(company: Company) -> list[mapping.Suggestion]:

@@ -1,8 +1,11 @@
-"""Locations and zones: which location sends to which zone. Works by plain forms; htmx saves a row in its place."""
+"""Locations and zones: which location sends to which zone. Works by plain forms; htmx saves a row in its place.
+
+What moves permits, or takes them out, is asked about first and can be undone: `mapping_confirm.py`.
+"""
 
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
@@ -18,10 +21,8 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_POST, require_safe
 from django_htmx.http import HttpResponseClientRedirect
 
-from integrations.held_changes.impact import Impact, impact_of_moves
-from integrations.held_changes.views import example_permits
 from integrations.models import Zone, ZoneMapping, ZoneRefresh
-from integrations.zones import mapping, mapping_board
+from integrations.zones import mapping, mapping_board, mapping_confirm, moves
 from integrations.zones.refresh_summary import summary
 from locations.access import CompanyRequest, company_view, may
 from locations.models import Company, Location, Role
@@ -72,6 +73,7 @@ def locations(request: CompanyRequest) -> HttpResponse:
         "last_refresh": last,
         "last_refresh_words": summary(last) if last else "",
         "clock": places[0].timezone if places else "UTC",
+        "undo": mapping_confirm.undoable(request, now),
     }
     return render_page(request, "integrations/zones/locations.html", context)
 
@@ -122,71 +124,60 @@ def _save_one(request: CompanyRequest, location: Location) -> HttpResponse:
     # What was chosen in the row goes before what is suggested: whoever sends a row by Enter, or without JavaScript, may
     # have pressed “Accept” without meaning to.
     zone = _zone(request, request.POST.get("zone") or request.POST.get("accept", ""))
-    wrong = saved = ""
+    wrong = said = ""
+    before = mapping_confirm.zones_of([location.pk])
     try:
         changed = mapping.map_location(
-            location=location, zone=zone, actor=request.user, confirmed=_confirmed(request)
+            location=location,
+            zone=zone,
+            actor=request.user,
+            confirmed=mapping_confirm.agreed(request, zone),
         )
-    except mapping.NeedsConfirmation:
-        asks = f"{reverse('location_map', args=[request.company.slug, location.pk])}?confirm={zone.pk if zone else ''}"
+    except mapping.NeedsConfirmation as error:
+        if mapping_confirm.ANSWER in request.POST:
+            fields = [("zone", str(zone.pk) if zone else "")]
+            return mapping_confirm.ask(request, error.preview, zone, request.path, fields)
+        query = urlencode({"confirm": zone.pk if zone else "", "back": mapping_confirm.list_query(request)})
+        asks = f"{reverse('location_map', args=[request.company.slug, location.pk])}?{query}"
         return HttpResponseClientRedirect(asks) if request.htmx else redirect(asks)  # type: ignore[attr-defined]
     except ValidationError as error:
         wrong = _explain(error)
     else:
-        saved = (
+        said = (
             _saved_words(location, zone)
             if changed
             else _("%(location)s stays as it is.") % {"location": location}
         )
+        if changed:
+            mapping_confirm.note_moves(request, [location], before, {location.pk: zone}, said)
     if not request.htmx:  # type: ignore[attr-defined]
         if wrong:
             messages.error(request, wrong)
-        else:
-            messages.success(request, saved)
-        return _list_again(request)
+        elif not changed:
+            messages.success(request, said)
+        return mapping_confirm.list_again(request)
     fresh = _location(request, location.pk)
     board = mapping_board.board(request.company, [fresh], timezone.now())
     context = _context(request, board) | {
         "row": board.rows[0],
         "tally": mapping_board.tally(request.company),
         "wrong": wrong,
-        "saved": saved,
+        "said": said,
+        "undo": mapping_confirm.undoable(request, timezone.now()) if said and changed else None,
     }
     return render(request, "integrations/zones/_location_saved.html", context)
-
-
-def _confirmed(request: CompanyRequest) -> int:
-    """Return how many rights the person has agreed to end, as the form that asked says."""
-    return read_key(request.POST.get("confirmed")) or 0
 
 
 def _confirm_one(request: CompanyRequest, location: Location) -> HttpResponse:
     """Show what mapping the location to the chosen zone would do, before it is done."""
     zone = _zone(request, request.GET["confirm"])
-    mapped: ZoneMapping | None = getattr(location, "zone_mapping", None)
-    if mapped is None:
+    mapped = ZoneMapping.objects.select_related("zone__connection").filter(location=location).first()
+    left = [(location, mapped.zone, zone)] if mapped is not None and mapped.zone != zone else []
+    seen = moves.preview_of(left, timezone.now())
+    if seen is None:
         return redirect("locations", request.company.slug)
-    stays = [location.pk] if zone is not None and zone.connection_id == mapped.zone.connection_id else []
-    impact = impact_of_moves(mapped.zone.connection, [location.pk], stays=stays, now=timezone.now())
-    fields = [("zone", str(zone.pk) if zone else "")]
-    return _ask(
-        request, impact, zone, reverse("location_map", args=[request.company.slug, location.pk]), fields
-    )
-
-
-def _ask(
-    request: CompanyRequest, impact: Impact, zone: Zone | None, action: str, fields: Sequence[tuple[str, str]]
-) -> HttpResponse:
-    """Render the question whether so many rights may end; `fields` are sent again with the answer."""
-    context = {
-        "company": request.company,
-        "impact": impact,
-        "examples": example_permits(request.company, impact),
-        "zone": zone,
-        "action": action,
-        "fields": fields,
-    }
-    return render_page(request, "integrations/zones/map_confirm.html", context)
+    action = reverse("location_map", args=[request.company.slug, location.pk])
+    return mapping_confirm.ask(request, seen, zone, action, [("zone", str(zone.pk) if zone else "")])
 
 
 def _saved_words(location: Location, zone: Zone | None) -> str:
@@ -223,7 +214,7 @@ def map_several(request: CompanyRequest) -> HttpResponse:
         fields = [("location", str(location.pk)) for location in chosen] + [("zone", str(zone.pk))]
         if (asked := _map(request, [(location, zone) for location in chosen], fields)) is not None:
             return asked
-    return _list_again(request)
+    return mapping_confirm.list_again(request)
 
 
 @company_view(Role.OPERATOR)
@@ -245,18 +236,7 @@ def accept_suggestions(request: CompanyRequest) -> HttpResponse:
             gone,
         )
         messages.warning(request, text % {"n": gone})
-    return _list_again(request)
-
-
-def _list_again(request: CompanyRequest) -> HttpResponse:
-    """Return to the list as it was when the form was sent: its filters, its order and its page.
-
-    The browser says where that was. A field of the form could not: htmx narrows the list around it.
-    """
-    path = reverse("locations", args=[request.company.slug])
-    came_from = urlsplit(request.headers.get("Referer", ""))
-    here = came_from.netloc == request.get_host() and came_from.path == path
-    return redirect(f"{path}?{came_from.query}" if here and came_from.query else path)
+    return mapping_confirm.list_again(request)
 
 
 def _map(
@@ -265,21 +245,35 @@ def _map(
     fields: Sequence[tuple[str, str]] = (),
 ) -> HttpResponse | None:
     """Map locations and say so; return the question where a person has to agree first."""
+    before = mapping_confirm.zones_of([location.pk for location, _zone in choices])
+    zone = choices[0][1]
     try:
-        changed = mapping.map_locations(choices=choices, actor=request.user, confirmed=_confirmed(request))
+        changed = mapping.map_locations(
+            choices=choices, actor=request.user, confirmed=mapping_confirm.agreed(request, zone)
+        )
     except mapping.NeedsConfirmation as error:
-        return _ask(request, error.impact, choices[0][1], request.path, fields)
+        return mapping_confirm.ask(request, error.preview, zone, request.path, fields)
     except ValidationError as error:
         messages.error(request, _("%(reason)s Nothing was changed.") % {"reason": _explain(error)})
         return None
     text = ngettext("%(n)d location was mapped.", "%(n)d locations were mapped.", len(changed))
-    messages.success(request, text % {"n": len(changed)})
+    said = text % {"n": len(changed)}
+    if changed:
+        now_at = {location.pk: zone for location, zone in choices}
+        mapping_confirm.note_moves(request, changed, before, now_at, said)
+    else:
+        messages.info(request, said)
     return None
 
 
 def _found_zones(company: Company, text: str) -> list[Zone]:
     """Return the zones that a reader may mean, the exact number first."""
-    exact = Case(When(number=text.strip(), then=Value(0)), default=Value(1), output_field=IntegerField())
+    exact = Case(
+        When(number=text.strip(), then=Value(0)),
+        When(number__iexact=text.strip(), then=Value(1)),
+        default=Value(2),
+        output_field=IntegerField(),
+    )
     found = mapping_board.choosable_zones(company, text).defer("raw").order_by(exact, "number", "pk")
     return list(found[:OPTIONS_SHOWN])
 
@@ -287,12 +281,25 @@ def _found_zones(company: Company, text: str) -> list[Zone]:
 @company_view(Role.OPERATOR)
 @require_GET
 def zone_options(request: CompanyRequest) -> JsonResponse:
-    """Answer the searching dropdown: `?q=` → `{"results": [{"value", "text", "note"}]}`, at most `OPTIONS_SHOWN`."""
+    """Answer the searching dropdown: `?q=` → `{"results": [{"value", "text", "exact", "note"}]}`, at most `OPTIONS_SHOWN`."""
     several = mapping_board.open_connections(request.company).count() > 1
     results = []
     for zone in _found_zones(request.company, request.GET.get("q", "")):
         notes = [_("requires space no.")] if zone.needs_space else []
         if several:
             notes.append(zone.connection.label or zone.connection.name)
-        results.append({"value": str(zone.pk), "text": str(zone), "note": " · ".join(notes)})
+        results.append(
+            {"value": str(zone.pk), "text": str(zone), "exact": zone.number, "note": " · ".join(notes)}
+        )
     return JsonResponse({"results": results})
+
+
+@company_view(Role.OPERATOR)
+@require_GET
+def zone_hint(request: CompanyRequest) -> HttpResponse:
+    """Say what is to be said about a zone that was chosen and not saved yet (`zone`), for a row's `location`."""
+    zone = _zone(request, request.GET.get("zone", ""))
+    pk = read_key(request.GET.get("location"))
+    location = _location(request, pk) if pk is not None else None
+    hints = mapping_board.hints(request.company, zone, location, timezone.now())
+    return render(request, "integrations/zones/_zone_hint.html", {"hints": hints})

@@ -29,5 +29,20 @@
     if (form) { mark(form); }
   });
   document.addEventListener("htmx:afterSettle", markAll);
+  // A saved row takes the place of the one in which the keyboard was: it goes on where it was.
+  let saving = "";
+  document.addEventListener("htmx:beforeRequest", ({ detail }) => {
+    if (!detail.elt.matches?.("form[data-mapping]")) { return; }
+    const row = detail.elt.closest("tr");
+    saving = row?.contains(document.activeElement) ? row.id : "";
+  });
+  document.addEventListener("htmx:afterSettle", () => {
+    const row = saving && document.getElementById(saving);
+    const isLost = !document.activeElement || document.activeElement === document.body;
+    if (!row || !isLost) { return; }
+    saving = "";
+    const select = row.querySelector("select");
+    if (select?.tomselect) { select.tomselect.focusClosed(); } else { select?.focus(); }
+  });
   if (document.readyState === "loading") { document.addEventListener("DOMContentLoaded", markAll); } else { markAll(); }
 }());

@@ -71,7 +71,8 @@ STATES: tuple[State, ...] = (
     State("locations, none found", "locations", CAMPUS, query="q=nowhere"),
     State("locations of a viewer", "locations", CAMPUS, who="viewer"),
     State("one location's zone", "location_map", (SEEDED, "location"), who="operator"),
-    State("a mapping to be confirmed", "location_map", (SEEDED, "location"), who="operator", query="confirm="),
+    State("a zone to be taken away", "location_map", (SEEDED, "location"), who="operator", query="confirm="),
+    State("a move to be confirmed", "location_map", (SEEDED, "location"), who="operator", query="confirm={zone}"),
     State("add a location", "location_add", CAMPUS),
     State("add a location, errors", "location_add", CAMPUS, act=send_empty, status=422),
     State("a location", "location_change", (SEEDED, "location")),
@@ -231,8 +232,8 @@ STATES: tuple[State, ...] = (
 )  # fmt: skip
 # Addresses that are no pages: what is sent to them is tried in the stories and in the access table.
 ACTIONS = frozenset({
-    "locations_map", "suggestions_accept", "zone_options", "zones_refresh", "zone_refresh_decide", "permit_hints",
-    "held_change_decide", "compare_now", "diagnostics_moved",
+    "locations_map", "suggestions_accept", "zone_options", "zone_hint", "mapping_undo", "zones_refresh",
+    "zone_refresh_decide", "permit_hints", "held_change_decide", "compare_now", "diagnostics_moved",
     "permit_states", "permits_reinstate", "permit_reinstate", "permit_check", "permit_held", "retry", "invite",
     "invitation_withdraw",    "member_change", "contact_remove", "setup_begin_request", "setup_begin_operator_id",
     "setup_request", "setup_contact", "setup_operator_id", "setup_confirm_operator", "setup_recheck", "setup_set_up",

@@ -136,6 +136,8 @@ def test_enter_saves_the_zone_that_was_chosen_and_accepts_nothing_by_the_way(
     zone.click()
     page.get_by_role("option", name="no zone", exact=True).click()
     page.get_by_role("button", name=f"Save the zone of {place}").click()
+    page.get_by_label("Type “remove” to confirm").fill("remove")
+    page.get_by_role("button", name=re.compile("^(Take|Remove)")).click()
     eventually(lambda: mapped_zone(stack, place) == "", what="the location to have no zone")
 
 

@@ -56,6 +56,8 @@ COMPANY: dict[str, Access] = {
     "locations_map": Access(post=OPERATOR),
     "suggestions_accept": Access(post=OPERATOR),
     "zone_options": Access(get=OPERATOR),
+    "zone_hint": Access(get=OPERATOR),
+    "mapping_undo": Access(post=OPERATOR),
     "zones": Access(get=VIEWER),
     "zone": Access(get=VIEWER, pk="zone"),
     "zones_refresh": Access(post=OPERATOR),

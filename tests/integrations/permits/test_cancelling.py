@@ -158,7 +158,7 @@ def test_a_lot_is_not_undone_when_its_time_is_over_or_by_another_companys_page(
     permit = PermitFactory(location=place)
     ids = bulk_cancel.pack([permit.pk])
     operator.post(url("permits_cancel"), {"ids": ids, "confirm": "yes"})
-    monkeypatch.setattr("integrations.permits.cancel_views.UNDO_GRACE_S", -10)
+    monkeypatch.setattr("locations.undo.UNDO_GRACE_S", -10)
     assert "The 10 seconds are over" in text_of(operator.post(url("permits_reinstate"), follow=True))
     assert Permit.objects.get().status == "cancelled"
 

@@ -39,8 +39,9 @@ def test_choosing_a_zone_moves_the_current_permits_there(world: World) -> None:
     permit = PermitFactory(location=location)
     response = world.operator.post(world.url("location_map", location.pk), {"zone": zone.pk})
     assert response.status_code == 302
-    assert "Lot B sends to LotB" in said(response)
-    assert "1 current permit is on its way" in said(response)
+    page = text_of(world.operator.get(response["Location"]))
+    assert "Lot B sends to LotB" in page
+    assert "1 current permit is on its way" in page
     assert PermitSync.objects.get(permit=permit).connection == world.connection
 
 
@@ -123,7 +124,7 @@ def test_several_locations_are_mapped_together(world: World) -> None:
     response = world.operator.post(
         world.url("locations_map"), {"location": [one.pk, two.pk], "zone": zone.pk}
     )
-    assert "2 locations were mapped" in said(response)
+    assert "2 locations were mapped" in text_of(world.operator.get(response["Location"]))
     assert zone_of(one) == zone_of(two) == zone
 
 
@@ -145,7 +146,7 @@ def test_a_suggestion_is_shown_and_accepted(world: World) -> None:
     response = world.operator.post(
         world.url("suggestions_accept"), {"suggestion": [f"{location.pk}:{zone.pk}", f"{location.pk}:0"]}
     )
-    assert "1 location was mapped" in said(response)
+    assert "1 location was mapped" in text_of(world.operator.get(response["Location"]))
     assert "1 suggestion no longer applies" in said(response)
     assert zone_of(location) == zone
 
@@ -190,6 +191,53 @@ def test_the_exact_number_is_found_first(world: World) -> None:
     world.zone("303")
     found = world.operator.get(world.url("zone_options"), {"q": "303"}).json()["results"]
     assert [one["text"].split(" ")[0] for one in found] == ["303", "1303"]
+    for number in ("LOTB", "LotB", "lotb"):
+        world.zone(number)
+    for typed in ("LOTB", "LotB", "lotb", " LOTB "):
+        found = world.operator.get(world.url("zone_options"), {"q": typed}).json()["results"]
+        assert found[0]["exact"] == typed.strip()
+        assert {one["exact"] for one in found} == {"LOTB", "LotB", "lotb"}
+
+
+def test_every_zone_to_choose_names_what_finds_it_letter_for_letter(world: World) -> None:
+    picked = world.zone("LotB", name="Lot B")
+    world.zone("LOTB", name="Lot B upper")
+    world.location("Lot B", picked)
+    page = text_of(world.operator.get(world.url("locations")))
+    for number in ("LotB", "LOTB"):
+        assert page.count(f'data-exact="{number}"') == 2  # in the row, and for those that are selected
+
+
+def test_the_hint_follows_what_is_chosen(world: World) -> None:
+    saved, chosen = world.zone("LotB"), world.zone("LOTB", session_type="space")
+    location = world.location("Lot B", saved)
+    PermitFactory.create_batch(3, location=location)
+    url = world.url("zone_hint")
+
+    def hint(**asked: str | int) -> str:
+        return text_of(world.operator.get(url, asked))
+
+    row = text_of(world.operator.get(world.url("locations")))
+    assert "You picked LotB." in row
+    assert "You picked LotB." in hint(zone=saved.pk, location=location.pk)
+    said_of = hint(zone=chosen.pk, location=location.pk)
+    assert "You picked LOTB." in said_of
+    assert "Saving moves 3 permits here from LotB." in said_of
+    assert "Permits here require a space number." in said_of
+    assert "Saving takes the zone from 3 permits." in hint(zone="", location=location.pk)
+    # For several locations at once there is no row to compare with.
+    together = hint(zone=chosen.pk)
+    assert "You picked LOTB." in together
+    assert "Saving" not in together
+    assert hint(zone="").strip() == ""
+
+
+def test_a_hint_tells_nothing_of_another_company(world: World) -> None:
+    other = World.build()
+    foreign, place = other.zone("Z1"), other.location("Theirs")
+    wanted: list[dict[str, str | int]] = [{"zone": foreign.pk}, {"zone": "", "location": place.pk}]
+    for asked in wanted:
+        assert world.operator.get(world.url("zone_hint"), asked).status_code == 404
 
 
 def test_a_zone_can_be_found_and_chosen_without_javascript(world: World) -> None:
