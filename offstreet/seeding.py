@@ -16,8 +16,8 @@ import orjson
 from django.db import transaction
 from django.utils import timezone
 
-from integrations.models import Connection, Contact, Zone, ZoneRefresh
-from integrations.onboarding import connections
+from integrations.models import Connection, Contact, Mail, Zone, ZoneRefresh
+from integrations.onboarding import automation, connections
 from integrations.onboarding.services import set_up
 from integrations.vendors.errors import TryLater
 from integrations.vendors.protocol import ZoneSeen, get_vendor
@@ -138,8 +138,9 @@ def seed(say: Callable[[str], object]) -> None:
     support = _person(SUPPORT_EMAIL, "Charlie Novak", support=True)
     shipped = {entry["name"]: entry for entry in orjson.loads(DEFAULT_ZONES_FILE.read_bytes())["operators"]}
     for story in STORIES:
+        is_new = not Company.objects.filter(offstreet_id=story.offstreet_id).exists()
         company, operator = _company(story)
-        # The oldest one is the demo's, whatever people have made of it since.
+        # The oldest one is the demo's, whatever has become of it since.
         connection = company.connections.order_by("id").first() or connections.connect(
             company=company, operator_id=shipped[story.name]["operator_id"], actor=support
         )
@@ -157,6 +158,11 @@ def seed(say: Callable[[str], object]) -> None:
                 clock=story.timezone,
             )
         connection.refresh_from_db()
+        if is_new:
+            # What a worker would do next, with its emails; no one needs to hear of a made-up past, and in the terminal
+            # of the demo these would push the accounts off the screen.
+            automation.follow(connection, timezone.now())
+            Mail.objects.filter(company=company).delete()
         say(
             f"{company}: {len(places)} locations, {refresh.zones_listed} zones, {made} new permits, "
             f"{connection.get_status_display()}"
@@ -237,7 +243,7 @@ def _zones(connection: Connection, shipped: list[dict[str, object]]) -> ZoneRefr
 
 
 def _map(connection: Connection, story: Story, places: dict[str, Location], operator: User) -> None:
-    """Map the locations that have no zone yet; what somebody has mapped meanwhile stays."""
+    """Map the locations that have no zone yet; what has been mapped since stays."""
     if connection.status == Connection.Status.ENDED:
         return
     by_number = {zone.number: zone for zone in Zone.objects.listed().filter(connection=connection)}

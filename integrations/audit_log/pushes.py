@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from django.db.models import Count, Max, Min, Q, QuerySet
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from integrations.models import Connection, PermitSync, Push, PushEvent
@@ -137,9 +138,20 @@ def troubles(connections: Sequence[Connection], *, since: datetime) -> list[Trou
         .exclude(error_code="")
         .order_by()
         .values_list("error_code")
-        .annotate(words=Max("error"), n=Count("pk"), last=Max("sent_at"))
+        .annotate(least=Min("error"), words=Max("error"), n=Count("pk"), last=Max("sent_at"))
     )
-    return sorted((Trouble(*row) for row in grouped), key=lambda one: -one.count)
+    found = (Trouble(code, _one_of(least, words), *rest) for code, least, words, *rest in grouped)
+    return sorted(found, key=lambda one: -one.count)
+
+
+def _one_of(least: str, most: str) -> str:
+    """Return the sentence for a group, given the first and the last of its sentences in alphabetical order.
+
+    One code may come with many sentences: “zone SP-01 has no space 44”, “… 50”.
+    """
+    if least == most:
+        return most
+    return _("%(sentence)s, and similar") % {"sentence": most.rstrip(".")}
 
 
 def events_of(push: Push, *, after: int = 0) -> list[PushEvent]:
@@ -177,9 +189,16 @@ def refusals(connections: Sequence[Connection]) -> list[Refusal]:
         refused_of(connections)
         .order_by()
         .values_list("error_code")
-        .annotate(words=Max("error"), mend=Max("remedy"), n=Count("pk"), since=Min("error_since"))
+        .annotate(
+            least=Min("error"),
+            words=Max("error"),
+            mend=Max("remedy"),
+            n=Count("pk"),
+            since=Min("error_since"),
+        )
     )
-    return sorted((Refusal(*row) for row in grouped), key=lambda one: -one.count)
+    found = (Refusal(code, _one_of(least, words), *rest) for code, least, words, *rest in grouped)
+    return sorted(found, key=lambda one: -one.count)
 
 
 def list_refused(connections: Sequence[Connection], reason: str, *, before: int | None) -> list[PermitSync]:

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.db.models import Exists, F, OuterRef
 from django.utils.formats import date_format
@@ -81,11 +82,16 @@ class SetupPage:
 
 
 def setup_page(
-    company: Company, connection: Connection | None, now: datetime, siblings: Sequence[Connection] = ()
+    company: Company,
+    connection: Connection | None,
+    now: datetime,
+    siblings: Sequence[Connection] = (),
+    *,
+    clock: str,
 ) -> SetupPage:
     """Return what the page shows; without a connection the steps as they stand before the first one.
 
-    `siblings` are the company's connections that have not ended.
+    `siblings` are the company's connections that have not ended; `clock` is the time zone of the page's dates.
     """
     tests: list[TestPlate] = []
     facts = Facts(created_at=company.created_at, names=names_of())
@@ -103,7 +109,7 @@ def setup_page(
         tone=tone,
         sentence=sentence,
         detail=detail,
-        stepper=stepper(shown, company.name),
+        stepper=stepper(shown, company.name, ZoneInfo(clock)),
         who=who_words(turn, company.name) if turn and turn.who != Who.PRODUCT else "",
         siblings=siblings if len(siblings) > 1 or connection not in siblings else (),
     )
@@ -158,19 +164,19 @@ def headline(turn: OnboardingStep | None, company: str, names: VendorNames) -> t
 
 
 def days_text(step: OnboardingStep) -> str:
-    """Return for how long it has been somebody's turn: *since today*, *for 3 days*."""
+    """Return for how long the step has been waiting: *since today*, *for 3 days*."""
     if step.waiting_days == 0:
         return _("since today")
     return ngettext("for %(n)d day", "for %(n)d days", step.waiting_days) % {"n": step.waiting_days}
 
 
-def stepper(shown: Sequence[OnboardingStep], company: str) -> list[dict[str, Any]]:
-    """Return the steps as the stepper component takes them; pure."""
+def stepper(shown: Sequence[OnboardingStep], company: str, tz: tzinfo) -> list[dict[str, Any]]:
+    """Return the steps as the stepper component takes them, dates in the time zone `tz`; pure."""
     items = []
     for step in shown:
         hint = ""
         if step.state == DONE and step.done_at:
-            hint = date_format(step.done_at, "j M")
+            hint = date_format(step.done_at.astimezone(tz), "j M")
         elif step.state != TODO:
             hint = who_words(step, company) if step.who != Who.PRODUCT else _("in progress")
             if step.waiting_days:

@@ -74,7 +74,7 @@ def test_answer(request: HttpRequest, token: str) -> HttpResponse:
 @never_cache
 @require_safe
 def status_page(request: HttpRequest, token: str) -> HttpResponse:
-    """Show the steps of a connection to somebody outside: no plates, nothing to press."""
+    """Show the steps of a connection to someone outside the company: no plates, and no buttons."""
     pk, now = signed_links.read_status_token(token), timezone.now()
     if not throttle.take(OPENS, "status", f"status {pk}" if pk else _address(request)):
         return _dead(request, _("Too many attempts. Wait a minute, then open the link again."), status=429)
@@ -84,12 +84,13 @@ def status_page(request: HttpRequest, token: str) -> HttpResponse:
     seldom = Q(last_opened_at=None) | Q(last_opened_at__lt=now - timedelta(minutes=1))
     StatusLink.objects.filter(seldom, pk=found.pk).update(last_opened_at=now)
     company = found.connection.company
+    clock = company_clock(company)
     context = {
         "company_name": company.name,
         "connection": found.connection,
-        "shown": setup_page(company, found.connection, now),
+        "shown": setup_page(company, found.connection, now, clock=clock),
         "now": now,
-        "clock": company_clock(company),
+        "clock": clock,
     }
     return _outside(render(request, "integrations/onboarding/status_page.html", context))
 

@@ -47,13 +47,14 @@ def setup_response(
     status: int = 200,
     siblings: list[Connection] | None = None,
 ) -> HttpResponse:
-    """Render the page; `bound` are forms with what was typed, in the stead of fresh ones."""
+    """Render the page; `bound` are forms with what was typed, in place of fresh ones."""
     company, now = request.company, timezone.now()
     if siblings is None:
         siblings = list(connections.current_connections(company))
     if connection is not None:
         connection.company = company
-    shown = page.setup_page(company, connection, now, siblings)
+    clock = company_clock(company)
+    shown = page.setup_page(company, connection, now, siblings, clock=clock)
     contacts = list(Contact.objects.filter(company=company))
     bound = bound or {}
     role = request.membership_role
@@ -62,7 +63,7 @@ def setup_response(
         "connection": connection,
         "shown": shown,
         "now": now,
-        "clock": company_clock(company),
+        "clock": clock,
         "contacts": [
             (str(label), [one for one in contacts if one.kind == kind])
             for kind, label in Contact.Kind.choices

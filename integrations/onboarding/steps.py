@@ -86,8 +86,9 @@ def active(shown: list[OnboardingStep]) -> OnboardingStep | None:
 
 def _requested(facts: Facts) -> tuple[datetime | None, str]:
     # A company that already has its operator ID need not ask for it.
-    if facts.requested_at is None and facts.operator_id and facts.operator_id_at:
-        return facts.operator_id_at, _("The operator ID was already known.")
+    known_at = facts.held_since or (facts.operator_id_at if facts.operator_id else None)
+    if facts.requested_at is None and known_at:
+        return known_at, _("The operator ID was already known.")
     if facts.requested_at is None and facts.finding:
         return facts.checked_at, ""
     return facts.requested_at, ""

@@ -25,11 +25,14 @@ from offstreet.runtime.commands import ROOT
 from offstreet.runtime.manager import Ending, Manager
 
 DEFAULT_PORT = 8000
+# Every account of the seed, company by company (`offstreet.seeding`, which this module doesn't import: it loads Django).
 LOGINS = (
-    ("operator@university.example", "maps locations, registers vehicles"),
-    ("manager@university.example", "also members and pausing"),
-    ("viewer@university.example", "reads"),
-    ("support@offstreet.example", "sees all companies, and the admin"),
+    ("operator@university.example", "University (live): maps locations, registers vehicles"),
+    ("manager@university.example", "the same, and manages members and pauses"),
+    ("viewer@university.example", "only looks"),
+    ("operator@lakeshore-city.example", "Lakeshore City (being tested)"),
+    ("operator@harbor-properties.example", "Harbor Properties (being set up)"),
+    ("support@offstreet.example", "Offstreet's support: all companies, and the admin"),
 )
 LOGIN_PASSWORD = "demo-passport"
 
@@ -184,13 +187,13 @@ def bring_up(manager: Manager, plan: Plan) -> None:
 def banner(plan: Plan) -> str:
     """Return what the screen shows once everything answers."""
     width = max(len(email) for email, _what in LOGINS)
-    lines = ["", f"  Offstreet is ready:  {plan.announced['SITE_URL']}", ""]
-    lines += [f"    {email:<{width}}  {LOGIN_PASSWORD}   {what}" for email, what in LOGINS]
-    lines.append("")
+    lines = ["", f"  Offstreet is ready:  {plan.announced['SITE_URL']}"]
     if plan.sandbox_port is None:
         lines.append(f"  Passport:            {plan.announced['PASSPORT_BASE_URL']} (no sandbox was started)")
     else:
         lines.append(f"  The officer's page:  {plan.announced['PASSPORT_BASE_URL']}/")
+    lines += ["", f"  Accounts (the password of each is {LOGIN_PASSWORD}):"]
+    lines += [f"    {email:<{width}}  {what}" for email, what in LOGINS]
     return "\n".join([*lines, "", "  Ctrl-C ends all of it.", ""])
 
 

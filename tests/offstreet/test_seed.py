@@ -10,7 +10,17 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from integrations.dashboard.hourly_stats import CLASSES, count_hours, floor_hour
-from integrations.models import Connection, Contact, PermitSync, PushHour, Zone, ZoneMapping, ZoneRefresh
+from integrations.models import (
+    Connection,
+    Contact,
+    Mail,
+    PermitSync,
+    PushHour,
+    Zone,
+    ZoneMapping,
+    ZoneRefresh,
+)
+from integrations.onboarding import automation
 from integrations.vendors.errors import TryLater
 from integrations.zones.mapping import Suggestion, case_twins, suggest
 from locations.models import Company, Location, Membership, Permit, User
@@ -44,6 +54,12 @@ def test_three_companies_stand_at_three_points_of_their_way() -> None:
     assert set(ZoneRefresh.objects.values_list("outcome", flat=True)) == {"done"}
     assert "operator@university.example" in printed
     assert seeding.PASSWORD in printed
+
+
+def test_the_seed_leaves_no_email_to_send_and_nothing_for_the_workers_to_announce() -> None:
+    seed()
+    automation.follow_set_ups(timezone.now())
+    assert not Mail.objects.exists()
 
 
 def test_people_can_sign_in_and_see_their_own_company() -> None:

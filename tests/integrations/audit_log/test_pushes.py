@@ -178,6 +178,16 @@ def test_what_was_refused_is_grouped_with_its_remedy(world: World) -> None:
     assert "NO 1" not in narrowed
 
 
+def test_a_group_whose_sentences_differ_says_so(world: World) -> None:
+    for space in (44, 45):
+        permit = refused_permit(world)
+        PermitSync.objects.filter(permit=permit).update(error=f"Zone SP-01 has no space {space}.")
+    make_push(world, outcome="refused", error_code="space", error="No space 44.")
+    make_push(world, outcome="refused", error_code="space", error="No space 45.")
+    assert "Zone SP-01 has no space 45, and similar" in text_of(world.viewer.get(world.url("refused")))
+    assert "No space 45, and similar" in text_of(world.viewer.get(world.url("activity")))
+
+
 def test_one_is_tried_again_and_the_others_stay(world: World) -> None:
     one, other = refused_permit(world), refused_permit(world)
     row = PermitSync.objects.get(permit=one)

@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from integrations.onboarding.page import stepper
 from integrations.onboarding.snapshot import Facts, TestFacts, Who
 from integrations.onboarding.steps import active, steps
 from passport.onboarding import NAMES
@@ -64,6 +66,7 @@ VERIFIED = replace(READY, test=replace(TESTED, answer="yes"), verified_at=ago(ho
         (replace(RECEIVED, confirmed_at=None), "received", "waiting", Who.SUPPORT),
         (replace(RECEIVED, confirmed_at=None, finding="unreachable"), "received", "waiting", Who.PRODUCT),
         (replace(ASKED, held_since=ago(hours=1)), "received", "waiting", Who.SUPPORT),
+        (replace(BEGUN, held_since=ago(hours=1)), "received", "waiting", Who.SUPPORT),
         (replace(ASKED, finding="turned_down"), "received", "blocked", Who.COMPANY),
         (RECEIVED, "set_up", "current", Who.COMPANY),
         (SET_UP, "set_up", "waiting", Who.PRODUCT),
@@ -125,6 +128,12 @@ def test_the_days_of_waiting_are_whole_days_since_it_became_somebodys_turn() -> 
 
     assert turn is not None
     assert turn.waiting_days == 3
+
+
+def test_the_dates_of_steps_are_those_of_the_pages_time_zone() -> None:
+    late = replace(LIVE, requested_at=datetime(2026, 11, 22, 1, 30, tzinfo=UTC))
+    assert stepper(steps(late, NOW), "University", ZoneInfo("America/New_York"))[0]["hint"] == "21 Nov"
+    assert stepper(steps(late, NOW), "University", UTC)[0]["hint"] == "22 Nov"
 
 
 def test_a_test_that_was_left_out_shows_the_reason() -> None:
