@@ -11,9 +11,10 @@ from datetime import datetime
 from itertools import accumulate, pairwise
 from typing import Final
 
-from django.db.models import Count
+from django.db.models import Count, Q
 
 from integrations.models import PermitSync
+from integrations.permits.duplicates import others_than
 from integrations.permits.queries import Delivery, PermitFilters, deliveries, narrowed
 from locations.models import Company, Permit
 
@@ -26,10 +27,14 @@ _MOST_PACKED_CHARS: Final = 17 * MOST_AT_ONCE
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What cancelling `ids` would do. `seen` of them are at the vendor; `sample` are the first, with their delivery."""
+    """What cancelling `ids` would do. `seen` of them are at the vendor; `sample` are the first, with their delivery.
+
+    Of `kept` the plate stays visible at its location by another permit.
+    """
 
     ids: Sequence[int]
     seen: int
+    kept: int
     locations: Sequence[tuple[str, int]]
     sample: Sequence[Delivery]
 
@@ -92,9 +97,16 @@ def preview(ids: Sequence[int], now: datetime, *, shown: int = SHOWN) -> Preview
     """Return what cancelling these permits would do; six queries, however many they are."""
     permits = Permit.objects.filter(pk__in=ids).order_by()
     seen = PermitSync.objects.filter(permit__in=ids, remote_until__gt=now).values("permit").distinct().count()
-    counted = permits.values_list("location__name").annotate(n=Count("*")).order_by("-n", "location__name")
+    counted = (
+        permits.annotate(stays=others_than(ids, now))
+        .values_list("location__name")
+        .annotate(n=Count("*"), kept=Count("pk", filter=Q(stays=True)))
+        .order_by("-n", "location__name")
+    )
+    locations = [(name, n) for name, n, _kept in counted]
+    kept = sum(stays for _name, _n, stays in counted)
     first = Permit.objects.filter(pk__in=ids[:shown]).select_related("location").order_by("-pk")
-    return Preview(ids=ids, seen=seen, locations=list(counted), sample=deliveries(list(first), now))
+    return Preview(ids=ids, seen=seen, kept=kept, locations=locations, sample=deliveries(list(first), now))
 
 
 # --- Carrying ids ------------------------------------------------------------------------------------------------------

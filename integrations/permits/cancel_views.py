@@ -17,6 +17,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from integrations.permits import bulk_cancel
+from integrations.permits.duplicates import still_showing, still_words
 from integrations.permits.queries import PermitFilters
 from integrations.permits.search_views import read_filters, without_search
 from locations import searches
@@ -47,9 +48,9 @@ def permit_cancel(request: CompanyRequest, pk: int) -> HttpResponse:
     """End one permit at once; it can be undone for ten seconds. Without JavaScript the link asks first."""
     permit = _permit(request, pk)
     if request.method != "POST":
-        return render(
-            request, "integrations/permits/permit_cancel.html", {"permit": permit, "now": timezone.now()}
-        )
+        now = timezone.now()
+        context = {"permit": permit, "now": now, "others": still_showing(permit, now)}
+        return render(request, "integrations/permits/permit_cancel.html", context)
     if permit.status == Permit.Status.ACTIVE:
         cancel_permit(permit=permit, actor=request.user)
         note(request, _UNDO_KEY, timezone.now(), pk=permit.pk)
@@ -104,7 +105,10 @@ def undoable(request: CompanyRequest, now: datetime, pk: int | None = None) -> d
     permit = Permit.objects.filter(
         company=request.company, pk=what["pk"], status=Permit.Status.CANCELLED
     ).first()
-    return {"permit": permit, "seconds": left} if permit else None
+    if permit is None:
+        return None
+    others = still_showing(permit, now)
+    return {"permit": permit, "seconds": left, "still": still_words(others) if others else ""}
 
 
 @company_view(Role.OPERATOR)

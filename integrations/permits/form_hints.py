@@ -6,6 +6,7 @@ from datetime import datetime
 
 from django.utils.translation import gettext as _t
 
+from integrations.permits.duplicates import Extension
 from locations.models import Location, Permit
 from locations.times import FIRST, SECOND, LocalTime, problem_sentence, say_both, say_time, say_utc
 
@@ -26,8 +27,14 @@ class PlateHint:
 
     plate: str = ""
     alike: Sequence[Permit] = ()
-    current: Sequence[Permit] = ()
+    same: Sequence[Permit] = ()
+    extensions: Sequence[Extension] = ()
     letter_o: bool = False
+
+    @property
+    def second(self) -> str:
+        """The choice of a further permit beside these very ones, as the form sends it."""
+        return "second:" + ".".join(str(permit.pk) for permit in self.same)
 
 
 def time_hint(read: LocalTime, location: Location | None, chosen: str = "") -> TimeHint:

@@ -2,12 +2,13 @@
 
 What it decides: times are the wall clock's at the chosen location (`locations.times`); a space number is asked for where
 the location's zone goes by space; a plate that another current permit could be mistaken for is asked about once, and only
-a tick beside the very same plate answers that. Nothing that was typed is rewritten.
+a tick beside the very same plate answers that; a plate that has a permit there in the same time already is asked about, too
+(`integrations.permits.duplicates`). Nothing that was typed is rewritten.
 """
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django import forms
@@ -17,9 +18,10 @@ from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 
 from integrations.models import Zone
+from integrations.permits.duplicates import MAX_SHOWN, Extension, extension_of, overlapping
 from integrations.permits.form_fields import LocationField, region_choices
 from integrations.permits.form_hints import PlateHint, TimeHint, has_lonely_o, time_hint
-from integrations.permits.queries import current_at, look_alikes
+from integrations.permits.queries import look_alikes
 from locations.models import Company, Location, Permit
 from locations.plates import clean_plate, normalise_plate
 from locations.plates import look_alikes as alike_plates
@@ -70,6 +72,8 @@ class PermitForm(forms.Form):
     unit = forms.CharField(label=_("Unit"), max_length=60, required=False)
     external_id = forms.CharField(label=_("Your reference"), max_length=80, required=False)
     sure = forms.CharField(required=False, widget=forms.HiddenInput)
+    # What to do where the plate has a permit there already: “extend:12”, or “second:12.15” for another one beside those.
+    same = forms.CharField(required=False, widget=forms.HiddenInput)
     revision = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
     def __init__(
@@ -241,7 +245,27 @@ class PermitForm(forms.Form):
                         _("Is this plate right? Another permit has one that looks similar."), code="alike"
                     ),
                 )
+            elif hint.same and self._same_choice(hint) is None:
+                self.add_error(
+                    "plate",
+                    ValidationError(
+                        _("This plate has a permit here at that time already. Choose what to do."),
+                        code="same",
+                    ),
+                )
         return data
+
+    def _same_choice(self, hint: PlateHint) -> str | None:
+        """Return the chosen answer to “there is one already”, as long as it is about what is there now."""
+        chosen = str(self["same"].value() or "")
+        known = {hint.second, *(extension.key for extension in hint.extensions)}
+        return chosen if chosen in known else None
+
+    def extension(self) -> Extension | None:
+        """Return the permit that was chosen to be extended in place of a new one, after `is_valid()`."""
+        hint = self.plate_hint()
+        chosen = self._same_choice(hint)
+        return next((one for one in hint.extensions if one.key == chosen), None)
 
     def _clean_time(self, name: str, location: Location) -> None:
         read = self.read(name)
@@ -251,7 +275,7 @@ class PermitForm(forms.Form):
     # --- What is said while typing ---------------------------------------------------------------------------------
 
     def plate_hint(self) -> PlateHint:
-        """Return what to ask or say about the typed plate: look-alikes in the company, and its own current permits here."""
+        """Return what to ask or say about the typed plate: look-alikes in the company, and its own permits here."""
         plate = normalise_plate(str(self["plate"].value() or ""))
         location, _zone = self.place()
         if not plate or len(plate) > 12:
@@ -263,17 +287,30 @@ class PermitForm(forms.Form):
             if unchanged or not others
             else list(look_alikes(self.company, others, self.now)[:MAX_ALIKE_SHOWN])
         )
-        region = str(self["subdivision"].value() or "")
-        current = (
-            list(
-                current_at(location, plate, region, self.now)
-                .exclude(pk__in=[self.permit.pk] if self.permit else [])
-                .select_related("location")[:3]
-            )
-            if location
+        same = self._same(plate, location)
+        start, end = self.read("start").moment, self.read("end").moment
+        # A permit that is being changed is not the other one.
+        extensions = (
+            [one for other in same if (one := extension_of(other, start, end))]
+            if self.permit is None and start is not None and end is not None and start < end
             else []
         )
-        return PlateHint(plate, alike, current, not alike and has_lonely_o(plate))
+        return PlateHint(plate, alike, same, extensions, not alike and has_lonely_o(plate))
+
+    def _same(self, plate: str, location: Location | None) -> list[Permit]:
+        """Return the other permits of the plate here in the typed time; for a change, those that it newly overlaps."""
+        if location is None:
+            return []
+        start, end = self.read("start").moment or self.now, self.read("end").moment
+        if end is None or end <= start:
+            end = start + timedelta(microseconds=1)
+        region = str(self["subdivision"].value() or "")
+        found = overlapping(location, plate, region, start, end, self.now)
+        if (permit := self.permit) is not None:
+            found = found.exclude(pk=permit.pk)
+            if (permit.plate, permit.location_id, permit.subdivision) == (plate, location.pk, region):
+                found = found.exclude(start__lt=permit.end, end__gt=permit.start)
+        return list(found[:MAX_SHOWN])
 
     def hint_of(self, name: str) -> TimeHint:
         """Return what to say beside the time field `name`."""

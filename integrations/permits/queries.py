@@ -267,14 +267,6 @@ def permit_types(company: Company) -> list[str]:
         return [row[0] for row in cursor.fetchall()]
 
 
-def current_at(location: Location, plate: str, subdivision: str, now: datetime) -> QuerySet[Permit]:
-    """Return the current permits of a plate at a location; an empty `subdivision` means any."""
-    same = (
-        Permit.objects.filter(company=location.company_id, plate=plate, location=location).real().current(now)
-    )
-    return same.filter(subdivision=subdivision) if subdivision else same
-
-
 def with_vendor(locations: QuerySet[Location]) -> QuerySet[Location]:
     """Add `vendor` to locations: the vendor to which one sends, or its company's (as `vendor_of`), or None."""
     mapped = ZoneMapping.objects.filter(location=OuterRef("pk")).values("zone__connection__vendor")

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 from integrations.models import CheckRun
 from integrations.models.connections import vendor_of
 from integrations.permits.cancel_views import undoable
+from integrations.permits.duplicates import Extension, still_showing, still_words
 from integrations.permits.fixes import fix_of
 from integrations.permits.forms import PermitForm
 from integrations.permits.headline import headline
@@ -45,6 +46,7 @@ from locations.models import Location, Permit, Role
 from locations.pages import STOP_POLLING, read_key, render_page
 from locations.regions import region_label
 from locations.services import change_permit, register_permit
+from locations.times import say_time
 
 
 def _permit(request: CompanyRequest, pk: int) -> Permit:
@@ -183,6 +185,7 @@ def _permit_page(
             "region": region_label(permit.subdivision),
             "may_write": _may_write(request),
             "open": is_open,
+            "others": still_showing(permit, now),
             "undo": undoable(request, now, permit.pk),
         },
     )
@@ -262,6 +265,8 @@ def permit_add(request: CompanyRequest) -> HttpResponse:
         initial={"subdivision": _usual_region(request)} if request.method != "POST" else {},
     )
     if request.method == "POST" and form.is_valid():
+        if (extension := form.extension()) is not None:
+            return _extend(request, form, extension)
         try:
             permit = register_permit(draft=form.draft(), actor=request.user, source=Permit.Source.DASHBOARD)
         except ValidationError as error:
@@ -274,6 +279,26 @@ def permit_add(request: CompanyRequest) -> HttpResponse:
                 )
             return redirect("permit", request.company.slug, permit.pk)
     return _form_page(request, form, None)
+
+
+def _extend(request: CompanyRequest, form: PermitForm, extension: Extension) -> HttpResponse:
+    """Extend the permit that the plate has already, in place of registering a second one."""
+    try:
+        permit = change_permit(
+            permit=extension.permit,
+            actor=request.user,
+            source=Permit.Source.DASHBOARD,
+            revision=extension.permit.revision,
+            start=extension.start,
+            end=extension.end,
+        )
+    except ValidationError as error:
+        form.take_errors(error)
+        return _form_page(request, form, None)
+    text = _("%(plate)s was extended until %(end)s. No second permit was registered.")
+    words = {"plate": permit.plate_typed, "end": say_time(permit.end, permit.location.tz)}
+    messages.success(request, text % words)
+    return redirect("permit", request.company.slug, permit.pk)
 
 
 def _preset_location(request: CompanyRequest) -> Location | None:
@@ -320,6 +345,8 @@ def permit_change(request: CompanyRequest, pk: int) -> HttpResponse:
                 messages.info(request, _("Nothing was changed."))
             else:
                 messages.success(request, _("%(plate)s was changed.") % {"plate": changed.plate_typed})
+                if changed.end < permit.end and (others := still_showing(changed, timezone.now())):
+                    messages.warning(request, still_words(others))
             return redirect("permit", request.company.slug, permit.pk)
     return _form_page(request, form, permit)
 

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.acts import rest
 from tests.browser.face import HEIGHT_PX, Watched
 from tests.browser.staging import seeded_stack
 from tests.servers import Stack, eventually
@@ -62,12 +64,75 @@ def hold(watched: Watched, shot: str) -> None:
 
 def tab_to(page: Page, name: str, *, role: str = "button") -> None:
     """Press Tab until the keyboard is on the thing of this name."""
-    wanted = page.get_by_role(role, name=name)  # type: ignore[arg-type]
+    wanted = page.get_by_role(role, name=re.compile(f"^{re.escape(name)}")).first  # type: ignore[arg-type]
     for _ in range(40):
         page.keyboard.press("Tab")
         if wanted.evaluate("(one) => one === document.activeElement"):
             return
     raise AssertionError(f"Tab does not lead to {name}")
+
+
+def fill_permit(page: Page, stack: Stack, plate: str, *, begin: int, end: int) -> None:
+    """Fill in the form of a permit at Rec Garage that begins and ends so many days from now, by keyboard; leave it unsent."""
+    page.goto(f"{stack.web_url}{HOME}permits/add/")
+    page.get_by_role("combobox", name="Location").focus()
+    page.keyboard.type("Rec Garage")
+    page.keyboard.press("Enter")
+    page.get_by_role("textbox", name="Plate").fill(plate)
+    today = datetime.now(UTC)
+    for field, days in (("#id_start", begin), ("#id_end", end)):
+        page.locator(field).fill((today + timedelta(days=days)).strftime("%Y-%m-%dT08:00"))
+
+
+@WIDTHS
+def test_a_plate_that_has_a_permit_ahead_is_told_and_that_one_is_extended_by_keyboard(
+    stack: Stack, person: Callable[..., Watched], width: int
+) -> None:
+    watched, plate = person(width=width), f"TWICE{width}"[:10]
+    page = watched.page
+    fill_permit(page, stack, plate, begin=3, end=5)
+    tab_to(page, "Save")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text(plate)
+    first = page.url
+    fill_permit(page, stack, plate, begin=4, end=9)
+    extend = page.get_by_role("radio", name=re.compile("Extend that one until"))
+    expect(extend).to_be_visible()
+    # Nothing is chosen for anybody: Save asks first.
+    tab_to(page, "Save")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Choose what to do.").first).to_be_visible()
+    hold_errors(watched)
+    extend.focus()
+    # The hints are read anew, and keep what was chosen and where the keyboard is.
+    with page.expect_response(re.compile("/permits/hints/")):
+        page.keyboard.press("Space")
+    rest(page)
+    expect(extend).to_be_checked()
+    expect(extend).to_be_focused()
+    # Looked at last: axe leaves an empty style on what it looked at, which a swap would carry over.
+    hold(watched, f"twice-{width}")
+    tab_to(page, "Save")
+    page.keyboard.press("Enter")
+    expect(
+        page.get_by_text(re.compile("was extended until .* No second permit was registered"))
+    ).to_be_visible()
+    assert page.url == first
+    # Two of them: ending one says that the other still shows the plate.
+    fill_permit(page, stack, plate, begin=2, end=12)
+    page.get_by_role("radio", name="Register a second permit all the same").check()
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text("This plate has another permit here.")).to_be_visible()
+    tab_to(page, "Cancel permit", role="link")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Officers will still see this plate, by another permit:")).to_be_visible()
+    hold(watched, f"one-of-two-{width}")
+    tab_to(page, "Cancel permit")
+    page.keyboard.press("Enter")
+    expect(
+        page.get_by_text(re.compile("Another permit still shows this plate at Rec Garage"))
+    ).to_be_visible()
+    hold(watched, f"other-left-{width}")
 
 
 @WIDTHS

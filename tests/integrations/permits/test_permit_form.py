@@ -99,10 +99,13 @@ def test_hints_come_while_typing_and_save_nothing(operator: Client, place: Locat
     words = text_of(operator.post(url("permit_hints"), typed(place, plate="ABCI234")))
     assert "Is ABCI234 right?" in words
     assert "5 Dec 2026, 18:00 EST (23:00 UTC)" in words
-    words = text_of(operator.post(url("permit_hints"), typed(place, plate="ABC1234")))
-    assert "already has a current permit at North Campus Garage" in words
+    now_too = {"start": "2020-01-01T08:00"}
+    words = text_of(operator.post(url("permit_hints"), typed(place, plate="ABC1234", **now_too)))
+    assert "ABC1234 already has a permit at North Campus Garage" in words
     # One's own permit is no other.
-    words = text_of(operator.post(url("permit_hints"), typed(place, plate="ABC1234", permit=permit.pk)))
+    words = text_of(
+        operator.post(url("permit_hints"), typed(place, plate="ABC1234", permit=permit.pk, **now_too))
+    )
     assert "already has" not in words
     assert "letter O or a zero" in text_of(operator.post(url("permit_hints"), typed(place, plate="12O4")))
     assert (
