@@ -9,6 +9,7 @@ from integrations.notifications import urls as notifications
 from integrations.onboarding import urls as onboarding
 from integrations.permits import urls as permits
 from integrations.reconciliation import urls as reconciliation
+from integrations.search import urls as search
 from integrations.zones import urls as zones
 
 company_urls = [
@@ -26,6 +27,7 @@ company_urls = [
 
 urlpatterns = [
     *dashboard.site_urls,
+    *search.site_urls,
     *onboarding.site_urls,
     *audit_log.site_urls,
     *notifications.site_urls,

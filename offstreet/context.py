@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 
 from integrations.models import Connection
 from integrations.permits.counts import UNMAPPED
+from integrations.search.pages import NavPlan, main_pages
 from integrations.vendors.naming import names_of
 from integrations.vendors.protocol import VendorNames
 from locations.access import SUPPORT, companies_of
@@ -38,29 +39,6 @@ class NavItem:
     current: bool = False
     count: int = 0
     count_says: str = ""
-
-
-@dataclass(frozen=True)
-class NavPlan:
-    """Where an entry leads (`view`), and which addresses besides its own belong to it."""
-
-    label: Any
-    icon: str
-    view: str
-    also: tuple[str, ...] = ()
-
-
-def company_plan() -> list[NavPlan]:
-    """Return the entries of a company's side bar, in order."""
-    return [
-        NavPlan(_("Overview"), "home", "overview"),
-        NavPlan(_("Set-up"), "stairs", "setup"),
-        NavPlan(_("Locations & zones"), "map-pin", "locations", also=("zones",)),
-        NavPlan(_("Permits"), "car", "permits"),
-        NavPlan(_("Is it valid?"), "eye", "validity"),
-        NavPlan(_("Activity"), "activity", "activity"),
-        NavPlan(_("Settings"), "settings", "settings"),
-    ]
 
 
 def address(view: str, *args: Any) -> str:
@@ -166,7 +144,7 @@ class Shell:
             return []
         slug, path = self.company.slug, self.request.path
         items = []
-        for plan in company_plan():
+        for plan in main_pages():
             url = address(plan.view, slug)
             # The overview's address is the beginning of all the others.
             current = (
@@ -226,8 +204,13 @@ class Shell:
 
     @property
     def has_more_companies(self) -> bool:
-        """Whether the person has companies that are not listed."""
-        return len(self._own_companies) > SWITCHER_LIMIT
+        """Whether the person has companies that are not listed; support has all of them, and none is."""
+        return self.is_support or len(self._own_companies) > SWITCHER_LIMIT
+
+    @property
+    def all_companies_url(self) -> str:
+        """Where all of the person's companies are listed."""
+        return address("companies") if self.is_support else address("home")
 
     @property
     def home(self) -> str:
@@ -235,9 +218,14 @@ class Shell:
         return (address("overview", self.company.slug) if self.company else "") or "/"
 
     @property
+    def search_url(self) -> str:
+        """The search, which puts what it finds in this company first."""
+        return f"{address('search')}?company={self.company.slug}" if self.company else address("search")
+
+    @property
     def switchable(self) -> bool:
         """Whether there is another company to go to."""
-        return any(company != self.company for company in self.companies)
+        return self.is_support or any(company != self.company for company in self.companies)
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:

@@ -126,5 +126,6 @@ WORDS: Final[Mapping[str, EventWords]] = {
     "role_changed": EventWords("rights", gettext_lazy("role changed"), "warning", _role),
     "member_removed": EventWords("rights", gettext_lazy("is no longer a member"), "warning", _role),
     "company_read": EventWords("support", gettext_lazy("support visited the company"), "info"),
+    "companies_searched": EventWords("support", gettext_lazy("support searched all companies"), "info"),
     "admin_read": EventWords("support", gettext_lazy("support opened the admin"), "info", _thing),
 }

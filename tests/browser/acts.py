@@ -72,6 +72,16 @@ def ask_validity(plate: str, place: str) -> Act:
     return act
 
 
+def search_for(text: str) -> Act:
+    """Type into the search, and wait for what it finds."""
+
+    def act(page: Page) -> None:
+        page.get_by_role("searchbox").press_sequentially(text)
+        expect(page.locator("[data-search-result]").first).to_be_visible()
+
+    return act
+
+
 def choose_rows(page: Page) -> None:
     """Choose two rows of a list and ask for the preview of cancelling them."""
     boxes = page.locator("[data-check]")

@@ -132,6 +132,7 @@ COMPANY: dict[str, Access] = {
 # Outside of any company. The tokens of the last three are what lets in.
 OTHERS: dict[str, Access] = {
     "home": Access(get=SIGNED_IN),
+    "search": Access(get=SIGNED_IN, post=SIGNED_IN),
     "companies": Access(get=SUPPORT),
     "company_add": Access(get=SUPPORT, post=SUPPORT),
     "setups": Access(get=SUPPORT),

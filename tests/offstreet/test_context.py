@@ -107,6 +107,10 @@ def test_support_sees_companies_and_admin_and_nobody_else_does(company: Company,
     shell = Shell(request_of(support, "/admin/"))
     assert "Admin" in [item.label for item in shell.support_nav if item.current]
     assert shell.role == "Support"
+    # On a company's page the switcher leads to all of the others.
+    page = render_to_string("base.html", request=request_of(support, "/c/university/", company))
+    assert page.count("All companies") == 2
+    assert Shell(request_of(support)).all_companies_url == "/companies/"
     assert Shell(request_of(operator)).support_nav == []
 
 
