@@ -40,7 +40,10 @@ class Scope:
         if self.company is None:
             return rows
         here = When(**{field: self.company.pk}, then=Value(0))
-        return rows.annotate(elsewhere=Case(here, default=Value(1), output_field=IntegerField()))
+        ordered: QuerySet[Any] = rows.annotate(
+            elsewhere=Case(here, default=Value(1), output_field=IntegerField())
+        )
+        return ordered
 
     @property
     def has_several(self) -> bool:
@@ -175,8 +178,8 @@ def _locations(text: str, scope: Scope) -> list[Result]:
 
 
 def _zones(text: str, scope: Scope) -> list[Result]:
-    zones = Zone.objects.listed().filter(Q(number__istartswith=text) | Q(name__icontains=text))
-    zones = scope.narrow(zones, "connection__company").select_related("connection__company")
+    named = Zone.objects.listed().filter(Q(number__istartswith=text) | Q(name__icontains=text))
+    zones = scope.narrow(named, "connection__company").select_related("connection__company")
     # Case counts in a zone's number: the exact one comes first.
     exact = Case(When(number=text, then=Value(0)), default=Value(1), output_field=IntegerField())
     order = ["elsewhere"] if scope.company else []
