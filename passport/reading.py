@@ -23,7 +23,10 @@ def _text(value: Any) -> str:
 
 
 def _time(value: Any) -> datetime | None:
-    """Return an aware time in UTC; None for anything else, and at the edges of the calendar."""
+    """Return an aware time in UTC; None for anything else, and at the edges of the calendar.
+
+    A time without an offset is none: it may be UTC or the zone's own, hours apart (assumed: F5).
+    """
     try:
         at = datetime.fromisoformat(value) if isinstance(value, str) else None
         return at.astimezone(UTC) if at is not None and at.tzinfo is not None else None
@@ -61,21 +64,30 @@ def rights(entries: Sequence[Any]) -> list[RightSeen]:
 
 
 def right(entry: Any, *, keep_raw: bool = True) -> RightSeen:
-    """Return one parking right; raise `TryLater` if it is not a document."""
+    """Return one parking right; raise `TryLater` if it is not a document.
+
+    One whose `end_time` is left out or null has no end (assumed: R7). One whose times can't be read says so.
+    """
     if not isinstance(entry, dict):
         raise unreadable(_("Passport's list of parking rights could not be read."), status=200, trace_id="")
     vehicle = entry.get("vehicle")
     vehicle = vehicle if isinstance(vehicle, dict) else {}
+    start, end = _time(entry.get("start_time")), _time(entry.get("end_time"))
     return RightSeen(
         remote_id=_text(entry.get("id")),
         zone_id=_text(entry.get("zone_id")),
         plate=_text(vehicle.get("vehicle_plate")),
         subdivision=_text(vehicle.get("vehicle_state")),
-        start=_time(entry.get("start_time")),
-        end=_time(entry.get("end_time")),
+        start=start,
+        end=end,
         space_number=_text(entry.get("space_number")),
         reference=_text(entry.get("reference_id")),
         raw=entry if keep_raw else {},
         kind=_text(entry.get("type")),
         country=_text(vehicle.get("vehicle_country")),
+        unreadable=tuple(
+            name
+            for name, at in (("start", start), ("end", end))
+            if at is None and entry.get(f"{name}_time") is not None
+        ),
     )

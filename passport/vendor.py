@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from integrations.delivery.rate_limit import waited_s, waiter
 from integrations.vendors.errors import DeliveryError, FixRecord, TooLarge, TryLater, Unexpected
 from integrations.vendors.protocol import (
+    NO_END,
     Account,
     Desired,
     RemoteState,
@@ -112,8 +113,8 @@ class Passport:
         return None if remote_state is None else planning.parse_timestamp(remote_state["end"])
 
     def observe(self, right: RightSeen) -> RemoteState | None:
-        """Return the session behind a parking right; None without a reference or a window."""
-        if not right.reference or right.start is None or right.end is None:
+        """Return the session behind a parking right; None without a reference or a start, or where a time can't be read."""
+        if not right.reference or right.start is None or right.unreadable:
             return None
         subdivision = region_key(right.subdivision, right.country)
         return {
@@ -123,7 +124,7 @@ class Passport:
             "country": subdivision.partition("-")[0],
             "subdivision": subdivision,
             "start": planning.timestamp(right.start),
-            "end": planning.timestamp(right.end),
+            "end": planning.timestamp(right.end or NO_END),
             "space": right.space_number,
             "rate": "",
             # The list doesn't say when the session's last event occurred. Its start won't do: that may be in the future, and

@@ -15,6 +15,7 @@ from django.utils import timezone
 from integrations.vendors import protocol
 from integrations.vendors.errors import DeliveryError
 from integrations.vendors.protocol import (
+    NO_END,
     Account,
     Desired,
     RemoteState,
@@ -96,7 +97,7 @@ class FakeVendor:
 
     def observe(self, right: RightSeen) -> RemoteState | None:
         """The session behind a right."""
-        if right.start is None or right.end is None:
+        if right.start is None or right.unreadable:
             return None
         return {
             "session_id": right.reference,
@@ -104,7 +105,7 @@ class FakeVendor:
             "plate": right.plate,
             "subdivision": right.subdivision,
             "start": right.start.isoformat(),
-            "end": right.end.isoformat(),
+            "end": (right.end or NO_END).isoformat(),
             "space": right.space_number,
         }
 

@@ -40,7 +40,8 @@ def may_proceed(*, connection: Connection, kind: str, impact: Impact, found: str
 
     `kind` is a `HeldChange.Kind`; `found` is one sentence on what was found, shown above the preview (`impact`). Call it
     each time with the whole change, small ones too: that ends what is held and no longer needed. Don't call it while
-    holding locks on permits, locations or registrations: it locks the connection. A True uses up an acceptance.
+    holding locks on permits, locations or registrations: it locks the connection. Call `note_applied` once the change is
+    made: until then an acceptance stands, so that a change which fails halfway goes on without being asked about again.
     """
     now = timezone.now()
     with transaction.atomic():
@@ -55,7 +56,6 @@ def may_proceed(*, connection: Connection, kind: str, impact: Impact, found: str
             return True
         accepted = changes.filter(state=_State.ACCEPTED, decided_at__gt=now - ACCEPTED_FOR).first()
         if accepted is not None and impact_of(accepted).covers(impact):
-            HeldChange.objects.filter(pk=accepted.pk).update(state=_State.APPLIED)
             return True
         discarded = changes.filter(state=_State.DISCARDED, decided_at__gt=now - DISCARDED_FOR).first()
         if held is None and discarded is not None and impact_of(discarded).covers(impact):
@@ -75,6 +75,17 @@ def may_proceed(*, connection: Connection, kind: str, impact: Impact, found: str
             HeldChange.objects.filter(pk=held.pk).update(**values)
         _tell(held, impact, found)
     return False
+
+
+def note_applied(connection: Connection, kind: str) -> None:
+    """Use up the acceptance under which a change was made, if there is one. Called when all of it is made."""
+    with transaction.atomic():
+        _locked(connection)
+        accepted = HeldChange.objects.filter(connection=connection, kind=kind, state=_State.ACCEPTED)
+        newest = accepted.first()
+        if newest is not None:
+            HeldChange.objects.filter(pk=newest.pk).update(state=_State.APPLIED)
+            accepted.update(state=_State.OVER)
 
 
 def is_waiting(connection: Connection, kind: str) -> bool:

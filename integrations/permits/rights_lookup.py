@@ -62,6 +62,11 @@ def differs(right: RightSeen, permit_sync: PermitSync, now: datetime) -> bool:
     return bool(permit_sync.remote_state) and bool(differences(permit_sync.remote_state or {}, right, at=now))
 
 
+def is_same(right: RightSeen, permit_sync: PermitSync, now: datetime) -> bool:
+    """Whether a right of this registration says what was accepted; where a time can't be read nobody knows."""
+    return not right.unreadable and not differs(right, permit_sync, now)
+
+
 def compare(
     delivery: Delivery, rights: Sequence[RightSeen], zones: dict[str, str], now: datetime
 ) -> LookupResult:
@@ -81,6 +86,9 @@ def compare(
     if mine and permit_sync is not None and all(differs(line.right, permit_sync, now) for line in mine):
         sentence = _("%(vendor)s lists this permit, but otherwise than it accepted it.") % words
         return LookupResult(now, "danger", sentence, lines)
+    if mine and permit_sync is not None and not any(is_same(line.right, permit_sync, now) for line in mine):
+        sentence = _("%(vendor)s lists this permit with a time that can't be read, so it was not compared.")
+        return LookupResult(now, "warning", sentence % words, lines)
     if mine:
         words["zone"] = mine[0].zone
         sentence = _("%(vendor)s currently lists this permit in zone %(zone)s.") % words
@@ -137,7 +145,7 @@ def look_up(delivery: Delivery) -> LookupResult:
     held = compare(delivery, rights, zones, now)
     if (row := delivery.permit_sync) is not None:
         row.checked_at, it = now, PermitSync.objects.filter(pk=row.pk)
-        if not any(line.ours and not differs(line.right, row, now) for line in held.rights):
+        if not any(line.ours and is_same(line.right, row, now) for line in held.rights):
             it.update(checked_at=now)
         # What was accepted while the vendor answered may not be what it listed.
         elif it.filter(accepted_at=row.accepted_at).note_seen(now) and not row.is_seen:
@@ -205,6 +213,7 @@ def from_document(document: dict[str, Any]) -> LookupResult:
                     **line["right"],
                     "start": _moment(line["right"]["start"]),
                     "end": _moment(line["right"]["end"]),
+                    "unreadable": tuple(line["right"].get("unreadable", ())),
                 }
             ),
             line["zone"],

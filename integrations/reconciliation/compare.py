@@ -5,7 +5,8 @@
 | runs | the same, whole | seen |
 | runs, accepted a while ago | otherwise: another plate, state, zone, start, end or space | differs |
 | runs, accepted a while ago | no | missing |
-| was ended, or is over | yes | surplus |
+| was ended, or is over | yes, until later or without an end | surplus |
+| any | with a time that can't be read, and otherwise the same | unreadable: it is not compared |
 | about to begin or just begun, about to end, or accepted just now | no, or otherwise | open: nothing can be concluded |
 
 Processing is asynchronous, and nobody has written down that rights are listed before they begin; so only what must be
@@ -44,6 +45,7 @@ class Finding(Enum):
     SEEN = "seen"
     DIFFERS = "differs"
     SURPLUS = "surplus"
+    UNREADABLE = "unreadable"
     OPEN = "open"
 
 
@@ -77,11 +79,13 @@ def judge(row: Accepted, right: RightSeen, *, at: datetime) -> tuple[Finding, tu
         return Finding.OPEN, ()
     if row.until <= at:
         # It is over here; that it is still listed for a moment says nothing.
-        is_late = row.until <= at - SETTLING_TIME and right.end is not None and right.end > at + SETTLING_TIME
-        return (Finding.SURPLUS if is_late and row.accepted_at < at - SETTLING_TIME else Finding.OPEN), ()
+        is_late = max(row.until, row.accepted_at) < at - SETTLING_TIME
+        if not is_late or (right.end is not None and right.end <= at + SETTLING_TIME):
+            return Finding.OPEN, ()
+        return (Finding.UNREADABLE if "end" in right.unreadable else Finding.SURPLUS), ()
     names = differences(row.remote_state, right, at=at)
     if not names:
-        return Finding.SEEN, ()
+        return (Finding.UNREADABLE if right.unreadable else Finding.SEEN), ()
     return (Finding.DIFFERS if row.accepted_at < at - SETTLING_TIME else Finding.OPEN), names
 
 

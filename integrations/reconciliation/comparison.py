@@ -13,10 +13,7 @@ registration; otherwise it is *unknown*, as after a backup was restored, when th
 that are unknown are shown to people and ended by them alone (`integrations.reconciliation.restored`).
 """
 
-from array import array
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -34,79 +31,37 @@ from integrations.models import Connection, HeldChange, PermitSync, PushEvent
 from integrations.models.delivery import PermitSyncQuerySet
 from integrations.reconciliation import compare, repair
 from integrations.reconciliation import notices as drift_notices
-from integrations.reconciliation.compare import SETTLING_TIME, Accepted, Finding, IdSet, Listed
+from integrations.reconciliation.compare import SETTLING_TIME, Accepted, Finding, Listed
+from integrations.reconciliation.findings import Findings
 from integrations.reconciliation.spool import Spool, count_kind
 from integrations.vendors.protocol import RightSeen, get_vendor
 from integrations.vendors.right_keys import is_wholly, plate_key
 
 log = structlog.get_logger(__name__)
 
-# Rights that are not as they should be are kept with their details up to this number; the next comparison finds the rest.
+# Rights that nobody here knows are kept with their details up to this number; the next comparison finds the rest.
 DETAILS_MAX = 5_000
-# Of rights that nobody here knows so many are kept, to be shown.
-UNKNOWN_SHOWN = 100
 
 Renew = Callable[[], None]
-
-
-@dataclass(slots=True)
-class Findings:
-    """What one comparison found, kept small: ids as bits, details of what is otherwise up to `DETAILS_MAX`."""
-
-    at: datetime
-    rights: int = 0
-    foreign: Counter[str] = field(default_factory=Counter)
-    # Registrations whose present session is listed, in whatever form, and those that are listed as they should be.
-    listed: IdSet = field(default_factory=IdSet)
-    seen: IdSet = field(default_factory=IdSet)
-    # Of those, the ones that were not noted as seen yet, eight bytes each.
-    seen_first: "array[int]" = field(default_factory=lambda: array("q"))
-    differs: IdSet = field(default_factory=IdSet)
-    differing: dict[int, Listed] = field(default_factory=dict)
-    is_surplus: IdSet = field(default_factory=IdSet)
-    surplus: dict[int, list[RightSeen]] = field(default_factory=dict)
-    unknown: list[RightSeen] = field(default_factory=list)
-    unknown_count: int = 0
-    missing: "array[int]" = field(default_factory=lambda: array("q"))
-    expected: int = 0
-    is_held: bool = False
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """The numbers, as `reconcile` returns them."""
-        return {
-            "seen": len(self.seen),
-            "missing": len(self.missing),
-            "differing": len(self.differs),
-            "surplus": len(self.is_surplus),
-            "unknown": self.unknown_count,
-            "held": int(self.is_held),
-        }
-
-    @property
-    def document(self) -> dict[str, Any]:
-        """What is kept of it on the connection."""
-        return {
-            **self.counts,
-            "at": self.at.isoformat(),
-            "rights": self.rights,
-            "expected": self.expected,
-            "foreign": dict(self.foreign),
-            "unknown_rights": [_told(right) for right in self.unknown[:UNKNOWN_SHOWN]],
-        }
 
 
 def reconcile(
     connection: Connection, *, is_certain: bool = False, renew: Renew = lambda: None
 ) -> dict[str, int]:
     """Compare what was accepted with what enforcement sees, and put right what differs; return the numbers of what is
-    `seen`, `missing`, `differing`, `surplus` and `unknown`, and whether it is `held` (1) and nothing was changed.
+    `seen`, `missing`, `differing`, `surplus`, `unreadable` and `unknown`, and whether it is `held` (1) and nothing was
+    changed.
 
     `is_certain` says that a person vouches for the list: what is missing is sent again at once, however much it is. `renew`
     is called every now and then by a comparison that lasts. Raises `DeliveryError` where the vendor can't be asked, or did
     not give its whole list; then nothing is concluded.
     """
-    found = look(connection, renew=renew)
+    with Spool(connection.key) as spool:
+        return _reconcile(connection, spool, is_certain=is_certain, renew=renew)
+
+
+def _reconcile(connection: Connection, spool: Spool, *, is_certain: bool, renew: Renew) -> dict[str, int]:
+    found = look(connection, spool, renew=renew)
     if not Connection.objects.filter(pk=connection.pk).exclude(status=Connection.Status.ENDED).exists():
         # It ended while its list was read: nothing is sent there any more, and nobody is told of it.
         return found.counts
@@ -127,7 +82,8 @@ def reconcile(
         )
     else:
         drift_notices.end_held(connection)
-        _put_right(connection, found, is_certain=is_certain, renew=renew)
+        _put_right(connection, spool, found, is_certain=is_certain, renew=renew)
+        held_changes.note_applied(connection, HeldChange.Kind.COMPARISON)
         drift_notices.tell_unknown(connection, found.unknown_count)
         drift_notices.tell_not_applied(connection)
     Connection.objects.filter(pk=connection.pk).update(comparison=found.document)
@@ -136,22 +92,20 @@ def reconcile(
     return found.counts
 
 
-def look(connection: Connection, *, renew: Renew = lambda: None) -> Findings:
-    """Read the list and judge it, and change nothing. Raises `DeliveryError`."""
+def look(connection: Connection, spool: Spool, *, renew: Renew = lambda: None) -> Findings:
+    """Read the list into the spool and judge it, and change nothing. Raises `DeliveryError`."""
     asked_at = database_now()
     found = Findings(asked_at)
-    with Spool(connection.key) as spool:
-        get_vendor(connection.vendor).read_rights(connection.operator_id, spool.take)
+    get_vendor(connection.vendor).read_rights(connection.operator_id, spool.take)
+    renew()
+    for rights in spool.portions():
+        _take_portion(connection, rights, found)
         renew()
-        for rights in spool.portions():
-            _take_portion(connection, rights, found)
-            renew()
-        found.rights = spool.count
-        found.foreign += spool.foreign
+    found.rights = spool.count
+    found.foreign += spool.foreign
     _find_missing(connection, found)
     # What should be there instead is missing itself: first that is sent.
-    for pk in [*found.missing, *(pk for pk in found.surplus if pk in found.differs)]:
-        found.surplus.pop(pk, None)
+    for pk in [*found.missing, *(pk for pk in found.is_surplus if pk in found.differs)]:
         found.is_surplus.discard(pk)
     return found
 
@@ -218,9 +172,11 @@ def _take_present(row: Accepted, right: RightSeen, found: Findings) -> None:
         found.seen.add(row.pk)
         if row.is_unseen:
             found.seen_first.append(row.pk)
+    elif finding is Finding.UNREADABLE:
+        found.unreadable.add(row.pk)
     elif finding is Finding.DIFFERS:
         found.differs.add(row.pk)
-        if len(found.differing) < DETAILS_MAX:
+        if found.has_details:
             found.differing[row.pk] = Listed(right, names)
 
 
@@ -242,7 +198,9 @@ def _take_others(others: Sequence[tuple[int, RightSeen]], rows: dict[int, Accept
         # One that is waiting or under way, or accepted just now, is on its way to be right.
         if not row.is_settled or row.accepted_at is None or row.accepted_at >= found.at - SETTLING_TIME:
             continue
-        if (pk, right.reference) not in begun:
+        if "end" in right.unreadable:
+            found.unreadable.add(pk)
+        elif (pk, right.reference) not in begun:
             _take_unknown(right, found)
         else:
             _take_surplus(pk, right, found)
@@ -250,7 +208,7 @@ def _take_others(others: Sequence[tuple[int, RightSeen]], rows: dict[int, Accept
 
 def _take_surplus(pk: int, right: RightSeen, found: Findings) -> None:
     found.is_surplus.add(pk)
-    if pk in found.surplus or len(found.surplus) < DETAILS_MAX:
+    if found.has_details:
         found.surplus.setdefault(pk, []).append(right)
 
 
@@ -301,10 +259,11 @@ def _find_missing(connection: Connection, found: Findings) -> None:
             found.expected += 1
             if pk not in found.listed:
                 found.missing.append(pk)
+    for pk in [pk for pk in found.unreadable if pk in found.seen or pk in found.differs]:
+        found.unreadable.discard(pk)
     # A right that is listed twice, once as it should be, is as it should be.
     for pk in [pk for pk in found.differs if pk in found.seen]:
         found.differs.discard(pk)
-        found.differing.pop(pk, None)
 
 
 def _impact(connection: Connection, found: Findings) -> Impact:
@@ -337,19 +296,41 @@ def _note_seen(found: Findings) -> None:
             rows.note_seen(found.at)
 
 
-def _put_right(connection: Connection, found: Findings, *, is_certain: bool, renew: Renew) -> None:
+def _put_right(
+    connection: Connection, spool: Spool, found: Findings, *, is_certain: bool, renew: Renew
+) -> None:
     label = get_vendor(connection.vendor).names.label
     for ids in repair.portions(found.missing):
         repair.put_right(connection, ids, {}, at=found.at, is_certain=is_certain, label=label)
         renew()
-    for ids in repair.portions(list(found.differing)):
-        some = {pk: found.differing[pk] for pk in ids}
-        repair.put_right(connection, ids, some, at=found.at, is_certain=is_certain, label=label)
-        renew()
-    for ids in repair.portions(list(found.surplus)):
-        repair.end_surplus(connection, {pk: found.surplus[pk] for pk in ids}, at=found.at, label=label)
-        renew()
+    for part in _portions_with_details(connection, spool, found):
+        for ids in repair.portions([pk for pk in part.differing if pk in found.differs]):
+            some = {pk: part.differing[pk] for pk in ids}
+            repair.put_right(connection, ids, some, at=found.at, is_certain=is_certain, label=label)
+            renew()
+        for ids in repair.portions([pk for pk in part.surplus if pk in found.is_surplus]):
+            repair.end_surplus(connection, {pk: part.surplus[pk] for pk in ids}, at=found.at, label=label)
+            renew()
     _end_drift(connection, found)
+
+
+def _portions_with_details(connection: Connection, spool: Spool, found: Findings) -> Iterator[Findings]:
+    """Go through the list once more and yield the details of what is otherwise, portion by portion: the details of a whole
+    list may not fit into memory, and what a person accepted is put right in one go, however much it is.
+    """
+    if not found.differs and not found.is_surplus:
+        return
+    for rights in spool.portions():
+        some = []
+        for right in rights:
+            session = read_session_id(connection.key, right.reference) if right.reference else None
+            if session and (
+                session.permit_sync_id in found.differs or session.permit_sync_id in found.is_surplus
+            ):
+                some.append(right)
+        part = Findings(found.at, has_details=True)
+        _take_portion(connection, some, part)
+        yield part
 
 
 def _end_drift(connection: Connection, found: Findings) -> None:
@@ -363,7 +344,10 @@ def _end_drift(connection: Connection, found: Findings) -> None:
     over = [
         pk
         for pk in drifting.values_list("pk", flat=True)
-        if pk not in missing and pk not in found.differs and pk not in found.is_surplus
+        if pk not in missing
+        and pk not in found.differs
+        and pk not in found.is_surplus
+        and pk not in found.unreadable
     ]
     for ids in repair.portions(over):
         with repair.held(ids, state__in=repair.SETTLED, lease=None) as rows:
@@ -376,16 +360,3 @@ def _end_drift(connection: Connection, found: Findings) -> None:
 def _drifting(connection: Connection) -> PermitSyncQuerySet:
     rows = PermitSync.objects.filter(connection=connection, state__in=repair.SETTLED, lease=None)
     return rows.filter(Q(drift_since__isnull=False) | Q(error_kind="drift", error_code__gt=""))
-
-
-def _told(right: RightSeen) -> dict[str, str]:
-    """Return a right as it is kept to be shown."""
-    return {
-        "plate": right.plate,
-        "subdivision": right.subdivision,
-        "zone_id": right.zone_id,
-        "start": right.start.isoformat() if right.start else "",
-        "end": right.end.isoformat() if right.end else "",
-        "reference": right.reference,
-        "kind": right.kind,
-    }

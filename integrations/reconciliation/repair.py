@@ -367,7 +367,7 @@ def _what_differs(known: RemoteState, other: Listed) -> str:
         "subdivision": other.right.subdivision,
         "zone_id": other.right.zone_id,
         "start": say_utc(other.right.start) if other.right.start else "",
-        "end": say_utc(other.right.end) if other.right.end else "",
+        "end": say_utc(other.right.end) if other.right.end else _("none"),
         "space": other.right.space_number,
     }
     return ", ".join(f"{names[name]} ({shown[name]})" for name in other.names)

@@ -13,6 +13,8 @@ from typing import NamedTuple
 from integrations.delivery.database_clock import database_now
 from integrations.models import Connection, PermitSync
 from integrations.reconciliation import comparison, repair
+from integrations.reconciliation.findings import Findings
+from integrations.reconciliation.spool import Spool
 from integrations.vendors.errors import DeliveryError
 from integrations.vendors.protocol import RightSeen, get_vendor
 
@@ -28,9 +30,14 @@ class Review:
 
 def review(connection: Connection) -> Review:
     """Ask for the list and return what differs; nothing is changed. Raises `DeliveryError`."""
-    found = comparison.look(connection)
+    found = _look(connection)
     missing = PermitSync.objects.filter(pk__in=list(found.missing)[: comparison.DETAILS_MAX])
     return Review(found.unknown, list(missing.select_related("permit__location")), found.rights)
+
+
+def _look(connection: Connection) -> Findings:
+    with Spool(connection.key) as spool:
+        return comparison.look(connection, spool)
 
 
 class Ended(NamedTuple):
@@ -44,9 +51,9 @@ def end_unknown(connection: Connection) -> Ended:
     """End the rights under our key that no registration stands for, when a person asks for it.
 
     There is no row that could keep the steps: what was not reached, or was refused, is found again by the next call. A right
-    without a window can't be ended and counts as neither. Raises `DeliveryError` where a request failed as a whole.
+    whose window can't be read can't be ended and counts as neither. Raises `DeliveryError` where a request failed as a whole.
     """
-    rights = comparison.look(connection).unknown
+    rights = _look(connection).unknown
     vendor = get_vendor(connection.vendor)
     steps = repair.ending(connection, rights, database_now())
     ended, refused = 0, list[DeliveryError]()

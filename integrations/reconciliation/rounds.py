@@ -21,6 +21,7 @@ from django.db.models import F, Q, QuerySet
 from django.db.utils import Error as DatabaseError
 from django.db.utils import InterfaceError, OperationalError
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from integrations.delivery.database_clock import database_now
 from integrations.models import Connection
@@ -123,6 +124,8 @@ def compare_one(connection: Connection) -> None:
     else:
         if found["held"]:
             _note_failure(connection, _held_sentence(connection, found), is_told=True)
+        elif found["unreadable"]:
+            _note_failure(connection, _unreadable_sentence(connection, found["unreadable"]))
         else:
             _note_success(connection, began)
 
@@ -196,6 +199,15 @@ def _give_back(connection: Connection, **found: Any) -> bool:
     """Write down what was found and end the lease; False where it has been another worker's since."""
     mine = Connection.objects.filter(pk=connection.pk, comparing_until=connection.comparing_until)
     return bool(mine.update(**found, comparing_until=None))
+
+
+def _unreadable_sentence(connection: Connection, count: int) -> str:
+    text = ngettext(
+        "%(vendor)s lists %(n)d parking right of ours with a time that can't be read, so it was not compared.",
+        "%(vendor)s lists %(n)d parking rights of ours with times that can't be read, so they were not compared.",
+        count,
+    )
+    return text % {**get_vendor(connection.vendor).names.words, "n": count}
 
 
 def _held_sentence(connection: Connection, found: dict[str, int]) -> str:

@@ -66,6 +66,7 @@ class Spool:
                 _clean(right.reference),
                 _clean(right.kind),
                 _clean(right.country),
+                right.unreadable,
             )
         )
         if len(self._portion) >= PORTION:
@@ -79,9 +80,10 @@ class Spool:
             rows = orjson.loads(self._file.read(int.from_bytes(head)))
             yield [
                 RightSeen(
-                    remote_id, zone_id, plate, subdivision, _time(start), _time(end), space, reference, {}, kind, country
+                    remote_id, zone_id, plate, subdivision, _time(start), _time(end), space, reference, {}, kind, country,
+                    tuple(unreadable),
                 )
-                for remote_id, zone_id, plate, subdivision, start, end, space, reference, kind, country in rows
+                for remote_id, zone_id, plate, subdivision, start, end, space, reference, kind, country, unreadable in rows
             ]  # fmt: skip
 
     def _put_aside(self) -> None:

@@ -13,7 +13,7 @@ offset). A seventh, `space`, is the space number, for a vendor whose zones have 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any, NamedTuple, NotRequired, Protocol, TypedDict
 
@@ -25,6 +25,8 @@ from integrations.vendors.errors import DeliveryError
 
 RemoteState = dict[str, Any]
 
+# What stands in a `RemoteState` for the end of a right that has none. A year before the last one of the calendar.
+NO_END = datetime(9998, 12, 31, tzinfo=UTC)
 # The `ZoneSeen.session_type` of a zone whose registrations must carry a space number.
 NEEDS_SPACE = "space"
 
@@ -90,7 +92,8 @@ class RightSeen:
     """One parking right as enforcement sees it; `reference` is our session id where the vendor gives it.
 
     `subdivision` is empty for a vendor whose vehicles have no state. `kind` is what the vendor calls this sort of right, and
-    `country` where the vehicle is registered; both are empty where it does not say.
+    `country` where the vehicle is registered; both are empty where it does not say. `end` is None for a right without an
+    end. `unreadable` names those of `start` and `end` that the vendor gives in a form that can't be read; they are None, too.
     """
 
     remote_id: str
@@ -104,6 +107,7 @@ class RightSeen:
     raw: dict[str, Any]
     kind: str = ""
     country: str = ""
+    unreadable: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

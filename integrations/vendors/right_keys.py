@@ -9,11 +9,13 @@ plates, and "is it valid?".
 | plate | they differ by case, blanks, hyphens or dots alone |
 | region | the table of codes (`locations.regions`) says so; a short code is one of the right's country |
 | zone | they are the same text, or the same UUID in any case |
-| start, end | they are less than `SAME_MOMENT` apart |
+| start, end | they are less than `SAME_MOMENT` apart; a right without an end goes on where ours ends |
 | space | they are the same text in any case |
 
-What a right leaves out, and a region that the table does not know, can't contradict anything: the vendor may leave fields
-out of its list. Nor does a start that both have passed: it changes nothing that an officer could see, now or later.
+What else a right leaves out, and a region that the table does not know, can't contradict anything: the vendor may leave
+fields out of its list. Nor does a start that both have passed: it changes nothing that an officer could see, now or later. A
+time that can't be read (`RightSeen.unreadable`) contradicts nothing either, but such a right is not the same: whoever
+compares has to say that it could not be compared.
 """
 
 import re
@@ -76,7 +78,7 @@ def differences(known: dict[str, Any], right: RightSeen, *, at: datetime) -> tup
     start, end = _moment(known, "start"), _moment(known, "end")
     if _differ(right.start, start) and max(right.start or at, start or at) > at:
         found.append("start")
-    if _differ(right.end, end):
+    if _differ(right.end, end) or (right.end is None and end is not None and "end" not in right.unreadable):
         found.append("end")
     space = known.get("space", "").strip().upper()
     if space and right.space_number and right.space_number.strip().upper() != space:

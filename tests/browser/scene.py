@@ -280,8 +280,8 @@ def _odd_evidence(connection: Connection, place: Location, manager: User, ids: d
     Connection.objects.filter(pk=connection.pk).update(
         compared_at=timezone.now(),
         comparison={
-            "rights": 1_204, "seen": 5, "missing": 1, "differing": 0, "surplus": 0, "unknown": 1, "held": 0, "expected": 6,
-            "foreign": {"parking_session": 1_100, "resident_permit": 97}, "unknown_rights": [unknown],
+            "rights": 1_204, "seen": 5, "missing": 1, "differing": 0, "surplus": 0, "unreadable": 0, "unknown": 1, "held": 0,
+            "expected": 6, "foreign": {"parking_session": 1_100, "resident_permit": 97}, "unknown_rights": [unknown],
         },
     )  # fmt: skip
 

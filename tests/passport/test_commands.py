@@ -267,7 +267,7 @@ def test_compare_says_what_it_found_and_what_a_person_must_decide(
     passport("connect", "--operator-id", OPERATOR_ID, "--confirmed", "Agreed by phone")
     assert passport("compare") == "seen: 0, missing: 0, different: 0, surplus: 0, unknown: 0"
     assert passport("compare", "--end-unknown").startswith("unknown parking rights ended: 0")
-    held = {"seen": 1, "missing": 30, "differing": 0, "surplus": 0, "unknown": 0, "held": 1}
+    held = {"seen": 1, "missing": 30, "differing": 0, "surplus": 0, "unreadable": 0, "unknown": 0, "held": 1}
     words: list[bool] = []
 
     def reconcile(connection: Connection, *, is_certain: bool) -> dict[str, int]:

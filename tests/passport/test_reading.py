@@ -125,3 +125,20 @@ def test_whatever_a_list_of_rights_holds_only_our_own_errors_come_of_it(entries:
         assert session is None or plan.parse_timestamp(session["end"]) == right.end.replace(  # type: ignore[union-attr]
             microsecond=right.end.microsecond // 1000 * 1000  # type: ignore[union-attr]
         )
+
+
+@pytest.mark.parametrize(
+    ("changes", "unreadable"),
+    [
+        ({}, ()),
+        ({"start_time": None, "end_time": None}, ()),
+        ({"end_time": "2026-11-23T17:00:00"}, ("end",)),
+        ({"start_time": "yesterday", "end_time": ""}, ("start", "end")),
+        ({"end_time": 1_764_000_000}, ("end",)),
+    ],
+    ids=str,
+)
+def test_a_time_that_is_there_and_can_t_be_read_is_named(
+    changes: dict[str, object], unreadable: tuple[str, ...]
+) -> None:
+    assert reading.right({**RIGHT, **changes}).unreadable == unreadable

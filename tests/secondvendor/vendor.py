@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy
 
 from integrations.vendors.errors import DeliveryError, FixConnection, FixRecord
 from integrations.vendors.protocol import (
+    NO_END,
     Account,
     Desired,
     RemoteState,
@@ -130,7 +131,7 @@ class Curbline:
 
     def observe(self, right: RightSeen) -> RemoteState | None:
         """What was put, as a warden's list shows it."""
-        if right.start is None or right.end is None:
+        if right.start is None or right.unreadable:
             return None
         return {
             "session_id": right.reference,
@@ -138,7 +139,7 @@ class Curbline:
             "subdivision": "",
             "zone_id": right.zone_id,
             "start": right.start.isoformat(),
-            "end": right.end.isoformat(),
+            "end": (right.end or NO_END).isoformat(),
         }
 
     def undo(self, account: Account, step: Step, *, now: datetime) -> Step | None:

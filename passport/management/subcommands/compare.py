@@ -63,6 +63,8 @@ def run(options: dict[str, Any], say: Say) -> None:
         )
         % found
     )
+    if found["unreadable"]:
+        say(_("not compared, since a time can't be read: %(unreadable)d") % found)
     if found["held"]:
         say(
             _("So much is otherwise that nothing was changed. If it is so in OpsMan too, use --send-missing.")

@@ -91,9 +91,30 @@ def test_an_accepted_change_is_made_once(world: World) -> None:
     may(world, LARGE)
     services.accept(held=HeldChange.objects.get(), actor=UserFactory())
     assert may(world, LARGE)
+    assert states() == ["accepted"]
+    services.note_applied(world.connection, "comparison")
     assert states() == ["applied"]
     assert not may(world, LARGE)
     assert states() == ["applied", "held"]
+
+
+def test_an_accepted_change_that_failed_halfway_is_gone_on_with_unasked(world: World) -> None:
+    may(world, LARGE)
+    services.accept(held=HeldChange.objects.get(), actor=UserFactory())
+    assert may(world, LARGE)  # and then it fails
+    rest = Impact(removed=30, replaced=1, total=100)
+    assert may(world, rest)
+    services.note_applied(world.connection, "comparison")
+    assert states() == ["applied"]
+
+
+def test_where_nothing_was_accepted_nothing_is_used_up(world: World) -> None:
+    may(world, LARGE)
+    services.note_applied(world.connection, "comparison")
+    assert states() == ["held"]
+    services.accept(held=HeldChange.objects.get(), actor=UserFactory())
+    services.note_applied(world.connection, "import")
+    assert states() == ["accepted"]
 
 
 def test_accepting_a_comparison_compares_at_once(world: World) -> None:

@@ -14,6 +14,7 @@ from integrations.notifications import notices
 from integrations.onboarding import connections
 from integrations.reconciliation import canary_alarms, comparison
 from integrations.reconciliation import notices as comparison_notices
+from integrations.reconciliation.findings import Findings
 from locations import services
 from tests.integrations import on_passport
 from tests.integrations.delivery.by_hand import Hand
@@ -139,7 +140,7 @@ def test_a_comparison_that_is_under_way_while_the_connection_ends_changes_and_te
         world.transport.simulator.forget_session(session)
     look = comparison.look
 
-    def end_meanwhile(*args: Any, **options: Any) -> comparison.Findings:
+    def end_meanwhile(*args: Any, **options: Any) -> Findings:
         found = look(*args, **options)
         end(world, leave_behind=True)
         return found

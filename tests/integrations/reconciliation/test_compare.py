@@ -73,7 +73,7 @@ def right(**changes: Any) -> RightSeen:
         {"subdivision": "XX"},
         {"end": AT + HOUR + timedelta(seconds=59)},
         {"start": AT - 2 * HOUR},
-        {"plate": "", "zone_id": "", "subdivision": "", "start": None, "end": None},
+        {"plate": "", "zone_id": "", "subdivision": "", "start": None},
         {"space_number": "12"},
     ],
     ids=str,
@@ -91,6 +91,7 @@ def test_what_says_the_same_in_other_words_is_seen(changes: dict[str, Any]) -> N
         ({"subdivision": "SC"}, "subdivision"),
         ({"end": AT + 2 * HOUR}, "end"),
         ({"end": AT + HOUR / 2}, "end"),
+        ({"end": None}, "end"),
         ({"start": AT + MINUTE}, "start"),
     ],
     ids=str,
@@ -117,7 +118,8 @@ def test_a_space_is_compared_where_both_sides_name_one() -> None:
         (AT - HOUR, AT + HOUR, Finding.SURPLUS),
         (AT - HOUR, AT + SETTLING_TIME, Finding.OPEN),
         (AT - SETTLING_TIME / 2, AT + HOUR, Finding.OPEN),
-        (AT - HOUR, None, Finding.OPEN),
+        (AT - HOUR, None, Finding.SURPLUS),
+        (AT - SETTLING_TIME / 2, None, Finding.OPEN),
     ],
 )
 def test_a_right_that_is_over_here_and_goes_on_there_is_too_much(
@@ -125,6 +127,18 @@ def test_a_right_that_is_over_here_and_goes_on_there_is_too_much(
 ) -> None:
     row = accepted(until=until, accepted_at=AT - 2 * HOUR)
     assert compare.judge(row, right(end=end), at=AT)[0] is finding
+
+
+@pytest.mark.parametrize("until", [AT + HOUR, AT - HOUR])
+def test_a_time_that_can_t_be_read_is_never_seen_and_never_put_right(until: datetime) -> None:
+    row = accepted(until=until, accepted_at=AT - 2 * HOUR)
+    no_end = right(end=None, unreadable=("end",))
+    assert compare.judge(row, no_end, at=AT) == (Finding.UNREADABLE, ())
+    if until > AT:
+        no_start = right(start=None, unreadable=("start",))
+        assert compare.judge(row, no_start, at=AT) == (Finding.UNREADABLE, ())
+        other_plate = right(plate="OTHER1", end=None, unreadable=("end",))
+        assert compare.judge(row, other_plate, at=AT) == (Finding.DIFFERS, ("plate",))
 
 
 @given(SPANS, st.integers(1, 600), SPANS)

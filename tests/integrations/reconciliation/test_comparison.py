@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
 
 
-NOTHING = {"seen": 0, "missing": 0, "differing": 0, "held": 0, "surplus": 0, "unknown": 0}
+NOTHING = {"seen": 0, "missing": 0, "differing": 0, "held": 0, "surplus": 0, "unreadable": 0, "unknown": 0}
 
 
 def lose(world: World, count: int = 1) -> None:
