@@ -11,20 +11,23 @@ from datetime import UTC, datetime, tzinfo
 from itertools import groupby
 from typing import Any, Final
 
-from django.db.models import JSONField, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import JSONObject
+from django.db.models import JSONField, OuterRef, Q, QuerySet, Subquery, TextField, Value
+from django.db.models.functions import Cast, JSONObject
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from integrations.audit_log import labels as audit_labels
 from integrations.audit_log.pushes import PAGE_ROWS, Key
-from integrations.models import Connection, ZoneMapping
-from locations.models import AuditEvent as NotedDeed
-from locations.models import Company, Location, Membership, Permit
+from integrations.models import Connection, Zone, ZoneMapping
+from locations.models import AuditEvent, Company, Location, Membership, Permit
+from locations.plates import normalise_plate
 
 CREATED, DELETED = "+", "-"
-_ROW_IDS: Final = {"location_id", "zone_id"}
+# Whom a list can be narrowed to beside the members: support, and what no person did on a page.
+SUPPORT_STAFF, NO_PERSON = "support", "none"
+# Columns that hold the id of a row, which people know by its name.
+_ROW_IDS: Final = {"location_id": Location, "zone_id": Zone}
 _YES_NO: Final = {"active"}
 # Things that were done in one go are told in one line; it names so many of them.
 NAMED_TOGETHER: Final = 5
@@ -111,26 +114,47 @@ KINDS: Final = {source.kind: source.label for source in SOURCES} | {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class EventFilters:
+    """What the list is narrowed to; empty values narrow nothing.
+
+    `who` is a person's id, `SUPPORT_STAFF` or `NO_PERSON`. A `plate` finds what was done to permits that have it or had it.
+    """
+
+    kind: str = ""
+    who: str = ""
+    plate: str = ""
+
+
 def list_events(
-    company: Company, *, kind: str = "", key: Key | None = None, tz: tzinfo = UTC
+    company: Company,
+    filters: EventFilters = EventFilters(),
+    *,
+    key: Key | None = None,
+    tz: tzinfo = UTC,
+    rows: int = PAGE_ROWS,
 ) -> tuple[list[ListedEvent], Key | None]:
     """Return a page of what people did, newest first, and the key of the next page."""
-    audit_events: list[tuple[datetime, int, str, ListedEvent | None]] = []
+    found: list[tuple[datetime, int, str, Source | None, Any]] = []
     for source in SOURCES:
-        if kind and kind != source.kind:
-            continue
-        audit_events.extend(
-            (row.history_date, row.history_id, source.kind, _deed(source, row, tz))
-            for row in _rows(source, company, key)
+        if filters.kind in ("", source.kind) and (not filters.plate or source.kind == "permit"):
+            found.extend(
+                (row.history_date, row.history_id, source.kind, source, row)
+                for row in _history_rows(source, company, filters, key, rows)
+            )
+    if not filters.plate and (not filters.kind or filters.kind in audit_labels.GROUPS):
+        found.extend(
+            (row.at, row.pk, row.kind, None, row) for row in _event_rows(company, filters, key, rows)
         )
-    if not kind or kind in audit_labels.GROUPS:
-        audit_events.extend(
-            (row.at, row.pk, row.kind, _noted(row, company)) for row in _noted_rows(company, kind, key)
-        )
-    audit_events.sort(key=lambda one: one[:3], reverse=True)
-    page = audit_events[:PAGE_ROWS]
-    older = Key(page[-1][0], page[-1][1]) if len(audit_events) > PAGE_ROWS else None
-    return [audit_event for _at, _pk, _kind, audit_event in page if audit_event is not None], older
+    found.sort(key=lambda one: one[:3], reverse=True)
+    page = found[:rows]
+    older = Key(page[-1][0], page[-1][1]) if len(found) > rows else None
+    names = _names(row for *_, source, row in page if source is not None)
+    told = [
+        _from_event(row, company) if source is None else _from_history(source, row, tz, names)
+        for *_, source, row in page
+    ]
+    return [one for one in told if one is not None], older
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,13 +187,19 @@ def together(audit_events: Iterable[ListedEvent]) -> list[EventLine]:
     return [EventLine(tuple(group)) for _key, group in groups]
 
 
-def _rows(source: Source, company: Company, key: Key | None) -> QuerySet[Any]:
+def _history_rows(
+    source: Source, company: Company, filters: EventFilters, key: Key | None, most: int
+) -> QuerySet[Any]:
     history = source.model.history.model
     document = JSONObject(**{name: name for name in source.fields})
     before = history.objects.filter(id=OuterRef("id"), history_id__lt=OuterRef("history_id")).order_by(
         "-history_id"
     )
     found = history.objects.filter(**{source.of_company: company.pk}, **source.only)
+    found = _by(found, filters.who, "history_user")
+    if filters.plate:
+        having = history.objects.filter(company=company.pk, plate=normalise_plate(filters.plate))
+        found = found.filter(id__in=having.values("id"))
     if key is not None:
         # Ids of different histories are compared as numbers: any order will do, as long as it is always the same.
         found = found.filter(history_date__lte=key.at).filter(
@@ -181,21 +211,51 @@ def _rows(source: Source, company: Company, key: Key | None) -> QuerySet[Any]:
             after=document,
             before=Subquery(before.values(document=document)[:1], output_field=JSONField()),
         )
-        .order_by("-history_date", "-history_id")[: PAGE_ROWS + 1]
+        .order_by("-history_date", "-history_id")[: most + 1]
     )
     return rows
 
 
-def _noted_rows(company: Company, group: str, key: Key | None) -> QuerySet[NotedDeed]:
+def _by(rows: QuerySet[Any], who: str, column: str) -> QuerySet[Any]:
+    """Narrow rows to what one person did (by id), or support, or nobody on a page."""
+    if who == NO_PERSON:
+        return rows.filter(**{column: None})
+    if who == SUPPORT_STAFF:
+        return rows.filter(**{f"{column}__is_staff": True})
+    return rows.filter(**{column: who}) if who else rows
+
+
+def _names(rows: Iterable[Any]) -> dict[tuple[str, int], str]:
+    """Return the names of the locations and zones that these rows changed from or to, by column and id; one query."""
+    wanted: dict[str, set[int]] = {column: set() for column in _ROW_IDS}
+    for row in rows:
+        for document in (row.before or {}, row.after):
+            for column in _ROW_IDS:
+                if document.get(column) is not None:
+                    wanted[column].add(document[column])
+    named = [
+        model.objects.filter(pk__in=wanted[column])
+        .order_by()
+        .values_list(Value(column), "pk", Cast("name" if model is Location else "number", TextField()))
+        for column, model in _ROW_IDS.items()
+        if wanted[column]
+    ]
+    if not named:
+        return {}
+    return {(column, pk): name for column, pk, name in named[0].union(*named[1:], all=True)}
+
+
+def _event_rows(company: Company, filters: EventFilters, key: Key | None, most: int) -> QuerySet[AuditEvent]:
     # Other kinds are told elsewhere (`integrations.audit_log.security_queries`), or by a newer version.
-    kinds = [kind for kind, words in audit_labels.WORDS.items() if group in ("", words.group)]
-    found = NotedDeed.objects.filter(company=company, kind__in=kinds).select_related("actor")
+    kinds = [kind for kind, words in audit_labels.WORDS.items() if filters.kind in ("", words.group)]
+    found = AuditEvent.objects.filter(company=company, kind__in=kinds).select_related("actor")
+    found = _by(found, filters.who, "actor")
     if key is not None:
         found = found.filter(at__lte=key.at).filter(Q(at__lt=key.at) | Q(at=key.at, pk__lt=key.pk))
-    return found.order_by("-at", "-pk")[: PAGE_ROWS + 1]
+    return found.order_by("-at", "-pk")[: most + 1]
 
 
-def _noted(row: NotedDeed, company: Company) -> ListedEvent | None:
+def _from_event(row: AuditEvent, company: Company) -> ListedEvent | None:
     """Return an event in words, or None where there are none for its kind (any more)."""
     words = audit_labels.WORDS.get(row.kind)
     if words is None:
@@ -216,7 +276,9 @@ def _noted(row: NotedDeed, company: Company) -> ListedEvent | None:
     )
 
 
-def _deed(source: Source, row: Any, tz: tzinfo) -> ListedEvent | None:
+def _from_history(
+    source: Source, row: Any, tz: tzinfo, names: Mapping[tuple[str, int], str]
+) -> ListedEvent | None:
     """Return the row in words, or None where nothing changed that anybody would ask for."""
     changes: list[tuple[str, str, str]] = []
     if row.before and row.history_type not in (CREATED, DELETED):
@@ -226,9 +288,10 @@ def _deed(source: Source, row: Any, tz: tzinfo) -> ListedEvent | None:
                 continue  # a cancellation is told by its verb
             if name in _YES_NO:
                 was, now = bool(was), bool(now)  # SQLite's JSON has no booleans
-            # Ids of rows say nothing to people; that it changed does.
-            told = ("", "") if name in _ROW_IDS else (say(was, tz), say(now, tz))
-            changes.append((str(label), *told))
+            if name in _ROW_IDS:
+                # One that was removed since has no name any more.
+                was, now = (names.get((name, pk), f"#{pk}") if pk else "" for pk in (was, now))
+            changes.append((str(label), say(was, tz), say(now, tz)))
     verb = _verb(source, row)
     if not changes and row.history_type not in (CREATED, DELETED) and verb == _("changed"):
         return None

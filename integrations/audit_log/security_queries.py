@@ -12,6 +12,7 @@ from typing import Any, Final
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
+from integrations.audit_log.csv_lines import plain
 from integrations.audit_log.pushes import PAGE_ROWS, Key
 from integrations.audit_log.security_labels import WORDS
 from locations.models import AuditEvent, Company, Membership
@@ -28,8 +29,6 @@ CSV_HEADER: Final = (
     "details",
     "row",
 )
-# What a spreadsheet would take for a formula.
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,7 @@ def csv_rows(
             rows.extend(part.order_by("pk")[:_BATCH_ROWS])
         rows.sort(key=lambda row: row.pk)
         for row in rows[:_BATCH_ROWS]:
-            yield tuple(_plain(cell) for cell in _cells(row))
+            yield tuple(plain(cell) for cell in _cells(row))
         if len(rows) < _BATCH_ROWS:
             return
         last = rows[_BATCH_ROWS - 1].pk
@@ -125,8 +124,3 @@ def _cells(row: AuditEvent) -> tuple[Any, ...]:
         row.at.isoformat(), row.kind, row.actor.email if row.actor else "", row.person.email if row.person else "",
         row.company.name if row.company else "", row.address or "", row.thing, words.details(row), row.pk,
     )  # fmt: skip
-
-
-def _plain(cell: object) -> str:
-    text = str(cell)
-    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -1,7 +1,5 @@
 """The security log: of one company for its managers, of all companies for support, and as CSV."""
 
-import csv
-from collections.abc import Iterator
 from typing import Any, cast
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
@@ -11,6 +9,7 @@ from django.views.decorators.http import require_safe
 
 from integrations.audit_log import pushes as push_queries
 from integrations.audit_log import security_queries
+from integrations.audit_log.csv_lines import csv_lines
 from integrations.audit_log.security_labels import GROUPS
 from locations.access import CompanyRequest, company_view, support_view
 from locations.models import Company, Role
@@ -71,20 +70,6 @@ def _context(request: HttpRequest, company: Company | None) -> dict[str, Any]:
         "groups": list(GROUPS.items()),
         "group": _group(request),
     }
-
-
-class _Line:
-    """What `csv` writes a line into: it hands the line back."""
-
-    def write(self, line: str) -> str:
-        return line
-
-
-def csv_lines(rows: Iterator[tuple[str, ...]]) -> Iterator[str]:
-    """Yield rows as lines of CSV."""
-    writer = csv.writer(_Line())
-    for row in rows:
-        yield writer.writerow(row)
 
 
 def _csv(request: HttpRequest, company: Company | None, name: str) -> HttpResponse:

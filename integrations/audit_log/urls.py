@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from integrations.audit_log import security_views, views
+from integrations.audit_log import people_views, security_views, views
 
 # Below `/c/<company>/`.
 company_urls = [
@@ -10,7 +10,9 @@ company_urls = [
     path("activity/pushes/<int:pk>/", views.push_page, name="push"),
     path("activity/refused/", views.refused, name="refused"),
     path("activity/retry/", views.retry, name="retry"),
-    path("activity/people/", views.people, name="activity_people"),
+    path("activity/people/", people_views.people, name="activity_people"),
+    path("activity/people/search/", people_views.people_search, name="activity_people_search"),
+    path("activity/people.csv", people_views.people_csv, name="activity_people_csv"),
     path("activity/security/", security_views.security_log, name="security_log"),
     path("activity/security.csv", security_views.security_log_csv, name="security_log_csv"),
 ]

@@ -1,7 +1,6 @@
 """Activity: every push, what was refused and how to try it again, and what people did."""
 
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django.contrib import messages
 from django.http import Http404, HttpResponse
@@ -15,7 +14,6 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from integrations.audit_log import pushes as push_queries
-from integrations.audit_log import queries as audit_queries
 from integrations.delivery import outbox
 from integrations.models import Push
 from locations.access import CompanyRequest, company_view, may
@@ -142,25 +140,3 @@ def retry(request: CompanyRequest) -> HttpResponse:
         messages.info(request, _("Nothing is refused for this reason any longer."))
     back = f"?{urlencode({'reason': reason})}" if reason and pk is not None else ""
     return redirect(reverse("refused", args=[request.company.slug]) + back)
-
-
-@company_view()
-@require_safe
-def people(request: CompanyRequest) -> HttpResponse:
-    """List what people did, newest first."""
-    kind = request.GET.get("kind", "")
-    key = push_queries.read_key(request.GET.get("before", ""))
-    context = _context(request, "people")
-    audit_events, older = audit_queries.list_events(
-        request.company,
-        kind=kind if kind in audit_queries.KINDS else "",
-        key=key,
-        tz=ZoneInfo(context["clock"]),
-    )
-    context |= {
-        "lines": audit_queries.together(audit_events),
-        "older": _older(request, "before", older) if older else "",
-        "newest": _newest(request, "before"),
-        "kinds": list(audit_queries.KINDS.items()),
-    }
-    return render_page(request, "integrations/audit_log/people.html", context)

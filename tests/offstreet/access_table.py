@@ -89,6 +89,8 @@ COMPANY: dict[str, Access] = {
     "refused": Access(get=VIEWER),
     "retry": Access(post=OPERATOR, data={"reason": "x"}),
     "activity_people": Access(get=VIEWER),
+    "activity_people_search": Access(post=VIEWER),
+    "activity_people_csv": Access(get=VIEWER),
     "security_log": Access(get=MANAGER),
     "security_log_csv": Access(get=MANAGER),
     # Settings

@@ -44,7 +44,7 @@ def vendor() -> Iterator[FakeVendor]:
 
 def told(company: Company, group: str) -> list[tuple[str, str, str, str]]:
     """What the page says of one group, newest first: who, thing, verb, details."""
-    found, _older = audit_queries.list_events(company, kind=group)
+    found, _older = audit_queries.list_events(company, audit_queries.EventFilters(kind=group))
     return [(one.who, one.thing, one.verb, "; ".join(change[0] for change in one.changes)) for one in found]
 
 
