@@ -4,7 +4,7 @@
     python -m benchmarks.comparing --what audit        every permit that has not ended
 
 The list is served from the database in pages of `PAGE_RIGHTS`, through the product's own client and parser, by a transport
-in this process: what it costs to make the list is measured too. Beside each of ours stands one right of somebody else's. It
+in this process: the cost of making the list is measured too. For each of ours there is one right of others. It
 prints one JSON document for each round: seconds, CPU seconds, the growth of the largest resident set in MB, WAL in bytes and
 updated registrations.
 """
@@ -21,7 +21,7 @@ from typing import Any
 import django
 
 PAGE_RIGHTS = 5_000
-# What the seed calls sessions belongs to no connection; and each begins as what was never seen.
+# The seed's session names belong to no connection; and each right begins as never seen.
 ADOPT = """
 UPDATE integrations_registration r SET observed = jsonb_set(r.observed, '{session_id}',
     to_jsonb('os-' || c.key || '-' || r.id || '-1-00000000')), accepted_at = now() - interval '1 hour'
@@ -34,7 +34,7 @@ WHERE c.operator_id = %s AND r.id > %s ORDER BY r.id LIMIT %s
 
 
 def listed(operator_id: str, after: int) -> tuple[list[dict[str, Any]], int | None]:
-    """Return a page of rights, and after which registration the next one begins (None: there is none)."""
+    """Return a page of rights, and the permit sync after which the next page begins (None: there is none)."""
     from django.db import connection
 
     with connection.cursor() as cursor:
@@ -85,7 +85,7 @@ def use_own_list() -> None:
 
 
 def compare_everything() -> int:
-    """Compare every connection once, on as many threads as a worker has for it; return how many there were."""
+    """Compare every connection once, on as many threads as a worker has for that; return how many there were."""
     from django.utils import timezone
 
     from integrations.models import Connection

@@ -3,7 +3,7 @@
 A steady trickle of single saves, over all companies in turn; of interest is the way from commit to receipt of those companies
 that nothing is wrong with. Three cases, each on a new database with new workers: all is well; half of the companies are dead
 (the remote takes their requests and never answers); one company marks thousands of permits that need nothing sent, again and
-again. The companies die as the trickle begins, so the moment in which nobody knows it yet is among what is measured.
+again. The companies die when the trickle begins, so the time until that is noticed is part of the measurement.
 """
 
 import contextlib

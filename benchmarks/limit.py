@@ -87,7 +87,7 @@ def run(database_url: str, remote_url: str, *, threads: int = THREADS) -> int:
         http.get("/v3/warm")
         print("ready", flush=True)
         if not sys.stdin.readline():
-            return 0  # whoever started this has gone
+            return 0  # the process that started this has gone
         while rows := database.execute(CLAIM, [CLAIM_ROWS]).fetchall():
             list(pool.map(send, [rows[begin : begin + BATCH] for begin in range(0, len(rows), BATCH)]))
             ids = [row[0] for row in rows]

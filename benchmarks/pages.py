@@ -32,10 +32,10 @@ ROOT = Path(__file__).resolve().parent.parent
 KEPT = Path(os.environ.get("BENCH_PAGES_KEPT") or ROOT / "build" / "bench-pages")
 RESULTS = ROOT / "build" / "bench-pages.json"
 WARM_UP = 2
-# What a page may take: issue figures, checked here and never in a timed test.
+# The budgets of a page, checked here and never in a timed test.
 MOST_MS, MOST_QUERIES = 150.0, 15
 MOST_FIRST_KB, MOST_LATER_KB = 200.0, 30.0
-# 286 is a page's word that there is nothing more to wait for.
+# A page answers 286 when there is nothing more to wait for.
 GOOD = (200, 286, 302)
 # The part of a static file's name that changes with its content.
 _HASH = re.compile(r"\.[0-9a-f]{12}(?=\.)")
@@ -63,7 +63,7 @@ class Figure:
 
     @property
     def wrong(self) -> list[str]:
-        """The bounds that the page does not hold to, in words."""
+        """The budgets that the page exceeds, in words."""
         bounds = {
             f"over {MOST_MS:.0f} ms": self.p95_ms > MOST_MS,
             f"over {MOST_QUERIES} queries": self.queries > MOST_QUERIES and self.is_read,
@@ -75,12 +75,12 @@ class Figure:
 
     @property
     def is_read(self) -> bool:
-        """Whether the page only reads: the bound of queries is for showing; saving has its own work to do."""
+        """Whether the page only reads: the budget of queries is for reading; saving needs more."""
         return not self.page.startswith("POST")
 
 
 def send(client: Any, ask: Ask) -> Any:
-    """Ask once; what is sent is undone."""
+    """Make one request; what it saved is undone."""
     from django.db import transaction
 
     if ask.data is None:
@@ -97,7 +97,7 @@ def measure(client: Any, ask: Ask, *, who: str, at: str, rounds: int) -> Figure:
     from django.test.utils import CaptureQueriesContext
 
     if "?q=" in ask.url and (asked := send(client, ask)).status_code == 302:
-        # A search's own address, in which it stands encrypted (`locations.searches`).
+        # A search's own address, which contains it encrypted (`locations.searches`).
         ask = replace(ask, url=asked["Location"])
     for _round in range(WARM_UP):
         response = send(client, ask)
@@ -130,14 +130,14 @@ def measure(client: Any, ask: Ask, *, who: str, at: str, rounds: int) -> Figure:
 
 
 def assets_kb(page: str) -> float:
-    """Return what the style sheets, scripts and pictures of ours that a page names come to, compressed."""
+    """Return the compressed size of our style sheets, scripts and pictures that a page names."""
     names = {_HASH.sub("", name) for name in re.findall(r'(?:href|src)="/static/([^"#?]+)', page)}
     return sum(map(asset_kb, names))
 
 
 @cache
 def asset_kb(name: str) -> float:
-    """Return what one file comes to, compressed."""
+    """Return the compressed size of one file."""
     from django.contrib.staticfiles import finders
 
     path = finders.find(name)

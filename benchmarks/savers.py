@@ -1,4 +1,4 @@
-"""Starts processes that save (`benchmarks.saving`) and collects what they tell."""
+"""Starts processes that save (`benchmarks.saving`) and collects their results."""
 
 import contextlib
 import json
@@ -27,7 +27,7 @@ class Savers:
             process.stdin.flush()
 
     def results(self) -> list[dict[str, Any]]:
-        """Wait until all have saved, and return what each tells."""
+        """Wait until all have saved, and return what each reports."""
         found = []
         for process in self.processes:
             assert process.stdout is not None

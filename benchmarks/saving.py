@@ -1,7 +1,7 @@
 """Saves permits through the services, as a person does (its own process, with the product's settings).
 
     --way ours     as in production
-    --way usual    a row for the state and a task from `on_commit` instead
+    --way usual    a row for the state, and a task from `on_commit`
     --way none     no integration listens
     --way compare  one of each in turn, to see what each adds to a save
 
@@ -23,7 +23,7 @@ import django
 
 
 def listen_usually(sender: Any, *, permit_ids: Sequence[int], bulk: bool, **_: Any) -> None:
-    """What a project writes first: note that it is to be sent, and queue a task once it is committed."""
+    """What most projects write: mark the permit as to be sent, and queue a task once that is committed."""
     from django.db import transaction
     from django.utils import timezone
 
@@ -80,7 +80,7 @@ def main() -> None:
     register_permit(draft=PermitDraft(locations[0], f"{options.prefix}WARM", "US-NC", start, end))
     print("ready", flush=True)
     if not sys.stdin.readline():
-        return  # whoever started this has gone
+        return  # the process that started this has gone
     committed: dict[str, float] = {}
     took_ms: dict[str, list[float]] = {way: [] for way in ways}
     began = time.monotonic()

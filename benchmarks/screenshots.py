@@ -41,13 +41,13 @@ class Picture:
 
 
 def open_newest_permit(page: Page) -> None:
-    """Go from the list to the page of a permit that was accepted."""
+    """Go from the list to the page of an accepted permit."""
     page.locator("main tbody tr", has_text="accepted").first.get_by_role("link").first.click()
     page.get_by_role("heading", level=1).wait_for()
 
 
 def dismiss_notices(page: Page) -> None:
-    """Close what was told of the company's first minutes."""
+    """Dismiss the notices from the company's first minutes."""
     while (close := page.get_by_role("button", name="Dismiss")).count():
         close.first.click()
         page.wait_for_load_state("networkidle")
@@ -84,7 +84,7 @@ def ask_for_a_word(stack: Stack) -> str:
 
 
 def take(browser: Browser, stack: Stack, picture: Picture) -> bytes:
-    """Take one picture of what fits the window."""
+    """Take one picture of the visible part of the page."""
     context = browser.new_context(
         viewport={"width": picture.width, "height": picture.height},
         color_scheme=picture.scheme,
@@ -101,7 +101,7 @@ def take(browser: Browser, stack: Stack, picture: Picture) -> bytes:
     if picture.act is not None:
         picture.act(page)
     page.wait_for_load_state("networkidle")
-    # Nothing of the pointer or the focus belongs on a picture.
+    # The pointer and the focus must not show in a picture.
     page.mouse.move(0, 0)
     taken = page.screenshot()
     context.close()
@@ -109,7 +109,7 @@ def take(browser: Browser, stack: Stack, picture: Picture) -> bytes:
 
 
 def packed(png: bytes) -> bytes:
-    """Return the same picture, its data compressed as far as zlib can; Chromium is quick about it instead."""
+    """Return the same picture, compressed as far as zlib can; Chromium favours speed."""
     head: list[bytes] = []
     data, place = b"", len(PNG_SIGN)
     while place < len(png):

@@ -1,4 +1,4 @@
-"""The test plate that a picture shows the question of: its steps, each inside the product (`Stack.run`)."""
+"""The test plate in one of the pictures: its steps, each inside the product (`Stack.run`)."""
 
 from integrations.models import Connection, TestPlate
 from integrations.notifications import signed_links

@@ -35,7 +35,7 @@ SELECT p.id, z.connection_id, 'done', 3, 1, p.created_at, p.created_at, p.create
 FROM locations_permit p JOIN integrations_zonemapping m ON m.location_id = p.location_id
 JOIN integrations_zone z ON z.id = m.zone_id
 """
-# As Passport's documents are written: otherwise the audit would find every one of them changed.
+# Written like Passport's documents; if not, the audit would find all of them changed.
 _TIME = """to_char(p."{name}" AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"""
 DELIVERED = DELIVERED.format(**{name: _TIME.format(name=name) for name in ("start", "end", "created_at")})
 PUSHES = """
@@ -77,7 +77,7 @@ def make_companies(count: int, *, live: bool) -> None:
                 status_since=now,
                 live_since=now,
                 created_at=now,
-                # Just pulled and just compared: no chore comes in between.
+                # Zones just refreshed and rights just compared, so that no periodic task interferes.
                 zones_pulled_at=now,
                 reconciled_at=now,
             )

@@ -1,7 +1,7 @@
-"""What every measurement stands on: PostgreSQL, Redis and the remote, started here on free ports and ended here.
+"""What every measurement needs: PostgreSQL, Redis and the remote, started and ended here, on free ports.
 
-Servers come from `tests.servers`. PostgreSQL runs with `fsync` off, for every contestant alike: that spares the usual way
-two syncs for each registration, and us a few dozen in all, so it is the usual way that gains by it.
+Servers come from `tests.servers`. PostgreSQL runs with `fsync` off for every contestant: that saves the usual way two
+syncs for each permit, and ours a few dozen in total, so the usual way gains most.
 """
 
 import contextlib
@@ -101,7 +101,7 @@ class Stage:
     # -- remote ------------------------------------------------------------------------------------------------
 
     def begin(self, *, latency_ms: int = 0, record: bool = False, dead: Sequence[str] = ()) -> None:
-        """Let the remote forget everything, take this latency, and answer nothing of the dead (operator ids)."""
+        """Let the remote forget everything, answer with this latency, and never answer the dead (operator ids)."""
         self._call("begin", {"latency_ms": latency_ms, "record": record, "dead": list(dead)})
 
     def state(self) -> dict[str, float]:
@@ -119,7 +119,7 @@ class Stage:
         until(lambda: self.state()["events"] >= count, timeout_s=timeout_s, what=f"{count} events")
 
     def wait_until_none(self, rows: str, *, timeout_s: float) -> None:
-        """Wait until a query on the measured database finds no row; looking must cost what is measured next to nothing."""
+        """Wait until a query on the measured database finds no row; polling must cost next to nothing."""
         with psycopg.connect(self.url(self.database), autocommit=True) as connection:
 
             def is_none() -> bool:

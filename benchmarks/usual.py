@@ -1,4 +1,4 @@
-"""The usual way to do this job with Django and Celery, at its best (`benchmarks.usual_app`), and how it is let go."""
+"""The usual way to do this job with Django and Celery, at its best (`benchmarks.usual_app`), and how it is released."""
 
 import contextlib
 import os
@@ -53,7 +53,7 @@ def broker(stage: Stage) -> "redis.Redis":
 
 
 def queue(stage: Stage, permit_ids: Sequence[int]) -> None:
-    """Queue one task for each permit, where the worker does not look yet."""
+    """Queue one task for each permit, under a name to which the worker doesn't listen yet."""
     os.environ["REDIS_URL"] = stage.redis.url
     from celery import Celery
 
@@ -65,5 +65,5 @@ def queue(stage: Stage, permit_ids: Sequence[int]) -> None:
 
 
 def let_go(stage: Stage) -> None:
-    """Put the queue under the name at which the worker listens, at one stroke."""
+    """Rename the queue to the one that the worker listens to, in one step."""
     broker(stage).rename(PARKED, QUEUE)

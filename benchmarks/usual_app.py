@@ -1,7 +1,7 @@
 """The usual way's Celery application: a task for each permit, one `httpx.post` with a module-level client.
 
-At its best: acks late, results ignored, database connections kept from task to task, the access token at hand, one query
-to read, one to note the acceptance. It has no intent, no coalescing, no order, no retry and no evidence.
+At its best: late acks, ignored results, database connections kept between tasks, the access token ready, one query to read,
+one to record the acceptance. It has no stored steps, no coalescing, no order, no retry and no evidence.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The product's settings as the usual way wants them: each worker thread or process keeps its own database connection."""
+"""The product's settings for the usual way: each worker thread or process keeps its own database connection."""
 
 from offstreet.settings import *  # noqa: F403
 from offstreet.settings import DATABASES

@@ -1,7 +1,7 @@
 """What all tests share: sockets are off in unit tests, and stacks of real processes come as a fixture.
 
 Tests below `tests/flows`, `tests/faults` and `tests/browser` use real sockets; everywhere else one is an error
-(`--disable-socket` in pyproject.toml), so that a unit test can't depend on what happens to run on the machine.
+(`--disable-socket` in pyproject.toml), so that a unit test can't depend on what is running on the machine.
 """
 
 from collections.abc import Generator, Iterator
@@ -20,7 +20,7 @@ from locations import append_only
 from tests import servers
 from tests.pages import World
 
-# A property is right or wrong however busy the machine is: time is measured in benchmarks.
+# A property holds or doesn't, no matter how busy the machine is; time is measured in benchmarks.
 settings.register_profile("offstreet", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("offstreet")
 
@@ -30,7 +30,7 @@ REAL = {"flows": "flow", "faults": "faults", "browser": "browser"}
 
 
 def asks_for_pages(module: ModuleType) -> bool:
-    """Whether a module's tests ask for whole pages: it has Django's test client, or what `tests.pages` makes of it."""
+    """Whether a module's tests request whole pages: it uses Django's test client, directly or through `tests.pages`."""
     return any(
         value is Client or getattr(value, "__module__", "") == "tests.pages"
         for value in vars(module).values()
@@ -38,7 +38,7 @@ def asks_for_pages(module: ModuleType) -> bool:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by their folder, and give those on real processes their sockets; mark those that ask for pages."""
+    """Mark tests by their folder, and give those on real processes their sockets; mark those that request pages."""
     modules = {item.module for item in items if isinstance(item, pytest.Function)}
     with_pages = {module for module in modules if asks_for_pages(module)}
     for item in items:
@@ -46,7 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if folder in REAL:
             item.add_marker(getattr(pytest.mark, REAL[folder]))
             item.add_marker(pytest.mark.enable_socket)
-            # Starting a whole product takes seconds where nothing else runs, and a minute where much does.
+            # Starting a whole product takes seconds on an idle machine, and a minute on a busy one.
             if item.get_closest_marker("timeout") is None:
                 item.add_marker(pytest.mark.timeout(REAL_TIMEOUT_S))
         elif isinstance(item, pytest.Function) and item.module in with_pages:
@@ -68,7 +68,7 @@ def pytest_runtest_makereport(
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
-    """Let the database be emptied between tests; `tests/flows/test_audit_log.py` holds the triggers to what they refuse."""
+    """Let the database be emptied between tests; what the triggers refuse is tested in `tests/flows/test_audit_log.py`."""
     with django_db_blocker.unblock():
         append_only.uninstall()
 
@@ -87,7 +87,7 @@ def connection_of_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def no_counts() -> Iterator[None]:
-    """Let no limit count what another test did: the ids of people start over with each."""
+    """Reset all limits, since the ids of people start over with each test."""
     counters = (throttle._shared, throttle._alone)
     cache.clear()
     for one in counters:

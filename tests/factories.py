@@ -1,7 +1,7 @@
-"""Builds what tests need, with defaults that are valid and say nothing.
+"""Builds what tests need, with valid, neutral defaults.
 
-Permits are made through `locations.services`, as everywhere: a test that builds one has it noted for delivery.
-Times are aware; a permit holds from an hour ago until a day from now unless the test says otherwise.
+Permits are saved through `locations.services`, as everywhere, so they are marked for delivery.
+Times are aware; a permit is valid from an hour ago until a day from now unless the test sets other times.
 """
 
 import uuid
@@ -56,7 +56,7 @@ class CompanyFactory(DjangoModelFactory[Company]):
 
 
 class MembershipFactory(DjangoModelFactory[Membership]):
-    """A person's role in a company; an operator unless the test says otherwise."""
+    """A person's role in a company; operator by default."""
 
     class Meta:
         model = Membership
@@ -99,7 +99,7 @@ class PermitFactory(DjangoModelFactory[Permit]):
 class ConnectionFactory(DjangoModelFactory[Connection]):
     """A connection with a confirmed operator id; being set up unless `testing=True`, `live=True` or `paused=True`.
 
-    `claimed=True` makes one whose operator id nobody has confirmed yet.
+    `claimed=True` makes one whose operator id is not confirmed yet.
     """
 
     class Meta:
@@ -122,7 +122,7 @@ class ConnectionFactory(DjangoModelFactory[Connection]):
 
 
 class ZoneFactory(DjangoModelFactory[Zone]):
-    """A zone that the vendor lists; `session_type="space"` and `raw` make one that asks for space numbers."""
+    """A zone that the vendor lists; `session_type="space"` and `raw` make one that requires space numbers."""
 
     class Meta:
         model = Zone

@@ -1,4 +1,4 @@
-"""A vendor in memory, for unit tests of `integrations`: what is behind the protocol is none of their business.
+"""A vendor in memory, for unit tests of `integrations`, which know vendors only through the protocol.
 
 `FakeVendor` keeps sessions by their ids and applies each event as it comes, so a test can assert what the remote *has*.
 Zones, rights and failures are set by the test. `fake_vendor()` puts one in the place of the vendor `passport`.
@@ -55,14 +55,14 @@ class FakeVendor:
         self.zones_error: Exception | None = None
         self.asked_for: list[str] = []
         self.sessions: dict[str, dict[str, Any]] = {}
-        # What `send` says of an event, by plate; and of whole requests, used up one by one.
+        # What `send` answers for an event, by plate; and for whole requests, used one after the other.
         self.refuse: dict[str, DeliveryError] = {}
         self.failures: list[DeliveryError] = []
         self.token_error: DeliveryError | None = None
         self.sent: list[Sequence[Step]] = []
 
     def clean_operator_id(self, text: str) -> str:
-        """The form of the vendor whose place it takes."""
+        """Check the ID as the replaced vendor does."""
         return onboarding.clean_operator_id(text)
 
     def plan(
@@ -74,7 +74,7 @@ class FakeVendor:
         now: datetime,
         session_id: str,
     ) -> list[Step]:
-        """Stop what is no longer wanted, start what is."""
+        """Stop what is no longer wanted; start what is."""
         wanted = _document(desired) if desired is not None else None
         if remote_state is not None and wanted == {
             name: remote_state[name] for name in wanted or remote_state
@@ -114,11 +114,11 @@ class FakeVendor:
         return _stop(step["session"]) if step["kind"] == "started" else None
 
     def preflight_error(self, desired: Desired) -> DeliveryError | None:
-        """This vendor objects to nothing beforehand."""
+        """This vendor finds no errors before sending."""
         return None
 
     def send(self, account: Account, steps: Sequence[Step]) -> Sent:
-        """Apply the events, or fail as the test has said."""
+        """Apply the events, or fail as the test has asked."""
         self.sent.append(steps)
         now = timezone.now()
         results: list[DeliveryError | None]
@@ -134,7 +134,7 @@ class FakeVendor:
         return Sent(results, trace_id="fake", sent_at=now, answered_at=now, status=202)
 
     def fetch_zones(self, operator_id: str) -> list[ZoneSeen]:
-        """The zones that the test has set, or its error."""
+        """The zones or the error that the test has set."""
         self.asked_for.append(operator_id)
         if self.zones_error is not None:
             raise self.zones_error
@@ -166,7 +166,7 @@ class FakeVendor:
 
 
 def _is_a_vendor() -> Vendor:
-    """Let mypy hold the fake to the protocol."""
+    """Let mypy check the fake against the protocol."""
     return FakeVendor()
 
 

@@ -1,7 +1,7 @@
-"""Says which modules a program loads: `python -m tests.loaded_modules MODULE[:FUNCTION] …` imports the modules, calls the
+"""Prints which modules a program loads: `python -m tests.loaded_modules MODULE[:FUNCTION] …` imports the modules, calls the
 functions and prints the top-level names of all that is loaded then as a JSON array.
 
-It loads nothing of the project itself. A function whose answer is false ends it with status 1, since nothing was proved.
+It loads nothing of the project itself. If a function returns a false value, it ends with status 1, since nothing was proved.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""What page tests share: a company with one person of each role, and clients that are signed in as them.
+"""What page tests share: a company with one person of each role, and clients signed in as these.
 
 `World` is what tests call their company, and `world` the fixture (`tests/conftest.py`). `tests.world.World` is the same on
 the sandbox's Passport, for tests that deliver.
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import pytest  # functions that run inside the product use this module too, and must start quickly
 
 HTMX = {"HX-Request": "true"}
-# No page may ask more of the database than this, however much it shows.
+# No page may make more queries than this, no matter how much it shows.
 QUERY_BUDGET = 15
 
 
@@ -47,7 +47,7 @@ def signed_in(user: User) -> Client:
 
 
 def reauthenticate(client: Client, password: str = PASSWORD) -> None:
-    """Give the password once more, as a page asks for that changes who may do what."""
+    """Give the password once more, as pages require that change permissions."""
     client.post(reverse("account_reauthenticate"), {"password": password})
 
 
@@ -93,7 +93,7 @@ class World:
         return zone
 
     def location(self, name: str, zone: Zone | str | None = None, **values: Any) -> Location:
-        """Make a location, mapped to `zone` (the number of one of the connection's, or itself) if there is one."""
+        """Make a location, mapped to `zone` (a zone, or the number of one of the connection's) if given."""
         location: Location = LocationFactory(company=self.company, name=name, **values)
         if zone is not None:
             found = self.connection.zones.get(number=zone) if isinstance(zone, str) else zone
@@ -106,7 +106,7 @@ class World:
 
 
 def text_of(response: Any) -> str:
-    """Return an answer's text with its blanks made one, so that a sentence can be looked for."""
+    """Return a response's text with runs of white space collapsed, so that a sentence can be searched for."""
     return " ".join(response.content.decode().split())
 
 
@@ -118,7 +118,7 @@ def counted() -> Iterator[CaptureQueriesContext]:
 
 
 def count_queries(client: Client, url: str) -> int:
-    """Return how many queries a page takes, and hold it to the budget."""
+    """Return how many queries a page takes, and check the budget."""
     client.get(url)  # the session and what is cached once in a process
     with counted() as queries:
         response = client.get(url)
@@ -129,7 +129,7 @@ def count_queries(client: Client, url: str) -> int:
 
 
 def take_refreshes(monkeypatch: "pytest.MonkeyPatch", take: Callable[[int], object]) -> None:
-    """Hand the refreshes that a page begins to `take`, in place of a broker; the task must be one that workers know."""
+    """Pass the refreshes that a page starts to `take`, in place of a broker; the task must be registered with workers."""
 
     def send_task(name: str, *, args: Sequence[int], **_rest: object) -> None:
         assert name == tasks.refresh_zones.name

@@ -13,7 +13,7 @@ from offstreet.logs import logging_config
 
 @contextmanager
 def production_logs(level: str) -> Iterator[io.StringIO]:
-    """Log from `level` on as production does, into the text that is yielded; then as before."""
+    """Log at `level` and above as production does, into the text that is yielded; afterwards as before."""
     root = logging.getLogger()
     handlers, was, config = root.handlers[:], root.level, structlog.get_config()
     logging.config.dictConfig(logging_config(level=level, as_json=True))

@@ -1,7 +1,7 @@
-"""What the tests need beside Python, where it is on this machine, and how it gets there.
+"""What the tests need besides Python, where it is on this machine, and how it gets installed.
 
 `python -m tests.provision` installs what is missing where it may (as root, with apt-get) and says in one line each
-what is there, what was installed, and which tests will be skipped for want of something. It never fails: a test that
+what is there, what was installed, and which tests will be skipped because something is missing. It never fails: a test that
 finds its server missing skips itself by name.
 """
 
@@ -98,7 +98,7 @@ def install(need: Need) -> bool:
 
 @contextmanager
 def services_stay_down() -> Iterator[None]:
-    """Keep packages from starting the services that they bring: the tests start their own, on ports of their own."""
+    """Keep packages from starting their services: the tests start their own, on other ports."""
     ours = not POLICY.exists()
     if ours:
         POLICY.write_text("#!/bin/sh\nexit 101\n")
@@ -111,7 +111,7 @@ def services_stay_down() -> Iterator[None]:
 
 
 def main() -> int:
-    """Bring what is missing where that is possible; always return 0."""
+    """Install what is missing where that is possible; always return 0."""
     obstacle = why_not()
     for need in NEEDS:
         if need.find() is not None:

@@ -1,6 +1,6 @@
 """Runs the checks and the tests in stages: `python -m tests.run [STAGE …]`, all of them without a name.
 
-Every stage runs, also after one has failed, so that one run shows everything. At the end come one line a stage and
+Every stage runs, even after one has failed, so that one run shows everything. At the end come a line for each stage and
 a last line in pytest's own form that counts the tests of all stages.
 """
 
@@ -55,14 +55,14 @@ STAGES: tuple[Check | Tests, ...] = (
     Check("imports", [(str(Path(sys.executable).with_name("lint-imports")),)]),
     Check("migrations", [(*MANAGE, "makemigrations", "--check", "--dry-run")], {"ENVIRONMENT": "test"}),
     Check("deploy", [(*MANAGE, "check", "--deploy", "--fail-level", "WARNING")], PRODUCTION_ENVIRONMENT),
-    # Both in this process and without a socket; whole pages take a hundred times as long as what they are made of.
+    # Both run without sockets; whole pages take a hundred times as long as the functions behind them.
     Tests("unit", ["-n", "2", "-m", "not pages", *(f"--ignore=tests/{name}" for name in REAL)]),
     Tests("pages", ["-n", "2", "-m", "pages", *(f"--ignore=tests/{name}" for name in REAL)]),
     # The same tests once more, on the other database: constraints, locks, queries and sorting differ there.
     Tests("postgres", ["-n", "2", "-m", "django_db", *DATABASE_TESTS], on_postgres=True),
-    # Whole products: each test starts its own, and most of its time it waits for them.
+    # Whole products: each test starts its own, and mostly waits for it.
     Tests("flows", ["-n", "3", "tests/flows"]),
-    # Alone: what is killed, frozen and measured here must not be blamed on neighbours.
+    # One at a time: kills, freezes and measurements must not disturb other tests.
     Tests("faults", ["tests/faults"]),
     Tests("browser", ["-n", "3", "tests/browser"]),
 )
@@ -114,7 +114,7 @@ def run_tests(stage: Tests, extra: Sequence[str]) -> Outcome:
 
 @contextlib.contextmanager
 def database_url(stage: Tests) -> Iterator[dict[str, str]]:
-    """Yield the variable by which `tests/settings.py` finds the stage's database, a migrated PostgreSQL that runs meanwhile.
+    """Run a migrated PostgreSQL, and yield the variable by which `tests/settings.py` finds it.
 
     A stage on SQLite needs none.
     """
@@ -148,7 +148,7 @@ def last_line(outcomes: Sequence[Outcome], seconds: float) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the named stages (arguments that begin with - go to pytest); return 0 if all went well."""
+    """Run the named stages (arguments that begin with - go to pytest); return 0 if all succeeded."""
     names = [word for word in arguments if not word.startswith("-")]
     extra = [word for word in arguments if word.startswith("-")]
     unknown = set(names) - {stage.name for stage in STAGES}

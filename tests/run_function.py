@@ -1,7 +1,7 @@
 """Runs one function in a process of its own with the product's settings: `python -m tests.run_function MODULE:FUNCTION JSON`.
 
-The JSON array holds its positional and its keyword arguments. What it returns is the only thing on the standard output, as
-JSON; whatever is printed on the way goes to the standard error. `Stack.run` (`tests/servers/stack.py`) is how tests call it.
+The JSON array holds its positional and its keyword arguments. Its return value is the only thing on the standard output, as
+JSON; anything else that is printed goes to the standard error. `Stack.run` (`tests/servers/stack.py`) is how tests call it.
 """
 
 import contextlib
@@ -18,13 +18,13 @@ P = ParamSpec("P")
 
 
 def command(function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> list[str]:
-    """Return the command line that calls `function`, which is one of a module's own, with arguments that JSON can hold."""
+    """Return the command line that calls `function`, which a module defines, with arguments that fit into JSON."""
     target = f"{function.__module__}:{function.__qualname__}"
     return [sys.executable, "-m", "tests.run_function", target, json.dumps([args, kwargs])]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Call the function and print what it returned. Raises `TypeError` if that would come out of JSON as something else."""
+    """Call the function and print what it returned. Raises `TypeError` if that would not survive JSON."""
     target, given = arguments
     module, _, name = target.partition(":")
     args, kwargs = json.loads(given)

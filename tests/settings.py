@@ -1,6 +1,6 @@
 """The settings that unit tests run with: the product's own, in an environment that no developer's shell can change.
 
-Unit tests meet neither a network nor a file of somebody's running demo: the database is in memory, so is the broker,
+Unit tests use neither a network nor a file of a running demo: the database is in memory, so is the broker,
 and neither `.env` nor `var/demo.env` is read (`ENVIRONMENT=test`). The stage `postgres` runs those that use the database
 once more, on the PostgreSQL that `TESTS_DATABASE_URL` names (`tests/run.py` starts it). Flow tests don't use this
 module: they start real processes with `offstreet.settings` (see `tests/servers`).

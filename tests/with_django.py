@@ -1,6 +1,6 @@
 """Sets Django up for a program of its own that names functions which import models: it imports this module first.
 
-What runs under pytest has Django already. The settings are those of the unit tests, so nothing here meets a database; the
+Code under pytest has Django already. The settings are those of the unit tests, so nothing here uses a database; the
 functions themselves run elsewhere, with the product's own settings (`Stack.run`).
 """
 

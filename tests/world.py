@@ -1,6 +1,6 @@
 """A company on the sandbox's Passport, in memory: the real services, engine, plan and client; no socket, no worker.
 
-`World` holds what a story needs and speaks its language. After `deliver()` a test asserts what *Passport* has
+`World` has what a story needs, in its own words. After `deliver()` a test asserts what *Passport* has
 (`rights()`), not what was called.
 """
 
@@ -39,7 +39,7 @@ _vendor: Vendor | None = None
 
 
 def current_vendor() -> Vendor:
-    """The dotted path of the settings points here."""
+    """The dotted path in the settings points here."""
     assert _vendor is not None
     return _vendor
 
@@ -68,7 +68,7 @@ class World(CompanyWorld):
         return permit
 
     def deliver(self, *, turns: int = 1) -> None:
-        """Let the engine do all it can; `turns` > 1 with every backoff and breaker over in between."""
+        """Let the engine do all it can; with `turns` > 1, every backoff and breaker ends in between."""
         for _turn in range(turns):
             self.engine.drain([self.connection.pk])
             if turns > 1:
@@ -105,7 +105,7 @@ class World(CompanyWorld):
         return sorted(right["vehicle"]["vehicle_plate"] for right in self._rights())
 
     def wanted(self) -> set[tuple[str, str, str]]:
-        """What the database says that enforcement should see."""
+        """What enforcement should see according to the database."""
         permits = Permit.objects.not_ended(timezone.now()).filter(company=self.company)
         return {
             (permit.plate, permit.location.zone_mapping.zone.number, _second(permit.end.isoformat()))
@@ -144,7 +144,7 @@ class World(CompanyWorld):
 
 
 def long_ago() -> None:
-    """Let everything have been accepted, and found to drift, an hour ago, and be tried again at once."""
+    """Backdate all acceptances and drift by an hour, and let everything be tried again at once."""
     ago = timezone.now() - timedelta(hours=1)
     PermitSync.objects.filter(accepted_at__isnull=False).update(accepted_at=ago)
     PermitSync.objects.filter(error_since__isnull=False).update(error_since=ago)
@@ -155,7 +155,7 @@ def long_ago() -> None:
 def audit_all() -> int:
     """Let both audits walk through all rows once; return how many they marked.
 
-    They go by ids, a window at a time, and PostgreSQL does not start over with its ids in each test.
+    They walk through ids, a window at a time, and on PostgreSQL ids don't start over in each test.
     """
     marked = 0
     for walk, name in ((audit.audit, audit.AUDIT_TASK), (audit.audit_remote_state, audit.REMOTE_STATE_TASK)):

@@ -1,4 +1,4 @@
-"""What is done on a page before it is looked at, and waiting until it rests."""
+"""What is done on a page before it is checked, and waiting until nothing on it changes."""
 
 from collections.abc import Callable
 
@@ -51,7 +51,7 @@ def search_zones(page: Page) -> None:
 
 
 def type_look_alike(page: Page) -> None:
-    """Type a plate that another car's look-alike has already."""
+    """Type a plate that looks like that of another permit."""
     page.get_by_role("combobox", name="Location").click()
     page.get_by_role("option", name="Lot 10").click()
     page.get_by_role("textbox", name="Plate").press_sequentially("BOILER8")
@@ -98,7 +98,7 @@ def choose_all(page: Page) -> None:
 
 
 def open_menu(page: Page) -> None:
-    """Open what a page keeps folded: menus and help."""
+    """Open what a page keeps collapsed: menus and help."""
     page.locator("summary:visible").evaluate_all(
         "(all) => all.forEach((one) => { one.parentElement.open = true; })"
     )
@@ -108,6 +108,6 @@ _AT_REST = "document.readyState === 'complete' && !document.querySelector('.htmx
 
 
 def rest(page: Page) -> None:
-    """Wait until a page has asked for all that it asks for automatically."""
-    # Looked at from outside: `wait_for_function` needs the `eval` that the policy forbids.
+    """Wait until a page has made all the requests that it makes automatically."""
+    # Checked from outside: `wait_for_function` needs the `eval` that the policy forbids.
     eventually(lambda: page.evaluate(_AT_REST), timeout_s=10, what="the page to rest")

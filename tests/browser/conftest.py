@@ -1,7 +1,7 @@
 """A real Chromium for the pages: Debian's, headless, with what each page must keep to watched from outside.
 
-Playwright drives its own event loop in the thread of the test, so Django takes each database call of a fixture for one
-made by asynchronous code; `DJANGO_ALLOW_ASYNC_UNSAFE` tells it that nothing runs at the same time here.
+Playwright runs its own event loop in the test's thread, so Django takes each database call of a fixture for one made by
+asynchronous code; `DJANGO_ALLOW_ASYNC_UNSAFE` tells it that nothing runs at the same time here.
 """
 
 import os
@@ -23,7 +23,7 @@ os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show what each open page said beside a failure."""
+    """Show the text of each open page beside a failure."""
     report = yield
     if report.failed and call.when == "call":
         report.sections += [(f"page {url}", text) for url, text in shown()]
@@ -87,6 +87,6 @@ def sign_in() -> Callable[[Watched, str, User], None]:
 
 @pytest.fixture(scope="session")
 def stage(browser: Browser) -> Iterator[Stage]:
-    """The seeded product with a company for each state, for tests that only look; made once for all of them."""
+    """The seeded product with a company for each state, for tests that change nothing; made once for all of them."""
     with running_stage(browser) as made:
         yield made

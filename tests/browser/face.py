@@ -1,4 +1,4 @@
-"""What every page must keep to: the policy, a clean console, what axe and the size of targets ask for, no sideways scroll."""
+"""What every page must comply with: the policy, a clean console, axe, the size of targets, no sideways scrolling."""
 
 import os
 import re
@@ -16,7 +16,7 @@ CHROMIUM_ARGUMENTS = ["--no-sandbox", "--disable-gpu"]
 SCREENSHOTS = Path(__file__).resolve().parent.parent.parent / "build" / "screenshots"
 HEIGHT_PX = {1440: 900, 390: 844}
 Scheme = Literal["light", "dark"]
-# `wcag22aa` has one rule, the size of targets, and only in later editions of axe than ours: `check_targets` stands for it.
+# `wcag22aa` has one rule, the size of targets, and only in later versions of axe than ours: `check_targets` does it instead.
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 # Runs before the page's own scripts; a violation is kept where the test can read it.
@@ -27,8 +27,8 @@ document.addEventListener('securitypolicyviolation', (event) => {
 });
 """
 # Targets too small to hit (WCAG 2.2, 2.5.8): less than 24 by 24 pixels and with another one within 12 pixels of the
-# middle (24 where that is small as well). What stands in a line of text is as high as the text. A box has its label, a
-# dropdown's field all of the field, and what lies open over the page is no neighbour of what it covers.
+# middle (24 where that is small as well). A link within a line of text is as high as the text. A box has its label, a
+# dropdown's input the whole field, and what is open on top of the page is not a neighbour of what it covers.
 _CRAMPED = """() => {
   const LEAST = 23.5;
   const modal = document.querySelector('dialog:modal') || document;
@@ -65,8 +65,8 @@ _CRAMPED = """() => {
   }).slice(0, 8);
 }"""
 
-# What is pressed and lies beyond the edge of the part that holds it: cut off, or there only for who scrolls sideways. Rows of
-# tabs do scroll.
+# Controls beyond the edge of the part that contains them: cut off, or reachable only by scrolling sideways. Rows of tabs
+# do scroll.
 _CUT = """() => {
   const pressed = 'main a[href], main button, main input:not([type=hidden]), main select, main summary';
   const isShown = (one) => one.checkVisibility({visibilityProperty: true}) && one.getBoundingClientRect().width > 1;
@@ -92,7 +92,7 @@ def _axe() -> str:
     return (Path(axe_core_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 
 
-# Every page that was opened, so that a failure can say what they showed.
+# Every page that was opened, so that a failure can show their texts.
 OPENED: list[Page] = []
 
 
@@ -109,7 +109,7 @@ def _text(page: Page) -> str:
 
 
 class Watched:
-    """A page with what went wrong on it."""
+    """A page, and what went wrong on it."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
@@ -126,7 +126,7 @@ class Watched:
             self.errors.append(message.text)
 
     def go(self, url: str) -> Response | None:
-        """Open an address and wait until the page rests."""
+        """Open an address and wait until the page has loaded and nothing on it changes."""
         response = self.page.goto(url)
         self.page.wait_for_load_state("networkidle")
         return response
@@ -140,7 +140,7 @@ class Watched:
 
     def check_width(self) -> None:
         """Fail if the page is wider than the window."""
-        # A page that a script has just sent elsewhere has no element yet.
+        # A page that a script has just navigated away has no element yet.
         self.page.wait_for_load_state()
         too_wide = self.page.evaluate(
             """() => document.documentElement.scrollWidth <= document.documentElement.clientWidth ? [] :
@@ -156,21 +156,21 @@ class Watched:
         self.page.set_viewport_size({"width": width, "height": HEIGHT_PX[width]})
 
     def check_targets(self) -> None:
-        """Fail if something to press is too small for a finger, or for an unsteady hand."""
+        """Fail if a control is too small for a finger or an unsteady hand."""
         cramped = self.page.evaluate(_CRAMPED)
         assert cramped == [], "too small to hit:\n" + "\n".join(cramped)
 
     def check_cut(self) -> None:
-        """Fail if something to press is cut off at a side."""
+        """Fail if a control is cut off at one side."""
         cut = self.page.evaluate(_CUT)
         assert cut == [], "cut off at a side:\n" + "\n".join(cut)
 
     def check_contrast(self) -> None:
-        """Fail where text does not stand out enough: the one rule of axe that depends on the colours."""
+        """Fail where text has too little contrast: the only rule of axe that depends on the colours."""
         self._run_axe(None, {"type": "rule", "values": ["color-contrast"]})
 
     def check_axe(self, within: str | None = None) -> None:
-        """Fail on anything that axe-core finds; it is put in from outside, past the policy of the page."""
+        """Fail on anything that axe-core finds; it is injected from outside, past the page's policy."""
         self._run_axe(within, {"type": "tag", "values": RULES})
 
     def _run_axe(self, within: str | None, only: dict[str, Any]) -> None:

@@ -1,11 +1,11 @@
-"""Puts hostile markup wherever the database keeps what a vendor, a file or a person has brought.
+"""Puts hostile markup wherever the database stores text from a vendor, a file or a person.
 
 `plant` runs inside the product under test (`Stack.run`) and goes by the models, so a column that is added tomorrow is
-planted without anybody thinking of it; what stays as it is stands in `KEPT`, each with its reason. Rows that are empty stay
-empty, since an error that is there or not makes another page. It returns the columns that it planted.
+planted without further work; what is left as it is is listed in `KEPT`, each with its reason. Empty values stay empty,
+since a page with an error is another page than one without. It returns the columns that it planted.
 
-The text closes whatever it may stand in and brings what a browser or htmx would act on. Each of its elements has
-the attribute `data-zz` and each of its addresses begins with `/zz/`, so that nothing of it can go unseen.
+The text closes whatever it may be placed in, and contains what a browser or htmx would act on. Each of its elements has
+the attribute `data-zz`, and each of its addresses begins with `/zz/`, so that no part of it can go unnoticed.
 """
 
 import json
@@ -19,18 +19,18 @@ from django.db.models import Value
 from django.db.models.functions import Cast, Concat
 
 APPS = {"locations", "integrations", "passport", "account", "admin", "usersessions"}
-# Columns that code compares or looks things up by: nothing from outside gets into them.
+# Columns that code compares or uses for lookups: no text from outside gets into them.
 KEPT = frozenset({
     # Addresses, keys and secrets
     "slug", "vendor", "key", "lease", "password", "secret_hash", "link_hash", "dedupe_key", "session_key", "object_id", "url",
-    # Words of ours without a list of choices
+    # The product's own words, without a list of choices
     "kind", "error_kind", "trigger", "answered_via", "change_message", "operator_id_finding", "refused_key",
-    # What the database or a library refuses: zones of time, a plate's normal form, ISO 3166, a UUID
+    # What the database or a library refuses: time zones, a plate's normalised form, ISO 3166, a UUID
     "timezone", "plate", "country", "subdivision", "operator_id",
 })  # fmt: skip
-# The same within a JSON document: which check it was, how bad it is, where its button leads.
+# The same within a JSON document: which check it was, how serious it is, where its button leads.
 KEPT_INSIDE = frozenset({"key", "tone", "path"})
-# Texts that change nothing else by being there, so they are put into empty rows as well.
+# Texts whose presence changes nothing else, so they are put into empty rows as well.
 FREE = frozenset({"label", "last_error", "history_change_reason"})
 # What htmx would act on.
 HTMX = (
@@ -39,7 +39,7 @@ HTMX = (
     "<i data-zz data-hx-trigger=load data-hx-swap=none data-hx-get=/zz/data-get></i>"
     '<div data-zz hx-ext=x hx-boost=true hx-headers=\'{"X": "1"}\'><a data-zz href=/zz/boost>x</a></div>'
 )
-# What closes whatever the text stands in, and what a browser would act on.
+# What closes whatever surrounds the text, and what a browser would act on.
 HOSTILE = (
     "\" data-zz hx-get=/zz/attribute hx-trigger=load ' data-zz hx-get=/zz/attribute hx-trigger=load "
     f"--></textarea></title></option></select></button></template></noscript></script></style>{HTMX}"
@@ -60,7 +60,7 @@ HOSTILE = (
 
 
 def hostile_text(name: str) -> str:
-    """Return the hostile text with a name in it by which it is known again on a page."""
+    """Return the hostile text with a name in it by which it can be recognised on a page."""
     return f"Zz {name} {HOSTILE}"
 
 
@@ -68,7 +68,7 @@ def plant() -> list[str]:
     """Put the hostile text into every text from outside; return the columns (`app.Model.field`) that hold it now."""
     mine = [model for model in apps.get_models() if model._meta.app_label in APPS]
     with connection.cursor() as cursor:
-        # The audit log takes no UPDATE; what was written to it at the time would have been as hostile.
+        # The audit log refuses UPDATE; what was written to it at the time would have been just as hostile.
         cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
         triggers = cursor.fetchall()
         for name, _sql in triggers:
@@ -93,7 +93,7 @@ def _plant(model: type[models.Model]) -> Iterator[str]:
             if any(column in json.dumps(value) for value in values.values()):
                 yield column
         elif isinstance(field, models.CharField | models.TextField):
-            # Many a text may stand once only, so each row's ends in its key.
+            # Many texts must be unique, so each ends with its row's key.
             whole = Concat(Value(text + " "), Cast("pk", models.TextField()))
             written = rows if field.name in FREE else rows.exclude(**{field.name: ""})
             if written.update(**{field.name: whole}):

@@ -1,4 +1,4 @@
-"""The company whose way to live is told in the browser, before its first step; made inside the product (`Stack.run`)."""
+"""The company that goes live step by step in the browser, before its first step; created inside the product (`Stack.run`)."""
 
 from integrations.models import Contact
 from locations.models import Company, Location, Membership

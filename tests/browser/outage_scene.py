@@ -1,4 +1,4 @@
-"""What the story of an outage does inside the product under test (`stack.shell`): a calm start, and time that has passed."""
+"""What the test of an outage does inside the product (`Stack.run`): a calm start, and time that has passed."""
 
 from datetime import timedelta
 
@@ -13,7 +13,7 @@ COMPANY = "university"
 
 
 def calm() -> None:
-    """End what the seed has that officers can't see, and let the connection have been live for long."""
+    """End the seed's permits that officers can't see, and backdate the connection's going live."""
     now = timezone.now()
     company = Company.objects.get(slug=COMPANY)
     for permit in Permit.objects.real().current(now).filter(company=company, location__zone_mapping=None):
@@ -27,7 +27,7 @@ def calm() -> None:
 
 
 def wait(minutes: float) -> None:
-    """Let so many minutes have passed: what is failing and what waits has done so for that much longer."""
+    """Let so many minutes pass: what fails and what waits has done so for that much longer."""
     by = timedelta(minutes=minutes)
     Breaker.objects.filter(failing_since__isnull=False).update(failing_since=F("failing_since") - by)
     PermitSync.objects.due().update(due_since=F("due_since") - by)

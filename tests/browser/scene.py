@@ -1,8 +1,8 @@
 """The stage for tests of every page: the demo's seed, and beside it one company for each state that the seed lacks.
 
-`build` runs inside the product under test (`Stack.run`) once its worker has delivered the seed. What a page shows of
-waiting, failing and ended things is written as rows here, since it must stand still while pages are looked at; so the
-worker is stopped before. It returns what tests need to find their way: ids by name, links' tokens, one session a role.
+`build` runs inside the product under test (`Stack.run`) once its worker has delivered the seed. What pages
+show as waiting, failing or ended is written as rows here, since it must not change while pages are checked; so the worker
+is stopped first. It returns what tests need: ids by name, tokens of links, and a session for each role.
 """
 
 from datetime import timedelta
@@ -41,7 +41,7 @@ from locations.models import Company, Location, Membership, Permit, Role, User
 from locations.services import PermitDraft, cancel_permit, register_permit, save_company, save_location
 from offstreet import seeding
 
-# The seed's company, one in which everything is in some unusual state, and one in which nothing is there yet.
+# The seed's company, one in which everything is in an unusual state, and one that has nothing yet.
 SEEDED, ODD, EMPTY = "university", "odd-places", "empty-lots"
 ODD_OPERATOR_ID = "00000000-0000-4000-8000-00000000000d"
 NOBODY = "nobody@offstreet.example"
@@ -56,14 +56,14 @@ SESSIONS = {
 
 
 class Built(TypedDict):
-    """Ids by name; tokens of links, and the key of one session a role (`session viewer`), by name."""
+    """Ids by name; tokens of links, and the key of a session for each role (`session viewer`), by name."""
 
     ids: dict[str, int]
     tokens: dict[str, str]
 
 
 def build() -> Built:
-    """Make all that the seed lacks."""
+    """Create what the seed doesn't have."""
     manager = User.objects.get(email=SESSIONS["manager"])
     support = User.objects.get(email=SESSIONS["support"])
     verify_address(User.objects.create_user(NOBODY, seeding.PASSWORD))
@@ -82,7 +82,7 @@ def build() -> Built:
         client, user = Client(), User.objects.get(email=email)
         client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
         tokens[f"session {who}"] = key = client.cookies["sessionid"].value
-        # What signing in at the page leaves beside the session.
+        # What signing in on the page leaves besides the session.
         UserSession.objects.create(user=user, session_key=key, ip="192.0.2.7", user_agent=BROWSER)
     return {"ids": ids, "tokens": tokens}
 
@@ -211,7 +211,7 @@ def _listed(connection: Connection, numbers: tuple[str, ...]) -> ZoneRefresh:
 
 
 def _troubled_permits(connection: Connection, place: Location, manager: User, ids: dict[str, int]) -> None:
-    """One permit that waits, one that is tried again, one withdrawn but not yet gone, and a double."""
+    """One permit that waits, one that is tried again, one that is withdrawn but still there, and a duplicate."""
     now = timezone.now()
     for plate in ("WAIT001", "RETRY01", "GONE001", "B0ILER8"):
         permit = register_permit(
@@ -242,7 +242,7 @@ def _troubled_permits(connection: Connection, place: Location, manager: User, id
 
 
 def _odd_evidence(connection: Connection, place: Location, manager: User, ids: dict[str, int]) -> None:
-    """One permit that Passport accepted and does not list, and one that was cancelled while it still shows it."""
+    """One permit that Passport accepted but doesn't list, and a cancelled one that it still lists."""
     now, zone = timezone.now(), place.zone_mapping.zone.remote_id
     for plate in ("DRIFT01", "STILL01"):
         permit = register_permit(
@@ -293,7 +293,7 @@ def _tests(
     ids: dict[str, int],
     tokens: dict[str, str],
 ) -> None:
-    """A test plate at each stage. One zone takes one test at a time, so most of them are over by rows alone."""
+    """A test plate at each stage. A zone takes only one test at a time, so most of them are ended by their rows alone."""
     now = timezone.now()
     ten_minutes = timedelta(minutes=10)
     stages: dict[str, dict[str, Any]] = {
@@ -341,7 +341,7 @@ def _tests(
     assert test_plates.is_over(TestPlate.objects.get(pk=ids["test withdrawn"]), now)
 
 
-# --- Companies at each step of the way to live -------------------------------------------------------------------
+# --- Companies at each step of set-up ----------------------------------------------------------------------------
 
 
 def _steps(manager: User, support: User, ids: dict[str, int]) -> None:
@@ -354,7 +354,7 @@ def _steps(manager: User, support: User, ids: dict[str, int]) -> None:
         )
         membership = Membership.objects.create(user=manager, company=company, role=Role.MANAGER)
         if name == "asked":
-            # A company in which nobody gets alarms.
+            # A company in which no one gets alarms.
             preferences.choose_mails(membership=membership, topics=["steps"], actor=manager)
         made[name] = onboarding.begin_connection(company=company, actor=manager)
         ids[f"connection {name}"] = made[name].pk
@@ -377,7 +377,7 @@ def _steps(manager: User, support: User, ids: dict[str, int]) -> None:
 
 
 def _invitations(company: Company, manager: User, ids: dict[str, int], tokens: dict[str, str]) -> None:
-    """An open invitation to a newcomer, one to somebody with an account, and one that was withdrawn."""
+    """An open invitation to someone new, one to someone with an account, and one that was withdrawn."""
     for name, email in (("new", "new@odd.example"), ("known", NOBODY), ("withdrawn", "late@odd.example")):
         made = invite_person(company=company, email=email, role=Role.OPERATOR, actor=manager)
         tokens[f"invitation {name}"] = token_of(made.pk)

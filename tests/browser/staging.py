@@ -1,8 +1,8 @@
-"""The stage on which pages are looked at: one product on real processes, seeded, with `tests/browser/scene.py` beside it.
+"""The stage on which pages are checked: one seeded product on real processes, with the companies of `tests/browser/scene.py`.
 
-It is made once for a whole run, since starting it takes longer than looking at a page; pages that are only looked at leave
-nothing behind. `Stage.person` opens a page as somebody: one session and one browser context for each role and look, so
-that style sheets and scripts come from the browser's cache as they do in life.
+It is made once for a whole run, since starting it takes longer than checking a page; pages that are only read leave nothing
+behind. `Stage.person` opens a page as a given person: one session and one browser context for each role and look, so that
+style sheets and scripts come from the browser's cache as in real use.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ WHERE one.state = 'due' AND link.status = 'live'
 
 @dataclass
 class Stage:
-    """A seeded product, the ids and tokens of what is on it, and the browser that looks at it."""
+    """A seeded product, the ids and tokens of what it has, and the browser that opens its pages."""
 
     stack: Stack
     browser: Browser
@@ -35,7 +35,7 @@ class Stage:
     contexts: dict[tuple[str, Scheme, int], BrowserContext] = field(default_factory=dict)
 
     def url(self, name: str, *args: Any) -> str:
-        """Return an address; a text that names an id or a token of the scene stands for it."""
+        """Return an address; an argument that names an id or a token of the scene is replaced by it."""
         named = {**self.ids, **self.tokens}
         return self.stack.web_url + reverse(name, args=[named.get(arg, arg) for arg in args])
 

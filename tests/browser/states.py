@@ -1,7 +1,7 @@
 """Every page in every state, as a table that the tests of all pages go through.
 
 A state is a row; an address that is in no row and not among the `ACTIONS` fails `test_every_page.py`, so that no page is
-forgotten.
+missed.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from tests.browser.scene import EMPTY, ODD, SEEDED
 
 @dataclass(frozen=True)
 class State:
-    """One page in one state: an address, who looks, and what to do there first."""
+    """One page in one state: an address, who opens it, and what to do there first."""
 
     title: str
     name: str
@@ -38,7 +38,7 @@ class State:
     raw: bool = False
 
     def query_with(self, ids: dict[str, int]) -> str:
-        """Return the query as it stands in the address; `{check university}` in it stands for an id of the scene."""
+        """Return the query as it is in the address; `{check university}` in it is replaced by an id of the scene."""
         return f"?{self.query.format_map(ids)}" if self.query else ""
 
 
@@ -187,7 +187,7 @@ STATES: tuple[State, ...] = (
     State("diagnostics with findings", "diagnostics", ODDITY, query="check={check odd-places}&symptom=plate"),
     State("diagnostics of an empty company", "diagnostics", BARE, query="check={check empty-lots}"),
     State("diagnostics, asked too often", "diagnostics", CAMPUS, query="limited=1"),
-    # People without a log-in
+    # People without an account
     State("confirm a test plate", "test_answer", ("link asked",), who=""),
     State("confirm: no answer chosen", "test_answer", ("link asked",), who="", act=send_nothing, status=422),
     State("confirm: answered", "test_answer", ("link answered yes",), who=""),
@@ -233,7 +233,7 @@ STATES: tuple[State, ...] = (
     # The components
     State("style guide", "styleguide", who="support"),
 )  # fmt: skip
-# Addresses that are no pages: what is sent to them is tried in the stories and in the access table.
+# Addresses that are not pages: what is sent to them is tested in the stories and in the access table.
 ACTIONS = frozenset({
     "locations_map", "suggestions_accept", "zone_options", "zone_hint", "mapping_undo", "zones_refresh",
     "zone_refresh_decide", "permit_hints", "held_change_decide", "compare_now", "diagnostics_moved",
@@ -245,7 +245,7 @@ ACTIONS = frozenset({
     "support_notice_dismiss", "permits_search",
     "healthz", "security_log_csv", "security_log_all_csv", "styleguide_part", "styleguide_zones",
 })  # fmt: skip
-# Pages of a second factor that is on: `tests/browser/test_account_pages.py` goes through them. The others lead elsewhere
+# Pages of a second factor that is switched on: `tests/browser/test_account_pages.py` goes through them. The others redirect
 # until there is something to do there (a password that was never set, a code that was never sent).
 ELSEWHERE = frozenset({
     "mfa_authenticate", "mfa_reauthenticate", "mfa_deactivate_totp", "mfa_view_recovery_codes",

@@ -1,4 +1,4 @@
-"""Signing in and a person's own pages, in a real browser: the story, the looks, the policy."""
+"""Signing in and a person's own pages, in a real browser: the story, accessibility, the policy."""
 
 from collections.abc import Callable
 from typing import Any
@@ -188,7 +188,7 @@ def test_a_passkey_is_added_and_is_the_second_step_from_then_on(
     page.get_by_role("button", name="Use a passkey").click()
     page.wait_for_url(lambda url: "/accounts/2fa/authenticate" not in url)
 
-    # It shows as well that it is still the same person, where that is asked.
+    # It also proves that it is still the same person, where that is asked.
     watched.go(f"{live_server.url}/accounts/2fa/webauthn/")
     expect(page.get_by_text("My <phone>", exact=True)).to_be_visible()
     look("list")

@@ -1,4 +1,4 @@
-"""A database that is locked for a while: the page says so, and sends again automatically what was not saved."""
+"""A database that is locked for a while: the page says so, and automatically sends again what was not saved."""
 
 import contextlib
 import sqlite3
@@ -68,7 +68,7 @@ def test_a_form_is_kept_while_the_database_is_locked_and_saved_afterwards(
         watched.shot(f"busy-{javascript}")
         if javascript:
             watched.check_axe()
-            # It is sent again without anybody doing anything.
+            # It is sent again without anyone doing anything.
             expect(page.get_by_role("heading", level=1)).not_to_have_text(
                 "One moment, please", timeout=40_000
             )

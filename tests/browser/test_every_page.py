@@ -1,12 +1,12 @@
-"""Every page in every state, light and dark, on a desk and on a phone: what no page may get wrong.
+"""Every page in every state, light and dark, on a desktop and on a phone: what no page may get wrong.
 
-Each look holds the page to the same list (`hold`): the status it should have, no violation of the policy, nothing in the
-console, nothing that axe finds, nothing too small to hit, no sideways scroll, one main heading, and no code word in what
+Each look checks the page for the same things (`hold`): the expected status, no violation of the policy, nothing in the
+console, nothing that axe finds, nothing too small to hit, no sideways scrolling, one main heading, and no code word in what
 people read. The states are the rows of `states.py`.
 
-A page is opened once and looked at four times: all of the list in the light on a desk and in the dark on a phone, and what
-depends on colours in the other two. That is what opening it four times would show, since styles alone tell the looks
-apart: no script of ours asks for the width. What is done on a page first is done at both widths.
+A page is opened once and checked in four looks: for all of these, light on a desktop and dark on a phone; for what depends on
+colours, in the other two. Opening it four times would show the same, since the looks differ only in styles: no script of ours
+reads the width. Where something is done on a page first, it is done at both widths.
 """
 
 import re
@@ -27,13 +27,13 @@ from tests.routes import all_routes
 pytestmark = pytest.mark.timeout(120, func_only=True)
 LOOKS: tuple[tuple[Scheme, int], ...] = (("light", 1440), ("dark", 390))
 OTHER: dict[Scheme, Scheme] = {"light": "dark", "dark": "light"}
-# Words that a template or a value without words leaves behind, and the code names of states. A page that shows the vendor's
-# own document says so in its row.
+# Words that a template or a missing label leaves behind, and the code names of states. A page that shows the vendor's own
+# document says so in its row.
 CODE_WORDS = re.compile(
     r"\bNone\b(?! of | yet| is | was |[.:])|\bTrue\b|\bFalse\b|\bnan\b|&[a-z]+;|\{\{|\{%|%\([a-z]+\)"
     r"|<lambda>|<built-in|\bobject at 0x|\bhttp_\d+|\b[a-z]+_[a-z_]+\b"
 )
-# What people read. Evidence to be quoted to the vendor (trace ids, error codes) is set apart as code, and stays what it is.
+# What people read. Evidence to be quoted to the vendor (trace ids, error codes) is marked up as code and left as it is.
 _WORDS = """() => {
   const codes = [...document.querySelectorAll('.os-code, code, pre')].map((one) => [one, one.style.display]);
   codes.forEach(([one]) => { one.style.display = 'none'; });
@@ -44,7 +44,7 @@ _WORDS = """() => {
 
 
 def hold(watched: Watched, *, raw: bool = False, admin_page: bool = False) -> None:
-    """Hold the page as it is shown now to what every page must keep to."""
+    """Check the page as it is shown now for what every page must comply with."""
     page = watched.page
     watched.check()
     assert page.locator("h1").count() == 1, f"headings: {page.locator('h1').all_inner_texts()}"
@@ -59,14 +59,14 @@ def hold(watched: Watched, *, raw: bool = False, admin_page: bool = False) -> No
 
 
 def openings() -> Iterator[Any]:
-    """Return each state with the looks for which it is opened once: all of them, or one where something is done first."""
+    """Return each state with the looks for which it is opened once: all, or only one where something is done first."""
     for state in STATES:
         for looks in [(look,) for look in LOOKS] if state.act else [LOOKS]:
             name = "-".join(str(part) for look in looks for part in look)
             yield pytest.param(state, looks, id=f"{state.title}-{name}")
 
 
-# --- Looking ---------------------------------------------------------------------------------------------
+# --- Every state -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("state", "looks"), list(openings()))
@@ -88,7 +88,7 @@ def test_every_page_keeps_to_the_rules(
 
 
 def look(watched: Watched, state: State, url: str) -> None:
-    """Open a page and bring it into its state; the last document's status is the one that was meant."""
+    """Open a page and bring it into its state; the status that counts is that of the last document."""
     watched.page.goto(url)
     rest(watched.page)
     if state.act is not None:
@@ -115,7 +115,7 @@ MODELS = sorted(model._meta.label_lower for model in admin.site._registry)
 
 @pytest.mark.parametrize("label", MODELS)
 def test_every_list_and_form_of_the_admin_keeps_to_the_rules(stage: Stage, label: str) -> None:
-    """Lists and forms on a desk; the names of fields are theirs, so code words are let pass."""
+    """Lists and forms on a desktop; they show the names of fields, so code words are allowed."""
     watched = stage.person("support", "dark" if MODELS.index(label) % 2 else "light", 1440)
     app, model = label.split(".")
     try:
@@ -142,7 +142,7 @@ def test_every_list_and_form_of_the_admin_keeps_to_the_rules(stage: Stage, label
 
 def test_every_address_is_looked_at_or_listed_as_an_action() -> None:
     looked_at = {state.name for state in STATES}
-    # Those of the admin are its models', and have a test of their own.
+    # The admin's depend on its models, and have a test of their own.
     found = {name or route for route, name in all_routes() if not route.startswith("admin/")}
     assert found == looked_at | ACTIONS | ELSEWHERE
     assert not looked_at & (ACTIONS | ELSEWHERE)

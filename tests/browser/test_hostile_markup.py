@@ -1,10 +1,10 @@
-"""Text from outside stays text on every page, and markup that got onto one all the same can ask for nothing.
+"""Text from outside stays text on every page, and markup that gets onto one anyway can't send a request.
 
-The first test plants hostile markup into every column that a vendor, a file or a person fills and opens every page: nothing
-of it becomes an element, and the page asks for nothing but what our own marked elements and static files stand for. That
-rule needs no second look at the page with harmless texts to compare with, and a poll that fires on one look only fails
-nobody. The other test puts the markup past the escaping, by changing the answer on its way to the browser as a fault that
-nobody has found yet would, and holds that htmx leaves it alone.
+The first test plants hostile markup into every column that a vendor, a file or a person fills, and opens every page: no part
+of it becomes an element, and the page requests only what its own marked elements and static files name. So the page needn't
+be opened a second time with harmless texts to compare with, and a poll that fires only once fails no test. The other test
+bypasses the escaping by changing the answer on its way to the browser, as an undiscovered fault would, and checks that htmx
+leaves the markup alone.
 """
 
 import re
@@ -26,7 +26,7 @@ from tests.browser.states import STATES
 # Some two hundred pages.
 pytestmark = pytest.mark.timeout(900, func_only=True)
 
-# Opens what is folded and every dropdown, so that what scripts draw is there as well.
+# Opens everything that is collapsed and every dropdown, so that what scripts draw is there as well.
 _UNFOLD = """async () => {
   document.querySelectorAll('details').forEach((one) => { one.open = true; });
   for (const select of document.querySelectorAll('select.tomselected')) {
@@ -35,7 +35,7 @@ _UNFOLD = """async () => {
     select.tomselect.close();
   }
 }"""
-# Elements of the text's, those in templates too, and an address of it that the page goes by.
+# Elements from the text, also within templates, and addresses from it that the page uses.
 _FOUND = """() => {
   const within = (root) => [
     ...root.querySelectorAll('[data-zz]'),
@@ -44,10 +44,10 @@ _FOUND = """() => {
   const base = document.baseURI === document.URL ? [] : [document.baseURI];
   return [...within(document).map((one) => one.outerHTML.slice(0, 200)), ...base];
 }"""
-# What the page's own parts ask for automatically: polls, and lists for dropdowns.
+# What the page's own parts request automatically: polls, and lists for dropdowns.
 _OWN = """() => [...document.querySelectorAll('[data-page-mark][hx-get], select[data-url]')]
   .map((one) => one.getAttribute('hx-get') || one.dataset.url)"""
-# What is read on the page, and what stands in its fields.
+# What is read on the page, and what is in its fields.
 _WORDS = """() => {
   const fields = [...document.querySelectorAll('input, textarea')];
   return [document.body.innerText, ...fields.map((one) => one.value)].join(' ');
@@ -57,13 +57,13 @@ _STATIC = re.compile(r"/static/|/admin/jsi18n/$|/favicon\.ico$")
 
 @pytest.fixture(scope="module")
 def planted(browser: Browser) -> Iterator[Stage]:
-    """A stage of its own: afterwards nothing on it says what it should."""
+    """A separate stage: afterwards none of its texts are right."""
     with running_stage(browser) as stage:
         yield stage
 
 
 class Look:
-    """One opened page: what it asked for that it should not have, and the words on it."""
+    """One opened page: which requests it should not have made, and the words on it."""
 
     def __init__(self, page: Page, url: str) -> None:
         asked: list[str] = []
@@ -93,7 +93,7 @@ class Look:
 
 
 def pages(stage: Stage) -> Iterator[tuple[str, str]]:
-    """Return who looks and the address of each page: those of every state, lists searched for the text, and the admin's."""
+    """Return each page's address and who opens it: those of every state, lists searched for the text, and the admin's."""
     for state in STATES:
         if state.act is None:
             yield state.who, stage.url(state.name, *state.args) + state.query_with(stage.ids)
@@ -115,8 +115,8 @@ def pages(stage: Stage) -> Iterator[tuple[str, str]]:
                 yield "support", stage.stack.web_url + reverse(f"{at}_{page}", args=[row["pk"]])
 
 
-# Columns that no page shows as they are: a mail's HTML part, zones' ids that a page looks up, and what a history keeps beside
-# the row's own, of which its pages show the changes alone.
+# Columns that no page shows as they are: an email's HTML part, zone ids that a page looks up, and what a history stores
+# besides the row, of which pages show only the changes.
 UNSEEN = frozenset({"integrations.Mail.html", "integrations.TestPlate.seen_right"})
 
 
@@ -131,7 +131,7 @@ def test_no_text_from_outside_becomes_part_of_a_page(planted: Stage) -> None:
         wrong += [f"{url[:120]}: {one}" for one in look.wrong]
         shown |= set(re.findall(r"Zz (\w+\.\w+\.\w+)", look.words))
     assert wrong == [], "\n".join(wrong)
-    # What is on no page would prove nothing.
+    # A column that is on no page would prove nothing.
     assert sorted(one for one in set(columns) - shown - UNSEEN if ".Historical" not in one) == []
 
 
@@ -140,7 +140,7 @@ def test_no_text_from_outside_becomes_part_of_a_page(planted: Stage) -> None:
 
 @pytest.mark.parametrize("guarded", [True, False], ids=["guarded", "unguarded"])
 def test_markup_on_a_page_of_ours_moves_htmx_to_nothing(stage: Stage, guarded: bool) -> None:
-    """In the page and in each part that renews itself; without the guard the very same markup does ask."""
+    """In the page and in each part that refreshes itself; without the guard the same markup does send requests."""
     page = stage.person("manager").page
     asked: list[str] = []
     page.on("request", lambda request: asked.append(f"{request.method} {urlsplit(request.url).path}"))
@@ -165,7 +165,7 @@ def test_markup_on_a_page_of_ours_moves_htmx_to_nothing(stage: Stage, guarded: b
 
 
 def polled(page: Page, asked: list[str], own: str, *, times: int) -> None:
-    """Wait until the page itself has asked for its own part again: htmx is alive, and had the time to do more."""
+    """Wait until the page itself has requested its own part again: htmx is running, and had the time to do more."""
     for _ in range(100):
         if asked.count(own) >= times:
             return

@@ -1,6 +1,6 @@
-"""A new company from nothing to live, through the pages alone, on real processes and the sandbox's Passport.
+"""A new company goes from nothing to live, only through the pages, on real processes and the sandbox's Passport.
 
-A second browser, the size of a phone, confirms the test plate by the emailed link, without a log-in.
+A second browser, the size of a phone, confirms the test plate by the emailed link, without signing in.
 """
 
 import email
@@ -24,13 +24,13 @@ UNIVERSITY = "072e8b73-87ba-52be-ad93-16807143d145"
 
 
 class Mailbox:
-    """The mails that the worker wrote as files."""
+    """The emails that the worker wrote as files."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def texts(self, to: str) -> list[str]:
-        """The plain texts of all mails to an address."""
+        """The plain texts of all emails to an address."""
         found = []
         for path in sorted(self.folder.glob("*.log")):
             for raw in path.read_bytes().split(b"-" * 79 + b"\n"):
@@ -62,7 +62,7 @@ def sign_in(page: Page, stack: Stack, who: str = "kim@u.example") -> None:
 
 
 def looked_at(watched: Watched, name: str) -> None:
-    """Hold the page to the policy, to axe and to its width, and keep a picture."""
+    """Check the page against the policy, axe and its width, and keep a screenshot."""
     watched.page.wait_for_timeout(200)
     watched.check()
     watched.check_axe()
@@ -76,7 +76,7 @@ def test_a_new_company_goes_from_nothing_to_live_by_the_pages_alone(
     page = watched.page
     sign_in(page, stack)
 
-    # 1. The operator ID is asked for, by a mail from here.
+    # 1. The operator ID is requested, by an email sent from here.
     watched.go(f"{stack.web_url}/c/university/setup/")
     expect(page.get_by_text("Ask the Passport account manager for the operator ID")).to_be_visible()
     page.get_by_label("Account manager's name").fill("Alex")
@@ -89,14 +89,14 @@ def test_a_new_company_goes_from_nothing_to_live_by_the_pages_alone(
     eventually(lambda: mailbox.texts("alex@passport.example"), what="the mail to the account manager")
     looked_at(watched, "2-asked")
 
-    # 2. It arrives, with blanks around it and in capitals, and is tried at once.
+    # 2. It arrives, with spaces around it and in capitals, and is tried at once.
     page.get_by_label("Operator ID", exact=True).fill(f"  {UNIVERSITY.upper()} ")
     page.get_by_role("button", name="Check it with Passport").click()
     expect(page.get_by_text("Passport knows this operator and lists its zones.")).to_be_visible()
     expect(page.get_by_text("Support has to confirm that it belongs").first).to_be_visible()
     looked_at(watched, "3-received")
 
-    # Support finds it in its list, and says how it knows.
+    # Support finds it in its list and says how it knows.
     support = open_page()
     sign_in(support.page, stack, "support@offstreet.example")
     support.go(f"{stack.web_url}/setups/?who=support")
@@ -124,7 +124,7 @@ def test_a_new_company_goes_from_nothing_to_live_by_the_pages_alone(
     )
     page.reload()
 
-    # 3. Set up: a ticket, the zones with progress; the page goes on automatically.
+    # 3. Set up: a ticket, the zones with progress; the page continues automatically.
     page.get_by_role("button", name="Set up", exact=True).click()
     expect(page.get_by_role("link", name="Map locations")).to_be_visible(timeout=30_000)
     expect(page.get_by_text(re.compile(r"OFF-\d+")).first).to_be_visible()
@@ -133,7 +133,7 @@ def test_a_new_company_goes_from_nothing_to_live_by_the_pages_alone(
         lambda: [text for text in mailbox.texts("kim@u.example") if "zones" in text], what="the mail on zones"
     )
 
-    # 4. and 5. Mapped by the suggestion; ready for testing.
+    # 4. and 5. Mapped by accepting the suggestion; ready for testing.
     page.get_by_role("link", name="Map locations").click()
     page.get_by_role("button", name=re.compile("Accept 1 suggestion")).click()
     eventually(
@@ -141,7 +141,7 @@ def test_a_new_company_goes_from_nothing_to_live_by_the_pages_alone(
         what="the mail that testing can begin",
     )
 
-    # 6. The test plate, followed live.
+    # 6. The test plate, watched live.
     watched.go(f"{stack.web_url}/c/university/setup/")
     looked_at(watched, "5-ready")
     page.get_by_role("button", name="Send the test plate").click()
@@ -163,7 +163,7 @@ def test_a_new_company_goes_from_nothing_to_live_by_the_pages_alone(
     expect(phone.page.get_by_text("Thank you.")).to_be_visible()
     looked_at(phone, "8-thanks-phone")
 
-    # The page that was left open has followed: confirmed, withdrawn, gone from the parking rights too.
+    # The page that was left open has caught up: confirmed, withdrawn, and removed from the parking rights too.
     expect(page.get_by_text("Confirmed: an officer sees the test plate in zone Z123.")).to_be_visible(
         timeout=20_000
     )
@@ -171,7 +171,7 @@ def test_a_new_company_goes_from_nothing_to_live_by_the_pages_alone(
     expect(page.get_by_text("robin@u.example, by the emailed link")).to_be_visible()
     looked_at(watched, "9-test-done")
 
-    # 7. Live: what existed is sent, with progress.
+    # 7. Live: existing permits are sent, with progress.
     watched.go(f"{stack.web_url}/c/university/setup/")
     expect(page.get_by_text("Live: each permit is sent to Passport when it is saved.")).to_be_visible()
     expect(page.get_by_text("3 of 3")).to_be_visible(timeout=20_000)
@@ -179,7 +179,7 @@ def test_a_new_company_goes_from_nothing_to_live_by_the_pages_alone(
     plates = sorted(right["vehicle"]["vehicle_plate"] for right in stack.sandbox.rights(UNIVERSITY))
     assert plates == ["AAA111", "BBB222", "CCC333"]
 
-    # The link is worth nothing more, and the status page shows no plate.
+    # The link no longer works, and the status page shows no plate.
     phone.go(link[0])
     expect(phone.page.get_by_text("This test has already been answered.")).to_be_visible()
     page.get_by_role("button", name="Create a status page").click()
@@ -194,7 +194,7 @@ def test_a_new_company_goes_from_nothing_to_live_by_the_pages_alone(
     expect(page.get_by_text("Findings")).to_be_visible(timeout=30_000)
     looked_at(watched, "12-diagnostics")
 
-    # Each page once more, in the dark and on a phone, and support's list.
+    # Each page once more, dark and on a phone, and support's list.
     night = open_page(scheme="dark", width=390, height=800)
     sign_in(night.page, stack)
     for name, path in (

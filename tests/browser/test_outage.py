@@ -1,7 +1,7 @@
-"""An outage as people live through it: calm, amber, red with an email, and over with another one; and the age of the proof.
+"""An outage as people experience it: calm, amber, red with an email, and over with another email; and the age of the proof.
 
-Passport answers 503 for a while. Minutes are not waited for: what the database says has begun is moved back
-(`tests.browser.outage_scene`), and the worker, the pages and the watch for alarms take it from there.
+Passport answers 503 for a while. The test doesn't wait for minutes to pass: it moves the stored times back
+(`tests.browser.outage_scene`), and the worker, the pages and the watch for alarms do the rest.
 """
 
 import re
@@ -18,7 +18,7 @@ from tests.servers import Stack, eventually
 pytestmark = pytest.mark.timeout(280, func_only=True)
 
 PASSWORD = "demo-passport"
-# The page looks again every three seconds, the watch every fifteen.
+# The page refreshes every three seconds, the watch every fifteen.
 SOON_MS = 45_000
 
 
@@ -38,7 +38,7 @@ def mails(stack: Stack) -> list[str]:
 
 
 def look(watched: Watched, name: str) -> None:
-    """Keep pictures of the page in both widths and colours, and hold it to what every page must keep to."""
+    """Keep screenshots of the page in both widths and colour schemes, and check it like every page."""
     for scheme in ("light", "dark"):
         for width in HEIGHT_PX:
             watched.show(scheme, width)

@@ -1,7 +1,7 @@
-"""How heavy a page is and whether it jumps: what the browser fetched by its own count, and its own measure of layout shift.
+"""How heavy a page is and whether its layout shifts: what the browser fetched and measured itself.
 
-The budgets are the product's: under 200 kB compressed on the first view of anything, under 30 kB on each after it (the page
-itself and whatever is not in the browser's cache), and no layout shift that a reader would notice.
+The budgets are the product's: under 200 kB compressed on the first view of any page, under 30 kB on each later one (the page
+itself and what is not in the browser's cache), and no layout shift that a reader would notice.
 """
 
 import pytest
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.timeout(120, func_only=True)
 
 FIRST_VIEW_BYTES = 200_000
 LATER_VIEW_BYTES = 30_000
-# The usual bound of a good page; 0 is what ours come to.
+# The usual limit for a good page; ours are at 0.
 LAYOUT_SHIFT = 0.1
 MAIN_PAGES = (
     ("overview", ()), ("locations", ()), ("zones", ()), ("permits", ()), ("permit_add", ()),
@@ -59,7 +59,7 @@ class Scale:
         return sum(self.got.values())
 
     def said(self) -> str:
-        """What came, the heaviest first."""
+        """What was fetched, the heaviest first."""
         ordered = sorted(self.got.items(), key=lambda one: -one[1])
         return "\n".join(f"{size:>8}  {name}" for name, size in ordered)
 

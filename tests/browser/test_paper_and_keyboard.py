@@ -1,4 +1,4 @@
-"""Pages on paper, which show what proves something, and by the keyboard, which reaches all there is."""
+"""Printed pages, which must show the whole proof, and the keyboard, which must reach every control."""
 
 import pytest
 from playwright.sync_api import expect
@@ -72,7 +72,7 @@ def test_on_a_phone_the_open_tab_is_in_view_and_the_keyboard_begins_at_the_top(s
     page.close()
 
 
-# Every page once, in the first of its states. The style guide is for those who build pages.
+# Every page once, in its first state. The style guide is for people who build pages.
 MAIN_PAGES = {
     state.name: state
     for state in reversed(STATES)
@@ -88,7 +88,7 @@ def test_the_keyboard_reaches_all_there_is_and_shows_where_it_is(stage: Stage, s
     rest(page)
     wanted = page.evaluate(_NUMBER_ALL)
     reached: set[int] = set()
-    # Parts of a date and an open dropdown take a Tab of their own.
+    # Each part of a date and an open dropdown needs a Tab of its own.
     for _ in range(3 * wanted + 30):
         if len(reached) == wanted:
             break
@@ -109,7 +109,7 @@ def test_the_keyboard_reaches_all_there_is_and_shows_where_it_is(stage: Stage, s
     assert missed == [], f"Tab does not reach: {missed}"
 
 
-# Numbers everything that can be pressed and is shown; of a group of radio buttons only one is on the way.
+# Numbers all visible controls; of a group of radio buttons Tab reaches only one.
 _NUMBER_ALL = """() => {
   const shown = (one) => one.checkVisibility({visibilityProperty: true, contentVisibilityAuto: true})
     && !one.disabled && one.tabIndex >= 0 && !one.closest('[inert]');
@@ -124,7 +124,7 @@ _NUMBER_ALL = """() => {
   all.forEach((one, number) => { one.dataset.tabNumber = number; });
   return all.length;
 }"""
-# The number of what has the focus, and whether an outline, a shadow or a border shows it.
+# The number of the focused control, and whether an outline, a shadow or a border shows the focus.
 _WHERE = """() => {
   const one = document.activeElement;
   const number = Number(one.dataset.tabNumber ?? -1);

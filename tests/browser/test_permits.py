@@ -1,4 +1,4 @@
-"""An operator's day with permits in a real browser: register with care, watch it arrive, end it and think again."""
+"""An operator's day with permits in a real browser: register one, watch it arrive, cancel it, and undo that."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.timeout(240), pytest.mark.django_db(transaction=True)]
 
 @pytest.fixture
 def member() -> Membership:
-    """An operator of a company with one mapped place and one that goes by space."""
+    """An operator of a company with one mapped location and one that requires a space number."""
     found: Membership = MembershipFactory(company__name="University", company__slug="university")
     connection = ConnectionFactory(company=found.company, live=True)
     for name, number, kind in (("North Campus Garage", "Z123", "vehicle"), ("Short stay", "SP-01", "space")):
@@ -37,7 +37,7 @@ def member() -> Membership:
 
 @pytest.fixture
 def garage(member: Membership) -> Location:
-    """The mapped place."""
+    """The mapped location."""
     return Location.objects.get(name="North Campus Garage")
 
 
@@ -143,7 +143,7 @@ def test_everything_works_without_javascript(
     page.get_by_label("From", exact=True).fill("2026-11-01T01:30")
     page.get_by_label("Until", exact=True).fill("2030-12-05T18:00")
     page.get_by_role("button", name="Save", exact=True).click()
-    # The hour happens twice: the form comes back with the choice.
+    # The hour occurs twice: the form comes back with a choice.
     page.get_by_label("the first", exact=False).check()
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_have_text("ABC 1234")

@@ -1,4 +1,4 @@
-"""Parts of a page that renew themselves: they take nothing out of the reader's hands, and rest while nobody looks."""
+"""Parts of a page that refresh themselves: they don't disturb the reader, and pause while the page is hidden."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ from tests.servers import eventually
 
 pytestmark = pytest.mark.timeout(120, func_only=True)
 
-# The overview of a company in which something moves: it looks again every three seconds.
+# The overview of a company in which something is under way: it refreshes every three seconds.
 PAUSE_MS = 3_000
 _MARK = "document.querySelector('#overview').isOld = true"
 _IS_OLD = "document.querySelector('#overview').isOld === true"
@@ -32,7 +32,7 @@ def watched(stage: Stage) -> Iterator[Watched]:
 
 
 def renewed(page: Page) -> None:
-    """Wait until the part has been put in again."""
+    """Wait until the part has been replaced."""
     page.evaluate(_MARK)
     eventually(lambda: not page.evaluate(_IS_OLD), timeout_s=20, what="the part to be renewed")
 

@@ -1,4 +1,4 @@
-"""The sandbox's two pages in a real browser: the officer's story, faults by hand, both schemes, phone and desk."""
+"""The sandbox's two pages in a real browser: looking up plates, faults by hand, both colour schemes, phone and desktop."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -21,7 +21,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def parked(sandbox: Sandbox) -> Sandbox:
-    """One car that is parked now and has a second right that begins in two days."""
+    """One vehicle that is parked now and has a second right that begins in two days."""
     sandbox.reset()
     today = datetime.now(UTC)
     for days in (0, 2):

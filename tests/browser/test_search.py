@@ -1,4 +1,4 @@
-"""The search for a plate, in Chromium: it narrows while somebody types, and no address ever shows it."""
+"""The search for a plate, in Chromium: the list narrows while one types, and the plate never appears in a URL."""
 
 import re
 
@@ -26,7 +26,7 @@ def test_a_plate_that_is_typed_narrows_the_list_and_stands_in_no_address(stage: 
     expect(plates).to_have_count(1)
     expect(plates).to_contain_text("RETRY01")
     expect(page).to_have_url(re.compile(r"\?q=~"))
-    # What was typed stays in the field, over a reload too, and “Back” leads to where one was.
+    # What was typed stays in the field, even after a reload, and “Back” leads to the previous page.
     page.reload()
     expect(page.get_by_role("searchbox")).to_have_value("retry 0")
     expect(plates).to_have_count(1)

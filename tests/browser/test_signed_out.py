@@ -1,6 +1,6 @@
 """After signing out, “Back” shows nothing: in a Chromium whose back/forward cache is on, as people's browsers have it.
 
-Playwright turns that cache off, so the browser of these tests is one of their own.
+Playwright turns that cache off, so these tests start a browser of their own.
 """
 
 import re
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.timeout(120, func_only=True)
 
 @pytest.fixture(scope="module")
 def remembering(browser_type: BrowserType, browser_type_launch_args: dict[str, Any]) -> Iterator[Browser]:
-    """A browser that keeps the pages it leaves alive, as far as they let it."""
+    """A browser that keeps the pages it leaves alive, as far as the pages allow it."""
     browser = browser_type.launch(
         **browser_type_launch_args, ignore_default_args=["--disable-back-forward-cache"]
     )
@@ -29,14 +29,14 @@ def remembering(browser_type: BrowserType, browser_type_launch_args: dict[str, A
 
 @pytest.fixture
 def page(remembering: Browser, stage: Stage) -> Iterator[Page]:
-    """A page of that browser, with the session of nobody yet."""
+    """A page of that browser, not signed in yet."""
     context = remembering.new_context()
     yield context.new_page()
     context.close()
 
 
 def sign_in(page: Page, stage: Stage, who: str) -> None:
-    """Sign in at the page, not by a session of the stage's: each of these tests ends its own."""
+    """Sign in on the page, not by a session of the stage's: each of these tests ends its session."""
     page.goto(stage.url("account_login"))
     page.get_by_label("Email address").fill(SESSIONS[who])
     page.get_by_label("Password").fill(PASSWORD)
@@ -45,12 +45,12 @@ def sign_in(page: Page, stage: Stage, who: str) -> None:
 
 
 def go_back(page: Page) -> None:
-    """Press “Back”. Playwright's own waits for a page to load, and one that was kept alive does not."""
+    """Press “Back”. Playwright's own method waits for a page to load, and a page that was kept alive doesn't."""
     page.evaluate("void setTimeout(() => history.back(), 0)")
 
 
 def test_this_browser_keeps_pages_alive_that_let_it(page: Page, stage: Stage) -> None:
-    """Otherwise the other tests would hold for any page."""
+    """If it didn't, the other tests would pass for any page."""
     address = f"{stage.stack.web_url}/static/js/back.js"
     page.goto(address)
     page.evaluate("window.alive = 'yes'")
@@ -89,7 +89,7 @@ def test_after_signing_out_back_leads_to_sign_in(
 def test_a_page_that_a_browser_restores_is_asked_for_anew_and_hidden_until_then(
     page: Page, stage: Stage
 ) -> None:
-    """What browsers do that keep a page alive whatever it says (WebKit): the event is theirs, the answer ours."""
+    """What browsers do that keep a page alive no matter what it says (WebKit): the event is theirs, the answer ours."""
     sign_in(page, stage, "manager")
     for name, args in (("permits", (SEEDED,)), ("account_change_password", ())):
         page.goto(stage.url(name, *args))

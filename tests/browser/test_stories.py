@@ -1,7 +1,7 @@
-"""What people come for, page by page: each page's main story in a real browser, on real processes and the sandbox's Passport.
+"""What people use the product for, page by page: each page's main story in a real browser, on real processes and the sandbox.
 
-The way from nothing to live is told in `test_onboarding.py`, signing in and two steps in `test_account_pages.py`. Here a live
-company works: what is asserted is what Passport has in the end, and what the person reads meanwhile.
+Set-up is in `test_onboarding.py`, signing in with two steps in `test_account_pages.py`. Here a live company is at work: what
+is asserted is what Passport has in the end, and what the person reads until then.
 """
 
 import re
@@ -22,7 +22,7 @@ Open = Callable[..., Watched]
 UNIVERSITY = "072e8b73-87ba-52be-ad93-16807143d145"
 PASSWORD = "demo-passport"
 HOME = "/c/university/"
-# Delivery takes a second or two; the rest is for a machine that does more than this.
+# Delivery takes a second or two; the rest is for a busy machine.
 SOON_MS = 20_000
 # Accepted, or a second later already seen among the parking rights.
 HAS_IT = re.compile("Passport (accepted this plate|has shown officers this plate)")
@@ -36,7 +36,7 @@ def stack() -> Iterator[Stack]:
 
 @pytest.fixture
 def person(stack: Stack, open_page: Open) -> Callable[..., Page]:
-    """Open the browser of somebody who is signed in; one session for each, as the scene of the pages has it."""
+    """Open a browser for a signed-in person; one session for each, as in the scene of the pages."""
 
     def person(role: str = "operator", *, javascript: bool = True) -> Page:
         page = open_page(javascript=javascript).page
@@ -98,7 +98,7 @@ def test_a_location_is_mapped_by_keyboard_and_saved_without_leaving_the_page(
     page.keyboard.press("Enter")
     save = page.get_by_role("button", name="Save the zone of Visitor lane")
     expect(save).to_be_visible()
-    # The first Tab may only leave the dropdown.
+    # The first Tab may just leave the dropdown.
     for _ in range(3):
         page.keyboard.press("Tab")
         if save.evaluate("(button) => button === document.activeElement"):
@@ -121,7 +121,7 @@ def test_enter_saves_the_zone_that_was_chosen_and_accepts_nothing_by_the_way(
     place = row.get_by_role("rowheader").inner_text().splitlines()[0]
     zone = page.get_by_role("combobox", name=f"Zone of {place}", exact=True)
     zone.focus()
-    page.keyboard.press("Escape")  # Closes the list: nothing is chosen, and so nothing is saved either.
+    page.keyboard.press("Escape")  # Closes the list: nothing is chosen, so nothing is saved either.
     page.keyboard.press("Enter")
     expect(page.get_by_text(f"{place} stays as it is.")).to_be_visible()
     assert mapped_zone(stack, place) == ""
@@ -132,7 +132,7 @@ def test_enter_saves_the_zone_that_was_chosen_and_accepts_nothing_by_the_way(
     page.keyboard.press("Enter")
     expect(page.get_by_text(f"{place} sends to Lot 66")).to_be_visible()
     assert mapped_zone(stack, place) == "Lot 66"
-    # And back to none by mouse, which the list offers like any other choice.
+    # And back to none with the mouse, which the list offers like any other choice.
     zone.click()
     page.get_by_role("option", name="no zone", exact=True).click()
     page.get_by_role("button", name=f"Save the zone of {place}").click()

@@ -1,4 +1,4 @@
-"""Every component in every state, in a real browser: looks (axe), behaviour, keyboard, and the strict policy."""
+"""Every component in every state, in a real browser: accessibility (axe), behaviour, keyboard, and the strict policy."""
 
 from collections.abc import Callable
 from typing import Any
@@ -158,7 +158,7 @@ def test_a_poll_ends_when_the_server_says_that_there_is_nothing_more_to_wait_for
     expect(watched.page.locator("#poll")).to_have_text("All 100,000 permits are registered.")
     watched.page.clock.run_for(5_000)
     polls = [response for response in watched.responses if "part=done" in response.url]
-    # Of sixteen that the five seconds hold none is sent; the one that was under way on a busy machine may be.
+    # None of the sixteen that fit into five seconds is sent; on a busy machine, the one that was under way may be.
     assert {response.status for response in polls} == {286}
     assert len(polls) <= 2
 
@@ -233,7 +233,7 @@ def test_a_list_that_was_sent_away_comes_back_only_when_it_is_asked_for(
     page = watched.page
     watched.go(styleguide)
     field = page.get_by_role("combobox", name="Passport zone")
-    # Both at once, before what the focus has put off to a moment later.
+    # Both at once, before what the focus event has deferred.
     field.evaluate(_FOCUS_AND_ESCAPE)
     page.wait_for_timeout(200)
     expect(field).to_have_attribute("aria-expanded", "false")

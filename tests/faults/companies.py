@@ -1,4 +1,4 @@
-"""The companies of the tests on faults: live on the sandbox's Passport, with mapped locations."""
+"""The companies of the fault tests: live on the sandbox's Passport, with mapped locations."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -26,7 +26,7 @@ def add_annex(*, slug: str, operator_id: str) -> None:
 
 
 def register_at_first_location(*, company: str, plate: str) -> None:
-    """Register a permit that holds from now on."""
+    """Register a permit that is valid from now on."""
     now = timezone.now()
     place = Location.objects.filter(company__slug=company).order_by("pk")[0]
     register_permit(draft=PermitDraft(place, plate, "US-NC", now, now + timedelta(hours=5)))
@@ -39,7 +39,7 @@ def resume_all() -> None:
 
 
 def _go_live(company: Company, operator_id: str, places: list[str], *, label: str = "") -> None:
-    """Connect, take the zones in, map a new location to each of the first, and go live."""
+    """Connect, import the zones, map a new location to each of the first ones, and go live."""
     connection = connections.connect(company=company, operator_id=operator_id, label=label)
     operator_claims.confirm(connection=connection, operator_id=operator_id, how="storm")
     refresh = zone_refresh.refresh_zones(connection=connection)

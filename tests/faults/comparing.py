@@ -1,4 +1,4 @@
-"""What came of a storm: both sides compared row by row, and the sandbox's own log of every session."""
+"""The result of a storm: both sides compared row by row, and the sandbox's own log of every session."""
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from typing import Any
 from integrations.delivery.session_id import begins_ours, read_session_id
 from tests.servers import Stack
 
-# The rights of others have ids that begin so, where they have one at all.
+# If the rights of others have an id, it begins like this.
 FOREIGN = "foreign"
 WANTED = """
 SELECT z.remote_id AS zone, p.plate AS plate, p.subdivision AS state, p.start AS start, p."end" AS until,
@@ -22,7 +22,7 @@ WHERE p.status = 'active' AND p."end" > %s
 
 @dataclass
 class Report:
-    """What a storm was and what came of it."""
+    """What a storm did, and its result."""
 
     seed: int
     edits: int = 0
@@ -44,7 +44,7 @@ class Report:
     notes: list[str] = field(default_factory=list)
 
     def lines(self) -> str:
-        """Return the report as a person reads it."""
+        """Return the report as text."""
         faults = ", ".join(f"{name} {count}" for name, count in sorted(self.faults.items()))
         return (
             f"edits made       {self.edits}\nfaults injected  {self.faults.total()} ({faults})\n"
@@ -61,7 +61,7 @@ class Report:
 
 
 def compare(stack: Stack, report: Report) -> bool:
-    """Compare both sides into `report`; return whether they are equal and nothing is under way any more."""
+    """Compare both sides, add the result to `report`, and return whether they are equal and nothing is under way."""
     now = datetime.now(UTC)
     at: Any = now if stack.database is not None else now.replace(tzinfo=None).isoformat(" ")
     rows = stack.query(WANTED if stack.database is not None else WANTED.replace("%s", "?"), [at])
@@ -110,7 +110,7 @@ def _ms(value: Any) -> str:
 def doubled(sessions: list[dict[str, Any]]) -> list[str]:
     """Return what was doubled, one line each, from the sandbox's sessions with their logs. Pure.
 
-    A session's id says which registration it is of, and which of that one's sessions (`integrations.delivery.session_id`).
+    A session's id says which permit sync it belongs to, and which of its sessions it is (`integrations.delivery.session_id`).
     One that a fault registered with another plate or zone refuses its stop until a comparison finds what it is, and its
     vehicle must not wait for that: others may begin beside it. It has to be ended like all, and is stale while it is not.
     """

@@ -27,7 +27,7 @@ class Saver:
         assert self._read() == {"ready": True}
 
     def __call__(self, do: str, **order: Any) -> Any:
-        """Give one order and return the answer."""
+        """Send one command and return the answer."""
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps({"do": do, **order}) + "\n")
         self.process.stdin.flush()
@@ -62,7 +62,7 @@ class Saver:
 
 
 class Product:
-    """What a test of the promises speaks to."""
+    """What a test of the promises works with."""
 
     def __init__(self, stack: Stack, save: Saver) -> None:
         self.stack, self.save = stack, save
@@ -88,7 +88,7 @@ class Product:
         return number
 
     def heal(self) -> None:
-        """End all faults and let everything that was begun come to its end."""
+        """End all faults and let everything that was begun finish."""
         self.sandbox.clear_faults()
         for server in self.stack.servers:
             server.thaw()

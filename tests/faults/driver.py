@@ -1,12 +1,12 @@
 """A process that edits: saves, changes, moves and cancels permits, maps locations to zones of this and of that connection
-and to none, pauses and resumes connections; all of it through the services, seeded and repeatable.
+and to none, pauses and resumes connections; all through the services, seeded and repeatable.
 
     python -m tests.faults.driver --seed 7 --edits 2000 --name a
 
 It shares the load with others of its kind (`--name` keeps their external ids apart). An edit whose database goes away is
-not counted, since nothing was saved; whether its transaction had come through is seen in the database afterwards, which is
-the truth that Passport is compared with. Prints one line of JSON with the number of edits and the slowest save. On SIGUSR1
-it writes where each of its threads is (a driver that hangs is asked so).
+not counted, since nothing was saved; whether its transaction was committed shows in the database afterwards, which is
+what Passport is compared with. Prints one line of JSON with the number of edits and the slowest save. On SIGUSR1
+it writes where each of its threads is (to debug a driver that hangs).
 """
 
 import argparse
@@ -41,7 +41,7 @@ from tests.faults.companies import resume_all  # noqa: E402
 
 BULK_ROWS = 40
 ZONES_EACH = 4
-# How often a location is mapped to no zone at all, and a pause is begun rather than ended.
+# How often a location is unmapped, and how often a pause is begun rather than ended.
 UNMAPPED, PAUSED = 0.2, 0.4
 
 
@@ -80,7 +80,7 @@ class Driver:
         try:
             return call()
         except ValidationError:
-            return 0  # a cancelled permit can't be changed: an edit that a person would not have been offered
+            return 0  # a cancelled permit can't be changed, and a page would not offer it
         finally:
             self.slowest_ms = max(self.slowest_ms, (time.monotonic() - began) * 1000)
 
@@ -145,7 +145,7 @@ class Driver:
         return 1
 
     def churn(self) -> int:
-        """Create, change and revoke within a moment."""
+        """Create, change and cancel in quick succession."""
         permit = services.register_permit(draft=self.draft())
         services.change_permit(permit=permit, plate=self.plate())
         services.cancel_permit(permit=permit)
@@ -171,7 +171,7 @@ class Driver:
 
 
 def begin(seed: int, name: str) -> Driver:
-    """Return a driver with a first permit; a database that is away is waited for."""
+    """Return a driver with a first permit; waits for a database that is down."""
     while True:
         try:
             driver = Driver(seed, name)

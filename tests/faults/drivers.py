@@ -1,4 +1,4 @@
-"""The processes that edit while a storm lasts (`tests/faults/driver.py`): started, looked after, told how they ended."""
+"""The processes that edit while a storm lasts (`tests/faults/driver.py`): started, watched, and how they ended."""
 
 import signal
 import subprocess
@@ -11,12 +11,12 @@ from pathlib import Path
 from offstreet.runtime import processes
 from tests.servers import Stack
 
-# A driver that has not come to its end this long after the last fault hangs: most of the edits may come after it.
+# A driver that hasn't finished this long after the last fault hangs; most of the edits may come after that fault.
 DRIVERS_LIMIT_S = 3_600
 
 
 class StormEnded(AssertionError):
-    """A storm could not go on; the message says why, with the ends of the logs."""
+    """A storm could not continue; the message says why, with the ends of the logs."""
 
 
 @dataclass
@@ -36,7 +36,7 @@ class RunningDriver:
         return self.log.read_text(errors="replace")[-3_000:]
 
     def how_it_ended(self) -> str:
-        """Return how it ended where that was not in order, else an empty text."""
+        """Return how it ended if that was abnormal, else an empty text."""
         status = self.process.poll()
         if not status:
             return ""
@@ -53,7 +53,7 @@ def start_drivers(
             sys.executable, "-m", "tests.faults.driver", "--seed", str(seed), "--name", name,
             "--edits", str(edits // drivers), "--pause-ms", f"{pause_ms:.0f}",
         ]  # fmt: skip
-        # A file and no pipe: nobody reads while the storm lasts, and what a driver logs would fill a pipe.
+        # A file, not a pipe: nothing reads it during the storm, and what a driver logs would fill a pipe.
         output = stack.home / f"driver-{name}.log"
         with output.open("wb") as log:
             started.append(RunningDriver(name, processes.spawn(command, env=stack.env, output=log), output))
@@ -61,7 +61,7 @@ def start_drivers(
 
 
 def look_after(drivers: Sequence[RunningDriver], *, idle_s: float) -> None:
-    """Raise `StormEnded` where a driver has died, or hangs `idle_s` seconds after the last fault."""
+    """Raise `StormEnded` if a driver has died, or hangs `idle_s` seconds after the last fault."""
     if died := [how for driver in drivers if (how := driver.how_it_ended())]:
         raise StormEnded("\n".join(died))
     if idle_s > DRIVERS_LIMIT_S and (hanging := [driver for driver in drivers if driver.runs]):

@@ -1,4 +1,4 @@
-"""A process that comes to a bad end: `python -m tests.faults.ending exits|killed|hangs`."""
+"""A process that ends badly: `python -m tests.faults.ending exits|killed|hangs`."""
 
 import faulthandler
 import os

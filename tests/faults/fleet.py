@@ -1,4 +1,4 @@
-"""What one process of a fleet does: it says by files in a directory that it is up, and goes on when the test says so."""
+"""What one process of a fleet does: it reports through files that it is up, and continues when the test says so."""
 
 import json
 import threading
@@ -13,7 +13,7 @@ from integrations.delivery import rate_limit
 from passport.vendor import default_client
 
 T = TypeVar("T")
-# What a thread gets is what the limiter took for it; what it does is when it goes on.
+# What a thread gets is the slot that the limiter took for it; what it does is the time at which it continues.
 Turn = tuple[float, float]
 
 
@@ -60,7 +60,7 @@ def _wait_for(mark: Path) -> None:
 
 
 def _side_by_side(given: Sequence[T], call: Callable[[T], object]) -> None:
-    """Call it with each in a thread of its own, and fail where one of them does."""
+    """Call it with each in a separate thread, and fail if one of them does."""
     failed: list[str] = []
 
     def guarded(one: T) -> None:

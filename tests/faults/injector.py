@@ -1,4 +1,4 @@
-"""What a storm injects: processes killed, frozen and restarted, and faults of the remote, drawn from one seed."""
+"""What a storm injects: processes killed, frozen and restarted, and faults at Passport, drawn from one seed."""
 
 import json
 import random
@@ -16,24 +16,24 @@ OPERATORS = {
     "lakeshore": "fd69c211-318f-56a5-836b-8e03dc8897ae",
     "harbor": "f66d1fff-40aa-5bd1-9f3d-c9f4ea8457b5",
 }
-# A second account of the first company, which the sandbox is told of.
+# A second account of the first company, which is added to the sandbox.
 ANNEX = "5d1f5c52-6f0c-5b6e-9d7e-0a4c1f8b7e21"
-# Faults come in bursts of so many, with a calm between two.
+# Faults come in bursts of this size, with a calm between two bursts.
 BURST = 8
 CALM_S = (3.0, 7.0)
 GONE_ZONE = json.dumps({"type": "io.passportlabs:error:zone_not_found", "detail": "There is no such zone."})
-# kind → details; `times` keeps each of them short, however the timing falls.
+# kind → details; `times` keeps each of them short, whatever the timing.
 SANDBOX_FAULTS: list[tuple[str, dict[str, Any]]] = [
     ("delay", {"delay_s": 2.0, "times": 4}), ("401", {"times": 3}), ("403", {"times": 1}),
     ("429", {"retry_after_s": 1, "times": 3}), ("429", {"retry_after_s": 1, "retry_after_form": "date", "times": 2}),
     ("5xx", {"status": 500, "times": 4}), ("5xx", {"status": 503, "times": 4}),
     ("5xx", {"status": 504, "processed": True, "times": 3}),
     *(("html", {"status": status, "times": 3}) for status in (502, 400, 404, 405, 409, 410, 413, 422, 451)),
-    # A zone that is gone for a moment: whatever is sent meanwhile is refused, stops too.
+    # A zone that is missing for a moment: everything sent in that time is refused, stops too.
     ("5xx", {"status": 404, "body": GONE_ZONE, "times": 6}), ("5xx", {"status": 404, "body": GONE_ZONE, "times": 2}),
      ("broken_json", {"times": 3}), ("wrong_json", {"times": 2}), ("drop", {"times": 4}),
     ("answer_lost", {"times": 4}), ("truncated", {"times": 3}), ("huge_body", {"times": 1, "size_bytes": 10_000_000}),
-    # Accepted, and then forgotten or made into something else: comparisons find it and put it right.
+    # Accepted, then forgotten or applied wrongly: comparisons find it and put it right.
     ("forget", {"times": 1, "event_type": "started"}), ("forget", {"times": 1, "event_type": "extended"}),
     ("forget", {"times": 1, "event_type": "stopped"}),
     ("wrong_plate", {"times": 1, "path": "events"}), ("wrong_zone", {"times": 1, "path": "events"}),
@@ -78,7 +78,7 @@ class Injector:
             self.report.faults[name] += 1
 
     def pause(self) -> None:
-        """Wait until the next fault: a moment within a burst, and between two so long that much gets through.
+        """Wait until the next fault: a moment within a burst; between two bursts long enough that much gets through.
 
         Without the calm a storm would be one long outage: breakers let a single probe through every few seconds.
         """
@@ -93,7 +93,7 @@ class Injector:
         self.expire()
 
     def expire(self) -> None:
-        """End what has lasted for long enough."""
+        """End what has lasted long enough."""
         now = time.monotonic()
         for until, server in [one for one in self.frozen if now > one[0]]:
             server.thaw()
@@ -108,7 +108,7 @@ class Injector:
         worker.start(wait=False)
 
     def replace_worker(self) -> None:
-        """What a deploy does: the old one drains, the new one starts."""
+        """What a deploy does: the old worker drains, the new one starts."""
         worker = self.random.choice(self.stack.workers)
         worker.stop(timeout_s=30)
         worker.start(wait=False)

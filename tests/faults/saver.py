@@ -1,10 +1,10 @@
-"""A process that saves when it is told to, and says how long each save took: what a web process does, without the web.
+"""A process that saves on request and reports how long each save took: what a web process does, without the web server.
 
     python -m tests.faults.saver        reads one JSON document a line, answers one a line
 
 `{"do": "add", "company": "university", "plate": "ABC1", "begins_h": 0}` → `{"id": 1, "ms": 4.2}`; further `change` (`id`, and
 `plate` or `hours`), `cancel` (`id`), `churn` (add, change, cancel at once), `import` (`company`, `rows`, `begins_h`), and
-`saves` (`count` single saves; `ms` is a list). A database that went away is tried once more, as a person would.
+`saves` (`count` single saves; `ms` is a list). If the database goes away, it tries once more, as a person would.
 """
 
 import json

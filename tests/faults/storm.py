@@ -1,17 +1,17 @@
-"""A storm: drivers edit while faults are injected; then everything heals and both sides are compared row by row.
+"""A storm: drivers edit while faults are injected; then all faults end and both sides are compared row by row.
 
     python -m tests.faults.storm --edits 100000 --faults 1000 --seed 1        (`make faults`)
 
 What is injected, drawn from one seed: kill -9 of workers and of the web, workers replaced (SIGTERM) and frozen beyond their
 leases, Redis stopped, flushed, frozen and restarted, PostgreSQL restarted, and every fault of the sandbox, for one operator
-or for all. The comparison asks the sandbox for the parking rights and the database for the permits: *lost* is wanted and
-not listed, *stale* is listed and not wanted; one that is shown as refused counts as lost or stale like any other, since
+or for all. The comparison asks the sandbox for the parking rights and the database for the permits: *lost* is wanted but
+not listed, *stale* is listed but not wanted; one that is shown as refused counts as lost or stale like any other, since
 everything that the drivers save is sound. *Doubled* is read from the sandbox's own log of every session: a session id that
-was begun twice or went on after its stop, a third session of one registration while two were open (a change of plate begins
+was started twice or continued after its stop, a third session of a permit sync while two were open (a change of plate begins
 the new one before it ends the old one), or a second one at the end. *Unexplained* is a refusal without a reason.
 
-One company has two connections, and its locations move between the two. A storm that does not come to its end says why: what
-was being injected, how a driver ended, and the ends of their logs.
+One company has two connections, and its locations move between the two. A storm that doesn't finish says why: what was
+being injected, how a driver ended, and the ends of their logs.
 """
 
 import argparse
@@ -33,15 +33,15 @@ from tests.servers import BACKENDS, POSTGRES, Stack, running_stack
 
 CONVERGE_LIMIT_S = 180
 TELL_EVERY_S = 60
-# Nobody presses "try again" in a storm: what is refused must recover automatically, here sooner than in production.
-# What was accepted and forgotten is found by comparisons, which come sooner too.
+# No one presses "Try again" in a storm: what is refused must recover automatically, here sooner than in production.
+# Comparisons find what was accepted and forgotten; they come sooner too.
 ENVIRONMENT = {"REFUSAL_RETRY_FIRST_S": "2", "REFUSAL_RETRY_MAX_S": "20", "COMPARISON_EVERY_S": "5"}
 # Rights that are not ours, of every operator: residents' permits, and drivers' own sessions with a reference.
 FOREIGN_RIGHTS = 200
 
 
 def _tell(stack: Stack, report: Report, after_s: float) -> None:
-    """Say how far a long storm has come."""
+    """Print the progress of a long storm."""
     answers = "SELECT count(*) AS n FROM integrations_push WHERE outcome = 'accepted'"
     edits = stack.query("SELECT sum(revision) AS n FROM locations_permit")[0]["n"]
     accepted = stack.query(answers)[0]["n"]
@@ -79,9 +79,9 @@ def _blow(
 def run(
     *, edits: int, faults: int, seed: int, backend: str = POSTGRES, drivers: int = 2, minutes: float = 0
 ) -> Report:
-    """Run one storm to its end; with `minutes`, stop editing and injecting then and compare what came of it.
+    """Run one storm to its end; with `minutes`, stop editing and injecting then, and compare the result.
 
-    Raises `StormEnded` where it can't go on.
+    Raises `StormEnded` if it can't continue.
     """
     report = Report(seed)
     with running_stack(backend, workers=2, web=True, env=ENVIRONMENT) as stack:
@@ -90,7 +90,7 @@ def run(
         stack.sandbox.settings(event_log_size=500)
         _add_foreign_rights(stack)
         injector = Injector(stack, seed, report)
-        # Spread over the faults as well as it can be foreseen: about two permits an edit, and 15 ms of work.
+        # Spread over the faults as well as can be estimated: about two permits an edit, and 15 ms of work.
         pause_ms = max(4, 600 * faults / (edits / drivers / 2) - 15)
         began = time.monotonic()
         running = start_drivers(stack, seed=seed, edits=edits, drivers=drivers, pause_ms=pause_ms)
@@ -174,7 +174,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=0, help="end earlier, after so many minutes")
     parser.add_argument("--backend", choices=BACKENDS, default=POSTGRES)
     options = parser.parse_args()
-    # A storm takes long, and whoever ends it from outside should be told apart from what went wrong in it.
+    # A storm takes long, and being ended from outside should be distinguished from a failure in it.
     faulthandler.enable()
     for signum in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, _end)

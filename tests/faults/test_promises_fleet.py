@@ -1,4 +1,4 @@
-"""Manners of a whole fleet, on real processes: one token for all, and one limit of requests for all."""
+"""A whole fleet on real processes: one token for all workers, and one limit of requests for all."""
 
 import json
 import subprocess
@@ -20,13 +20,13 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 PROCESSES = 4
 # A hundred workers: each thread has a client and a token store of its own.
 THREADS = 25
-# The clocks of the database and of its clients are one on this machine; reading and rounding them takes this long.
+# The clocks of the database and of its clients are one on this machine; reading and rounding the time takes this long.
 CLOCK_S = 0.002
 
 
 @pytest.fixture(params=BACKENDS)
 def bare(request: pytest.FixtureRequest) -> Iterator[Stack]:
-    """A database, a broker and a sandbox; nobody works yet."""
+    """A database, a broker and a sandbox, without workers."""
     with running_stack(request.param, workers=0, web=False) as stack:
         yield stack
 
@@ -68,7 +68,7 @@ def test_a_fleet_of_a_hundred_workers_asks_for_one_token_per_life_time(bare: Sta
 
 
 def most_in_a_second(moments: list[float]) -> int:
-    """The most of these (sorted) that lie within one second, wherever it begins."""
+    """The largest number of these (sorted) times within any one second."""
     return max(bisect_left(moments, at + 1) - place for place, at in enumerate(moments))
 
 
@@ -95,10 +95,10 @@ def test_the_limit_of_requests_holds_for_the_whole_fleet_and_is_used() -> None:
                 turn for number in range(3) for turn in json.loads((home / f"times-{number}").read_text())
             ]
             slots, times = sorted(slot for slot, _ in turns), sorted(at for _, at in turns)
-            # What was given out is exact: never one more in any second than the limit.
+            # The slots are exact: never one more in any second than the limit.
             assert most_in_a_second(slots) <= limit
-            # Nobody goes on before its moment; who wakes up late on a busy machine crowds a later second, by as many as
-            # fit into its delay and no more.
+            # No thread continues before its slot; one that wakes up late on a busy machine crowds a later second, by as
+            # many as fit into its delay and no more.
             late_s = [at - slot for slot, at in turns]
             assert min(late_s) > -CLOCK_S
             assert most_in_a_second(times) <= limit * (1 + max(late_s)) + 1
@@ -106,7 +106,7 @@ def test_the_limit_of_requests_holds_for_the_whole_fleet_and_is_used() -> None:
             used.append((len(times) - 1) / (times[-1] - times[0]) / limit)
             if used[-1] >= 0.95:
                 return
-    # A machine that is busy with other things wakes people up late; three times in a row is no accident.
+    # A busy machine wakes threads up late; three times in a row is no accident.
     raise AssertionError(f"used {used}")
 
 
@@ -119,5 +119,5 @@ def test_workers_that_deliver_keep_to_the_limit_by_the_remotes_own_watch() -> No
         eventually(lambda: len(product.plates("university")) == permits, timeout_s=60, what="all to be seen")
         state = product.sandbox.state()
         assert state["requests"]["events"] == {"202": permits}
-        # One for the token, which takes no turn, and up to two that were held up on a busy machine.
+        # One for the token, which needs no slot, and up to two that were delayed on a busy machine.
         assert state["peak_requests_per_s"] <= limit + 3

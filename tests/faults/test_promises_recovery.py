@@ -1,6 +1,6 @@
 """Recovery, order, isolation and deploys on real processes with real kills (docs/promises.md).
 
-Waits are generous, since a test machine may be busy; what a promise gives a figure for is measured and compared with it.
+Waits are generous, since a test machine may be busy; where a promise has a figure, it is measured and compared with it.
 """
 
 import statistics
@@ -69,7 +69,7 @@ def test_a_save_answers_and_arrives_whatever_the_broker_does(product: Product) -
         product.broker.thaw()
         if not product.broker.alive:
             product.broker.start()
-        # And afterwards, without a restart of anybody.
+        # And afterwards, without any restart.
         product.save.add(f"THEN{name}"[:10])
         product.until_seen(f"THEN{name}".upper()[:10], timeout_s=5)
     pids = [worker.pid for worker in product.workers]
@@ -86,7 +86,7 @@ def test_a_command_that_ends_while_the_broker_is_frozen_is_not_kept_from_it(prod
         took[plate] = took_s(began)
     product.until_seen("ENDFROZEN")
     product.broker.thaw()
-    # It waits a second for its last hint to leave; the rest is for the machine.
+    # It waits up to a second for its last hint to be sent; the rest is for a busy machine.
     assert took["ENDFROZEN"] <= took["ENDUSUAL"] + 4
 
 
@@ -123,18 +123,18 @@ def test_a_remote_that_comes_back_is_found_within_ten_seconds_and_gets_what_matt
     gone = product.save.add("REVOKED1")
     product.until_seen("REVOKED1")
     product.sandbox.add_fault("drop", path="all")
-    # More than the senders of all workers take at once, or who comes first would be up to chance.
+    # More than the senders of all workers take at once; otherwise chance would decide which goes first.
     product.save("import", company="university", rows=2_500, plate="F", begins_h=30)
     for company in OPERATORS:
         product.save.add("PARKED1", company)
     product.save("cancel", id=gone)
-    time.sleep(12)  # long enough for the pauses to have reached their longest
+    time.sleep(12)  # long enough for the pauses to have reached their maximum
     product.sandbox.clear_faults()
     began = time.monotonic()
     eventually(
         lambda: "REVOKED1" not in product.plates("university"), timeout_s=40, every_s=0.1, what="the revoke"
     )
-    assert took_s(began) <= 10 + 2  # the promise is the first request; the two seconds are for looking
+    assert took_s(began) <= 10 + 2  # the promise is the first request; the two seconds are for polling
     eventually(lambda: not product.count("state = 'due'"), timeout_s=60, what="all rows to be settled")
     at = {session["vehicle_plate"]: last_event(session)
           for session in product.sandbox.sessions(operator_id=OPERATORS["university"])}  # fmt: skip

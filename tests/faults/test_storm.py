@@ -22,7 +22,7 @@ def test_after_a_storm_of_faults_nothing_is_lost_stale_or_doubled() -> None:
     assert report.edits >= 2_000
     assert report.faults.total() >= 40
     assert (report.lost, report.stale, report.doubled) == (0, 0, 0), report.lines()
-    # Nothing that the drivers save is anything that Passport refuses.
+    # The drivers save nothing that Passport would refuse.
     assert (report.refused, report.unexplained) == (0, 0), report.lines()
     assert "doubled_session" not in report.breaches
     assert report.deadlocks == 0
@@ -62,7 +62,7 @@ def test_the_storms_own_check_sees_what_is_doubled(sessions: list[dict[str, Any]
 
 
 def start_driver(end: str, log: Path) -> "subprocess.Popen[bytes]":
-    """Start what stands for a driver; it comes to this end (`tests/faults/ending.py`)."""
+    """Start a process in place of a driver; it ends in this way (`tests/faults/ending.py`)."""
     with log.open("wb") as output:
         return processes.spawn([sys.executable, "-m", "tests.faults.ending", end], cwd=ROOT, output=output)
 

@@ -1,4 +1,4 @@
-"""Support's searches and lists in the admin read no large table whole: PostgreSQL's own plans say so."""
+"""Support's searches and lists in the admin read no large table completely: PostgreSQL's own plans say so."""
 
 from tests import servers
 from tests.flows.scripts import admin_search

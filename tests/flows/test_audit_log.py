@@ -1,4 +1,4 @@
-"""Nobody changes what was done: not the application, not its SQL, on either database, as the migrations leave it."""
+"""No one can change the audit log: not the application and not SQL, on either database, as the migrations leave it."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What must never be exceeded or doubled, on a real PostgreSQL and a real socket: rows, probes, connections."""
+"""What must never be exceeded or duplicated, on a real PostgreSQL and a real socket: rows, probes, connections."""
 
 import threading
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from tests.world import UNIVERSITY
 
 @pytest.fixture(scope="module")
 def seen() -> claiming.Seen:
-    """What three stories of claims and probes came to on one PostgreSQL."""
+    """The results of three stories of claims and probes on one PostgreSQL."""
     with servers.running_stack(servers.POSTGRES, workers=0, web=False, sandbox=False) as stack:
         return stack.run(claiming.all_stories)
 

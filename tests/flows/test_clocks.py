@@ -1,4 +1,4 @@
-"""Workers whose clocks are wrong, on PostgreSQL: evidence has the database's time, and stands in the order of events."""
+"""Workers whose clocks are wrong, on PostgreSQL: evidence has the database's time, and is in the order of events."""
 
 from tests import servers
 from tests.flows.scripts import clocks

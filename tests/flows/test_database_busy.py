@@ -1,4 +1,4 @@
-"""The database is locked or away: people are told so in words, nothing is lost, and what was not saved can be sent again."""
+"""The database is locked or away: pages say so, nothing is lost, and what was not saved can be sent again."""
 
 import contextlib
 import re
@@ -40,7 +40,7 @@ def test_a_form_sent_while_sqlite_is_locked_is_kept_and_saved_when_it_is_sent_ag
             token = {"csrfmiddlewaretoken": client.cookies.get("csrftoken", "")}
             headers = {"Referer": stack.web_url, **({"HX-Request": "true"} if htmx else {})}
             answer = client.post(ADD, data={**typed, **token}, headers=headers)
-            # Whoever only reads is served meanwhile, and so is the health check.
+            # Reading pages and the health check still work.
             assert client.get("/c/university/locations/").status_code == 200
             assert client.get("/healthz").status_code == 200
             other.execute("ROLLBACK")

@@ -1,4 +1,4 @@
-"""`make demo`, as it runs on a machine with nothing installed: one story from its start to its end."""
+"""`make demo`, as it runs on a machine with nothing installed, from start to end."""
 
 import os
 import re
@@ -38,13 +38,13 @@ def tree(pid: int) -> list[int]:
 
 
 def memory_kb(pid: int) -> int:
-    """What a process takes of the memory, shared pages counted by their share."""
+    """A process's memory, with shared pages counted proportionally."""
     match = re.search(r"^Pss:\s+(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
     return int(match.group(1)) if match else 0
 
 
 def open_to_others(directory: Path) -> list[str]:
-    """What in a directory, itself included, another account may read, write or connect to."""
+    """What another account may read, write or connect to in a directory, itself included."""
     return [
         f"{stat.filemode(found.lstat().st_mode)} {found}"
         for found in (directory, *directory.rglob("*"))
@@ -79,7 +79,7 @@ def test_the_demo_comes_up_restarts_what_dies_and_leaves_nothing_behind(var_dir:
         assert processes.answers_http(f"http://127.0.0.1:{port}/accounts/login/")
         assert processes.answers_http(f"http://127.0.0.1:{port + 1}/")
 
-        # A command beside it needs to be told nothing.
+        # A command beside it needs no configuration.
         beside = {**kept, "VAR_DIR": str(var_dir)}
         status = run_checked(
             commands.manage_command("passport", "status", "--company", "university"), env=beside

@@ -1,6 +1,6 @@
-"""What one company's trouble means for the others, on PostgreSQL: who is served is counted, nothing is timed.
+"""What one company's failures mean for the others, on PostgreSQL; deliveries are counted, and nothing is timed.
 
-The remote is a fake one in the engine's own process, so that it can hang for as long as a story wants it to.
+The remote is a fake one in the engine's own process, so that it can hang for as long as a story needs.
 """
 
 from tests import servers

@@ -1,4 +1,4 @@
-"""Two people at one moment: one is served, the other told in a sentence, and nothing is left half done."""
+"""Two people at the same time: one succeeds, the other gets a message, and nothing is left half done."""
 
 import pytest
 

@@ -1,9 +1,9 @@
-"""A result and a mark of the same rows at the same moment, on PostgreSQL: they queue up, and never wait in a circle.
+"""A result and a mark of the same rows at the same time, on PostgreSQL: they wait for each other, and never deadlock.
 
-And whoever holds a row for long (a mass change) does not keep the engine from the other companies.
+A transaction that holds a row for long (a mass change) doesn't keep the engine from the other companies.
 
-A mark locks registrations in the order of their permits. Here the ids of two registrations run the other way round, so a
-settling that locked by id would hold the second while it waits for the first, and the mark the other way about.
+A mark locks permit syncs in the order of their permits. Here two permit syncs have ids in the opposite order, so if recording
+locked by id, it would hold the second while it waits for the first, and the mark the reverse.
 """
 
 from tests import servers

@@ -1,7 +1,7 @@
-"""Everything that writes registrations at once, on PostgreSQL: nobody waits for anybody in a circle, and every save succeeds.
+"""Everything that writes permit syncs at once, on PostgreSQL: there is no deadlock, and every save succeeds.
 
-PostgreSQL itself says how many circles it had to break (`pg_stat_database.deadlocks`), so one that is caught and tried again
-somewhere is seen as well. The order of locks stands in `integrations.delivery.outbox`.
+PostgreSQL itself says how many deadlocks it had to break (`pg_stat_database.deadlocks`), so one that is caught and retried
+somewhere is seen as well. The order of locks is in `integrations.delivery.outbox`.
 """
 
 from tests import servers
@@ -16,7 +16,7 @@ def test_permits_that_begin_or_end_while_they_are_marked_are_marked_once() -> No
 
 
 def test_nobody_waits_in_a_circle_whatever_is_written_at_once() -> None:
-    # One process in the place of many: it needs as many connections as they would have together.
+    # One process in place of many: it needs as many connections as they would have together.
     with servers.running_stack(
         servers.POSTGRES, workers=0, web=False, env={"DATABASE_POOL_SIZE": "40"}
     ) as stack:
@@ -25,6 +25,6 @@ def test_nobody_waits_in_a_circle_whatever_is_written_at_once() -> None:
     print(told)
     assert told["errors"] == {}
     assert circles == [{"deadlocks": 0}]
-    # All of it was really done at once, and deliveries were settled in between.
+    # Every kind of work was done at the same time, and deliveries were settled in between.
     assert min(told["done"].values()) >= 1
     assert told["settled"] > 50

@@ -1,6 +1,6 @@
-"""A permit is saved while its location moves to another connection, on PostgreSQL: whichever commits second tells both.
+"""A permit is saved while its location moves to another connection, on PostgreSQL: whichever commits second updates both.
 
-Each story runs both ways round: the save stays open until the move has come, and the move until the save has.
+Each story runs in both orders: the save stays open until the move has begun, and the move until the save has.
 """
 
 import pytest

@@ -1,4 +1,4 @@
-"""The way to live on both back ends: SQLite with the embedded broker, and PostgreSQL with Redis."""
+"""Going live on both back ends: SQLite with the embedded broker, and PostgreSQL with Redis."""
 
 import contextlib
 
@@ -31,7 +31,7 @@ def test_a_company_gets_from_an_operator_id_to_live(stack: Stack) -> None:
 
     examined = stack.try_manage("passport", "doctor", "--company", "university")
     assert examined.returncode == 0, examined.stdout
-    # Each mail has left, once.
+    # Each email was sent once.
     eventually(
         lambda: not stack.query("SELECT id FROM integrations_mail WHERE state = 'due'"),
         what="all mails to leave",

@@ -1,4 +1,4 @@
-"""Every "no" on the way to live, in real processes against the sandbox: each is said, none is a dead end.
+"""Every "no" during set-up, in real processes against the sandbox: each is explained, and none is a dead end.
 
 The pages are used as a browser would use them (forms over HTTP); commands where support would; the worker is a real one.
 """
@@ -86,7 +86,7 @@ def shared(mail: Path) -> Iterator[Stack]:
 
 @pytest.fixture
 def kim(shared: Stack, request: pytest.FixtureRequest) -> Iterator[Person]:
-    """Kim of a new company, signed in; another person each time, since one may ask the vendor a few times a minute only."""
+    """Kim of a new company, signed in; a new person each time, since one may ask the vendor only a few times a minute."""
     slug = re.sub(r"[^a-z]+", "-", request.node.name.lower()).strip("-")[5:55].strip("-")
     shared.sandbox.clear_faults()
     shared.run(make_kims_company, name=slug.replace("-", " ").title(), slug=slug)
@@ -112,7 +112,7 @@ def new_operator(stack: Stack, number: int, *zones: str) -> str:
 
 
 def to_ready(kim: Person, number: int, *zones: str) -> str:
-    """Take a company to where a test plate can be sent."""
+    """Take a company to the point where a test plate can be sent."""
     operator_id = new_operator(kim.stack, number, *(zones or ("Z123", "Z124")))
     kim.press("setup/operator-id/", operator_id=operator_id)
     confirm(kim)
@@ -155,7 +155,7 @@ def send_test(kim: Person, *, ask: str = "") -> int:
 
 
 def mailed_link(mail: Path, sent_after: int = 0) -> str:
-    """The newest link that was mailed to Robin; `sent_after` is how many there were before."""
+    """The newest link that was mailed to Robin; `sent_after` is the number of earlier ones."""
 
     def links() -> list[str]:
         found = []
@@ -216,7 +216,7 @@ def test_passport_down_keeps_the_id_and_goes_on_by_itself(kim: Person) -> None:
     assert "checked again every minute" in said
 
     kim.stack.sandbox.clear_faults()
-    # The minute is over sooner for a test.
+    # The test shortens the minute.
     past = (datetime.now(UTC) - timedelta(minutes=2)).strftime("%Y-%m-%d %H:%M:%S.%f")
     kim.stack.query(
         "UPDATE integrations_connection SET operator_id_checked_at = ? WHERE id = ?", [past, kim.connection]
@@ -317,7 +317,7 @@ def test_a_mailed_link_used_twice_tampered_with_or_expired_gives_one_answer(kim:
     link = mailed_link(mail)
     path = link.removeprefix(kim.stack.web_url)
     with contextlib.closing(kim.stack.browse()) as phone:
-        # A mail scanner opens it; nothing happens.
+        # An email scanner opens it; nothing happens.
         for _ in range(3):
             assert "Does your device show this plate?" in phone.get(path).text
         assert kim.test()["answer"] == ""

@@ -1,4 +1,4 @@
-"""Search and lists of permits give the same on SQLite and on PostgreSQL, where they walk other indexes (migration 0004)."""
+"""Search and lists of permits give the same on SQLite and PostgreSQL, where they use different indexes (migration 0004)."""
 
 import pytest
 

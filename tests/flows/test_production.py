@@ -40,7 +40,7 @@ def test_a_deployment_comes_up_from_an_empty_database_with_nothing_done_by_hand(
         assert "exists already; its password was kept" in done.stdout
 
         web = make_web(tmp_path, env, port=port)
-        # The health check below asks with a name that the site answers to; this one, like a stranger's, is refused.
+        # The health check below uses a host name that the site answers to; this one, unknown, is refused.
         web.ready = lambda: not processes.port_is_free(port)
         worker = make_worker(tmp_path, env)
         servers: list[Server] = [broker, worker, web]

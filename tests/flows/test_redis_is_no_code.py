@@ -1,4 +1,4 @@
-"""What lies in Redis is data: a pickle that somebody planted there is neither run nor believed."""
+"""What is in Redis is data: a pickle planted there is neither executed nor trusted."""
 
 import os
 import pickle
@@ -31,7 +31,7 @@ class Payload:
 
 @pytest.fixture
 def server() -> Iterator[redis.Redis]:
-    """A real Redis that the product's own cache settings are pointed at."""
+    """A real Redis that the product's own cache settings point to."""
     with redis_server() as running:
         built = {"default": {**product.CACHES["default"], "LOCATION": running.url}}
         with override_settings(CACHES=built):

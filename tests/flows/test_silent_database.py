@@ -1,4 +1,4 @@
-"""A database connection that dies without a word, on PostgreSQL: it is noticed in time, and work goes on over a new one."""
+"""A database connection that dies silently, on PostgreSQL: it is noticed in time, and work continues on a new one."""
 
 import contextlib
 import time
@@ -16,16 +16,16 @@ from tests.flows.test_spine import add, prepare
 from tests.servers import POSTGRES, Stack, eventually, postgres_server, running_stack
 from tests.servers.black_hole import BlackHole, black_hole
 
-# How long a statement may take here, and how long an answer is waited for; both are longer for real.
+# How long a statement may take here, and how long to wait for an answer; both are longer in production.
 STATEMENT_S = 3
 LONGEST_S = STATEMENT_S + database.GRACE_S
-# What was claimed over the connection that died is free again after its lease; and what a busy machine may add.
+# What was claimed over the dead connection is free again after its lease, plus what a busy machine may add.
 LEASE_S, SLACK_S = 12, 15
 
 
 @contextlib.contextmanager
 def behind_a_black_hole() -> Iterator[tuple[Stack, BlackHole]]:
-    """A product whose worker and web reach their database through something that can swallow everything."""
+    """A product whose worker and web server reach their database through a proxy that can swallow everything."""
     with running_stack(POSTGRES, workers=0, web=False) as stack:
         assert stack.database is not None
         prepare(stack)
@@ -95,7 +95,7 @@ def test_a_page_says_that_the_database_is_silent_and_comes_back() -> None:
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[tuple[int, str]]:
-    """The port of a PostgreSQL, and an address with a place for another port."""
+    """The port of a PostgreSQL, and a URL in which another port can be inserted."""
     with postgres_server() as server:
         yield server.port, "postgres://offstreet@127.0.0.1:{port}/offstreet"
 

@@ -1,4 +1,4 @@
-"""Passport hangs, and people go on pressing buttons that ask it: the site answers everybody else as ever."""
+"""Passport hangs, and people keep pressing buttons that ask it: the site still serves everyone else."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -32,7 +32,7 @@ def test_people_who_ask_a_vendor_that_hangs_stop_no_page_and_not_the_health_chec
                 pool.submit(stack.post, client, "/c/university/zones/refresh/")
         time.sleep(1)
         hung = {path: median(took(path) for _ in range(5)) for path in calm}
-    # A vendor that hangs is waited for until a time-out of eight seconds. Nobody else waits anything like it.
+    # A vendor that hangs is waited for until a time-out of eight seconds. No one else waits nearly as long.
     assert all(hung[path] < calm[path] + 2 for path in calm), (calm, hung)
     runs = "SELECT COUNT(*) AS n FROM integrations_checkrun WHERE finished_at IS NOT NULL"
     eventually(lambda: stack.query(runs)[0]["n"] > 0, timeout_s=60, what="the checks to be run")

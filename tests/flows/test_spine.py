@@ -80,7 +80,7 @@ def test_everything_that_is_saved_is_seen(stack: Stack) -> None:
     stack.manage("permit", "change", permit, "--location", "Lot B")
     until(stack, ("XYZ99", "LotB"))
 
-    # Mapping a location again moves its current permits.
+    # Remapping a location moves its current permits.
     stack.manage("passport", "map", "--company", "university", "--location", "Lot B", "--zone", "LOTB")
     until(stack, ("XYZ99", "LOTB"))
     coming = add(stack, "LATER1", start=iso(days=2), end=iso(days=3))

@@ -1,4 +1,4 @@
-"""The product comes up on both back ends, and what is broken underneath it heals without a restart."""
+"""The product starts on both back ends, and recovers from faults underneath it without a restart."""
 
 import httpx
 import pytest

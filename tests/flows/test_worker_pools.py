@@ -13,7 +13,7 @@ STOPPED = "engine and scheduler have stopped"
 POOR_CHOICE = "this pool is a poor choice for this worker"
 
 
-# `prefork` is Celery's default, and gives way to the pool of the settings; `processes` is the same pool by name.
+# `prefork` is Celery's default, and is replaced by the pool of the settings; `processes` is the same pool by name.
 @pytest.mark.parametrize(
     ("pool", "is_poor"), [("prefork", False), ("threads", False), ("solo", True), ("processes", True)]
 )

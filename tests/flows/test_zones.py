@@ -1,4 +1,4 @@
-"""Zones and mappings as support works with them: by script, in real processes, against the sandbox over HTTP."""
+"""Zones and mappings as support uses them: by script, in real processes, against the sandbox over HTTP."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -75,7 +75,7 @@ def test_zones_are_kept_in_line_and_a_mapping_moves_its_permits(stack: Stack) ->
         "SELECT 1 FROM integrations_notice WHERE kind = 'zone_missing' AND done_at IS NULL"
     )
 
-    # Neither an empty list nor a broken answer wipes anything.
+    # Neither an empty list nor a broken answer deletes anything.
     stack.sandbox.add_fault("html", path="zones")
     broken = stack.try_manage("passport", "refresh-zones", "--company", "university")
     assert broken.returncode != 0

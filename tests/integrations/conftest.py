@@ -1,4 +1,4 @@
-"""What tests of `integrations` share: a vendor in memory instead of Passport, or the way to a sandbox."""
+"""What tests of `integrations` share: a vendor in memory instead of Passport, or a transport to a sandbox."""
 
 from collections.abc import Iterator
 
@@ -10,12 +10,12 @@ from tests.passport.sandbox_transport import SandboxTransport
 
 @pytest.fixture
 def vendor() -> Iterator[FakeVendor]:
-    """A vendor in memory, in the place of Passport."""
+    """A vendor in memory, in place of Passport."""
     with fake_vendor() as fake:
         yield fake
 
 
 @pytest.fixture
 def transport() -> SandboxTransport:
-    """The way to a sandbox of its own."""
+    """A transport to a separate sandbox."""
     return SandboxTransport()

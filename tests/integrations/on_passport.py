@@ -1,4 +1,4 @@
-"""The `world` of the tests that deliver: a company on the sandbox's Passport, in memory, in the place of the plain one."""
+"""The `world` of the tests that deliver: a company on the sandbox's Passport, in memory, in place of the plain one."""
 
 from collections.abc import Iterator
 

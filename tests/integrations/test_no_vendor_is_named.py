@@ -1,4 +1,4 @@
-"""`integrations` knows vendors through the protocol alone: neither its code nor its pages name one."""
+"""`integrations` knows vendors only through the protocol: neither its code nor its pages name one."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ def named_in(text: str) -> list[str]:
 def sources() -> list[Path]:
     folders = (ROOT / "integrations", ROOT / "templates/integrations", ROOT / "templates/mail")
     files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
-    # Migrations say what was stored at their time.
+    # Migrations say what was stored when they were written.
     return [
         path for path in files if path.suffix in (".py", ".html", ".txt") and "migrations" not in path.parts
     ]

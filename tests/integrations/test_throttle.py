@@ -1,4 +1,4 @@
-"""Limits on what one person may ask for: counted together, and alone where Redis is away."""
+"""Limits on what one person may ask for: counted together, and by each process alone while Redis is down."""
 
 import pytest
 from limits import RateLimitItem

@@ -1,4 +1,4 @@
-"""What tests of `locations` share: a company with its clients, and a person of whom the security log has nothing yet."""
+"""What tests of `locations` share: a company with its clients, and a person about whom the security log has nothing yet."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.factories import UserFactory
 
 @pytest.fixture
 def person() -> User:
-    """A person; that the account was made is not in the log any more."""
+    """A person whose new account is no longer in the log."""
     made: User = UserFactory(email="olivia@university.example")
     AuditEvent.objects.all()._raw_delete("default")
     return made

@@ -1,4 +1,4 @@
-"""Invariants are the database's: a raw write that breaks one fails, whoever makes it."""
+"""The database guards the invariants: a raw write that breaks one fails, no matter who makes it."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.django_db
 
 
 def write(row: Model, **values: Any) -> None:
-    """Change a row by SQL, past models and services."""
+    """Change a row by SQL, bypassing models and services."""
     names = ", ".join(f"{connection.ops.quote_name(name)} = %s" for name in values)
     table = connection.ops.quote_name(row._meta.db_table)
     with transaction.atomic(), connection.cursor() as cursor:
@@ -56,7 +56,7 @@ BROKEN: list[tuple[str, Callable[[], Model], dict[str, Any]]] = [
     ("a slug that is none", CompanyFactory, {"slug": "Two Words"}),
     ("a location without a name", LocationFactory, {"name": ""}),
     ("a role that nobody knows", MembershipFactory, {"role": "owner"}),
-    # Its form is the vendor's to check; the database keeps out what no vendor can mean.
+    # The vendor checks its form; the database keeps out what can't be valid for any vendor.
     ("an operator id with a blank", ConnectionFactory, {"operator_id": "CL 12345"}),
     ("an operator id with a sign outside ASCII", ConnectionFactory, {"operator_id": "CL-1234５"}),
     ("a connection in no known status", ConnectionFactory, {"status": "broken"}),
@@ -69,7 +69,7 @@ BROKEN: list[tuple[str, Callable[[], Model], dict[str, Any]]] = [
 @pytest.mark.parametrize(("what", "make", "values"), BROKEN, ids=[what for what, _, _ in BROKEN])
 def test_the_database_refuses(what: str, make: Callable[[], Model], values: dict[str, Any]) -> None:
     row = make()
-    with pytest.raises((IntegrityError, DataError)):  # PostgreSQL says the latter of a text that is too long
+    with pytest.raises((IntegrityError, DataError)):  # PostgreSQL: a text that is too long
         write(row, **values)
 
 

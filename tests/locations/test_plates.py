@@ -1,4 +1,4 @@
-"""Plates: normalising changes case and leaves out blanks, hyphens and dots; anything else is refused, never rewritten."""
+"""Plates: normalising changes case and removes spaces, hyphens and dots; anything else is refused, never rewritten."""
 
 import string
 
@@ -55,7 +55,7 @@ def test_whatever_is_accepted_was_typed_sign_by_sign(typed: str) -> None:
         return
     assert 1 <= len(plate) <= MAX_PLATE_CHARS
     left = [sign.upper() for sign in typed if sign.isascii() and sign.isalnum()]
-    assert "".join(left) in (plate, plate.replace("K", ""))  # U+212A is the very same letter as K
+    assert "".join(left) in (plate, plate.replace("K", ""))  # U+212A is the same letter as K
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Two imports with the same references, each in an order of its own, wait for each other and never in a circle."""
+"""Two imports with the same references, each in its own order, wait for each other and never deadlock."""
 
 from datetime import timedelta
 

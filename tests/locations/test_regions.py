@@ -70,7 +70,7 @@ def test_what_could_be_two_is_asked(written: str) -> None:
 
 
 def test_no_spelling_of_one_region_stands_for_another() -> None:
-    """An abbreviation that is the code or the name of another region would send a plate to the wrong state."""
+    """An abbreviation that is another region's code or name would send a plate to the wrong state."""
     for country, text in _ABBREVIATED.items():
         for entry in text.replace("\n", "").split("|"):
             name, code = entry.strip().rsplit(" ", 1)

@@ -1,4 +1,4 @@
-"""A search id hides its text, works for one person, and ends."""
+"""A search id hides its text, works for one person, and expires."""
 
 from datetime import UTC, datetime, timedelta
 

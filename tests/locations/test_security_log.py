@@ -34,14 +34,14 @@ def browser() -> Client:
 
 
 def sign_in(person: User, password: str = PASSWORD) -> Client:
-    """Return a browser in which somebody has signed in on the page."""
+    """Return a client that has signed in on the page."""
     client = browser()
     client.post(reverse("account_login"), {"login": person.email, "password": password})
     return client
 
 
 def logged(*kinds: str) -> list[tuple[str, int | None, int | None, str | None, dict[str, Any]]]:
-    """What the log has of these kinds (or all), oldest first: kind, actor, whose account, address, what else."""
+    """The log's events of these kinds (or all), oldest first: kind, actor, whose account, address, details."""
     rows = AuditEvent.objects.order_by("pk")
     found = rows.filter(kind__in=kinds) if kinds else rows.filter(kind__in=WORDS)
     return [(row.kind, row.actor_id, row.person_id, row.address, row.params) for row in found]
@@ -122,7 +122,7 @@ def test_a_second_factor_is_logged_when_added_used_failed_and_removed(
 ) -> None:
     def send(client: Client, name: str, **data: str) -> None:
         cache.clear()
-        # allauth tells of a factor once it is committed.
+        # allauth reports a factor once it is committed.
         with django_capture_on_commit_callbacks(execute=True):
             client.post(reverse(name), data)
 
@@ -240,7 +240,7 @@ def test_a_membership_is_logged_from_its_invitation_to_its_end(world: World, per
     }
 
 
-# --- Support's looks -------------------------------------------------------------------------------------
+# --- Support looking at a company----------------------------------------------------------------------------------
 
 
 def test_support_looking_at_a_company_is_one_line_an_hour_and_a_member_leaves_none(world: World) -> None:

@@ -1,4 +1,4 @@
-"""Who sees what of the security log: on its pages, as CSV, and by its command."""
+"""Who sees which part of the security log: on its pages, as CSV, and by its command."""
 
 import csv
 import io

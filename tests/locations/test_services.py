@@ -1,4 +1,4 @@
-"""Writes to permits: checked, all or nothing, counted by revision, and told to whoever listens."""
+"""Writes to permits: validated, all or nothing, counted by revision, and signalled to receivers."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -78,7 +78,7 @@ def test_a_permit_is_saved_with_what_was_typed_and_what_it_means(location: Locat
 def test_what_cannot_be_saved_is_said_by_field_and_nothing_is_told(
     location: Location, told: Told, values: dict[str, Any], field: str | None
 ) -> None:
-    if field is None:  # blanks around a text are no part of it
+    if field is None:  # spaces around a text are not part of it
         assert services.register_permit(draft=draft(location, **values)).space_number == "1"
         return
     with pytest.raises(ValidationError) as refusal:
@@ -204,7 +204,7 @@ def test_of_a_mass_write_everything_is_told_at_its_end(
         assert services.cancel_permits(permits=permits) == 5
     finally:
         permits_changed.disconnect(hear)
-    # What is told of stays locked until the commit, so all rows are written before the first is told of.
+    # Rows stay locked from the signal to the commit, so all rows are written before the first signal.
     ids = [permit.pk for permit in permits]
     assert told == [(ids[:2], 5), (ids[2:4], 5), (ids[4:], 5)]
 

@@ -1,4 +1,4 @@
-"""Settings: members and their roles, invitations by mail, contacts, company details, locations; and support's second step."""
+"""Settings: members and their roles, invitations by email, contacts, company, locations; and support's second step."""
 
 from datetime import timedelta
 from typing import Any
@@ -27,7 +27,7 @@ def said(response: Any) -> str:
 
 
 def invite(world: World, email: str = "new@example.org", role: str = "operator") -> Invitation:
-    """Invite somebody through the page and return the row."""
+    """Invite someone through the page and return the row."""
     response = world.manager.post(world.url("invite"), {"email": email, "role": role})
     assert response.status_code == 302
     return Invitation.objects.latest("pk")

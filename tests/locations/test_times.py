@@ -1,4 +1,4 @@
-"""Local times: what a wall clock's time means, also in the two nights of the year when it means none or two."""
+"""Local times: what a wall clock's time means, even in the two nights of the year when it means none or two."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo

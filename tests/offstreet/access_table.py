@@ -1,6 +1,6 @@
-"""Every address with the least role that is let in, by method, and a company with one of everything to try them on.
+"""Every address with the lowest role that is let in, by method, and a company with one of everything to try them on.
 
-An address that is not in the table fails `test_access_table.py`, so that nobody adds a page without saying who may see it.
+An address that is not in the table fails `test_access_table.py`, so that no page is added without saying who may see it.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ ANYBODY, SIGNED_IN = "anybody", "signed in"
 
 @dataclass(frozen=True)
 class Access:
-    """Who is let in by each method (None: the method is not for anybody), and what the address is filled with."""
+    """Who is let in by each method (None: no one), and the address's arguments."""
 
     get: str | None = None
     post: str | None = None
@@ -131,7 +131,7 @@ COMPANY: dict[str, Access] = {
     "diagnostics_moved": Access(get=VIEWER),
     "notice_dismiss": Access(post=OPERATOR, pk="notice"),
 }
-# Outside of any company. The tokens of the last three are what lets in.
+# Outside of any company. For the last three, the token in the address gives access.
 OTHERS: dict[str, Access] = {
     "home": Access(get=SIGNED_IN),
     "search": Access(get=SIGNED_IN, post=SIGNED_IN),
@@ -150,7 +150,7 @@ OTHERS: dict[str, Access] = {
     "test_answer": Access(get=ANYBODY, post=ANYBODY),
     "status_page": Access(get=ANYBODY),
 }
-# Signing in, by `django-allauth`: what somebody needs who is not in yet, and what a person does with their own account.
+# Signing in, by `django-allauth`: what one needs before signing in, and what a person does with their own account.
 SIGN_IN = frozenset({
     "account_login", "account_logout", "account_inactive", "account_signup", "account_email_verification_sent",
     "account_confirm_email", "account_reset_password", "account_reset_password_done",
@@ -161,7 +161,7 @@ OWN_ACCOUNT = frozenset({
     "mfa_reauthenticate", "mfa_activate_totp", "mfa_deactivate_totp", "mfa_view_recovery_codes",
     "mfa_generate_recovery_codes", "mfa_download_recovery_codes", "usersessions_list", "mfa_list_webauthn",
     "mfa_add_webauthn", "mfa_edit_webauthn", "mfa_remove_webauthn", "mfa_reauthenticate_webauthn",
-    # The second half of a sign-in: without the first there is nothing to go on with.
+    # The second half of a sign-in: without the first there is nothing to continue.
     "mfa_authenticate", "account_confirm_login_code",
 })  # fmt: skip
 ACCOUNTS, ADMIN = "accounts/", "admin/"
@@ -169,13 +169,13 @@ ACCOUNTS, ADMIN = "accounts/", "admin/"
 
 @dataclass
 class Side:
-    """A company with one of each thing that an address can name."""
+    """A company with one of everything that an address can name."""
 
     world: World
     things: dict[str, Any]
 
     def url(self, name: str, access: Access, of: "Side | None" = None) -> str:
-        """Return the address of a page; `of` takes the things from another company."""
+        """Return the address of a page; `of` takes its arguments from another company."""
         things = (of or self).things
         args = [things[key].pk for key in (access.pk, access.link) if key]
         return self.world.url(name, *args)
@@ -220,7 +220,7 @@ def build_side() -> Side:
 
 
 def ask(client: Client, method: str, url: str, data: dict[str, str]) -> HttpResponse:
-    """Ask for a page and undo what it did."""
+    """Request a page and undo what it did."""
     with contextlib.suppress(_Undo), transaction.atomic():
         answer: HttpResponse = getattr(client, method)(url, data if method == "post" else None)
         raise _Undo
@@ -253,7 +253,7 @@ def address(name: str, own: Side) -> str:
 
 
 def filled(name: str, prefix: str = "") -> str:
-    """Return an address by its name, with something made up for each part that it asks for."""
+    """Return an address by its name, with a made-up value for each argument."""
     for parts in (0, 1, 2):
         with contextlib.suppress(NoReverseMatch):
             return reverse(prefix + name, args=["1"] * parts)

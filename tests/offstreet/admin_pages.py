@@ -39,7 +39,7 @@ FORMSET = {"memberships-TOTAL_FORMS": "0", "memberships-INITIAL_FORMS": "0"}
 
 
 def support_client(**rights: bool) -> Client:
-    """Return a client of a support user who has just shown that it is still them."""
+    """Return a client of a support user who has just confirmed their identity."""
     client = signed_in(UserFactory(**rights))
     reauthenticate(client)
     return client

@@ -1,6 +1,6 @@
-"""Programs that tests of `offstreet.runtime` start, stop and kill; `command(stubborn)` is the command line of one.
+"""Programs that tests of `offstreet.runtime` start, stop and kill; `command(stubborn)` is the command line for one.
 
-None imports anything large: the tests wait for them.
+None imports anything large, since the tests wait for them.
 """
 
 import os
@@ -18,19 +18,19 @@ SLEEP = ["sleep", "60"]
 
 
 def greet_and_fail() -> NoReturn:
-    """Say something and end with status 3, without any tidying up."""
+    """Print something and end with status 3, without cleaning up."""
     print("hello", flush=True)
     os._exit(3)
 
 
 def say_two_lines() -> None:
-    """Print two lines and end well."""
+    """Print two lines and end with status 0."""
     print("one")
     print("two")
 
 
 def stubborn() -> None:
-    """Start a grandchild, say its id, and ignore requests to end."""
+    """Start a grandchild, print its id, and ignore requests to end."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with subprocess.Popen(SLEEP) as child:
         print(child.pid, flush=True)
@@ -38,27 +38,27 @@ def stubborn() -> None:
 
 
 def polite() -> None:
-    """Say so when it is up, and end with status 7 when it is asked to."""
+    """Print a line when it is up, and end with status 7 when it is asked to."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
     print("up", flush=True)
     signal.pause()
 
 
 def parent() -> None:
-    """Start a child by `spawn`, say its id, and wait for a line."""
+    """Start a child by `spawn`, print its id, and wait for a line."""
     child = processes.spawn(SLEEP)
     print(child.pid, flush=True)
     input()
 
 
 def orphan() -> None:
-    """Ask to die with a parent that is not its own; it should not come to its last line."""
+    """Ask to die with a parent that is not its own; it should not reach its last line."""
     processes.die_with_parent(1)
     print("still here")
 
 
 def manager() -> None:
-    """Keep three children running as the demo does; say its own id and theirs."""
+    """Keep three children running as the demo does; print its own id and theirs."""
     processes.die_with_parent(os.getppid(), signum=signal.SIGTERM)
     looks_after = Manager(environment=dict(os.environ))
     signal.signal(signal.SIGTERM, looks_after.ask_to_end)

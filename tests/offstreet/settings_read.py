@@ -1,4 +1,4 @@
-"""What a process with certain variables has as its settings; run by `tests.run_function`."""
+"""The settings of a process with certain variables; run by `tests.run_function`."""
 
 from functools import reduce
 from typing import Any

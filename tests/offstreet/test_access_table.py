@@ -1,7 +1,7 @@
 """Every address × every role × own and foreign company.
 
 *Let in* is any answer of the page itself (a page, a form with errors, a redirect within the company); 403 is for members
-whose role does not reach; for everybody else there is nothing (404).
+whose role doesn't allow it; for everyone else there is nothing (404).
 """
 
 from collections.abc import Iterator
@@ -198,7 +198,7 @@ def test_nothing_of_the_admin_opens_to_anybody_but_support(clients: dict[str, Cl
             for role in ROLES[:-1]:
                 answer = ask(clients[role], method, url, {})
                 assert answer.status_code == 302, f"{role} {method} {url}"
-                # Who is not let in can't sign out of it either: that leads to its start, and on to signing in.
+                # Someone who isn't let in can't sign out of it either: that redirects to its start page, then to signing in.
                 there = reverse("admin:index" if "logout" in url else "admin:login")
                 assert answer["Location"].partition("?")[0] == there, f"{role} {method} {url}"
     for role in ROLES[1:-1]:

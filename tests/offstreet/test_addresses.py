@@ -1,4 +1,4 @@
-"""A person's address: one for each account, and only one that a mailed link has verified counts for anything."""
+"""A person's address: one for each account, and it counts only once a mailed link has verified it."""
 
 import re
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ EMAIL = "/accounts/email/"
 
 @pytest.fixture(autouse=True)
 def fresh_counts() -> Iterator[None]:
-    """Each test counts its tries from nothing."""
+    """Each test counts its attempts from zero."""
     cache.clear()
     yield
     cache.clear()
@@ -43,7 +43,7 @@ def sign_in(email: str, password: str) -> Client:
 
 
 def is_in(client: Client) -> bool:
-    """Whether somebody is signed in."""
+    """Whether someone is signed in."""
     return "_auth_user_id" in client.session
 
 
@@ -116,7 +116,7 @@ def test_who_claims_a_strangers_address_does_not_get_into_the_company_that_invit
 
 
 def test_who_already_waits_with_a_strangers_address_gains_nothing_either() -> None:
-    # As accounts were before addresses had to be verified: a claimed address, and the old one kept beside it.
+    # Like accounts from before addresses had to be verified: a claimed address, with the old one kept beside it.
     victim, company = "victim@b.example", CompanyFactory(slug="theirs")
     mallory = UserFactory(email=victim, verified=False)
     EmailAddress.objects.create(user=mallory, email="mallory@a.example", verified=True)
@@ -258,7 +258,7 @@ def test_an_address_changes_once_the_new_one_is_confirmed_and_the_old_one_opens_
     ]
     assert not is_in(sign_in("old@example.org", PASSWORD))
     assert is_in(sign_in("new@example.org", PASSWORD))
-    # Whoever did not do it themselves learns of it where they still read.
+    # If someone else did it, the owner learns of it at the address that they still read.
     assert any(one.to == ["old@example.org"] and "new@example.org" in one.body for one in mail.outbox)
 
 
@@ -275,7 +275,7 @@ def test_an_account_has_no_second_address() -> None:
         ("old@example.org", True),
         ("two@example.org", False),
     }
-    # The link to the address that was given up before confirms nothing.
+    # The link to the address that was abandoned before confirms nothing.
     client.post(links_to("one@example.org")[-1])
     assert not EmailAddress.objects.filter(email="one@example.org").exists()
 
@@ -298,7 +298,7 @@ def test_an_address_that_another_account_has_is_not_told_and_not_taken() -> None
 
 
 def test_a_change_that_the_database_refuses_leaves_the_account_as_it_was() -> None:
-    # Nobody has verified it, and yet it is another account's: support has just made that one.
+    # No one has verified it, and yet it belongs to another account, which support has just made.
     UserFactory(email="taken@example.org", verified=False)
     person = UserFactory(email="own@example.org")
     client = signed_in(person)
@@ -351,7 +351,7 @@ def test_what_is_verified_of_the_addresses_of_before() -> None:
         (claims, "proven@example.org", True, False),
         (noted, "noted@example.org", True, True),
         (noted, "second@example.org", True, False),
-        # The address of somebody else, verified by one who keeps it beside their own.
+        # Someone else's address, verified by a person who keeps it beside their own.
         (both, "plain@example.org", True, False),
     ):
         EmailAddress.objects.create(user=person, email=email, verified=verified, primary=primary)

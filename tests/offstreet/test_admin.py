@@ -41,7 +41,7 @@ def test_every_model_of_ours_can_be_looked_at() -> None:
     missing = [
         model for model in models if model not in admin.site._registry and "Historical" not in model.__name__
     ]
-    # Beneath its ticket; and what pages wait for, which is forgotten after an hour.
+    # Shown with its ticket; and look-ups for pages, which are deleted after an hour.
     assert {model.__name__ for model in missing} == {"TicketEntry", "CheckRun"}
 
 
@@ -207,7 +207,7 @@ def test_lists_cost_the_same_however_many_rows_they_show(
     ZoneFactory.create_batch(20, connection=Connection.objects.get())
     CompanyFactory.create_batch(5)
     for model in (Permit, PermitSync, Connection):
-        # The first look of an hour is written down.
+        # The first look within an hour is recorded.
         client.get(url(model, "changelist"))
         with django_assert_max_num_queries(8):
             client.get(url(model, "changelist"))

@@ -1,6 +1,6 @@
-"""Each field of each form in the admin, one at a time set to each kind of nonsense: refused or taken, never a 500.
+"""Each field of each form in the admin, set in turn to each kind of nonsense: refused or accepted, never a 500.
 
-All else in the form is as the page itself shows it, so that the nonsense gets as far as it can: to the field, to the model's
+The rest of the form is as the page shows it, so that the nonsense gets as far as possible: to the field, to the model's
 rules and to the database.
 """
 

@@ -1,4 +1,4 @@
-"""People in the admin: who may change whom, proving again who one is, and passwords that support never sets."""
+"""People in the admin: who may change whom, reauthentication, and passwords, which support never sets."""
 
 import re
 from datetime import timedelta
@@ -187,7 +187,7 @@ def test_an_address_that_somebody_has_is_refused_beside_its_field() -> None:
 
 def test_who_was_quicker_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     client, member = support_client(support=True), MembershipFactory()
-    # The form's own check does not see what is saved a moment later.
+    # The form's own check doesn't see what another request saves a moment later.
     monkeypatch.setattr(Membership, "validate_unique", lambda *_args, **_rest: None)
     monkeypatch.setattr(Membership, "validate_constraints", lambda *_args, **_rest: None)
     role = {"user": member.user_id, "company": member.company_id, "role": "manager"}

@@ -1,4 +1,4 @@
-"""The cache forgives a Redis that does not answer."""
+"""The cache works without a Redis that doesn't answer."""
 
 from typing import Any
 

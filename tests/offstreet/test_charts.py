@@ -1,4 +1,4 @@
-"""Charts are plain geometry: what stands where, and the same in words."""
+"""Charts are plain geometry: what is drawn where, and the same in words."""
 
 import pytest
 from django.template import Context, Template

@@ -1,4 +1,4 @@
-"""Dockerfile and docker-compose.yml hold together, as far as that shows without an engine."""
+"""Dockerfile and docker-compose.yml fit together, as far as that can be checked without an engine."""
 
 import importlib.util
 import json
@@ -124,7 +124,7 @@ def test_the_broker_asks_for_the_password_that_our_containers_bring() -> None:
     assert substitution is not None
     assert substitution[1] == "REDIS_PASSWORD"
     assert '--requirepass "$$REDISCLI_AUTH"' in redis["command"][-1]
-    # redis-cli ends with 0 even where it was refused, so the check reads what it says.
+    # redis-cli exits with 0 even if it was refused, so the check reads its output.
     assert "grep -q PONG" in redis["healthcheck"]["test"][-1]
     for name in ("migrate", "web", "worker"):
         url = SUBSTITUTION.sub(r"<\1>", SERVICES[name]["environment"]["REDIS_URL"])

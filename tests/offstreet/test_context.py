@@ -1,4 +1,4 @@
-"""The shell: what stands in the side bar for whom, at no more than two queries."""
+"""The shell: what the side bar shows to whom, in at most two queries."""
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
@@ -96,7 +96,7 @@ def test_who_has_more_companies_than_are_listed_gets_to_all_of_them(
     MembershipFactory(user=operator)
     with django_assert_max_num_queries(2):
         page = render_to_string("base.html", request=request)
-    # In the switcher and in the phone's menu; on a page of no company in its list.
+    # In the switcher and in the phone's menu; on a page outside of companies, in its list.
     assert page.count("All companies") == 2
     assert len(Shell(request).companies) == SWITCHER_LIMIT
     assert "All companies" in render_to_string("base.html", request=request_of(operator))

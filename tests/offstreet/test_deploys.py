@@ -1,8 +1,8 @@
-"""Old and new code side by side: what a migration may do while workers of before still write to the same tables.
+"""Old and new code side by side: what a migration may do while workers of the previous version use the same tables.
 
-A deploy migrates first and replaces the processes one by one. For as long as that takes, code that has never heard of a new
-column inserts rows without it, and reads what it always has read. So a migration only adds, and what it adds has a value
-that the database gives automatically.
+A deploy migrates first and replaces the processes one by one. Meanwhile, code that doesn't know a new column
+inserts rows without it, and reads what it has always read. So a migration only adds, and the database gives a default to
+what it adds.
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ TAKES_AWAY = (
 
 
 def later_migrations() -> Iterator[Migration]:
-    """Yield the migrations that may meet a database in use; the first of each app make its tables."""
+    """Yield the migrations that may run on a database in use; the first of each app create its tables."""
     loader = MigrationLoader(None)
     for (app, name), migration in sorted(loader.disk_migrations.items()):
         if app in APPS and not name.endswith("_initial"):
@@ -32,7 +32,7 @@ def later_migrations() -> Iterator[Migration]:
 
 
 def breaks_old_code(operation: operations.base.Operation) -> bool:
-    """Whether code from before an operation could no longer read or write."""
+    """Whether code from before an operation would fail to read or write."""
     if isinstance(operation, operations.SeparateDatabaseAndState):
         return any(map(breaks_old_code, operation.database_operations))
     if isinstance(operation, operations.AddField):

@@ -1,6 +1,6 @@
-"""The documentation leads somewhere: each link, each file and each name of the code that a page mentions exists.
+"""The documentation is up to date: each link, each file and each name of the code that a page mentions exists.
 
-The same holds for what comments and docstrings cite in backticks, so that a move leaves no dead name behind.
+The same goes for what comments and docstrings cite in backticks, so that a move leaves no dead names behind.
 """
 
 import pkgutil
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-# What is installed, built, bought in or kept by a run is not ours to describe.
+# What is installed, built, vendored or left by a run needn't be described.
 NOT_OURS = {".venv", "build", "node_modules", "staticfiles", "var", "vendor"}
 PACKAGES = ("benchmarks", "integrations", "locations", "offstreet", "passport", "tests")
 LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#]*)(?:#([^)]*))?\)")
@@ -36,7 +36,7 @@ each_document = pytest.mark.parametrize("document", PAGES, ids=lambda path: str(
 
 
 def is_dead_file(name: str) -> bool:
-    """Whether nothing of ours has this path, or a path that ends so. What a command writes (build, var) need not be there."""
+    """Whether no file of the repository has this path, or a path that ends with it. What a command writes may be missing."""
     path = name.removeprefix("./")
     return not NOT_OURS.intersection(Path(path).parts) and not any(
         file.endswith(f"/{path}") for file in FILES
@@ -50,13 +50,13 @@ def anchors(page: Path) -> set[str]:
 
 
 def code_of(page: Path) -> list[str]:
-    """Return what a page sets as code within its sentences and tables; blocks of code are examples."""
+    """Return what a page marks up as code within its sentences and tables; blocks of code are examples."""
     text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     return CODE.findall(text)
 
 
 def resolves(name: str) -> bool:
-    """Whether a dotted name is a module of ours or something in one."""
+    """Whether a dotted name is a module of the project or something in one."""
     try:
         pkgutil.resolve_name(name)
     except (ImportError, AttributeError):

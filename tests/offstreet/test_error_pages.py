@@ -1,4 +1,4 @@
-"""What a page says when something fails is true: what was saved is not called unchanged, and what passes is tried again."""
+"""What a page says about a failure is true: saved data is never called unchanged, and a retry is offered where it helps."""
 
 import re
 import sqlite3
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 
 
 def locked() -> OperationalError:
-    """The error of a database that another process holds."""
+    """The error of a database that another process has locked."""
     error = OperationalError("database is locked")
     error.__cause__ = sqlite3.OperationalError("database is locked")
     error.__cause__.sqlite_errorcode = sqlite3.SQLITE_BUSY
@@ -56,7 +56,7 @@ def _broken(request: HttpRequest) -> HttpResponse:
 
 
 def _signs_out_elsewhere(request: HttpRequest) -> HttpResponse:
-    """Save something; meanwhile the person signs out in another window."""
+    """Save something while the person signs out in another window."""
     Location.objects.update(name="changed")
     request.session["seen"] = 1
     Session.objects.all().delete()
@@ -107,7 +107,7 @@ def test_a_form_is_kept_and_sent_again_where_nothing_was_written(client: Client)
     assert '<form method="post" action="/busy/?a=1" data-retry-after="5">' in page
     fields = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', page)
     assert fields[1:] == [("plate", "&quot;&gt;&lt;b&gt;É 1"), ("days", "mon"), ("days", "tue")]
-    # What it brings is good for sending it again.
+    # What the page contains is enough to send the form again.
     again = client.post("/busy/?a=1", {"csrfmiddlewaretoken": fields[0][1]})
     assert again.status_code == 503
 
@@ -187,7 +187,7 @@ def test_what_was_saved_is_answered_so_though_the_session_ended_meanwhile() -> N
     assert (answer.status_code, answer.content) == (200, b"It was changed.")
     location.refresh_from_db()
     assert location.name == "changed"
-    # Whoever asks next is signed out.
+    # The next request is signed out.
     assert client.get(world.url("overview")).status_code == 302
 
 

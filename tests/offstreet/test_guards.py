@@ -1,4 +1,4 @@
-"""Production starts on a good environment and on no other; real processes, since settings are read once a process."""
+"""Production starts only in a valid environment; real processes, since settings are read once per process."""
 
 import json
 import os
@@ -34,12 +34,12 @@ GOOD = {
 
 
 def start(tmp_path: Path, *command: str, **changes: str) -> "subprocess.CompletedProcess[str]":
-    """Run a management command in production, with `changes` to a good environment."""
+    """Run a management command in production, with `changes` to a valid environment."""
     return run([sys.executable, str(ROOT / "manage.py"), *command], tmp_path, **changes)
 
 
 def run(command: Sequence[str], tmp_path: Path, **changes: str) -> "subprocess.CompletedProcess[str]":
-    """Run a command in production, with `changes` to a good environment."""
+    """Run a command in production, with `changes` to a valid environment."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     env = {**kept, **PRODUCTION_ENVIRONMENT, "VAR_DIR": str(tmp_path), **changes}
     return subprocess.run(

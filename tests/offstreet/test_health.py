@@ -1,4 +1,4 @@
-"""`/healthz` tells what a load balancer needs and nothing more."""
+"""`/healthz` says what a load balancer needs and nothing more."""
 
 from unittest.mock import patch
 

@@ -1,7 +1,7 @@
-"""Whatever is sent to whichever address, the answer is never a 500.
+"""No matter what is sent to which address, the answer is never a 500.
 
-Two kinds: requests that nothing can be made of are answered 400 in words by the door (`offstreet.readable`), and those that
-can be read but make no sense reach every page, with each parameter that the product reads set to the same nonsense.
+Two kinds: `offstreet.readable` answers requests that can't be read with 400 and a sentence; those that can be read but make
+no sense reach every page, with each parameter that the product reads set to the same nonsense.
 """
 
 import re
@@ -79,7 +79,7 @@ def own(monkeypatch: pytest.MonkeyPatch) -> Iterator[Side]:
 
 
 def addresses(own: Side) -> list[str]:
-    """Every address of the project, with things that are there."""
+    """Every address of the project, with arguments that exist."""
     urls = [own.url(name, access) for name, access in COMPANY.items()]
     urls += [address(name, own) for name in OTHERS]
     urls += [filled(name) for name in SIGN_IN | OWN_ACCOUNT if name != "account_logout"]
@@ -99,7 +99,7 @@ def addresses(own: Side) -> list[str]:
 
 
 def door_requests() -> dict[str, dict[str, Any]]:
-    """What is refused at the door, as arguments of `Client.generic`; the address is given by whoever sends it."""
+    """Requests that are refused before any page, as arguments of `Client.generic`; the caller adds the address."""
     multipart = "multipart/form-data; boundary=x"
     part = b'--x\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n--x--\r\n'
     return {
@@ -138,7 +138,7 @@ def send(client: Client, url: str, request: dict[str, Any]) -> Any:
 @pytest.mark.parametrize("name", door_requests())
 def test_what_cannot_be_read_is_answered_400_in_words_on_every_page(name: str, own: Side) -> None:
     client, request = own.world.support, door_requests()[name]
-    # Nothing comes before the door, so one address of each kind stands for all.
+    # Nothing runs before that check, so one address of each kind is enough.
     for url in (
         own.world.url("overview"),
         own.world.url("permits"),
@@ -212,7 +212,7 @@ NONSENSE = {
     "an address that is none": "http://[",
     "a long text from right to left": "\u202e\u2066%s{}{{x}}<i>'\"\\" * 20,
 }
-# What Django's admin reads of its own accord; each alone, since most of it is refused before the rest is read.
+# What Django's admin itself reads; each alone, since most of it is refused before the rest is read.
 ADMIN_PARAMETERS = (
     "p", "o", "e", "_to_field", "_popup", "_changelist_filters", "_facets", "id__exact", "id__in", "pk__isnull", "action",
 )  # fmt: skip
@@ -224,7 +224,7 @@ def test_nonsense_in_every_parameter_is_never_a_500(method: str, own: Side) -> N
     client.raise_request_exception = False
     found, named = {}, sorted(parameters())
     for place, url in enumerate(addresses(own)):
-        # Every address meets each kind of nonsense in a part of its parameters.
+        # Every address gets each kind of nonsense in some of its parameters.
         kinds = list(NONSENSE.values())
         data = {name: kinds[(at + place) % len(kinds)] for at, name in enumerate(named)}
         headers = {"HX-Request": "true"} if place % 2 else {}

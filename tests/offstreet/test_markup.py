@@ -1,6 +1,6 @@
-"""What people, files and vendors bring is never markup: read off every template, every module and every script of ours.
+"""Text from people, files and vendors is never markup: every template, module and script of the project is checked.
 
-Django's own admin templates print a field's help as markup; the help of our admin's fields stands in the source.
+Django's own admin templates print a field's help as markup; the help of our admin's fields is written in the source.
 """
 
 import ast
@@ -44,7 +44,7 @@ def without_comments(path: Path) -> str:
 
 # --- Templates ------------------------------------------------------------------------------------------------------
 
-# Our own mails, and those that allauth sends.
+# Our own emails, and those that allauth sends.
 MAILS = ("mail", "email")
 UNESCAPED = re.compile(
     r"\|\s*(safe|safeseq)\b|{%-?\s*(autoescape\s+off|filter\s+safe|debug\b|htmx_script\s+\w)|\bhx-(headers|vars|on)\b"
@@ -55,7 +55,7 @@ UNESCAPED = re.compile(
 def test_no_template_takes_a_text_for_markup(path: Path) -> None:
     source = without_comments(path)
     if path.suffix == ".txt" and path.parent.name in MAILS:
-        # A mail's plain part is no markup; its HTML part is made of it and escapes each line.
+        # An email's plain part is not markup; its HTML part is made from it, escaping each line.
         source = source.replace("{% autoescape off %}", "", 1)
     assert [match[0] for match in UNESCAPED.finditer(source)] == []
 
@@ -71,7 +71,7 @@ ASKING = {f"{prefix}hx-{name}" for name in ATTRIBUTES for prefix in ("", "data-"
 
 
 class Asking(HTMLParser):
-    """Keeps the attributes of each element that htmx would act on."""
+    """Collects the attributes of each element that htmx would act on."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class Asking(HTMLParser):
 
 
 def test_every_element_that_asks_for_something_carries_the_pages_mark() -> None:
-    """Without it htmx leaves the element alone, so this finds by reading what a browser would show as a dead part."""
+    """Without it htmx ignores the element, so this test finds what would be a dead part in a browser."""
     asking = [(name_of(path), names) for path in TEMPLATES for names in Asking(path).found]
     assert len(asking) >= 15
     assert [one for one in asking if "data-page-mark" not in one[1]] == []
@@ -109,7 +109,7 @@ TOKEN_FIELD = '<input type="hidden" name="csrfmiddlewaretoken" value="{{ csrf_to
 
 
 def test_the_forgery_token_stands_in_forms_alone() -> None:
-    """On another element everything within would inherit it, or read it from there."""
+    """On any other element, everything within would inherit it or could read it."""
     sources = {name_of(path): without_comments(path).replace(TOKEN_FIELD, "") for path in TEMPLATES}
     assert [name for name, source in sources.items() if re.search(r"{{[^}]*csrf_token", source)] == []
 
@@ -117,7 +117,7 @@ def test_the_forgery_token_stands_in_forms_alone() -> None:
 # --- Python -----------------------------------------------------------------------------------------------------------
 
 SHAPED = {"format_html", "format_html_join", "filled"}
-# Only the module that checks what it is given may say that a text is safe.
+# Only the module that checks its input may mark a text as safe.
 TRUSTED = ROOT / "offstreet/markup.py"
 
 
@@ -127,7 +127,7 @@ def called(node: ast.Call) -> str:
 
 
 def findings(source: str) -> Iterator[str]:
-    """Yield what says in a module that a text is markup, other than by a shape that is written there."""
+    """Yield a module's calls that mark a text as markup, other than with a literal format string."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom | ast.Import):
             names = {alias.name.rpartition(".")[2] for alias in node.names}
@@ -192,7 +192,7 @@ def test_a_shape_that_is_filled_in_says_what_format_html_says() -> None:
 
 
 class Helped(forms.Form):
-    """Help that a vendor's zone number got into, and Django's own list of what a password needs."""
+    """Help that contains a vendor's zone number, and Django's own list of password rules."""
 
     space = forms.CharField(help_text=f"Zone {EVIL} goes by space.")
     password = forms.CharField(help_text=password_validators_help_text_html())

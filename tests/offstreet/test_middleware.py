@@ -1,4 +1,4 @@
-"""The way to sign-in and back, and a page for who opens what only forms are sent to."""
+"""Redirects to sign-in and back, and a page for those who open an address that only takes forms."""
 
 from urllib.parse import parse_qs, urlsplit
 
@@ -24,7 +24,7 @@ urlpatterns = [path("sensitive/", _sensitive), path("", include("offstreet.urls"
 
 
 def next_of(url: str) -> str:
-    """Return where somebody is led after signing in."""
+    """Return where someone is redirected after signing in."""
     return parse_qs(urlsplit(url).query)["next"][0]
 
 
@@ -108,7 +108,7 @@ def test_a_form_without_its_token_gets_a_page_in_our_look(world: World) -> None:
 
 
 def test_no_page_is_kept_whoever_it_is_for(world: World) -> None:
-    """Also errors, parts, JSON, the admin and redirects: what shows a plate today is not marked as such."""
+    """Also errors, parts, JSON, the admin and redirects: pages that show plates aren't marked as such."""
     permit = PermitFactory(location=world.location("Lot"))
     answers = [
         *(
@@ -125,7 +125,7 @@ def test_no_page_is_kept_whoever_it_is_for(world: World) -> None:
     assert [
         answer.request["PATH_INFO"] for answer in answers if "no-store" not in answer["Cache-Control"]
     ] == []
-    # What is no secret stays quick.
+    # What isn't secret is still cached.
     static = Client().get("/static/css/app.css")
     assert "public" in static["Cache-Control"]
     static.close()

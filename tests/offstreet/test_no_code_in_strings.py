@@ -11,20 +11,20 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("benchmarks", "integrations", "locations", "offstreet", "passport", "tests")
-# Samples that a check must see; nobody runs them.
+# Samples that a check must find; they are never run.
 SAMPLES = ("tests/offstreet/test_markup.py", "tests/offstreet/test_no_code_in_strings.py")
 RUNS_CODE = {"-c", "--command"}
 
 
 def text_of(node: ast.AST) -> str | None:
-    """The text of a string, with a name in the place of what an f-string fills in; None for anything else."""
+    """The text of a string, with a name in place of an f-string's expressions; None for anything else."""
     if isinstance(node, ast.JoinedStr):
         return "".join(text_of(part) or "x" for part in node.values)
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
 
 def is_program(text: str) -> bool:
-    """Whether a text is Python that imports something, as every program does that does anything."""
+    """Whether a text is Python that imports something, as every useful program does."""
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError):

@@ -1,4 +1,4 @@
-"""A function is run in a process of its own: what it returns comes back unchanged, and what goes wrong is told."""
+"""A function is run in a separate process: its result comes back unchanged, and errors are reported."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The embedded broker is found in one place, and keeps what it was given over a restart."""
+"""The embedded broker is found in one place, and keeps its data over a restart."""
 
 import signal
 import socket
@@ -61,5 +61,5 @@ def test_the_embedded_server_loses_nothing_when_it_is_killed(tmp_path: Path) -> 
         finally:
             processes.stop(server, timeout_s=0, signum=signal.SIGKILL)
     assert answers == [b"+OK\r\n", b"$1\r\n1\r\n"]
-    # Nobody but the owner may talk to it.
+    # Only the owner may connect to it.
     assert path.stat().st_mode & 0o777 == 0o600

@@ -1,4 +1,4 @@
-"""The process manager: what it decides to start, how it restarts, and that nothing of it is left behind."""
+"""The process manager: what it starts, how it restarts, and that it leaves nothing behind."""
 
 import os
 import signal

@@ -13,7 +13,7 @@ LOCKS = ("base", "dev", "bootstrap")
 
 
 def pins(lock: str) -> dict[str, str]:
-    """The versions that a lock holds, by package and marker."""
+    """The versions in a lock, by package and marker."""
     found = re.findall(
         r"^([a-z0-9._-]+)==([^\s;]+)(.*?) \\$", (ROOT / f"requirements/{lock}.txt").read_text(), re.MULTILINE
     )
@@ -79,7 +79,7 @@ def test_a_variable_of_uvs_own_wins(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty project with locks and something like an environment."""
+    """An empty project with locks and a stand-in for an environment."""
     (tmp_path / "requirements").mkdir()
     (tmp_path / ".venv/bin").mkdir(parents=True)
     (tmp_path / ".venv/bin/python").touch()
@@ -91,7 +91,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def remember(project: Path, lock: str) -> None:
-    """Note a lock as installed."""
+    """Record a lock as installed."""
     install.stamp_path(lock).write_text(install.checksum(project / f"requirements/{lock}.txt"))
 
 

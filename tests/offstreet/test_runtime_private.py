@@ -1,4 +1,4 @@
-"""What an install keeps on this machine is its owner's alone, whatever the umask."""
+"""Only the owner can read what an installation keeps on this machine, no matter the umask."""
 
 import os
 import sqlite3
@@ -14,7 +14,7 @@ from tests.servers import run_checked
 
 @pytest.fixture(autouse=True)
 def open_umask() -> Iterator[None]:
-    """Make files for everybody, unless it is said otherwise."""
+    """Make files readable for everyone, unless the code says differently."""
     before = os.umask(0o000)
     yield
     os.umask(before)
@@ -76,7 +76,7 @@ def test_a_directory_that_all_accounts_write_to_stays_open(tmp_path: Path) -> No
 def test_a_command_of_a_development_install_closes_its_directory_and_makes_a_closed_database(
     tmp_path: Path,
 ) -> None:
-    """Without the demo, which is seen to in `tests/flows/test_demo.py`."""
+    """Without the demo, which `tests/flows/test_demo.py` covers."""
     var = tmp_path / "var"
     var.mkdir()
     env = {"PATH": os.environ["PATH"], "VAR_DIR": str(var), "ENVIRONMENT": "development"}

@@ -1,4 +1,4 @@
-"""Children are started so that none outlives its parent, and ended so that nothing is left."""
+"""Children are started so that none outlives its parent, and ended so that nothing is left behind."""
 
 import os
 import signal
@@ -21,7 +21,7 @@ linux_only = pytest.mark.skipif(
 
 
 def runs(pid: int) -> bool:
-    """Whether a process exists and is no zombie."""
+    """Whether a process exists and is not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Secrets of the second step at rest, passkeys beside the app, and who has to have a second step."""
+"""Secrets of the second step at rest, passkeys besides the app, and who must have a second step."""
 
 import io
 from collections.abc import Iterator
@@ -33,13 +33,13 @@ OLD, NEW = (Fernet.generate_key().decode() for _ in range(2))
 
 @pytest.fixture(autouse=True)
 def fresh_counts() -> None:
-    """Codes that were used, and tries, are counted from nothing."""
+    """Used codes and attempts are counted from zero."""
     cache.clear()
 
 
 @pytest.fixture(autouse=True)
 def still_clock() -> Iterator[None]:
-    """A code is good for its thirty seconds; none ends between its making and its use."""
+    """A code is valid for its thirty seconds; none expires between being made and being used."""
     with time_machine.travel(datetime.now(UTC), tick=False):
         yield
 
@@ -65,7 +65,7 @@ def sign_in(person: User, code: str) -> bool:
 
 
 def kept() -> str:
-    """All that the database keeps of second steps, as one text."""
+    """Everything that the database stores about second steps, as one text."""
     return str(list(Authenticator.objects.values_list("data", flat=True)))
 
 
@@ -99,7 +99,7 @@ def test_an_app_that_another_tab_turns_on_at_the_same_moment_is_said_and_counts(
     secret = client.get(reverse("mfa_activate_totp")).context["form"].secret
     other = generate_totp_secret()
     TOTP.activate(person, other)
-    # The page has looked before the other tab was done.
+    # The page was opened before the other tab was done.
     monkeypatch.setattr("allauth.mfa.totp.views.is_mfa_enabled", lambda *_: False)
     response = client.post(reverse("mfa_activate_totp"), {"code": code_of(secret)}, follow=True)
     assert "turned on in another tab" in text_of(response)
@@ -121,7 +121,7 @@ def test_what_was_kept_in_plain_text_works_and_is_encrypted_when_it_is_used() ->
     assert sign_in(person, first)
     codes.refresh_from_db()
     assert seed not in kept()
-    # What was used up before it was encrypted is used up still.
+    # A code that was used before it was encrypted is still used up.
     assert (MfaAdapter().decrypt(codes.data["seed"]), codes.data["used_mask"]) == (seed, 1)
     assert not sign_in(person, first)
     assert sign_in(person, second)
@@ -166,7 +166,7 @@ def test_a_secret_under_a_key_that_is_gone_opens_nothing(settings: Any) -> None:
 
 @pytest.fixture
 def strict() -> World:
-    """A company that asks everybody for two steps."""
+    """A company that requires two steps of everyone."""
     world = World.build(name="University", slug="university")
     Company.objects.filter(pk=world.company.pk).update(two_step_required=True)
     return world
@@ -184,7 +184,7 @@ def test_a_company_may_ask_everybody_for_two_steps(strict: World) -> None:
     for member in Membership.objects.select_related("user"):
         turn_on(member.user)
     assert strict.viewer.get(strict.url("overview")).status_code == 200
-    # Who is no member learns nothing of it.
+    # Someone who isn't a member learns nothing about it.
     assert signed_in(UserFactory()).get(strict.url("overview")).status_code == 404
 
 

@@ -1,4 +1,4 @@
-"""A link that lets somebody in stands in no log line, whoever writes it, and no mailed link leads to another server."""
+"""A link that gives access appears in no log line, no matter who writes it, and no mailed link leads to another server."""
 
 import io
 import re
@@ -43,7 +43,7 @@ def written() -> Iterator[io.StringIO]:
 
 @pytest.fixture
 def tokens(world: World) -> dict[str, str]:
-    """A secret of each kind that works, by the name of its address."""
+    """A working secret of each kind, by the name of its address."""
     person = UserFactory()
     invited = invite_person(company=world.company, email="new@u.example", role="viewer", actor=person)
     location = world.location("Lot", world.zone("1"))
@@ -73,7 +73,7 @@ def address(name: str, token: str) -> str:
 
 def test_every_address_of_the_plan_with_a_secret_in_it_is_masked() -> None:
     with_secrets = {name for route, name in all_routes() if re.search(r"<[^<>]*(token|key)>", route)}
-    # The page that allauth leads to from a reset link takes the same address.
+    # The page to which allauth redirects from a reset link has the same address.
     assert with_secrets == {
         "invitation", "test_answer", "status_page", "account_reset_password_from_key", "account_confirm_email",
     }  # fmt: skip
@@ -99,7 +99,7 @@ def test_no_log_line_of_ours_or_djangos_holds_a_secret(
             assert token not in written.getvalue(), name
             assert token.rpartition(".")[2] not in written.getvalue(), name
     assert asked > 50
-    # The lines themselves are there: who asked for what is no secret but for that part.
+    # The lines themselves are there: apart from that part, a request is no secret.
     assert "Not Found: /invitations/•••" in written.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""Signing in: guessing is slowed down wherever it is tried, a mailed link sets a password, and sessions can be ended."""
+"""Signing in: guessing is slowed down everywhere, a mailed link sets a password, and sessions can be ended."""
 
 import re
 from collections.abc import Iterator
@@ -24,13 +24,13 @@ from tests.pages import signed_in, text_of
 pytestmark = pytest.mark.django_db
 STRONG = "quite-a-long-passphrase-7"
 LOGIN = "/accounts/login/"
-# As many wrong passwords for one account, and as many from one address, as are let pass (allauth's own limits).
+# How many wrong passwords are allowed for one account and from one address (allauth's own limits).
 TRIES_AT_ONE, TRIES_FROM_ONE = 5, 10
 
 
 @pytest.fixture(autouse=True)
 def fresh_counts() -> Iterator[None]:
-    """Each test counts its tries from nothing."""
+    """Each test counts its attempts from zero."""
     cache.clear()
     yield
     cache.clear()
@@ -42,13 +42,13 @@ def person() -> User:
 
 
 def try_password(email: str, password: str = "wrong", client: Client | None = None, via: str = "") -> Any:
-    """Try to sign in, through a proxy that says `via` in X-Forwarded-For where it is given."""
+    """Try to sign in; with `via`, through a proxy that writes it into X-Forwarded-For."""
     headers = {"X-Forwarded-For": via} if via else None
     return (client or Client()).post(LOGIN, {"login": email, "password": password}, headers=headers)
 
 
 def is_in(client: Client) -> bool:
-    """Whether somebody is signed in."""
+    """Whether someone is signed in."""
     return "_auth_user_id" in client.session
 
 
@@ -80,7 +80,7 @@ def test_who_guesses_is_locked_out_and_the_owner_elsewhere_is_not(person: User, 
         try_password(person.email, via="203.0.113.9")
     assert not sign_in_is_open(person, "203.0.113.9")
     assert sign_in_is_open(person, "198.51.100.7")
-    # An owner who mistypes as often as anybody may is slowed down by nobody else.
+    # An owner who mistypes as often as allowed isn't slowed down by anyone else.
     for _ in range(TRIES_AT_ONE - 1):
         try_password(person.email, via="198.51.100.7")
     assert sign_in_is_open(person, "198.51.100.7")
@@ -92,7 +92,7 @@ def test_guessing_from_many_addresses_slows_each_of_them_down_and_closes_the_acc
     settings.ALLAUTH_TRUSTED_PROXY_COUNT = 1
     for number in range(60):
         try_password(person.email, via=f"203.0.113.{number}")
-    # A second try from there has to wait, though few were made; the first one from anywhere is heard.
+    # A second attempt from there has to wait, though there were few; the first one from any address is allowed.
     assert not sign_in_is_open(person, "203.0.113.59")
     assert sign_in_is_open(person, "198.51.100.7")
     try_password(person.email, via="198.51.100.8")
@@ -250,7 +250,7 @@ def test_a_forgotten_password_is_set_anew_by_a_mailed_link_that_works_once(perso
     fresh = Client()
     try_password(person.email, STRONG, fresh)
     assert is_in(fresh)
-    # Whoever knew the old password is signed out by it.
+    # Anyone who knew the old password is signed out.
     assert elsewhere.get("/")["Location"].startswith(LOGIN)
     again = Client().get(link, follow=True)
     assert "password1" not in text_of(again)

@@ -1,4 +1,4 @@
-"""Files that a person can read in one go: how long a module, and a line of a template, may be."""
+"""Files that a person can read in one go: how long a module may be, and a line of a template."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def test_no_module_is_longer_than_four_hundred_lines() -> None:
 
 
 def test_no_line_of_a_template_is_longer_than_a_hundred_and_sixty_characters() -> None:
-    """Of HTML; in a mail's plain part, each line is a paragraph."""
+    """Only HTML: in an email's plain part, each line is a paragraph."""
     templates = files(".html")
     long = [
         f"{name}:{number}"

@@ -1,4 +1,4 @@
-"""Static files: collected with hashed names without stumbling, light enough, and complete with their licences."""
+"""Static files: collected with hashed names without errors, light enough, and complete with their licences."""
 
 import gzip
 import re

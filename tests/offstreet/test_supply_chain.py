@@ -1,4 +1,4 @@
-"""What comes from elsewhere: images can be pinned, the list of components is the lock, licences fit, reports have a way."""
+"""Supply chain: images are pinned, the list of components is the lock, licences are compatible, updates are watched."""
 
 import json
 import re
@@ -64,7 +64,7 @@ def test_what_is_no_digest_is_not_written(digest: str) -> None:
 
 
 def test_the_list_of_components_is_the_lock(tmp_path: Path) -> None:
-    """The very command of `make sbom`, over the hashed lock; it asks no network."""
+    """The command of `make sbom`, on the hashed lock; it uses no network."""
     made = tmp_path / "sbom.json"
     command = [sys.executable, "-m", "cyclonedx_py", "requirements", "--output-reproducible", "--of", "JSON"]
     subprocess.run([*command, "-o", str(made), str(ROOT / "requirements/base.txt")], check=True, timeout=60)
@@ -80,7 +80,7 @@ def test_no_library_forbids_the_licence_of_the_product() -> None:
         try:
             found = metadata(name)
         except PackageNotFoundError:
-            # Some are for other Pythons or systems than this one: the lock says so.
+            # Some are for other Python versions or systems than this one, as the lock says.
             assert re.search(rf"^{re.escape(name)}==\S+ ;", text, re.MULTILINE), name
             continue
         kinds = [line for line in found.get_all("Classifier", []) if line.startswith("License ::")]

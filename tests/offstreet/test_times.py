@@ -1,4 +1,4 @@
-"""Times are shown as people say them, in the location's zone, and never by a guess."""
+"""Times are shown as people say them, in the location's time zone, and never guessed."""
 
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace

@@ -1,7 +1,7 @@
-"""Every text that people read is marked for translation: no bare words in templates, none in what views and forms say.
+"""Every text that people read is marked for translation: no bare words in templates, views or forms.
 
-A heuristic, meant to catch what is forgotten: what is left of a template once its tags, its translated blocks and its
-markup are taken out holds no word, and neither does an attribute that is read aloud or shown.
+A heuristic that catches what was missed: without its tags, its translated blocks and its markup, a template contains no word,
+and neither does an attribute that is shown or read aloud.
 """
 
 import ast
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-# The style guide shows components with invented texts, for those who build pages.
+# The style guide shows components with made-up texts, for people who build pages.
 NOT_FOR_PEOPLE = {"styleguide.html", "styleguide_dialog.html"}
 TEMPLATES = sorted(
     path
@@ -27,7 +27,7 @@ _COMMENT = re.compile(
     r"{%\s*comment\b.*?{%\s*endcomment\s*%}|{#.*?#}|<!--.*?-->|<style.*?</style>|<script.*?</script>",
     re.DOTALL,
 )
-# A block that holds a name for the style sheet.
+# A block that contains a name for the style sheet.
 _CLASS_BLOCK = re.compile(r"{%\s*block \w*_class\s*%}.*?{%\s*endblock\s*%}", re.DOTALL)
 _TAG = re.compile(r"{%.*?%}|{{.*?}}", re.DOTALL)
 _MARKUP = re.compile(r"<[^<>]*>", re.DOTALL)
@@ -73,7 +73,7 @@ PYTHON = sorted(
 
 
 def bare_sayings(source: str) -> Iterator[str]:
-    """Yield texts that are told to people as bare literals: messages, errors of forms."""
+    """Yield texts shown to people as bare literals: messages, errors of forms."""
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.Call):
             continue

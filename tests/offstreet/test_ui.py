@@ -1,4 +1,4 @@
-"""Components say what they mean, escape what they are given, and refuse what does not exist."""
+"""Components say what they mean, escape their input, and refuse unknown values."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Clients of Passport over any transport, and the events that tests send by them."""
+"""Clients of Passport over any transport, and the events that tests send with them."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""What tests of `passport` share: for commands, a company and a vendor in memory; else the vendor on a sandbox in memory."""
+"""What tests of `passport` share: for commands, a company and a vendor in memory; else the vendor on a sandbox."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ from tests.passport.sandbox_transport import SandboxTransport
 
 @pytest.fixture
 def vendor() -> Iterator[FakeVendor]:
-    """A vendor in memory that lists three zones, two of which differ in case alone."""
+    """A vendor in memory that lists three zones, two of which differ only in case."""
     with fake_vendor() as fake:
         fake.zones = [
             zone_seen("a", "LotB", "Lot B"),
@@ -36,7 +36,7 @@ def company(vendor: FakeVendor) -> Company:
 
 @pytest.fixture
 def transport() -> SandboxTransport:
-    """The way to a sandbox of its own."""
+    """A transport to a separate sandbox."""
     return SandboxTransport()
 
 
@@ -50,5 +50,5 @@ def passport(transport: SandboxTransport) -> Iterator[Passport]:
 
 @pytest.fixture
 def partner() -> Partner:
-    """A partner that has logged in to a sandbox of its own."""
+    """A partner that has logged in to a separate sandbox."""
     return Partner().log_in()

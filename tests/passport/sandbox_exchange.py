@@ -1,7 +1,7 @@
 """One request through the sandbox's application without a server, a socket or an event loop.
 
 The application is a coroutine that stops where it would wait or send. An `Exchange` takes it from stop to stop, so a
-test sees each wait and each piece of the answer when it happens, and may leave the request where it stands.
+test sees each wait and each piece of the answer as it happens, and may abandon the request at any point.
 """
 
 from collections.abc import Callable, Generator
@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message
 
 @dataclass(frozen=True)
 class Wait:
-    """The application waits that long."""
+    """The application waits this long."""
 
     seconds: float
 
@@ -74,7 +74,7 @@ class Exchange:
         self._running = app(scope, self._receive, self._send)
 
     def step(self) -> Step | None:
-        """Let the application go on to its next stop; None once it has ended."""
+        """Let the application continue to its next stop; None once it has ended."""
         try:
             step: Step = self._running.send(None)  # type: ignore[attr-defined]
         except StopIteration:
@@ -82,13 +82,13 @@ class Exchange:
         return step
 
     def finish(self) -> None:
-        """Let the application go on to its end; a client that has gone gets nothing of it."""
+        """Let the application run to its end; a client that has gone gets none of it."""
         self.gone = True
         while self.step() is not None:
             pass
 
     def leave(self) -> None:
-        """Give the request up where it stands."""
+        """Abandon the request at this point."""
         self.gone = True
         self._running.close()  # type: ignore[attr-defined]
 

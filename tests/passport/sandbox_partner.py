@@ -1,4 +1,4 @@
-"""A partner that talks to the simulator without a client: requests as plain as the contract shows them."""
+"""A partner that talks to the simulator without a client: plain requests as in the contract."""
 
 import json
 from dataclasses import dataclass
@@ -37,13 +37,13 @@ def stamp_ms(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
-# A partner reads so many pieces of an answer that doesn't end, and leaves.
+# A partner reads this many pieces of an endless answer, then leaves.
 PATIENCE = 20
 
 
 @dataclass(frozen=True)
 class Response:
-    """An answer as far as the partner has read it. Its status is 0 if the connection was dropped."""
+    """An answer, as far as the partner read it. Its status is 0 if the connection was dropped."""
 
     status: int
     body: bytes
@@ -55,7 +55,7 @@ class Response:
 
 
 class Partner:
-    """Sends well-formed requests at a time that the test moves; `event` builds one that a test then spoils."""
+    """Sends well-formed requests at a time that the test sets; `event` builds one that a test can then break."""
 
     def __init__(self, simulator: Simulator | None = None, *, now: datetime = NOON) -> None:
         self.simulator = simulator or Simulator()

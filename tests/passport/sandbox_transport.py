@@ -1,8 +1,8 @@
-"""The sandbox's simulator behind httpx, without a socket: the one seam through which unit tests reach "Passport".
+"""The sandbox's simulator behind httpx, without a socket: the only way in which unit tests reach "Passport".
 
 It carries responses as the HTTP server would: a drop raises what httpx raises, a delay beyond the request's read
 time-out raises `httpx.ReadTimeout` (after the request was processed, or before, as the fault says), bodies may be cut
-off, huge or without end. Time stands still unless a test moves it; a delay that is waited for moves it.
+off, huge or without end. Time stands still unless a test moves it, or a request waits for a delay.
 """
 
 from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ class Clock:
 
 
 class SandboxTransport(httpx.BaseTransport):
-    """Answers from `simulator`. `late` holds requests that are to be processed later although the client gave up;
+    """Answers from `simulator`. `late` holds requests that will be processed later although the client gave up;
     `process_late()` lets them happen."""
 
     def __init__(
@@ -59,7 +59,7 @@ class SandboxTransport(httpx.BaseTransport):
         return httpx.Response(step.status, headers=step.headers, stream=_Body(self, exchange, request))
 
     def process_late(self) -> None:
-        """Process what is still under way, as a remote does whose client has gone."""
+        """Process what is still under way, as a server does when its client has gone."""
         late, self.late = self.late, []
         for exchange in late:
             exchange.finish()

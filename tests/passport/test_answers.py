@@ -1,4 +1,4 @@
-"""What an answer says of each event: nothing is taken for accepted that it does not say is."""
+"""What an answer says about each event: only what it says is accepted counts as accepted."""
 
 import json
 from datetime import UTC, datetime
@@ -72,7 +72,7 @@ def test_a_success_with_an_acknowledgement_accepts_all(status: int, document: An
 def test_a_success_that_says_nothing_or_the_opposite_accepts_nothing(status: int, document: Any) -> None:
     reading = read(status, document)
     assert words(reading) == [LATER] * 3
-    # Trouble of the whole request, so that nothing goes round and round.
+    # A failure of the whole request, so that nothing loops.
     assert isinstance(reading.error, TryLater)
     assert reading.error.sentence
 
@@ -80,7 +80,7 @@ def test_a_success_that_says_nothing_or_the_opposite_accepts_nothing(status: int
 def test_problem_details_by_their_media_type_accept_nothing() -> None:
     problem = {"content-type": "Application/problem+json; charset=utf-8"}
     assert words(read(200, {"instance": "/v3/shared/events"}, **problem)) == [LATER] * 3
-    # The same members under the usual type are an acknowledgement.
+    # The same members under the usual media type are an acknowledgement.
     assert words(read(200, {"instance": "/v3/shared/events"})) == ["accepted"] * 3
 
 
@@ -154,7 +154,7 @@ def test_events_that_a_success_lists_as_they_were_sent_are_accepted_and_others_a
     assert words(read(207, listed)) == [LATER] * 3
 
 
-# Any mix of results: by name or not, of ours and others', fine, refused, odd.
+# Any mix of results: named or not, for our events and others, accepted, refused or odd.
 PARTS = st.lists(
     st.fixed_dictionaries(
         {},

@@ -1,4 +1,4 @@
-"""The client against the sandbox: whatever comes back, it is an answer or one of our own errors."""
+"""The client against the sandbox: no matter what comes back, the result is an answer or one of our own errors."""
 
 import json
 from typing import Any
@@ -27,7 +27,7 @@ from tests.passport.test_reading import json_values
 
 
 class Says(httpx.BaseTransport):
-    """Gives a token to whoever asks, and this answer to everything else."""
+    """Gives a token to every client, and this answer to all other requests."""
 
     def __init__(self, response: httpx.Response) -> None:
         self.response = response
@@ -37,13 +37,13 @@ class Says(httpx.BaseTransport):
         self.requests.append(request)
         if request.url.path == TOKENS_PATH:
             return httpx.Response(200, json={"access_token": "t", "expires_in": 600})
-        # Anew each time: a response can be read once, and a 401 makes the client ask again.
+        # A new one each time: a response can be read only once, and a 401 makes the client ask again.
         given = self.response
         return httpx.Response(given.status_code, headers=given.headers, stream=given.stream)
 
 
 def sent_over(response: httpx.Response, *, count: int = 1) -> Sent:
-    """What becomes of `count` events that are answered like this."""
+    """The result of `count` events that are answered like this."""
     client = client_on(Says(response))
     try:
         return Passport(client).send(ACCOUNT, [start(f"os-K-{n}-1", f"P{n}") for n in range(count)])
@@ -224,5 +224,5 @@ def test_whatever_comes_back_each_event_is_accepted_or_has_one_of_our_errors(
     assert len(sent.results) == 2
     for result in sent.results:
         assert result is None or isinstance(result, DeliveryError)
-        # Never a fault of our own.
+        # Never an error of our own code.
         assert not (isinstance(result, Unexpected) and result.leaves_open), result.code

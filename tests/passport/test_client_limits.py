@@ -1,4 +1,4 @@
-"""The limits of a request, on a real socket: nothing that a remote does holds a sender for longer than its whole time."""
+"""The limits of a request, on a real socket: nothing that a server does occupies a sender for longer than the total limit."""
 
 import contextlib
 import gzip
@@ -30,7 +30,7 @@ SLACK_S = 4.0
 def remote(
     behave: Callable[[socket.socket, threading.Event], None], *, receive_buffer: int | None = None
 ) -> Iterator[str]:
-    """A server that reads a request's head and then behaves as the test says; its address."""
+    """A server that reads a request's head and then behaves as the test says; yields its address."""
     listener = socket.create_server(("127.0.0.1", 0))
     if receive_buffer is not None:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -54,13 +54,13 @@ def remote(
     finally:
         done.set()
         with contextlib.suppress(OSError):
-            listener.shutdown(socket.SHUT_RDWR)  # or `accept` would go on waiting
+            listener.shutdown(socket.SHUT_RDWR)  # or `accept` would keep waiting
         listener.close()
         thread.join(5)
 
 
 class HasToken(MemoryTokenStore):
-    """Asks nobody."""
+    """Needs no request."""
 
     def get(self, fetch: object) -> Token:
         end = timezone.now() + timedelta(hours=1)
@@ -73,7 +73,7 @@ def config(base_url: str, **limits: float) -> Config:
 
 
 def ask(base_url: str, *, events: list[dict[str, Any]] | None = None, **limits: float) -> float:
-    """Ask for a token, or send events; it must end with our own error. Return how long it took."""
+    """Fetch a token, or send events; it must end with one of our own errors. Return how long it took."""
     client = PassportClient(
         config(base_url, **limits), tokens=MemoryTokenStore() if events is None else HasToken()
     )

@@ -1,4 +1,4 @@
-"""Lists that the client reads, of zones and of rights: followed to their end, and never away from Passport."""
+"""Lists of zones and rights that the client reads: followed to their end, and never to another host."""
 
 from dataclasses import replace
 from typing import Any
@@ -119,7 +119,7 @@ def test_rights_that_are_read_as_they_come_meet_the_same_errors(
             read()
         errors.append(raised.value)
         transport.simulator.faults.clear()
-    # What is read as it comes knows besides that it broke off.
+    # A list that is read as it arrives also knows that it broke off.
     told = {error.sentence for error in errors} - {"Passport's list broke off before its end."}
     assert len({(type(error), error.status) for error in errors}) == 1
     assert len(told) == 1

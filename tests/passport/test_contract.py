@@ -13,7 +13,7 @@ PAGE = ROOT / "docs/passport-api.md"
 OWN_SETTINGS = re.compile(r"^(PASSPORT_\w+) = ", re.MULTILINE)
 KEY = re.compile(r"\b[A-Z]\d+\b")
 STATUS = re.compile(r"\(((?:documented|observed|assumed|both assumed)(?!: Observed)(?::[^)]*)?)\)")
-# Of these, the product decides on its own: they are no facts about Passport.
+# The product decides these itself; they are not facts about Passport.
 OUR_OWN = {
     "PASSPORT_CLIENT_SECRET", "PASSPORT_CONNECT_TIMEOUT_S", "PASSPORT_READ_TIMEOUT_S", "PASSPORT_TOTAL_TIMEOUT_S",
 }  # fmt: skip
@@ -33,7 +33,7 @@ def facts() -> list[Fact]:
 
 
 def exists(name: str) -> bool:
-    """Whether a dotted name leads to something: `settings.NAME`, or a module's attribute."""
+    """Whether a dotted name exists: `settings.NAME`, or a module's attribute."""
     if name.startswith("settings."):
         return hasattr(settings, name.removeprefix("settings."))
     parts = name.split(".")

@@ -1,4 +1,4 @@
-"""A list that is read as it arrives says the same as one that is read whole, however it is cut."""
+"""A list that is read as it arrives gives the same result as one that is read as a whole, no matter how it is split."""
 
 import json
 from typing import Any

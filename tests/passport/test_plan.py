@@ -1,4 +1,4 @@
-"""Planning of events: what Passport has after the events is what it should have, from anywhere, replayed or not."""
+"""Planning of events: from any state, replayed or not, Passport has what it should have after the events."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -39,7 +39,7 @@ def wishes(draw: st.DrawFn) -> Desired:
 
 
 class Passport:
-    """The sandbox's simulator at a moment that the test sets, spoken to with bare events."""
+    """The sandbox's simulator at a time that the test sets, which takes bare events."""
 
     def __init__(self) -> None:
         self.now = NOW
@@ -116,9 +116,7 @@ def test_any_series_of_wishes_with_any_replays_ends_in_the_last_wish(
     passport, remote_state = Passport(), None
     for number, (desired, replays, minutes) in enumerate(series):
         steps = steps_of(remote_state, desired, passport.now, number)
-        for _ in range(
-            replays
-        ):  # an answer was lost after any of the events: the very same ones go out again
+        for _ in range(replays):  # an answer was lost after any of the events: the same events are sent again
             passport.take(steps[: 1 + number % 2])
         passport.take(steps)
         for step in steps:

@@ -1,4 +1,4 @@
-"""What an answer means: each status to the error that says what to do next, whatever its body holds."""
+"""What an answer means: each status becomes the error that says what to do next, no matter what its body contains."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime

@@ -1,4 +1,4 @@
-"""Reading lists: strict where identity is at stake, tolerant elsewhere, and never an exception but our own."""
+"""Reading lists: strict about identity, tolerant elsewhere, and never an exception except our own."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""`PASSPORT_REQUESTS_PER_SECOND`: the product's own client keeps to what the settings say."""
+"""`PASSPORT_REQUESTS_PER_SECOND`: the product's own client obeys the setting."""
 
 import time
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ numbers = count_from(1)
 
 
 class Watched(SandboxTransport):
-    """Notes when each request came (monotonic seconds)."""
+    """Records when each request arrived (monotonic seconds)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class Watched(SandboxTransport):
 
 @pytest.fixture
 def transport(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Watched:
-    """The sandbox, where the settings' client looks for Passport."""
+    """The sandbox, at the address where the settings' client expects Passport."""
     settings.PASSPORT_BASE_URL = "http://passport.test"
     settings.PASSPORT_CLIENT_ID, settings.PASSPORT_CLIENT_SECRET = SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET
     settings.PASSPORT_REQUESTS_PER_SECOND = PER_SECOND
@@ -70,7 +70,7 @@ def send(passport: Passport, count: int) -> list[float]:
 def test_no_more_requests_leave_than_the_settings_allow(passport: Passport, transport: Watched) -> None:
     send(passport, 12)
     times = transport.times(EVENTS_PATH)
-    # A moment comes by the database's clock, and who wakes up late leaves late: never early.
+    # Slots are by the database's clock, and a request that wakes up late leaves late, never early.
     assert times[-1] - times[0] >= 11 / PER_SECOND - 0.05
 
 

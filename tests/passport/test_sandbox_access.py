@@ -1,4 +1,4 @@
-"""Tokens, authorisation, zones: what stands before any event."""
+"""Tokens, authorisation, zones: what comes before any event."""
 
 import json
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""The control API: what it changes, what it tells, what it refuses."""
+"""The control API: what it changes, reports and refuses."""
 
 import json
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Which request meets which fault, what it then answers, and whether it takes effect."""
+"""Which request hits which fault, how it is answered, and whether it takes effect."""
 
 import json
 from email.utils import parsedate_to_datetime
@@ -13,7 +13,7 @@ from passport.sandbox.faults import KINDS, FaultBook
 from tests.passport.sandbox_partner import CREDENTIALS, LAKESHORE, NOON, UNIVERSITY, Partner, code
 from tests.passport.sandbox_transport import Clock, SandboxTransport
 
-# -- who meets it ------------------------------------------------------------------------------------------------
+# -- which requests it hits----------------------------------------------------------------------------------------------
 
 
 def test_without_faults_nothing_is_met() -> None:

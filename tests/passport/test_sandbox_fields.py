@@ -1,4 +1,4 @@
-"""What an event may hold: the envelope, and the rule of each field."""
+"""What an event may contain: the envelope, and the rule for each field."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""What Passport may do although it has accepted an event, and lists that are not as they are."""
+"""What Passport may do although it has accepted an event, and lists that don't show what it has."""
 
 import json
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""The officer's page and the page of faults: what they say, and that nothing typed gets out as HTML."""
+"""The officer's page and the page of faults: what they say, and that nothing typed is printed as HTML."""
 
 from datetime import timedelta
 from urllib.parse import urlencode

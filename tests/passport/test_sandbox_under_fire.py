@@ -1,4 +1,4 @@
-"""Nothing that a client sends brings the sandbox down. No sockets."""
+"""Nothing that a client sends crashes the sandbox. No sockets."""
 
 import json
 from typing import Any

@@ -29,7 +29,7 @@ def store(secret: str = "s") -> DatabaseTokenStore:
 
 
 class Passport:
-    """Gives out numbered tokens, or fails."""
+    """Issues numbered tokens, or fails."""
 
     def __init__(self, *, life_s: float = 3600) -> None:
         self.asked = 0
@@ -45,7 +45,7 @@ class Passport:
 
 @pytest.fixture(autouse=True)
 def one_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the database's clock travel with this process's own; a test that parts the two says so."""
+    """Let the database's clock follow this process's own, unless a test separates the two."""
     monkeypatch.setattr(tokens, "database_now", timezone.now)
 
 
@@ -138,7 +138,7 @@ def test_who_gets_the_word_just_after_a_token_was_brought_takes_that_one(
     take_the_word = late._take_the_word
 
     def after_another(now: datetime) -> bool:
-        store().get(passport)  # between the look and the word
+        store().get(passport)  # between looking and getting permission
         return take_the_word(now)
 
     monkeypatch.setattr(late, "_take_the_word", after_another)
@@ -269,7 +269,7 @@ def test_while_one_worker_renews_the_others_go_on_with_what_they_have() -> None:
         AccessToken.objects.update(fetching_until=timezone.now() + timedelta(seconds=10))
         assert worker.get(passport).secret == "secret-1"
         worker._content_until = 0
-        with worker._lock:  # a thread of this very process is at it
+        with worker._lock:  # a thread of this process is doing it
             assert worker.get(passport).secret == "secret-1"
     assert passport.asked == 1
 
@@ -303,7 +303,7 @@ def test_a_token_that_a_worker_of_an_earlier_version_brought_is_used_until_its_r
     passport, old = Passport(), store()
     with time_machine.travel(NOW, tick=False) as clock:
         old.get(passport)
-        # It knows nothing of `ends_at`, and leaves that of the token before as it was.
+        # It doesn't know `ends_at`, and leaves the previous token's value.
         AccessToken.objects.update(
             expires_at=NOW + timedelta(hours=5), ends_at=NOW + timedelta(hours=1), version=2
         )

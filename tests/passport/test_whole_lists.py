@@ -1,4 +1,4 @@
-"""A list of parking rights that is not whole is an error with a sentence of its own, and never passes for the whole."""
+"""An incomplete list of parking rights is an error with its own message, and is never taken for the complete list."""
 
 from collections.abc import Callable, Iterator
 
@@ -11,7 +11,7 @@ from passport.tokens import MemoryTokenStore
 
 
 class CutOff(httpx.SyncByteStream):
-    """A body whose connection ends in the middle."""
+    """A body whose connection breaks in the middle."""
 
     def __iter__(self) -> Iterator[bytes]:
         yield b'{"data": [{"id": "1"},'

@@ -1,4 +1,4 @@
-"""A second vendor, by a folder and one line of settings: from connection to accepted push, through the pages."""
+"""A second vendor, added as a folder and one line of settings: from connection to accepted push, through the pages."""
 
 import re
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ def curbline() -> Iterator[None]:
 
 
 class Story(World):
-    """A company that has nothing yet; each page that it sees is read for the other vendor's words."""
+    """A company that has nothing yet; each page that it sees is searched for the other vendor's words."""
 
     @property
     def current(self) -> Connection:
@@ -72,7 +72,7 @@ def words_of_the_other(page: str) -> list[str]:
 
 
 def work() -> None:
-    """Do what workers do: live, follow set-ups, pull zones, send, compare, look at test plates, look things up."""
+    """Do what workers do: report as alive, follow set-ups, fetch zones, send, compare, poll test plates, run look-ups."""
     now = timezone.now()
     WorkerHeartbeat.objects.update_or_create(name="w", defaults={"started_at": now, "seen_at": now})
     automation.follow_set_ups(timezone.now())
@@ -116,7 +116,7 @@ def test_it_goes_from_connection_to_accepted_push_through_the_pages() -> None:
     assert "a1" in here.get(here.operator, "zones")
     assert set(connection.zones.values_list("remote_id", "number")) == {("A1", "a1"), ("B2", "B2")}
 
-    # "A1" is the zone "a1" here: it is proposed, and nobody is warned of the case.
+    # "A1" is the zone "a1" here: it is suggested, without a warning about case.
     board = here.get(here.operator, "locations")
     assert "same number" in board
     assert "differs from" not in board
@@ -140,7 +140,7 @@ def test_it_goes_from_connection_to_accepted_push_through_the_pages() -> None:
     assert here.current.status == Connection.Status.LIVE
     assert STREET.seen(ACCOUNT) == set()
 
-    # A permit: what the wardens see is the whole oracle.
+    # A permit: what the wardens see is what counts.
     permit = register(here, place, "ABC 1234", hours=5)
     work()
     assert STREET.seen(ACCOUNT) == {Seen("ABC1234", "A1", permit.start, permit.end)}
@@ -154,7 +154,7 @@ def test_it_goes_from_connection_to_accepted_push_through_the_pages() -> None:
     for name in ("companies", "setups"):
         here.read(here.support.get(reverse(name)))
 
-    # Cancelled, it is gone there.
+    # Once cancelled, it is gone there.
     here.post(here.operator, "permit_cancel", permit.pk)
     work()
     assert STREET.seen(ACCOUNT) == set()
@@ -165,7 +165,7 @@ def test_it_goes_from_connection_to_accepted_push_through_the_pages() -> None:
 
 
 def read_every_page(here: Story, permit: Permit, test: TestPlate) -> None:
-    """Read each page of the company as those see it who may do the most there."""
+    """Read each page of the company as the role with the most rights on it sees it."""
     zone = permit.location.zone_mapping.zone
     push, refresh = Push.objects.latest("pk"), ZoneRefresh.objects.latest("pk")
     for client in (here.viewer, here.manager, here.support):

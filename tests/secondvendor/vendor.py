@@ -1,4 +1,4 @@
-"""Curbline as `integrations` sees it, and the street behind it: what its wardens see."""
+"""Curbline as `integrations` sees it, and what its wardens see."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ from integrations.vendors.protocol import (
 
 
 class Seen(NamedTuple):
-    """A registration as a warden sees it."""
+    """A session as a warden sees it."""
 
     plate: str
     zone: str
@@ -36,14 +36,14 @@ class Seen(NamedTuple):
 
 
 class Street:
-    """Curbline's side, for one process: accounts with their zones, and what is registered on them."""
+    """Curbline itself, for one process: accounts with their zones, and the sessions on them."""
 
     def __init__(self) -> None:
         self.zones: dict[str, list[str]] = {}
         self.registrations: dict[str, dict[str, dict[str, Any]]] = {}
 
     def open_account(self, account: str, *zones: str) -> None:
-        """Begin an account with these zones."""
+        """Create an account with these zones."""
         self.zones[account], self.registrations[account] = list(zones), {}
 
     def seen(self, account: str) -> set[Seen]:
@@ -95,7 +95,7 @@ class Curbline:
         now: datetime,
         session_id: str,
     ) -> list[Step]:
-        """Put what is wanted where it differs from what is there; a put replaces what has the same id."""
+        """Put what is wanted if it differs from what is there; a put replaces the session with the same id."""
         if desired is None:
             return [] if remote_state is None else [_delete(remote_state["session_id"], remote_state["end"])]
         wanted = {
@@ -112,7 +112,7 @@ class Curbline:
         return [Step(kind=kind, session=own, event={**put, "to": wanted["end"]})]
 
     def apply(self, remote_state: RemoteState | None, step: Step) -> RemoteState | None:
-        """What was put, or nothing after a delete."""
+        """What was put, or None after a delete."""
         if step["kind"] == "stopped":
             return None
         event = step["event"]
@@ -143,11 +143,11 @@ class Curbline:
         }
 
     def undo(self, account: Account, step: Step, *, now: datetime) -> Step | None:
-        """Delete what a put may have begun."""
+        """Delete what a put may have created."""
         return _delete(step["session"], step["event"]["to"]) if step["kind"] == "started" else None
 
     def preflight_error(self, desired: Desired) -> DeliveryError | None:
-        """Curbline takes whatever it is given."""
+        """Curbline accepts everything."""
         return None
 
     def send(self, account: Account, steps: Sequence[Step]) -> Sent:
@@ -205,5 +205,5 @@ def _delete(own: str, until: str) -> Step:
 
 
 def _is_a_vendor() -> Vendor:
-    """Let mypy hold it to the protocol."""
+    """Let mypy check it against the protocol."""
     return Curbline()

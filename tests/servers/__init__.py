@@ -11,15 +11,15 @@ A whole product, ready to use:
         stack.workers[0].kill()                                  # SIGKILL, the whole process group
         stack.broker.freeze()                                    # SIGSTOP; .thaw() ends it
         stack.database.restart()                                 # PostgreSQL only
-        stack.query("SELECT state, count(*) FROM …")             # rows as dictionaries, past the ORM
+        stack.query("SELECT state, count(*) FROM …")             # rows as dictionaries, without the ORM
         stack.run(permits.register_many, location="Lot B", count=9)  # a function, in a process with the product's settings
 
 Parts: `stack.database` (None on SQLite), `stack.broker`, `stack.sandbox`, `stack.workers`, `stack.web`. Each is a
 `Server`: `start`, `stop` (asks), `kill` (-9), `restart`, `freeze`, `thaw`, `alive`, `log()`.
 
-What it promises: every process that it starts is ended again, by its own id, also when a test fails, and by the kernel
-when the test process is killed (a server started from another thread than the main one lacks that last net). Waits
-have a deadline and say what they waited for, with the end of the log. A failing test shows the end of every log
+Every process that it starts is ended again, by its id, even if a test fails, and by the kernel if the test process is
+killed (except for a server started from another thread than the main one). Waits have a deadline, and say what they waited
+for, with the end of the log. A failing test shows the end of every log
 (`tests/conftest.py`); whole logs are kept in `build/logs`.
 
 The migrated database is made once per test process and copied, since migrating takes longer than most stories.

@@ -1,7 +1,7 @@
-"""A way to a server on which everything can vanish silently, as when a firewall forgets a connection or a machine is gone.
+"""A proxy on which everything can vanish silently, as when a firewall forgets a connection or a machine is gone.
 
-Nothing is closed and nothing is refused: what is sent is taken, and no answer ever comes. TCP itself notices nothing, since
-this end acknowledges each byte.
+Nothing is closed and nothing is refused: what is sent is accepted, and no answer ever comes. TCP itself notices nothing,
+since this end acknowledges each byte.
 """
 
 import contextlib
@@ -24,13 +24,13 @@ class BlackHole:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def swallow(self, *, new_ones: bool = False) -> None:
-        """Let nothing more through on the connections that there are, nor (`new_ones`) on those that will be opened."""
+        """Let nothing more through on the open connections, nor (`new_ones`) on those that will be opened."""
         self._swallows_new = new_ones
         for swallowed in self._swallowed:
             swallowed.set()
 
     def let_through(self) -> None:
-        """Forward connections that are opened from now on; those that were swallowed stay so."""
+        """Forward connections that are opened from now on; the swallowed ones stay silent."""
         self._swallows_new = False
 
     def close(self) -> None:
@@ -61,14 +61,14 @@ class BlackHole:
             while data := source.recv(65_536):
                 if not swallowed.is_set():
                     target.sendall(data)
-            # An end is as silent as everything else.
+            # The end of a connection is as silent as everything else.
             if not swallowed.is_set():
                 target.shutdown(socket.SHUT_WR)
 
 
 @contextlib.contextmanager
 def black_hole(to_port: int) -> Iterator[BlackHole]:
-    """Give a way to a port that works at first."""
+    """Yield a proxy to a port; it works at first."""
     hole = BlackHole(to_port)
     try:
         yield hole

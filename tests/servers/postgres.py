@@ -28,7 +28,7 @@ def unprivileged_user() -> str | None:
 
 @dataclass
 class Postgres(Server):
-    """A PostgreSQL server with one database, `offstreet`, that trusts whoever is on this machine."""
+    """A PostgreSQL server with one database, `offstreet`, that trusts all local connections."""
 
     port: int = 0
 
@@ -85,7 +85,7 @@ def make_postgres(home: Path, *, data_from: Path | None = None) -> Postgres:
         "unix_socket_directories": str(socket_dir),
         "max_connections": "200",
         "shared_buffers": "128MB",
-        # A crash of the machine is not what these tests are about; a kill of the server loses nothing with these.
+        # These tests are not about a crash of the machine; with these settings, killing the server loses nothing.
         "fsync": "off",
         "full_page_writes": "off",
     }
@@ -104,7 +104,7 @@ def make_postgres(home: Path, *, data_from: Path | None = None) -> Postgres:
         log_path=home / "postgres.log",
         ready=ready,
         user=user,
-        # SIGTERM would wait for every client to leave; SIGINT sends them away.
+        # SIGTERM would wait for every client to disconnect; SIGINT disconnects them.
         stop_signal=signal.SIGINT,
         port=port,
     )

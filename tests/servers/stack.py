@@ -177,7 +177,7 @@ def running_stack(
 ) -> Iterator[Stack]:
     """Run a product on `backend` (one of `BACKENDS`) with a migrated, empty database; end all of it afterwards.
 
-    What isn't wanted at first (`workers=0`, `web=False`, `sandbox=False`) can be started later.
+    What isn't needed at first (`workers=0`, `web=False`, `sandbox=False`) can be started later.
     """
     with scratch_directory() as home:
         database = None
@@ -211,7 +211,7 @@ def running_stack(
         wanted = [server for server in stack.servers if server is not stack.web or web]
         wanted = [server for server in wanted if server is not stack.sandbox or sandbox]
         try:
-            # The product's parts take seconds to load: side by side, once what they need is there.
+            # The product's parts take seconds to load, so they start side by side, once what they need is there.
             first = [server for server in wanted if server in (database, stack_broker, stack_sandbox)]
             for batch in (first, [server for server in wanted if server not in first]):
                 for server in batch:
@@ -227,11 +227,11 @@ def running_stack(
 
 
 def product_environment(home: Path) -> dict[str, str]:
-    """Return the variables that every process of a product under test gets, and nothing of the developer's own."""
+    """Return the variables that every process of a product under test gets, without the developer's own."""
     kept = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR")
     return {
         **{name: os.environ[name] for name in kept if name in os.environ},
-        # `test` reads neither .env nor var/demo.env; all else is as in development.
+        # `test` reads neither .env nor var/demo.env; everything else is as in development.
         "ENVIRONMENT": "test",
         "VAR_DIR": str(home),
         "PYTHONUNBUFFERED": "1",

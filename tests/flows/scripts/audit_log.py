@@ -1,4 +1,4 @@
-"""What a bug, an injection or a person with a shell might try on the audit log, and what the database answers."""
+"""What a bug, an injection or a person with a shell might try on the audit log, and how the database responds."""
 
 from datetime import timedelta
 from typing import TypedDict
@@ -11,7 +11,7 @@ from locations.security_log import record
 
 
 class Tried(TypedDict):
-    """What each attempt raised ("" for nothing), whether the log is as it was, and how many rows it has."""
+    """What each attempt raised ("" for nothing), whether the log is unchanged, and how many rows it has."""
 
     said: dict[str, str]
     same: bool
@@ -57,7 +57,7 @@ def as_the_owner() -> Tried:
 
 
 def as_an_account_with_fewer_rights() -> dict[str, str]:
-    """The same on PostgreSQL, as an account that may only add rows; "" where the database let it."""
+    """The same on PostgreSQL, as an account that may only add rows; "" where the database allowed it."""
     with connection.cursor() as cursor:
         cursor.execute("CREATE ROLE app LOGIN PASSWORD 'x'")
         cursor.execute("GRANT USAGE ON SCHEMA public TO app")

@@ -1,4 +1,4 @@
-"""Workers that claim rows, and ask for permission to probe, at the same moment: each is a thread of one process."""
+"""Workers that claim rows and ask for permission to probe at the same time; each is a thread of one process."""
 
 import threading
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from tests.flows.scripts.threads import side_by_side
 
 
 class Seen(TypedDict):
-    """The ids that each of two workers got beside the other; those that many got at once; the round of each probe."""
+    """The ids that each of two concurrent workers got; those that many got at once; the round of each probe."""
 
     beside: list[list[int]]
     claimed: list[int]
@@ -27,7 +27,7 @@ class Seen(TypedDict):
 
 
 def all_stories() -> Seen:
-    """Tell one after another, and return what became of each."""
+    """Run the stories one after another, and return the result of each."""
     return {
         "beside": _claim_while_another_claims(),
         "claimed": _claim_all_at_once(rows=120, workers=6),
@@ -38,7 +38,7 @@ def all_stories() -> Seen:
 def _claim_while_another_claims() -> list[list[int]]:
     """Let one worker claim ten of twenty rows, and another as many while the first one's transaction is open.
 
-    Raises `OperationalError` where the second one had to wait.
+    Raises `OperationalError` if the second one had to wait.
     """
     live = _live_with_due_rows(20)
     read, locked, looked = claim._read, threading.Event(), threading.Event()

@@ -28,7 +28,7 @@ def two_workers() -> dict[str, object]:
         before = database_now()
         if turn:
             permit = services.change_permit(permit=permit, end=now() + timedelta(hours=5 + turn))
-        # A worker of its own, with a clock of its own.
+        # A separate worker, with its own clock.
         with patch.object(timezone, "now", lambda wrong_s=wrong_s: now() + timedelta(seconds=wrong_s)):
             engine = Engine(senders=2)
             engine.drain([live.pk])

@@ -1,4 +1,4 @@
-"""Companies with their people and locations, as stories begin with them."""
+"""Companies with their people and locations, as stories need them at the beginning."""
 
 from collections.abc import Sequence
 
@@ -31,7 +31,7 @@ def make_company(
 
 
 def make_kims_company(*, name: str, slug: str) -> None:
-    """Make a company that is about to connect: Kim manages it, Robin is of its enforcement, and it has a garage."""
+    """Make a company that is about to connect: Kim manages it, Robin works in its enforcement, and it has a garage."""
     make_company(
         name=name,
         slug=slug,
@@ -42,5 +42,5 @@ def make_kims_company(*, name: str, slug: str) -> None:
 
 
 def invitation_token(*, email: str) -> str:
-    """Return the token of the link that was mailed to whoever is invited by this address."""
+    """Return the token of the link that was mailed to the person invited at this address."""
     return token_of(Invitation.objects.get(email=email).pk)

@@ -1,4 +1,4 @@
-"""Companies side by side in one engine, some of them in trouble; the vendor is in this process, so that it can hang."""
+"""Companies side by side in one engine, some of them failing; the vendor is in this process, so that it can hang."""
 
 import threading
 import time
@@ -21,12 +21,12 @@ from tests.factories import ConnectionFactory, PermitFactory, mapped_location
 from tests.fakes import fake_vendor
 from tests.flows.scripts.threads import own_connection, start, until
 
-# Less than a lease: what was claimed together must not be dropped and wait for that to run out.
+# Less than a lease: rows that were claimed together must not be dropped and have to wait for it to expire.
 WITHIN_A_LEASE_S = claim.LEASE.total_seconds() - 2
 
 
 def half_of_all_companies_are_dead() -> dict[str, int]:
-    """Of 40 companies, 20 get no answer: first nobody knows, then their breakers are open and they are tried again."""
+    """Of 40 companies, 20 get no answer: at first that isn't known, then their breakers are open and they are tried again."""
     companies = [_company() for _ in range(40)]
     dead, well = [live for live, _ in companies[:20]], [live for live, _ in companies[20:]]
     dead_ids = {live.pk for live in dead}
@@ -53,7 +53,7 @@ def half_of_all_companies_are_dead() -> dict[str, int]:
             end = _run(engine)
             everybody = [live.pk for live in dead + well]
 
-            # Nobody knows yet that half of them are dead, and these are the first to send.
+            # It isn't known yet that half of them are dead, and these are the first to send.
             for _live, location in companies:
                 PermitFactory(location=location)
             engine.wake(everybody)
@@ -80,7 +80,7 @@ def half_of_all_companies_are_dead() -> dict[str, int]:
 
 
 def a_row_without_steps_is_held() -> dict[str, int]:
-    """Somebody locks a claimed row that needs nothing to be sent, right after the claim."""
+    """Another transaction locks a claimed row for which nothing has to be sent, right after the claim."""
     (held, held_location), (other, other_location) = _company(), _company()
     permit = PermitFactory(location=held_location)
     services.cancel_permit(permit=permit)  # it was never sent, so there is nothing to do
@@ -110,7 +110,7 @@ def a_row_without_steps_is_held() -> dict[str, int]:
 
 
 def rows_that_are_given_back_are_held() -> dict[str, int]:
-    """Somebody locks claimed rows in the moment in which the engine gives them back, since their remote is away."""
+    """Another transaction locks claimed rows just when the engine gives them back because their remote is down."""
     (failing, place), (other, other_place) = _company(), _company()
     for _ in range(12):
         PermitFactory(location=place)
@@ -167,7 +167,7 @@ def _failed(steps: Sequence[Step], error: DeliveryError) -> Sent:
 
 
 def _run(engine: Engine) -> Callable[[], bool]:
-    """Run it in a thread; return what ends it and says whether it runs still."""
+    """Run it in a thread; return a function that ends it and says whether it was still running."""
     stop = threading.Event()
     thread = start(lambda: engine.run(stop))
 

@@ -1,4 +1,4 @@
-"""People who do the same thing at one moment: each is a thread that begins when all are ready."""
+"""People who do the same thing at the same time: each is a thread that begins when all are ready."""
 
 import os
 import threading
@@ -22,7 +22,7 @@ NEW_PASSWORD = "quite-a-long-passphrase-7"
 
 
 def all_at_once(*, rounds: int, people: int) -> list[str]:
-    """Return what was other than expected, over some rounds; in each, so many people open one invitation."""
+    """Return what was unexpected, over some rounds; in each, several people open one invitation."""
     support: User = UserFactory(support=True)
     wrong: list[str] = []
     for number in range(rounds):
@@ -48,7 +48,7 @@ def _one_invitation(company: Company, support: User, email: str, people: int) ->
 
 
 def _several_invitations(support: User, email: str, people: int) -> Iterator[str]:
-    """To one new address, from several companies: the account is made once, and those that came too late are open still."""
+    """To one new address, from several companies: the account is made once, and invitations that came too late stay open."""
     several = [
         invite_person(company=CompanyFactory(), email=email, role="operator", actor=support)
         for _ in range(people)
@@ -130,7 +130,7 @@ def _a_deployment_starts_twice(email: str) -> Iterator[str]:
 
 
 def _at_once(*calls: Callable[[], object]) -> list[object]:
-    """Return what each call returned, or the words of what it raised; all of them begin at one moment."""
+    """Return what each call returned, or the text of what it raised; all of them begin at the same time."""
     gate = threading.Barrier(len(calls))
     done: list[object] = [None] * len(calls)
 

@@ -1,4 +1,4 @@
-"""Two who lock the same rows in one moment, each in an order of its own, and one who holds a row for long."""
+"""Two transactions that lock the same rows at the same time, each in its own order, and one that holds a row for long."""
 
 import time
 from unittest.mock import patch
@@ -25,12 +25,12 @@ from tests.factories import (
 )
 from tests.flows.scripts.threads import own_connection, start, until
 
-# Long enough for the thread beside it to have come to its first lock, and to wait for the second.
+# Long enough for the other thread to have taken its first lock, and to wait for the second.
 UNTIL_IT_WAITS_S = 1
 
 
 def record_while_another_marks() -> dict[str, list[str]]:
-    """Record the results of two rows while a mark holds the one and then asks for the other; return errors and states."""
+    """Record the results of two rows while a mark holds one and then asks for the other; return errors and states."""
     live: Connection = ConnectionFactory(live=True)
     location: Location = LocationFactory(company=live.company)
     first: Permit = PermitFactory(location=location)
@@ -48,7 +48,7 @@ def record_while_another_marks() -> dict[str, list[str]]:
     errors: list[str] = []
     batch = Batch.of(claimed, account, vendor, timezone.now())
     lock = "SELECT 1 FROM integrations_registration WHERE permit_id = %s FOR UPDATE"
-    # As long as it takes: here the order is what is looked at, not the patience.
+    # As long as it takes: this is about the order, not about time limits.
     with patch.object(record_results, "LOCK_WAIT_MS", 20_000):
         with own_connection() as marking:
             marking.execute(lock, [first.pk])
@@ -60,7 +60,7 @@ def record_while_another_marks() -> dict[str, list[str]]:
 
 
 def deliver_while_a_row_is_held() -> dict[str, bool]:
-    """Deliver for two companies while somebody holds the one's row, after it was sent; return who was settled when."""
+    """Deliver for two companies while another transaction holds one's row after it was sent; return when each was settled."""
     held, other = _due_row(), _due_row()
     blocker = own_connection()
     deliver = Batch.deliver
@@ -88,7 +88,7 @@ def deliver_while_a_row_is_held() -> dict[str, bool]:
 
 
 def start_a_test_while_another_maps() -> dict[str, object]:
-    """Start a test plate while somebody who maps locks the connection and then the location; return errors and tests."""
+    """Start a test plate while a mapping locks the connection and then the location; return errors and tests."""
     live: Connection = ConnectionFactory(live=True)
     location = mapped_location(live)
     errors: list[str] = []
@@ -104,7 +104,7 @@ def start_a_test_while_another_maps() -> dict[str, object]:
 
 
 def answer_a_test_while_another_holds() -> dict[str, object]:
-    """Go live by the answer to a test while somebody holds an older permit's row and then asks for the test's."""
+    """Go live by the answer to a test while another transaction holds an older permit's row and then asks for the test's."""
     live: Connection = ConnectionFactory(testing=True)
     location = mapped_location(live)
     older: Permit = PermitFactory(location=location)
@@ -126,7 +126,7 @@ def answer_a_test_while_another_holds() -> dict[str, object]:
 
 
 def _due_row() -> PermitSync:
-    """Return a row that is due, of a company of its own."""
+    """Return a row that is due, of a separate company."""
     live: Connection = ConnectionFactory(live=True)
     location: Location = LocationFactory(company=live.company)
     permit: Permit = PermitFactory(location=location)

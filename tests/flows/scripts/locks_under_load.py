@@ -31,7 +31,7 @@ PERMITS = 400
 
 
 class Marked(TypedDict):
-    """Errors of the marks, how many of the rows were not marked each time, and how many rows there are."""
+    """Errors of the marks, how many rows were not marked each time, and how many rows there are."""
 
     errors: list[str]
     late: int
@@ -39,7 +39,7 @@ class Marked(TypedDict):
 
 
 class Worked(TypedDict):
-    """How often each error came, how often each work was done, and how many rows were settled."""
+    """How often each error occurred, how often each kind of work was done, and how many rows were settled."""
 
     errors: dict[str, int]
     done: dict[str, int]
@@ -87,7 +87,7 @@ def write_everything_at_once(*, seconds: int) -> Worked:
                 done[name] += 1
             except (ValidationError, TryLater):
                 done[name] += (
-                    1  # a refusal (a permit that is cancelled, a test that is over) is no fault here
+                    1  # a refusal (a permit that is cancelled, a test that is over) is not an error here
                 )
             except Exception as error:  # noqa: BLE001 - each is counted, and none may come
                 errors[f"{name}: {type(error).__name__} {error}".splitlines()[0][:200]] += 1
@@ -147,7 +147,7 @@ class _Writers:
         permits = register_permits(
             drafts=[PermitDraft(self.places[n % 2], f"P{n}", "US-NC", begin, end) for n in range(PERMITS)]
         )
-        # The ids of half of the registrations run the other way than those of their permits.
+        # Half of the permit syncs have ids in the opposite order of their permits'.
         PermitSync.objects.filter(permit__in=permits[::2]).delete()
         for first in range(PERMITS - 20, -1, -20):
             with transaction.atomic():

@@ -16,7 +16,7 @@ from tests.factories import ConnectionFactory, LocationFactory, ZoneFactory, map
 
 
 def cancel_and_undo(*, permits: int) -> dict[str, object]:
-    """Register permits (two thirds of them mapped), cancel all and bring them back; return what was counted and listed."""
+    """Register permits (two thirds of them mapped), cancel all and bring them back; return the counts and lists."""
     now = timezone.now()
     live = ConnectionFactory(live=True)
     zone = ZoneFactory(connection=live, number="Z1")

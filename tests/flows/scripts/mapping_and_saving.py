@@ -38,7 +38,7 @@ def all_stories() -> dict[str, dict[str, Outcome]]:
 
 
 def _tell(story: "Story", order: str, elsewhere: Zone, there: Zone) -> Outcome:
-    """Save a permit by the story while its location moves from the one zone to the other, or the other way about."""
+    """Save a permit by the story while its location moves from one zone to the other, in either order."""
     place = mapped_location(elsewhere.connection, elsewhere)
     beside = mapped_location(elsewhere.connection, elsewhere)
     STORIES[story](place, beside)
@@ -50,7 +50,7 @@ def _tell(story: "Story", order: str, elsewhere: Zone, there: Zone) -> Outcome:
     def move() -> None:
         mapping.map_location(location=place, zone=there)
 
-    # What was sent before is settled; the engine takes what is due now as it was at that time.
+    # What was sent before is settled; what is due now stays as it is.
     PermitSync.objects.update(state="done")
     errors = _within(*((save, move) if order == SAVE_FIRST else (move, save)))
     names = {elsewhere.connection_id: "old", there.connection_id: "new"}

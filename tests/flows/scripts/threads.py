@@ -1,4 +1,4 @@
-"""Several threads in one process, each in the place of a worker or a person, with a database connection of its own."""
+"""Several threads in one process, each in place of a worker or a person, with its own database connection."""
 
 import threading
 import time
@@ -10,7 +10,7 @@ from django.db import connection
 
 
 def own_connection() -> "psycopg.Connection[tuple[Any, ...]]":
-    """Return a new connection to the product's PostgreSQL, past Django; the caller closes it."""
+    """Return a new connection to the product's PostgreSQL, bypassing Django; the caller closes it."""
     parameters = connection.get_connection_params()
     return psycopg.connect(**{name: parameters[name] for name in ("dbname", "user", "host", "port")})
 

@@ -1,4 +1,4 @@
-"""How grave it is that a connection does not deliver, and whether what officers see is proved: a table for each decision."""
+"""How serious a connection's failure to deliver is, and whether what officers see is proved: a table for each decision."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -31,7 +31,7 @@ def ago(minutes: float) -> datetime:
 
 
 def health(**values: Any) -> LinkHealth:
-    """A live connection on which everything is in order, but for `values`."""
+    """A live connection on which everything is in order, except for `values`."""
     in_order: dict[str, Any] = {
         "status": "live",
         "status_since": ago(1000),
@@ -74,41 +74,41 @@ OUTAGE, BACKLOG, WORKERS, STOPPED = (
     ("values", "cause", "level", "since"),
     [
         ({}, None, None, None),
-        # What waits is late from two minutes on, and grave from ten.
+        # A change that waits is late after two minutes, and serious after ten.
         ({"counts": waiting(1.9)}, None, None, None),
         ({"counts": waiting(2)}, BACKLOG, Level.WARNING, 2),
         ({"counts": waiting(10)}, BACKLOG, Level.DANGER, 10),
-        # It counts from when it could be sent: going live, or being resumed.
+        # The time counts from when it could be sent: going live, or being resumed.
         ({"counts": waiting(600), "status_since": ago(1)}, None, None, None),
         ({"counts": waiting(600), "status_since": ago(5)}, BACKLOG, Level.WARNING, 5),
-        # A vendor that does not answer is known at once, and told once it lasts.
+        # It is known at once that a vendor doesn't answer, and reported once that lasts.
         ({"failing": Failing(ago(1)), "compared_at": None}, OUTAGE, Level.CALM, 1),
         ({"failing": Failing(ago(6)), "counts": waiting(1)}, OUTAGE, Level.WARNING, 6),
         ({"failing": Failing(ago(11)), "counts": waiting(1)}, OUTAGE, Level.DANGER, 11),
         ({"failing": Failing(ago(11)), "compared_at": ago(12)}, OUTAGE, Level.DANGER, 11),
-        # Nothing waits, and the vendor has answered a comparison since: the breaker stands open for want of a probe.
+        # Nothing waits, and the vendor has answered a comparison since: the breaker is open only for lack of a probe.
         ({"failing": Failing(ago(60)), "compared_at": ago(3)}, None, None, None),
-        # It answers what it is asked and takes nothing: what waits says so.
+        # It answers look-ups but accepts nothing: what waits says so.
         ({"failing": Failing(ago(60)), "compared_at": ago(3), "counts": waiting(1)}, OUTAGE, Level.DANGER, 60),
-        # Where people must act it is grave at once.
+        # Where people must act it is serious at once.
         ({"failing": Failing(ago(0), stopped=True)}, STOPPED, Level.DANGER, 0),
         ({"failing": Failing(ago(1), stopped=True), "worker_at": None}, STOPPED, Level.DANGER, 1),
-        # Without a worker nothing is sent, whatever the breaker says.
+        # Without a worker nothing is sent, no matter what the breaker says.
         ({"worker_at": ago(0.4)}, None, None, None),
         ({"worker_at": ago(1)}, WORKERS, Level.CALM, 1),
         ({"worker_at": ago(3), "failing": Failing(ago(20))}, WORKERS, Level.WARNING, 3),
         ({"worker_at": None}, WORKERS, Level.DANGER, 1000),
-        # What a person holds back is no trouble.
+        # What a person holds back is not a failure.
         ({"status": "paused", "counts": waiting(600), "failing": Failing(ago(60))}, None, None, None),
         ({"status": "setup", "counts": waiting(600), "worker_at": None}, None, None, None),
         ({"status": "testing", "failing": Failing(ago(60), stopped=True)}, None, None, None),
-        # A backfill that gets on is told, and wakes nobody; one that stands still does.
+        # A backfill that makes progress is shown without an alarm; one that stands still raises one.
         (
             {"counts": waiting(30), "status_since": ago(30), "backfill_started_at": ago(30), "accepted_lately": True},
             BACKLOG, Level.WARNING, 30,
         ),
         ({"counts": waiting(30), "status_since": ago(30), "backfill_started_at": ago(30)}, BACKLOG, Level.DANGER, 30),
-        # What was saved after it is no backfill.
+        # What was saved after that is not part of the backfill.
         (
             {"counts": waiting(11), "status_since": ago(30), "backfill_started_at": ago(30), "accepted_lately": True},
             BACKLOG, Level.DANGER, 11,

@@ -1,4 +1,4 @@
-"""Alarms: raised once when trouble lasts, told to those who want it, and told once to be over, by however many workers."""
+"""Alarms: raised once when trouble lasts, emailed to people who want them, and closed once, with any number of workers."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,20 +27,20 @@ MINUTE = timedelta(minutes=1)
 
 @pytest.fixture
 def world(world: World) -> World:
-    """A live connection on which all is well, with one operator who gets alarms by default."""
+    """A live connection without problems, with one operator who gets alarms by default."""
     MembershipFactory(company=world.company, role=Role.OPERATOR, user__email="operator@university.example")
     Connection.objects.update(status_since=timezone.now() - timedelta(days=1))
     return world
 
 
 def look(at: datetime) -> None:
-    """Let the watch look at `at`, while a worker lives."""
+    """Let the watch run at `at`, while a worker is alive."""
     WorkerHeartbeat.objects.update_or_create(name="w", defaults={"started_at": at, "seen_at": at})
     watch(at)
 
 
 def wait(world: World, since: datetime, **values: Any) -> Permit:
-    """Let a change wait since then."""
+    """Let a change have been waiting since then."""
     place = world.location(f"Lot {Permit.objects.count()}", world.zone(f"Z{Permit.objects.count()}"))
     permit: Permit = PermitFactory(location=place)
     PermitSync.objects.filter(permit=permit).update(due_since=since, **values)
@@ -157,7 +157,7 @@ def test_a_host_is_told_to_support_once_and_to_each_company_once(world: World) -
         (other.connection.pk, None),
         (None, "passport"),
     }
-    # Nobody of the other company gets alarms; support knows already.
+    # No one at the other company gets alarms; support knows already.
     assert sorted(to for to, _subject in mails()) == [
         "operator@university.example",
         "support@offstreet.example",
@@ -199,7 +199,7 @@ def test_what_a_person_pauses_is_no_alarm_any_more_and_says_so(world: World) -> 
     look(begun + 20 * MINUTE)
     assert not Alarm.objects.filter(over_at=None).exists()
     assert "no longer live" in Mail.objects.get(kind="alarm_over").text
-    # Held back for long, and resumed: it is late only from then on.
+    # Held back for long, then resumed: it is late only from then on.
     connections.resume(connection=world.connection)
     resumed = Connection.objects.get().status_since
     look(resumed + 9 * MINUTE)
@@ -226,7 +226,7 @@ def test_another_worker_that_raised_or_closed_it_first_is_left_its_word(
     at = begun + 10 * MINUTE
     seen_before = list(watching._open())
     look(at)
-    # This one read what was open before the other raised it.
+    # This worker read the open alarms before the other raised one.
     monkeypatch.setattr(watching, "_open", Stale(seen_before))
     look(at)
     assert Alarm.objects.count() == len(mails()) == 1
@@ -240,7 +240,7 @@ def test_another_worker_that_raised_or_closed_it_first_is_left_its_word(
 
 
 class Stale:
-    """What was open the first two times that it is asked, and what is open after that."""
+    """Return what was open for the first two calls, and what is open for later ones."""
 
     def __init__(self, before: list[Alarm]) -> None:
         self.before, self.asked = before, 0

@@ -1,4 +1,4 @@
-"""What people did that no history of rows tells: each event is noted by its service, told in words, and never changed."""
+"""What people did that isn't in the history of rows: each is recorded by its service and never changes."""
 
 import ast
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ def vendor() -> Iterator[FakeVendor]:
 
 
 def told(company: Company, group: str) -> list[tuple[str, str, str, str]]:
-    """What the page says of one group, newest first: who, thing, verb, details."""
+    """What the page says about one group, newest first: who, thing, verb, details."""
     found, _older = audit_queries.list_events(company, audit_queries.EventFilters(kind=group))
     return [(one.who, one.thing, one.verb, "; ".join(change[0] for change in one.changes)) for one in found]
 
@@ -253,7 +253,7 @@ def test_the_mails_that_a_member_chooses_are_noted(world: World) -> None:
 
 
 def kinds_noted() -> set[str]:
-    """Return the kinds that the services note: texts that stand where an event's kind does."""
+    """Return the kinds that the services record: texts in the place of an event's kind."""
     found = set()
     for app in ("integrations", "locations"):
         for path in (ROOT / app).rglob("*.py"):

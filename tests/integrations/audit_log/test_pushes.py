@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 
 
 def make_push(world: World, *, minutes: int = 0, permit: Permit | None = None, **values: Any) -> Push:
-    """Write one push, `minutes` ago; with a permit also its event."""
+    """Write one push, `minutes` ago; with a permit, also its event."""
     at = timezone.now() - timedelta(minutes=minutes)
     defaults: dict[str, Any] = {
         "connection": world.connection, "kind": "started", "events": 1, "accepted": 1, "sent_at": at,
@@ -77,7 +77,7 @@ def test_a_push_is_found_by_its_trace_id_or_its_beginning(world: World) -> None:
     assert found(" 8f1d-aaaa ") == ["8f1d-aaaa"]
     assert found("8f1d") == ["8f1d-aaaa", "8f1d-bbbb"]
     assert found("aaaa") == []
-    # Too short to be looked for: it narrows nothing yet.
+    # Too short to search for: it doesn't narrow the list yet.
     assert len(found("8f1")) == 2
 
 
@@ -130,7 +130,7 @@ def test_pushes_are_paged_by_key_without_a_gap_or_a_double(world: World) -> None
     Push.objects.bulk_create(
         Push(
             connection=world.connection if number % 2 else second, kind="started", events=1, accepted=1, trace_id="t",
-            # Several pushes of the same moment stand on both sides of a page's end.
+            # Several pushes with the same time are on both sides of a page's end.
             sent_at=at - timedelta(seconds=number // 20), answered_at=at, outcome="accepted",
         )
         for number in range(170)

@@ -1,4 +1,4 @@
-"""The company of the overview's tests is one on which everything is in order."""
+"""The company of the overview's tests is one for which everything is in order."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What tests of the overview share: registrations as if Passport had answered."""
+"""What tests of the overview share: permit syncs as if Passport had answered."""
 
 from datetime import timedelta
 from typing import Any
@@ -10,14 +10,14 @@ from locations.models import Permit
 
 
 def in_order() -> None:
-    """Let a worker run, and let each connection have been compared with what enforcement sees just now."""
+    """Let a worker run, and let each connection have just been compared with what enforcement sees."""
     now = timezone.now()
     WorkerHeartbeat.objects.update_or_create(name="w", defaults={"started_at": now, "seen_at": now})
     Connection.objects.update(compared_at=now, status_since=now - timedelta(days=1))
 
 
 def settle(permit: Permit, **values: Any) -> PermitSync:
-    """Make a permit's registration as if Passport had answered."""
+    """Make a permit sync as if Passport had answered."""
     now = timezone.now()
     as_accepted = {
         "state": PermitSync.State.DONE, "remote_state": {"session_id": "s"}, "remote_until": permit.end,

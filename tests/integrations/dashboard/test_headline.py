@@ -1,4 +1,4 @@
-"""The overview's sentence: green only on proof and with its age, otherwise what is known and since when."""
+"""The overview's sentence: green only on proof and with its age; if not, what is known and since when."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -29,7 +29,7 @@ def ago(minutes: float) -> datetime:
 
 
 def link(*, label: str = "", live_since: datetime | None = None, **values: Any) -> ConnectionSummary:
-    """A live connection on which all is well and proved, but for `values`."""
+    """A live connection without problems and with a proof, except for `values`."""
     in_order: dict[str, Any] = {
         "status": "live",
         "status_since": ago(5_000),
@@ -93,7 +93,7 @@ UNANSWERED: dict[str, Any] = {
          "The first comparison follows within a few minutes."),
         (figures(link(compared_at=ago(20)), current=0), "warning",
          "Passport has accepted everything, but what officers see was last compared 20 min ago.", ""),
-        # An outage, by its age; what waits because of it has its plate.
+        # An outage, by its age; a change that waits because of it has its plate.
         (figures(link(**UNANSWERED), still=[plate("NBC002")]), "warning",
          "Passport has not answered for 6 min.",
          "1 change is waiting: NBC002 was ended here and officers may still see it."),
@@ -108,7 +108,7 @@ UNANSWERED: dict[str, Any] = {
          "Changes have waited for 3 min; Passport is accepting them.", "40 changes are waiting."),
         (figures(link(worker_at=ago(20))), "danger",
          "No worker has been running for 20 min, so nothing is sent to Passport.", "Nothing is waiting"),
-        # A revoke that waits is as urgent as a vehicle that is not seen.
+        # A cancellation that waits is as urgent as a vehicle that is not seen.
         (figures(link(counts=DeliveryCounts(1, ago(1), not_visible=1))), "warning",
          "1 vehicle is not visible to enforcement.", "Everything else is in OpsMan: 11 of 12"),
         (figures(link(counts=DeliveryCounts(1, ago(1), still_shown=1)), still=[plate("NBC002")]), "warning",
@@ -117,13 +117,13 @@ UNANSWERED: dict[str, Any] = {
          "3 permits were ended here and officers may still see them.", ""),
         (figures(link(counts=DeliveryCounts(2, ago(1), not_visible=1, still_shown=1)), still=[plate("NBC002")]), "warning",
          "1 vehicle is not visible to enforcement.", "NBC002 was ended here and officers may still see it."),
-        # A zone that is gone, with its consequence.
+        # A missing zone, with its consequence.
         (figures(link(), places=PlaceCounts(total=3, mapped=3, zone_missing=1, parked_missing=4)), "danger",
          "Passport no longer lists the zone of 1 location.",
          "Passport refuses new permits there, and officers may not see the 4 current permits."),
         (figures(link(), places=PlaceCounts(total=3, mapped=3, zone_missing=2)), "danger",
          "Passport no longer lists the zones of 2 locations.", "Passport refuses new permits there."),
-        # What people decided, or have to.
+        # What people have decided, or have to decide.
         (figures(link(status="paused")), "warning", "Passport is paused.", ""),
         (figures(link(failing=Failing(ago(1), "Not authorised.", "Ask Passport.", stopped=True))), "danger",
          "Nothing is sent to Passport: Not authorised.", "Ask Passport."),

@@ -1,4 +1,4 @@
-"""Pushes by the hour: counted from the evidence, twice as well as once, and read as medians."""
+"""Pushes by the hour: counted from the evidence, safe to repeat, and read as medians."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -61,7 +61,7 @@ def test_an_hour_counts_its_events_by_connection_and_all_together() -> None:
     [
         # Saved, held back while it was paused, and sent once it was resumed.
         (60, None, 600, False),
-        # What a backfill marks is due from the moment it begins, or a little later.
+        # Permits that a backfill marks are due from its start, or a little later.
         (1_800, 1_800, 1_799, False),
         (1_800, 1_800, 1_850, False),
         # Saved after that, as usual; and long before it.

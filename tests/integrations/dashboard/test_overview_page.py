@@ -1,4 +1,4 @@
-"""The overview: one sentence that is true, what is not protected and why, what waits for whom; and the way home."""
+"""The overview: one true sentence, what is not yet in Passport and why, what is to do; and the home page."""
 
 from datetime import timedelta
 
@@ -49,7 +49,7 @@ def test_what_is_due_refused_or_unmapped_is_not_protected(world: World) -> None:
 
 
 def drift(permit: Permit) -> None:
-    """Let Passport have accepted a permit that it does not show."""
+    """Let Passport have accepted a permit that it doesn't list."""
     settle(
         permit, error_kind="drift", error_code=NOT_LISTED, error="Passport does not list it.",
         remedy="It is sent again.", error_since=timezone.now(),
@@ -208,7 +208,7 @@ def test_what_waits_for_people_is_not_asked_for_every_three_seconds(world: World
     Breaker.objects.all().delete()
     Connection.objects.update(status="paused")
     assert not figures_of(world.company, now).moves
-    # One connection's backlog does not move another's.
+    # One connection's backlog doesn't affect another's.
     ConnectionFactory(company=world.company, label="Second site", live=True)
     figures = figures_of(world.company, now)
     assert [link.counts.waiting for link in figures.links] == [1, 0]

@@ -1,4 +1,4 @@
-"""What tests of the engine's promises share: a worker moved by hand, an import, and the sessions that Passport holds."""
+"""What tests of the engine's promises share: a worker driven step by step, an import, and Passport's sessions."""
 
 from datetime import timedelta
 
@@ -14,7 +14,7 @@ from tests.world import World
 
 
 class Hand:
-    """One worker, moved step by step by the test: claim, send, settle."""
+    """One worker that the test drives step by step: claim, send, settle."""
 
     def __init__(self, world: World) -> None:
         self.vendor = get_vendor("passport")
@@ -29,7 +29,7 @@ class Hand:
 
 
 def sessions_started(world: World) -> list[str]:
-    """The session ids that Passport holds, stopped ones too."""
+    """The ids of all sessions at Passport, including stopped ones."""
     return sorted(world.transport.simulator.sessions.by_id)
 
 

@@ -1,4 +1,4 @@
-"""What tests of refusals share: Passport's refusals, the workers' later rounds, and what enforcement sees, whole."""
+"""What tests of refusals share: Passport's refusals, the workers' later rounds, and all that enforcement sees."""
 
 import json
 from datetime import datetime, timedelta
@@ -26,7 +26,7 @@ def refuse(world: World, body: str = GONE, status: int = 404, **rest: Any) -> No
 
 
 def whole(world: World) -> list[tuple[str, ...]]:
-    """What enforcement sees, whole: plate, state, zone, start, end."""
+    """Everything that enforcement sees: plate, state, zone, start, end."""
     return sorted(
         (right["vehicle"]["vehicle_plate"], right["vehicle"]["vehicle_state"], right["zone_id"],
          timestamp(datetime.fromisoformat(right["start_time"])), timestamp(datetime.fromisoformat(right["end_time"])))
@@ -35,7 +35,7 @@ def whole(world: World) -> list[tuple[str, ...]]:
 
 
 def wanted(world: World) -> list[tuple[str, ...]]:
-    """What enforcement should see, by the database."""
+    """What enforcement should see according to the database."""
     permits = Permit.objects.not_ended(timezone.now()).filter(location__zone_mapping__isnull=False)
     return sorted(
         (permit.plate, permit.subdivision, permit.location.zone_mapping.zone.remote_id,
@@ -45,7 +45,7 @@ def wanted(world: World) -> list[tuple[str, ...]]:
 
 
 def later(seconds: float, world: World) -> None:
-    """Do what the workers do after so long: only what is due by then is tried again."""
+    """Do what the workers do after this time: only what is due by then is tried again."""
     PermitSync.objects.filter(retry_at__lte=timezone.now() + timedelta(seconds=seconds)).update(
         retry_at=timezone.now()
     )

@@ -1,4 +1,4 @@
-"""How a unit is cut, halved and ended; pure, with a vendor in memory."""
+"""How a batch is cut, halved and ended; pure, with a vendor in memory."""
 
 import math
 import random
@@ -22,7 +22,7 @@ OURS = Unexpected("Sending failed: RecursionError.", code="RecursionError")
 
 
 class Vendor(FakeVendor):
-    """Says of each request what the test has said of its first plate, or of its size."""
+    """Answers each request as the test has asked for its first plate or its size."""
 
     def __init__(self, **said: Any) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class Vendor(FakeVendor):
         self.parts: DeliveryError | None = said.get("parts")
 
     def observe(self, right: RightSeen) -> RemoteState | None:
-        """Nothing is read back here."""
+        """Nothing is read back in these tests."""
         return None
 
     def send(self, account: Account, steps: Sequence[Step]) -> Sent:
@@ -43,9 +43,9 @@ class Vendor(FakeVendor):
 
 
 class Strict(Vendor):
-    """Refuses each request that holds a bad event, or more than it takes, and perhaps says whose fault it was.
+    """Refuses each request that contains a bad event, or more events than it takes, and may name the bad one.
 
-    What is `barred` never gets there: something on the way answers.
+    A request with a `barred` plate never gets there: something on the way answers.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ def test_after_a_fault_of_our_own_nothing_is_halved_and_nothing_that_may_have_ar
     assert len(vendor.sent) == 1
     for number, one in enumerate(outcomes):
         found = row_result(one, now=NOW)
-        # Parked, so that nothing goes round and round, with the very events that went out.
+        # Set aside with exactly the events that were sent, so that nothing loops.
         assert (found.state, found.pending_steps, found.error) == ("refused", [start(number)], OURS)
 
 
@@ -143,7 +143,7 @@ def test_a_request_that_the_vendor_refuses_is_halved_down_to_the_bad_event(refus
     vendor = Vendor(whole=refusal)
     outcomes = [outcome(number) for number in range(4)]
     delivered(vendor, *outcomes)
-    # Two that are bad in a row: the others go alone.
+    # Two bad ones in a row: the others are sent alone.
     assert [len(steps) for steps in vendor.sent] == [4, 2, 1, 1, 1, 1]
     assert all(row_result(one, now=NOW).pending_steps is None for one in outcomes)
 
@@ -158,7 +158,7 @@ def refused_plates(outcomes: Iterable[RowOutcome]) -> set[str]:
 def requests_for(
     share: float, *, naming: str = "", rows: int = 1_000, suspected: bool = False, seed: int = 1
 ) -> int:
-    """Deliver so many rows of which this share is refused, a hundred together; return the number of requests."""
+    """Deliver this many rows, a hundred together, of which this share is refused; return the number of requests."""
     draw = random.Random(seed)
     bad = {f"P{number}" for number in range(rows) if draw.random() < share}
     vendor = Strict(bad, naming=naming)
@@ -168,7 +168,7 @@ def requests_for(
         batch.deliver()
         assert batch.trouble is None
         outcomes += batch.outcomes
-    # The whole effect: what was accepted is there, what is bad is refused, and each started once.
+    # The whole effect: accepted ones are there, bad ones are refused, and each was started once.
     assert refused_plates(outcomes) == bad
     assert vendor.accepted == sorted(f"P{number}" for number in range(rows) if f"P{number}" not in bad)
     assert not any(one.unsent_steps or one.retry_error for one in outcomes)
@@ -176,7 +176,7 @@ def requests_for(
 
 
 def least(share: float, rows: int = 1_000) -> float:
-    """The least number of yes-or-no answers from which anybody could learn which rows are bad (Shannon)."""
+    """The smallest number of yes-or-no answers that can tell which rows are bad (Shannon)."""
     if share in (0, 1):
         return 0
     return -rows * (share * math.log2(share) + (1 - share) * math.log2(1 - share))
@@ -186,7 +186,7 @@ def least(share: float, rows: int = 1_000) -> float:
 def test_bad_events_that_nobody_names_are_found_with_about_as_few_requests_as_can_be(share: float) -> None:
     batches = 10
     taken = requests_for(share)
-    # Never much more than each alone, each batch's own beginning aside; and where few are bad, near the theory.
+    # Never much more than one request each, apart from each batch's first; and near the theoretical limit if few are bad.
     assert taken <= 1_000 + 5 * batches
     assert taken <= 1.25 * least(share) + (5 * batches if share in (0.6, 1) else 1.5 * batches) + 1_000 * (
         share == 1
@@ -203,7 +203,7 @@ def bad_of(share: float) -> int:
 
 
 def test_bad_events_that_are_named_cost_one_request_each() -> None:
-    # And one for the rest of each batch.
+    # Plus one for the rest of each batch.
     assert requests_for(0.3, naming="session") <= bad_of(0.3) + 10
 
 
@@ -218,7 +218,7 @@ def test_numbers_that_count_from_one_lead_nobody_astray() -> None:
 
 def test_what_was_refused_before_is_sent_alone() -> None:
     assert requests_for(1, suspected=True) == 1_000
-    # And is soon back in company, once it is accepted.
+    # Once it is accepted, it is soon sent together with others again.
     assert requests_for(0, suspected=True) <= 10 * 15
 
 
@@ -290,7 +290,7 @@ def test_a_firewall_that_bars_a_few_events_holds_up_nobody_else(barred: set[str]
             assert row_result(one, now=NOW).state == "done"
             continue
         found = row_result(one, now=NOW)
-        # Nobody knows what arrived: the very same goes out again. The first of all was asked for the way's sake.
+        # What arrived is unknown: exactly the same is sent again. The very first request only tested the connection.
         assert (found.state, found.pending_steps) == ("due" if number == 0 else "refused", [start(number)])
         assert number == 0 or found.retry_at is not None
 
@@ -341,7 +341,7 @@ def test_a_probe_that_is_accepted_or_refused_has_found_a_remote_that_works() -> 
 
 
 def test_a_retry_after_on_an_answer_to_single_events_ends_the_unit() -> None:
-    """Issue: 99 of 100 were told one by one to wait two minutes, and asked again at once."""
+    """99 of 100 were told one by one to wait two minutes, and were sent again at once."""
     later = TryLater("Slow down.", retry_after=timedelta(minutes=2))
     vendor = Vendor(parts=later)
     outcomes = [outcome(number, steps=[start(number), start(number + 100)]) for number in range(3)]

@@ -1,4 +1,4 @@
-"""One transaction that the database refuses keeps nobody else waiting: its rows are recorded a moment later."""
+"""A transaction that the database refuses keeps no one else waiting: its rows are recorded a moment later."""
 
 import sqlite3
 from typing import Any
@@ -67,7 +67,7 @@ def other(world: World) -> PermitSync:
 def refuse_first(
     monkeypatch: pytest.MonkeyPatch, connection_id: int, cause: BaseException, times: int
 ) -> list[int]:
-    """Let the database refuse to record anything of one connection so often; return what was tried."""
+    """Let the database refuse this many times to record anything for one connection; return what was tried."""
     write, tried = record_results._write_rows, list[int]()
 
     def refusing(batches: Any, now: Any) -> Any:
@@ -98,7 +98,7 @@ def test_what_others_have_lined_up_is_sent_although_one_company_can_not_be_recor
     other.refresh_from_db()
     row = world.permit_sync(permit)
     assert (other.state, row.state) == (PermitSync.State.DONE, PermitSync.State.DONE)
-    # Nothing was given up on the way and sent once more after its lease: each row was tried once.
+    # Nothing was dropped and sent again after its lease: each row was tried once.
     assert len(vendor.sent) == (1 if is_idle else 2)
 
 
@@ -114,7 +114,7 @@ def test_what_is_given_back_and_can_not_be_recorded_drops_nothing_of_others(
     write = record_results._write_rows
 
     def refusing(batches: Any, now: Any) -> Any:
-        # What is given back has sent nothing.
+        # A row that is given back has sent nothing.
         if (
             any(outcome.retry_error for batch in batches if not batch.pushes for outcome in batch.outcomes)
             and len(tried) < 2

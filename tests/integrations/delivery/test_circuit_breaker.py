@@ -1,4 +1,4 @@
-"""Breakers: when nothing is sent, who has the word for a probe, and how it begins again."""
+"""Breakers: when nothing is sent, who may send a probe, and how sending resumes."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -42,7 +42,7 @@ HOST = host_scope("passport")
 def gates(
     connections: Iterable[tuple[int, str]], *, now: datetime, most_probes: int | None = None
 ) -> dict[int, SendPermission]:
-    """Ask for the gates of connections, given as (id, vendor), with their breakers as they stand."""
+    """Ask for permission to send for connections, given as (id, vendor), with their present breakers."""
     rows = {Scope(row.connection_id, row.vendor): row for row in Breaker.objects.all()}
 
     def states(pk: int, vendor: str) -> list[BreakerState]:
@@ -60,7 +60,7 @@ def gates(
 
 @pytest.fixture(autouse=True)
 def connections(request: pytest.FixtureRequest) -> None:
-    """Connections with the ids 1 to 10, where the test has a database."""
+    """Connections with the ids 1 to 10, if the test has a database."""
     if "django_db" in request.keywords:
         request.getfixturevalue("db")
         company = CompanyFactory()
@@ -165,7 +165,7 @@ def test_only_some_of_many_that_have_failed_are_tried_at_once() -> None:
     assert [gate.probing for gate in found.values()].count(True) == 4
     assert found[10].may_send
     assert not found[10].probing
-    # Whoever was left out has kept the word for the next time.
+    # A connection that was left out keeps its permission for the next time.
     assert [gate.probing for gate in gates(pairs, now=NOW + seconds(1)).values()].count(True) == 5
 
 
@@ -195,7 +195,7 @@ def test_a_probe_whose_worker_died_is_given_to_another_in_time() -> None:
     assert gates([(1, "passport")], now=at)[1].probing
     assert not gates([(1, "passport")], now=at + PROBE_LEASE / 2)[1].may_send
     assert gates([(1, "passport")], now=at + PROBE_LEASE + seconds(0.01))[1].probing
-    # Its rows must go on within fifteen seconds, the sweep's own second included.
+    # Its rows must continue within fifteen seconds, including the sweep's second.
     assert seconds(13) >= PROBE_LEASE
 
 
@@ -292,7 +292,7 @@ def test_a_breaker_is_of_a_connection_or_of_a_vendor_and_there_is_one_of_each() 
 
 @pytest.mark.django_db
 def test_a_breaker_that_a_worker_from_before_the_columns_has_opened_is_taken_over() -> None:
-    """Such a worker writes the key alone, beside this one, for as long as a deploy takes."""
+    """During a deploy, such a worker runs beside this one and writes only the key."""
     Breaker.objects.bulk_create([Breaker(key="c:1", failures=2), Breaker(key="h:passport", failures=4)])
     row, host = (record_failure(scope, AWAY, now=NOW, began=NOW) for scope in (connection_scope(1), HOST))
     assert row is not None

@@ -1,4 +1,4 @@
-"""The delivery engine on the real plan, the real client and the sandbox's simulator: its state is asserted."""
+"""The delivery engine with the real plan, the real client and the sandbox's simulator, whose state is asserted."""
 
 from datetime import timedelta
 from typing import Any
@@ -186,7 +186,7 @@ def test_revokes_and_cars_parked_now_go_before_what_begins_later(world: World) -
     )
     world.permit("SINGLE", start=timezone.now() + timedelta(days=2), end=timezone.now() + timedelta(days=3))
     services.cancel_permit(permit=gone)
-    # Those that are saved together are due since the same moment.
+    # Permits that are saved together are due since the same time.
     order = PermitSync.objects.due().order_by("priority", "due_since", "permit_id")
     assert list(order.values_list("permit__plate", flat=True)) == [
         "GONE",
@@ -224,7 +224,7 @@ def test_a_batch_with_results_for_each_event_is_read_one_by_one(world: World) ->
 
 def test_a_change_while_a_push_is_under_way_is_not_lost(world: World) -> None:
     permit = world.permit()
-    # The edit is put between the claim and the settling by hand, since one thread has one database connection here.
+    # The test makes the edit between claiming and settling itself, since one thread has one database connection here.
     from integrations.delivery import claim, record_results
     from integrations.delivery.batch import batches
     from integrations.delivery.circuit_breaker import SendPermission

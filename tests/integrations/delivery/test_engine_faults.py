@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db
 
 
 def test_what_passport_refuses_is_shown_and_the_rest_flows_on(world: World) -> None:
-    # A zone that Passport does not know: the whole request is refused, and halved down to the bad event.
+    # A zone that Passport doesn't know: the whole request is refused, then halved down to the bad event.
     world.zones["RG"].remote_id = "00000000-0000-4000-8000-000000000000"
     world.zones["RG"].save()
     bad_place = world.location("Unknown to Passport", "RG")
@@ -105,7 +105,7 @@ def test_a_start_that_may_have_arrived_and_is_then_refused_is_ended(world: World
     world.let_time_pass()
     session = world.permit_sync(permit).pending_steps
     assert session
-    # Passport will not take the very same event again.
+    # Passport refuses exactly the same event now.
     row = PermitSync.objects.get()
     assert row.pending_steps is not None
     row.pending_steps[0]["event"]["end_time"] = "not a time"

@@ -1,4 +1,4 @@
-"""The slots in which one engine sends: whatever hangs gives way to those that are answered."""
+"""The slots in which one engine sends: requests that hang give way to those that are answered."""
 
 import time
 from typing import cast
@@ -11,7 +11,7 @@ from integrations.delivery.fair_share import SLOW_S, SLOW_SENDERS, FairShare, Fl
 from integrations.vendors.protocol import Account, Vendor
 from tests.fakes import FakeVendor
 
-# A unit only carries it.
+# A unit only passes it on.
 VENDOR = cast(Vendor, FakeVendor())
 
 

@@ -1,4 +1,4 @@
-"""What a worker that ends gives back: nothing stays leased, and what may have gone out keeps what was meant."""
+"""What a worker gives back when it ends: nothing stays leased, and what may have been sent keeps its pending steps."""
 
 import threading
 from datetime import timedelta
@@ -49,7 +49,7 @@ def test_what_was_claimed_and_not_sent_is_given_back_and_decided_anew(world: Wor
     assert (row.lease, row.state, row.pending_steps, row.attempts) == (None, PermitSync.State.DUE, None, 0)
     services.cancel_permit(permit=permit)
     world.deliver()
-    # Nothing had gone out, so there is nothing to take away.
+    # Nothing had been sent, so there is nothing to remove.
     assert world.events() == []
     assert world.permit_sync(permit).state == PermitSync.State.DONE
 
@@ -59,7 +59,7 @@ def test_what_may_have_gone_out_before_keeps_its_intent_when_it_is_given_back(wo
     hand = Hand(world)
     [first] = hand.claim()
     session = first.steps[0]["session"]
-    # That worker dies with its request under way; the next one claims, and ends before it sends.
+    # That worker dies during its request; the next one claims, and ends before it sends.
     world.let_time_pass()
     [second] = hand.claim()
     release([second])

@@ -74,7 +74,7 @@ def test_a_result_that_the_database_does_not_take_is_shown_and_the_others_are_wr
         write(done, pushes)
 
     monkeypatch.setattr(record_results, "_write_events", stumble)
-    # Units of one row each: as rows travel that have failed before.
+    # Units of one row each: that is how rows are sent that have failed before.
     PermitSync.objects.update(attempts=9)
     world.deliver()
     assert world.permit_sync(permits["GOOD1"]).state == PermitSync.State.DONE
@@ -142,7 +142,7 @@ def test_a_failure_counts_also_where_this_processs_clock_is_behind(
 
 @pytest.mark.django_db
 def test_companies_that_stay_dead_hold_up_the_others_once_at_most(world: World) -> None:
-    """Three that begin to fail look like the host; the probe of one that lives shows otherwise, and then for good."""
+    """Three that begin to fail look like a host that is down; the probe of a working one disproves that, permanently."""
     vendor = get_vendor("passport")
     dead = [ConnectionFactory(live=True) for _ in range(host_failures.HOST_CONNECTIONS)]
     now, watch, away = timezone.now(), host_failures.HostFailureDetector(), TryLater("Away.")
@@ -175,9 +175,9 @@ def test_companies_that_stay_dead_hold_up_the_others_once_at_most(world: World) 
         (3, -6, None, True),
         (2, -6, None, False),
         (3, -6, -7, True),
-        # Somebody was answered while these requests waited for an answer: it is not the host.
+        # Another request was answered while these were waiting, so it isn't the host.
         (40, -6, -3, False),
-        # All fail within a moment, as a few companies may that die together; if it is the host, the next failure says so.
+        # All fail at once, as a few companies may that go down together; if it is the host, the next failure shows it.
         (3, -0.1, -0.5, False),
         (3, -0.1, -1.5, True),
     ],

@@ -1,4 +1,4 @@
-"""What every statement that waits for others must keep to (`integrations.delivery.outbox` has the order of locks)."""
+"""Rules for every statement that waits for others (`integrations.delivery.outbox` has the order of locks)."""
 
 import ast
 from collections.abc import Iterator
@@ -39,5 +39,5 @@ def test_no_statement_reads_a_clock_that_moves_on_while_it_runs() -> None:
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     ]
     found = {name for name, text in texts if any(word in text for word in moving)}
-    # Where the decision stands.
+    # Where the decision is made.
     assert found == {"database_clock.py"}

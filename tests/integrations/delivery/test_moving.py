@@ -1,4 +1,4 @@
-"""Moving a location to another connection takes nothing away before its successor stands."""
+"""Moving a location to another connection ends no right before its successor is accepted."""
 
 import copy
 from datetime import timedelta
@@ -41,7 +41,7 @@ def there(world: World) -> list[str]:
 
 
 def work(world: World, other: Zone) -> None:
-    """Let the engine and the task that ends what was moved do all they can."""
+    """Let the engine, and the task that ends moved rights, do all they can."""
     for _ in range(3):
         world.engine.drain([world.connection.pk, other.connection_id])
         successors.release_kept(timezone.now())

@@ -1,4 +1,4 @@
-"""Marking: one row per permit and connection, due in the very transaction that changed the permit."""
+"""Marking: one row per permit and connection, due in the same transaction that changed the permit."""
 
 from datetime import timedelta
 from typing import Any
@@ -78,7 +78,7 @@ def test_many_are_marked_in_one_statement(world: World, count: int, django_asser
         drafts=[services.PermitDraft(world.here, f"M{n}", "US-NC", now, now + DAY) for n in range(count)]
     )
     ids = list(Permit.objects.values_list("pk", flat=True))
-    # On PostgreSQL the one statement goes past Django, which counts what it sees.
+    # On PostgreSQL the statement bypasses Django, which counts only what it sees.
     with django_assert_num_queries(0 if connection.vendor == "postgresql" else 1):
         assert outbox.mark(permit_ids=ids, bulk=True) == {world.connection.pk}
     assert PermitSync.objects.count() == count
@@ -134,4 +134,4 @@ def test_a_whole_connection_can_be_marked_anew(world: World) -> None:
     assert PermitSync.objects.due().count() == 3
     before = len(world.events())
     world.deliver()
-    assert len(world.events()) == before  # nothing differs: nothing is sent
+    assert len(world.events()) == before  # nothing differs, so nothing is sent

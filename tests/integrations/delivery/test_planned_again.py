@@ -1,4 +1,4 @@
-"""What was never sent is decided again when it is sent, and what was accepted stays when new ones would be refused."""
+"""What was never sent is planned again when it is sent, and what was accepted stays even if a new one would be refused."""
 
 from datetime import timedelta
 
@@ -26,7 +26,7 @@ def started(world: World, since: int = 0) -> set[str]:
 
 
 def put_off(world: World) -> tuple[list[Permit], list[Permit]]:
-    """Let Passport break down under the first of many batches; return what was tried and what was not."""
+    """Let Passport fail during the first of many batches; return what was tried and what was not."""
     get_vendor("passport").batch_size = 2
     permits = [world.permit(f"Q{number:02d}") for number in range(20)]
     world.fault("drop", path="events")
@@ -105,11 +105,11 @@ def test_an_edit_that_changes_nothing_at_passport_leaves_the_time_of_acceptance(
     assert len(world.events()) == 1
 
 
-# --- An objection before sending --------------------------------------------------------------------------------------
+# --- An error found before sending --------------------------------------------------------------------------------------
 
 
 def asks_for_spaces(world: World) -> None:
-    """Let the zone of `world.here` ask for a space number from now on."""
+    """Let the zone of `world.here` require a space number from now on."""
     Zone.objects.filter(pk=world.here.zone_mapping.zone_id).update(session_type="space")
 
 

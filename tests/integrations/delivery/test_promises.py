@@ -50,7 +50,7 @@ def test_a_start_that_comes_after_its_own_stop_is_not_taken_for_accepted(world: 
     hand = Hand(world)
     [unit] = hand.units(hand.claim())
     unit.deliver()
-    # The worker dies before it settles; meanwhile the session is ended at Passport.
+    # The worker dies before it settles; in the meantime the session is ended at Passport.
     [session] = world.transport.simulator.sessions.by_id.values()
     session.stopped = True
     session.show(None)
@@ -101,7 +101,7 @@ def test_a_fault_of_our_own_while_the_answer_is_read_begins_no_second_session(
         world.deliver()
     assert len(world.events()) == 1
     assert {world.permit_sync(permit).state for permit in permits} == {PermitSync.State.REFUSED}
-    # They had arrived; the edit of one and the retry of the others must know.
+    # They had arrived; the edit of one and the retry of the others must take that into account.
     services.change_permit(permit=permits[0], plate="EDITED1")
     retry(permit_sync_ids=[world.permit_sync(permit).pk for permit in permits[1:]])
     world.deliver(turns=2)
@@ -175,7 +175,7 @@ def test_a_worker_that_was_thought_dead_cannot_overwrite_what_its_successor_lear
     world.deliver()
     services.cancel_permit(permit=permit)
     world.deliver()
-    for unit in zombies:  # its request leaves only now, after the stop
+    for unit in zombies:  # its request is sent only now, after the stop
         unit.deliver()
     record(zombies)
     assert world.plates() == []
@@ -207,7 +207,7 @@ def test_create_edit_and_revoke_while_the_first_call_is_slow_ends_revoked(world:
     slow = hand.units(hand.claim())
     services.change_permit(permit=permit, plate="EDITED1")
     services.cancel_permit(permit=permit)
-    world.deliver()  # the row is under way: nobody else touches it
+    world.deliver()  # the row is under way: no other worker touches it
     assert world.plates() == []
     for unit in slow:
         unit.deliver()

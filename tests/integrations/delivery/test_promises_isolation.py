@@ -1,4 +1,4 @@
-"""The engine's promises on the sandbox in memory: companies do not slow each other, and nobody hammers Passport."""
+"""The engine's promises on the sandbox in memory: companies don't slow each other down, and Passport is not hammered."""
 
 import threading
 from datetime import timedelta

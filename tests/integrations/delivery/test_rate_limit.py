@@ -1,4 +1,4 @@
-"""The fleet's limit of requests: never exceeded in any second, and nearly all of it used."""
+"""The fleet's limit of requests: never exceeded in any second, and almost fully used."""
 
 import threading
 import time

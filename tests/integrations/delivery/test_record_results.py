@@ -1,4 +1,4 @@
-"""Settling: what a row becomes, how long it waits, and that only the holder of its lease may say so."""
+"""Settling: what a row becomes, how long it waits, and that only the holder of its lease may change it."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -33,7 +33,7 @@ def outcome(
     was_sent: bool = True,
     **values: Any,
 ) -> RowOutcome:
-    """Return the outcome of a row of which nothing is left to send but `steps`."""
+    """Return the outcome of a row that has only `steps` left to send."""
     plain: dict[str, Any] = {
         "id": 1, "connection_id": 1, "priority": 0, "version": 1, "attempts": 0, "session_count": 1, "due_since": NOW,
         "revision": 1, "lease": "lease", "remote_state": None, "steps": [],
@@ -97,7 +97,7 @@ def test_a_row_becomes_what_its_last_answer_says(
 ) -> None:
     found = row_result(outcome(**values), now=NOW)
     assert (found.state, found.pending_steps) == (state, pending_steps)
-    assert not found.accepted  # there is no event here that was
+    assert not found.accepted  # no event of this row was accepted
     assert found.next_attempt_at >= NOW
 
 
@@ -117,7 +117,7 @@ def test_a_plan_of_which_nothing_was_sent_is_dropped_and_what_was_refused_before
     refused, later = {**STOP, "refused": True}, TryLater("Later.")
     fresh = outcome(steps=[refused, STOP], retry=later, was_sent=False)
     assert row_result(fresh, now=NOW).pending_steps == [refused]
-    # What an earlier attempt may have sent goes out again as it was.
+    # What an earlier attempt may have sent is sent again unchanged.
     replay = outcome(steps=[STOP], retry=later, was_sent=False, is_replay=True)
     assert row_result(replay, now=NOW).pending_steps == [STOP]
 
@@ -167,7 +167,7 @@ def test_trouble_counts_an_attempt_and_an_end_counts_none() -> None:
 
 
 def delivered(world: World) -> list[Batch]:
-    """Units that were sent and not settled yet."""
+    """Units that were sent but not settled yet."""
     vendor = get_vendor("passport")
     account = Account(world.connection.pk, world.connection.operator_id, world.connection.key)
     works = claim([ClaimRequest(account, vendor, 1000, SendPermission(True), tests_only=False)])
@@ -228,7 +228,7 @@ def test_a_thousand_rows_take_no_more_statements_than_one(
         statements.append(query)
         return execute(cursor, query, *rest, **options)
 
-    # Below Django, since the bulk statements go past it.
+    # Counted below Django, since the bulk statements bypass it.
     monkeypatch.setattr(psycopg.Cursor, "execute", counted)
     took = []
     for count in (2, 1000):

@@ -1,4 +1,4 @@
-"""A refusal that is not about the record is never final, and a plate that is not wanted is never refused its end."""
+"""A refusal that is not about the record is never final, and the stop of an unwanted plate is always tried again."""
 
 from datetime import timedelta
 from itertools import pairwise
@@ -92,7 +92,7 @@ def test_a_proxys_page_refuses_nothing_for_good(world: World, status: int) -> No
     before = len(world.events())
     for _ in range(3):
         world.engine.drain([world.connection.pk])
-    # Nobody is hammered meanwhile: what is due waits behind its breaker.
+    # Passport isn't hammered: what is due waits behind its breaker.
     assert len(world.events()) - before <= 12
     assert {world.permit_sync(permit).state for permit in [old, *new]} == {DUE}
     world.heal()
@@ -113,7 +113,7 @@ def test_what_a_zone_refused_that_was_gone_for_a_moment_is_tried_again_by_itself
     assert {world.permit_sync(permit).state for permit in (old, changed, new)} == {REFUSED}
     assert "REVOKED" in world.plates()
     world.heal()
-    # Nobody presses anything, no zone is pulled, no audit runs.
+    # No one presses anything, no zones are refreshed, and no audit runs.
     later(30, world)
     assert world.permit_sync(new).state == REFUSED
     later(60, world)

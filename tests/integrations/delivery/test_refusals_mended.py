@@ -1,4 +1,4 @@
-"""What was refused and can be accepted by now is found: a zone that returns, and the audit."""
+"""Refusals that could be accepted by now are found: a zone that returns, and the audit."""
 
 import pytest
 from django.utils import timezone
@@ -100,7 +100,7 @@ def test_the_audit_finds_a_refused_row_once_and_not_again(world: World) -> None:
 @pytest.mark.django_db
 def test_what_a_worker_of_before_has_refused_is_found(world: World) -> None:
     permit = world.permit("NEW")
-    # It knows neither of a key nor of a time.
+    # It writes neither a key nor a time.
     PermitSync.objects.update(state=REFUSED, error="No.", refused_key="", retry_at=None)
     assert audit_all() == 1
     world.deliver()

@@ -1,4 +1,4 @@
-"""Single plates that are refused, barred or told to wait among many: what becomes of the others."""
+"""Single plates among many that are refused, blocked or told to wait: what becomes of the others."""
 
 import json
 import threading
@@ -17,12 +17,12 @@ from tests.world import World
 
 
 def bar(world: World, *plates: str) -> None:
-    """Let a firewall answer each request that holds one of these plates, with a page."""
+    """Let a firewall answer each request that contains one of these plates with a page."""
     vendor = get_vendor("passport")
     send, one_by_one = vendor.send, threading.Lock()
 
     def barred(account: Account, steps: Any) -> Any:
-        # The fault must meet this very request, and not one that is sent beside it.
+        # The fault must hit this request, and not one that is sent at the same time.
         with one_by_one:
             if any(step["event"]["vehicle"]["vehicle_plate"] in plates for step in steps):
                 world.fault("html", status=404, path="events", times=1)
@@ -63,7 +63,7 @@ def test_a_breaker_that_barred_plates_have_opened_is_probed_with_another(world: 
     world.deliver(turns=4)
     assert world.plates() == ["GOOD"]
     world.deliver()
-    # And from then on they are tried again slowly, and open nothing any more.
+    # From then on they are tried again slowly, and open no breaker.
     assert {row.state for row in map(world.permit_sync, barred)} == {REFUSED}
     assert not Breaker.objects.filter(open_until__isnull=False).exists()
 
@@ -84,7 +84,7 @@ def test_a_retry_by_hand_goes_at_once(world: World) -> None:
 
 @pytest.mark.django_db
 def test_a_retry_after_on_an_answer_to_single_events_is_obeyed(world: World) -> None:
-    """99 of 100 events are throttled one by one, with a `Retry-After` on the answer as a whole."""
+    """99 of 100 events are throttled one by one, with a `Retry-After` on the whole answer."""
     inner, seen = world.transport.handle_request, []
 
     def handle(request: httpx.Request) -> httpx.Response:
@@ -126,12 +126,12 @@ def test_a_hundred_of_which_thirty_are_bad_cost_the_thirty_twice_and_the_others_
         world.permit(f"P{number:02d}", location=place, space_number=str(space))
     world.deliver()
     assert len(bad) == 30
-    # The sandbox names the first bad one by a number: a request that names it, and one of its own.
+    # The sandbox names the first bad one by its number: one request that names it, and one for it alone.
     assert len(world.events()) <= 2 * len(bad) + 2
     assert whole(world) == [right for right in wanted(world) if int(right[0][1:]) not in bad]
     refused = PermitSync.objects.refused().values_list("permit__plate", flat=True)
     assert {int(plate[1:]) for plate in refused} == bad
-    # And they never travel with others again.
+    # They are never sent together with others again.
     before = len(world.events())
     world.permit("LATER")
     later(HOUR.total_seconds(), world)

@@ -1,4 +1,4 @@
-"""Thinning: every try for ninety days, then the acceptances and the last try of each registration."""
+"""Thinning: every attempt is kept for ninety days, then acceptances and the last attempt for each permit sync."""
 
 from datetime import timedelta
 
@@ -36,7 +36,7 @@ def test_what_is_younger_than_ninety_days_stays(world: World) -> None:
 
 
 def fail(world: World, times: int) -> None:
-    """Let everything that is due be tried in vain."""
+    """Let an attempt fail for everything that is due."""
     world.fault("5xx", status=503, path="events", times=times)
     world.deliver(turns=times)
     world.heal()
@@ -70,7 +70,7 @@ def test_the_last_try_stays_also_where_it_was_in_vain(world: World) -> None:
     age(KEPT.days + 1)
     assert thin(timezone.now()) == 2
     assert results(permit) == [("started", "later")]
-    # It goes once another has followed it.
+    # It is deleted once another has followed it.
     world.deliver()
     age(KEPT.days + 1)
     assert thin(timezone.now()) == 1

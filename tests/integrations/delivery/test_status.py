@@ -1,4 +1,4 @@
-"""What became of a delivery, in words: one row for each state that a person can meet."""
+"""What became of a delivery, in words: one row for each state that a person can see."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

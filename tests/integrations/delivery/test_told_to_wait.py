@@ -1,4 +1,4 @@
-"""What Passport asks for by `Retry-After` is obeyed by every request of the connection, whoever sends it."""
+"""`Retry-After` from Passport is obeyed by every request of the connection, no matter which worker sends it."""
 
 import json
 import threading
@@ -78,7 +78,7 @@ def test_what_one_batch_is_told_ends_the_others_of_its_connection(
     before = len(world.events())
     services.change_permit(permit=first, plate="FIRST2")
     services.change_permit(permit=second, plate="SECOND2")
-    # The second has sent its start and waits until the first was told to wait, and is back.
+    # The second has sent its start and waits until the first was told to wait and has returned.
     told, send = threading.Event(), vendor.send
 
     def sending(account: Any, steps: Any) -> Any:
@@ -145,7 +145,7 @@ TIMES = [
 
 @pytest.mark.parametrize("detail", TIMES)
 def test_a_refusal_about_time_is_tried_again_while_it_matters(world: World, detail: str) -> None:
-    """What is in the past or too far ahead by one clock, or by one limit, is not by the next."""
+    """What is in the past or too far ahead by one clock, or one limit, may be fine by the next."""
     permit = world.permit()
     refuse(world, json.dumps({"type": "io.passportlabs:error:validation_error", "detail": detail}), 400)
     world.deliver()

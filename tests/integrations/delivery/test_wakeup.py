@@ -1,4 +1,4 @@
-"""Wake-ups: a hint that is never waited for, deduplicated, and lost without harm."""
+"""Wake-ups: no one waits for a hint, hints are deduplicated, and one that is lost does no harm."""
 
 import threading
 import time
@@ -12,7 +12,7 @@ from integrations.delivery.wakeup import Waker
 
 
 class Broker:
-    """Takes hints; may be slow, or away."""
+    """Takes hints; may be slow or down."""
 
     def __init__(self) -> None:
         self.sent: list[list[int]] = []
@@ -61,7 +61,7 @@ def test_nobody_waits_for_a_frozen_broker(broker: Broker) -> None:
     assert not waker.flush(0.05)
     broker.gate.set()
     assert waker.flush(5)
-    assert len(broker.sent) <= 2  # what the thread took before it hung, and one for all the rest
+    assert len(broker.sent) <= 2  # what the thread took before it hung, and one for the rest
     assert sorted(number for ids in broker.sent for number in ids) == list(range(200))
 
 

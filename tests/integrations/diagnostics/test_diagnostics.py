@@ -317,7 +317,7 @@ class TestThePage:
             monkeypatch.setattr(vendor, name, lambda *_args, **_rest: pytest.fail("Passport was asked"))
         asked = world.viewer.post(world.url("diagnostics"))
         assert world.viewer.get(asked["Location"]).status_code == 200
-        # Nor does it where no worker has taken the checks up: it makes the others.
+        # It doesn't even if no worker has picked up the checks; it runs the other checks.
         CheckRun.objects.update(requested_at=timezone.now() - timedelta(seconds=11))
         WorkerHeartbeat.objects.all().delete()
         page = text_of(world.viewer.get(asked["Location"]))

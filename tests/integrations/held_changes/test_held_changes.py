@@ -1,4 +1,4 @@
-"""A change that would end many rights waits for a person, and a person's answer counts for what they saw."""
+"""A change that would end many rights waits for a person, and the answer is valid only for what that person saw."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Mails: written once, sent once, tried again, and given up only where trying can't help."""
+"""Emails: written once, sent once, tried again, and given up only if trying can't help."""
 
 import smtplib
 from collections.abc import Sequence
@@ -87,7 +87,7 @@ def test_a_mail_that_another_worker_has_is_left_to_it(company: Company) -> None:
     queue(company)
     now = timezone.now()
     mail = Mail.objects.get()
-    # What the other worker's claim does between our look and ours.
+    # What another worker's claim does between reading and claiming here.
     Mail.objects.filter(pk=mail.pk).update(next_attempt_at=now + timedelta(seconds=email_queue.LEASE_S))
     assert email_queue.send_due(now) == 0
     assert outbox.outbox == []

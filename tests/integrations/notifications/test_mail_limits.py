@@ -1,4 +1,4 @@
-"""Nobody fills a mailbox through a form, and no mail of ours leads anywhere but here, whatever it quotes."""
+"""No one can fill a mailbox through a form, and emails link only to this site, whatever they quote."""
 
 import re
 from collections.abc import Callable
@@ -31,13 +31,13 @@ STRANGER = "stranger@elsewhere.example"
 
 @pytest.fixture
 def beginning(db: None) -> World:
-    """A company whose connection was just begun: its page has the forms of the first steps."""
+    """A company whose connection was just started: its page has the forms of the first steps."""
     company = CompanyFactory(name="University", slug="university")
     return World(company, ConnectionFactory(company=company, operator_id=""))
 
 
 def rows() -> dict[str, list[Any]]:
-    """Everything that asking for a mail may write."""
+    """Everything that a request for an email may write."""
     return {
         model.__name__: list(model.objects.order_by("pk").values())
         for model in (Mail, Invitation, AuditEvent, TestPlate, Permit, Contact, Connection, Notice)
@@ -325,9 +325,9 @@ def test_the_mail_to_passport_holds_no_link(beginning: World, text: str) -> None
     assert not Mail.objects.exists()
 
 
-# --- What a mail quotes -----------------------------------------------------------------------------------------------
+# --- What an email quotes ---------------------------------------------------------------------------------------------
 
-# What mail programs make links of, roughly and generously.
+# What email programs turn into links, roughly and generously.
 CLICKABLE = re.compile(r"[a-z][a-z0-9+.-]*://[^\s]|www\.\w|\w\.[a-z]{2,}", re.IGNORECASE)
 
 

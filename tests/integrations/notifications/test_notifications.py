@@ -1,4 +1,4 @@
-"""Settings → Notifications: people choose their mails, managers see who gets what, and alarms always reach somebody."""
+"""Settings → Notifications: people choose their emails, managers see who gets which, and alarms always reach someone."""
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -23,7 +23,7 @@ def member(company: Company, role: str, email: str = "kim@u.example") -> Members
 
 
 def alarm(company: Company, key: str = "zone:1") -> list[str]:
-    """Raise an alarm and return who is mailed."""
+    """Raise an alarm and return who is emailed."""
     notices.tell(company, "zone_missing", Notice.Level.DANGER, "Zone Z1 is gone.", "/c/u/", key)
     return list(Mail.objects.filter(kind="alarm").order_by("pk").values_list("to", flat=True))
 

@@ -1,4 +1,4 @@
-"""A mail server that takes long for each mail: no other worker sends one that is under way or has left."""
+"""A mail server that takes long for each email: no other worker sends one that is being sent or was sent."""
 
 import time
 from collections import Counter
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 
 
 class SlowServer:
-    """Takes so long for each mail; after each, another worker looks for mails too."""
+    """Takes this long for each email; after each, another worker looks for emails too."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, each_s: float) -> None:
         self.sent: list[str] = []

@@ -1,4 +1,4 @@
-"""Agreeing to check plates on the set-up page and on the way to live, and what the pages show of them."""
+"""Agreeing to check plates, on the set-up page and during set-up, and what the pages show about them."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""The life of a connection, and the steps that may not be taken."""
+"""The life cycle of a connection, and the steps that are not allowed."""
 
 from collections.abc import Callable
 from datetime import timedelta

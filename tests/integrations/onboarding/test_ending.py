@@ -1,4 +1,4 @@
-"""Ending a connection leaves nothing behind that nobody agreed to leave, and nothing of it becomes due again."""
+"""Ending a connection leaves nothing behind without someone's consent, and none of it becomes due again."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ def test_it_waits_for_what_is_being_sent(world: World) -> None:
     permit = world.permit("FLYING1")
     hand = Hand(world)
     (batch,) = hand.units(hand.claim())
-    batch.deliver()  # Passport has it, and its answer is not written yet
+    batch.deliver()  # Passport has it, but its answer is not recorded yet
     with pytest.raises(ValidationError, match="1 permit is or may still be valid there"):
         end(world)
     assert not is_ended(world)

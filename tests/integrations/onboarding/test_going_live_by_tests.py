@@ -1,4 +1,4 @@
-"""A connection goes live by a test that was sent and seen, and not past another location where it was not seen."""
+"""A connection goes live by a test that was sent and seen, but not if another location's test was not seen."""
 
 import pytest
 from django.core.exceptions import ValidationError

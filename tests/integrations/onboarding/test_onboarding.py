@@ -213,7 +213,7 @@ class TestReceiving:
         vendor.zones_error, vendor.asked_for = None, []
 
         automation.follow_set_ups(timezone.now())
-        assert vendor.asked_for == []  # not yet: a minute has to pass
+        assert vendor.asked_for == []  # not yet; a minute has to pass
         automation.follow_set_ups(timezone.now() + timedelta(minutes=2))
 
         assert vendor.asked_for == [OPERATOR_ID]

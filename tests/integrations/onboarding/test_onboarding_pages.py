@@ -1,4 +1,4 @@
-"""The set-up pages: who may press what, what they say when it can't be done, and what they cost."""
+"""The set-up pages: who may press which button, what they say when it can't be done, and how many queries they take."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""The links for people without a log-in: one answer, no effect of opening, and nothing for who has no link."""
+"""The links for people without an account: one answer, no effect from opening, and nothing without a link."""
 
 from datetime import timedelta
 from typing import Any
@@ -23,7 +23,7 @@ world = on_passport.world_before_live
 
 @pytest.fixture
 def test_(world: World) -> TestPlate:
-    """A test plate that Passport shows and for which two people were asked by mail."""
+    """A test plate that Passport lists and that two people were asked about by email."""
     test = test_plates.start_test(
         connection=world.connection, location=world.here, ask=["robin@u.example", "kim@u.example"]
     )
@@ -35,7 +35,7 @@ def test_(world: World) -> TestPlate:
 
 
 def mailed_link(to: str = "robin@u.example") -> str:
-    """The path of the link that was mailed to somebody."""
+    """The path of a mailed link."""
     email_queue.send_due(timezone.now())
     body = str([message.body for message in outbox.outbox if message.to == [to]][-1])
     address = next(word for word in body.split() if "/t/" in word)
@@ -169,7 +169,7 @@ def test_a_flood_of_tries_is_slowed_down(test_: TestPlate, client: Client) -> No
 
 
 def statuses_of_guesses(client: Client, start: int, via: str) -> list[int]:
-    """The answers to a dozen made-up links, asked for through a proxy that wrote `via`."""
+    """The answers to a dozen made-up links, requested through a proxy that wrote `via`."""
     return [
         client.post(
             f"/t/{number}.x.0.y/", {"answer": "yes"}, headers={"X-Forwarded-For": via.format(number)}

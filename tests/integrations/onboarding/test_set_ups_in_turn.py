@@ -1,4 +1,4 @@
-"""Set-ups that always fail keep no other one waiting."""
+"""Set-ups that always fail keep no others waiting."""
 
 from datetime import datetime, timedelta
 
@@ -23,7 +23,7 @@ def test_each_of_many_that_fail_has_its_turn(vendor: FakeVendor) -> None:
     vendor.zones_error = TryLater("No answer.")
     now = timezone.now()
     for _ in made:
-        # So late that each of them is due again in each round.
+        # So late that each of them is due again in every round.
         now += timedelta(minutes=2)
         automation.follow_set_ups(now)
     assert all(tried(connection) is not None for connection in made)

@@ -1,4 +1,4 @@
-"""The steps to live, as a pure function of what is known of a connection."""
+"""The steps of set-up, as a pure function of what is known about a connection."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Test plates on the real plan, client and engine, and the sandbox's parking rights."""
+"""Test plates with the real plan, client and engine, and the sandbox's parking rights."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -42,7 +42,7 @@ class TestLooking:
     def test_without_a_reference_every_part_decides(self) -> None:
         assert self.look(right(reference="")).ours is not None
         assert self.look(right(reference="", zone="z2")).ours is None
-        # Somebody has put the plate on a list.
+        # Someone has put the plate on a list.
         on_a_list = replace(right(reference=""), end=NOW + timedelta(days=365), kind="allow_list")
         found = self.look(on_a_list)
         assert found.ours is None

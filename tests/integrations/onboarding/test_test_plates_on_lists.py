@@ -1,4 +1,4 @@
-"""What a test plate can't prove: it was on a list anyway. And what its right teaches: how the vendor writes a state."""
+"""A test plate that was on an allow list proves nothing; its right shows how the vendor writes states."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -25,7 +25,7 @@ def world() -> Iterator[World]:
 
 
 def on_a_list(world: World, plate: str) -> None:
-    """Let somebody have put a plate on an allow list of the zone, for a year."""
+    """Put a plate on an allow list of the zone, for a year."""
     now = timezone.now()
     document = {
         "operator_id": world.connection.operator_id,
@@ -59,7 +59,7 @@ def test_a_test_plate_that_was_on_a_list_proves_nothing_and_says_so(
     world.transport.simulator.change_options({"reference_ids": has_references})
     on_a_list(world, test_plates.DEFAULT_PLATE)
     test = send_one(world)
-    # Ours is told from the entry of the list, whatever the vendor says of references.
+    # Ours is distinguished from the entry of the list, with or without references.
     assert test.seen_at is not None
     tone, _sentence, detail = headline(test, test_plates.permit_sync_of(test), timezone.now())
     assert tone == "warning"

@@ -56,7 +56,7 @@ def permit() -> Permit:
             source=Permit.Source.DASHBOARD,
             end=START + timedelta(days=8),
         )
-    # The database goes by its own clock, by which the permit may be over.
+    # By the database's own clock the permit may already be over.
     due = {"due_since": START + timedelta(milliseconds=4), "next_attempt_at": START}
     PermitSync.objects.update_or_create(permit=found, connection=connection, defaults=due)
     return found

@@ -1,4 +1,4 @@
-"""What tests of the permits' pages share: addresses, what the form sends, an acceptance, and what a page says."""
+"""What tests of the permits' pages share: addresses, what the form sends, an acceptance, and a page's text."""
 
 import re
 from typing import Any
@@ -31,7 +31,7 @@ def typed(place: Location, **values: Any) -> dict[str, Any]:
 
 
 def accept(permit: Permit, **values: Any) -> PermitSync:
-    """Make a permit's registration as if the vendor had accepted it."""
+    """Make a permit sync as if the vendor had accepted the permit."""
     row, _ = PermitSync.objects.update_or_create(
         permit=permit,
         connection=permit.location.zone_mapping.zone.connection,

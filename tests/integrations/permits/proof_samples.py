@@ -1,4 +1,4 @@
-"""What tests of the proof of delivery share: requests and answers, written down as the engine would."""
+"""What tests of the proof of delivery share: requests and answers, recorded as the engine would."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -39,7 +39,7 @@ def push(permit: Permit, after_ms: int, result: str, kind: str = "started", **va
 
 
 def settle(permit: Permit, **values: Any) -> None:
-    """Write what the engine would."""
+    """Record what the engine would."""
     PermitSync.objects.filter(permit=permit).update(
         **{
             "state": "done",

@@ -1,4 +1,4 @@
-"""Cancelling one permit, several, or all that match: the look before, what is cancelled, and undoing it."""
+"""Cancelling one permit, several, or all that match: the preview, what is cancelled, and undoing it."""
 
 from datetime import timedelta
 from typing import Any
@@ -70,7 +70,7 @@ def test_several_are_cancelled_after_a_look_at_what_would_happen(operator: Clien
 
 
 def cancel_all(operator: Client, query: str, **body: str) -> Any:
-    """Ask for all that a list's filters match; with `confirm` and `ids` it is done."""
+    """Request the cancellation of everything that a list's filters match; with `confirm` and `ids` it is carried out."""
     return operator.post(f"{url('permits_cancel')}?{query}", {"matching": "yes", **body}, follow=True)
 
 
@@ -190,7 +190,7 @@ def test_looking_and_cancelling_take_as_many_queries_for_few_as_for_many(
         operator.post(address, {"matching": "yes", "confirm": "yes", "ids": ids})
     assert Permit.objects.filter(status="cancelled").count() == rows
     assert len(look) <= MAX_QUERIES
-    # Locks, rows, history and registrations take one each; the rest is the transaction and the session.
+    # Locks, rows, history and permit syncs take one query each; the rest is the transaction and the session.
     assert len(done) <= 24, [query["sql"][:90] for query in done.captured_queries]
 
 

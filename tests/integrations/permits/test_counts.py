@@ -1,4 +1,4 @@
-"""One number for one notion: pages, diagnostics and the command say the same of every state a permit can be in."""
+"""One number for one concept: pages, diagnostics and the command agree on every state a permit can be in."""
 
 import json
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ STATES = ("none", "due", "refused", "drifting", "still listed", "accepted")
 
 
 def put(permit: Permit, connection: Connection, state: str, at: datetime, *, held: bool) -> None:
-    """Let a permit's registration on a connection be in this state; `held` says that the vendor holds a right beyond now."""
+    """Put a permit sync into this state; `held` means that the vendor has a right that ends later than now."""
     PermitSync.objects.filter(permit=permit, connection=connection).delete()
     if state == "none":
         return
@@ -53,7 +53,7 @@ def put(permit: Permit, connection: Connection, state: str, at: datetime, *, hel
 
 
 def fill(world: World, at: datetime) -> None:
-    """Make a permit for each combination of time, cancellation, location, registration and what the vendor holds."""
+    """Make a permit for each combination of time, cancellation, location, permit sync and what the vendor has."""
     elsewhere = ConnectionFactory(company=world.company, label="Second site", live=True)
     mapped = world.location("Lot B", world.zone("LotB"))
     unmapped, out_of_use = world.location("Rec Garage"), world.location("Old lot", active=False)
@@ -67,7 +67,7 @@ def fill(world: World, at: datetime) -> None:
             cancel_permit(permit=permit)
         put(permit, world.connection, state, at, held=held)
         if place is mapped and state == "due":
-            # Left over on a connection to which the location does not send.
+            # Left over on a connection to which the location no longer sends.
             put(permit, elsewhere, "refused", at, held=False)
 
 
@@ -184,7 +184,7 @@ def test_a_number_is_bounded_however_much_waits(world: World, monkeypatch: pytes
     PermitSync.objects.exclude(permit=later).update(priority=Priority.MASS_SOON)
     [found] = delivery_counts(Connection.objects.all(), at).values()
     assert (found.waiting, found.not_visible) == (7, 3)
-    # What is urgent is looked at first.
+    # Urgent permits are counted first.
     Permit.objects.exclude(pk=later.pk).update(start=at + HOUR)
     [found] = delivery_counts(Connection.objects.all(), at).values()
     assert found.not_visible == 1

@@ -1,4 +1,4 @@
-"""What keeps a permit from being seen says so for as long as it lasts, and “Fix” leads to what puts it right."""
+"""Whatever keeps a permit from being seen is shown for as long as it lasts, and “Fix” leads to where it is put right."""
 
 from datetime import timedelta
 from typing import Any
@@ -22,7 +22,7 @@ MINUTE = timedelta(minutes=1)
 
 
 def saved(world: World, location: Location | None = None, **values: Any) -> Permit:
-    """Make a permit and give its registration these values."""
+    """Make a permit and give its permit sync these values."""
     place = location or world.location("Lot B", world.zone("LotB"))
     permit: Permit = PermitFactory(location=place, plate="RXH 8504")
     PermitSync.objects.filter(permit=permit).update(**values)
@@ -41,7 +41,7 @@ def accepted(permit: Permit) -> dict[str, Any]:
     }  # fmt: skip
 
 
-# --- What failed for long says so -------------------------------------------------------------------------------------
+# --- What has failed for long says so -------------------------------------------------------------------------------------
 
 
 def fail(permit: Permit, attempts: int) -> None:

@@ -88,7 +88,7 @@ def test_a_plate_that_looks_like_another_is_asked_about_and_never_rewritten(
     assert asked.status_code == 422
     assert "Is A8C1234 right?" in text_of(asked)
     assert asked.context["form"]["plate"].value() == "A8C1234"
-    # The tick belongs to that very plate.
+    # The confirmation is for that plate only.
     assert operator.post(url("permit_add"), typed(place, plate="A8C1234", sure="ABCI234")).status_code == 422
     assert operator.post(url("permit_add"), typed(place, plate="A8C1234", sure="A8C1234")).status_code == 302
     assert Permit.objects.filter(plate="A8C1234").exists()
@@ -102,7 +102,7 @@ def test_hints_come_while_typing_and_save_nothing(operator: Client, place: Locat
     now_too = {"start": "2020-01-01T08:00"}
     words = text_of(operator.post(url("permit_hints"), typed(place, plate="ABC1234", **now_too)))
     assert "ABC1234 already has a permit at North Campus Garage" in words
-    # One's own permit is no other.
+    # A permit isn't a duplicate of itself.
     words = text_of(
         operator.post(url("permit_hints"), typed(place, plate="ABC1234", permit=permit.pk, **now_too))
     )
@@ -135,7 +135,7 @@ def test_the_prefilled_from_is_one_moment_at_whichever_location(
         'id="start-part"'
         not in operator.post(url("permit_hints"), values | {"location": place.pk}).content.decode()
     )
-    # Without JavaScript nothing was shown again, and the moment is the same.
+    # Without JavaScript nothing was updated, and the time is the same.
     assert operator.post(url("permit_add"), values).status_code == 302
     assert abs(Permit.objects.get().start - now) < timedelta(minutes=2)
 

@@ -58,7 +58,7 @@ def test_filters_narrow_and_stay_in_the_address(
     assert found(when="cancelled") == ["GONE1"]
     assert found(when="current", state="US-NC") == ["NOW1"]
     assert found(q="L", when="current") == ["LOTB1"]
-    # What is not understood narrows nothing.
+    # Values that are not understood don't narrow the list.
     assert len(found(when="nonsense", location="x", push="'", after="-1")) == 5
 
 

@@ -1,4 +1,4 @@
-"""The permits' pages: who may open which, what each costs the database, and what none may hold."""
+"""The permits' pages: who may open which, how many queries each takes, and what none may contain."""
 
 import re
 from typing import Any
@@ -74,7 +74,7 @@ def test_support_sees_every_company(client: Client, place: Location) -> None:
     assert plates(client.get(url("permits"))) == ["ABC1234"]
 
 
-# --- What none may hold ----------------------------------------------------------------------------------
+# --- What none may contain--------------------------------------------------------------------------------
 
 
 def test_names_that_look_like_markup_stay_text(operator: Client, member: Membership) -> None:

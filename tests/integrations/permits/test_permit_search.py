@@ -1,4 +1,4 @@
-"""What is searched for never stands in an address, and a search that has ended narrows nothing by the way."""
+"""What is searched for never appears in a URL, and a search that has expired doesn't silently narrow anything."""
 
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -41,7 +41,7 @@ def test_a_search_leads_to_an_address_that_does_not_tell_the_plate(
     page = world.operator.get(answer["Location"], headers=headers)
     assert "ABC1234" in text_of(page)
     assert "ZZZ0009" not in text_of(page)
-    # The box shows what was searched for, and no link of the page tells it.
+    # The box shows what was searched for, and no link on the page contains it.
     assert 'value="abc 12"' in page.content.decode()
     assert "q=abc" not in page.content.decode()
 
@@ -109,7 +109,7 @@ def test_supports_searches_stay_out_of_the_address_too(world: World, model: str)
 
 
 def test_an_action_that_calls_itself_a_search_is_not_carried_out(world: World) -> None:
-    """A search needs no password again, so nothing else may use its address."""
+    """A search doesn't ask for the password again, so no other form may use its address."""
     permit = Permit.objects.latest("pk")
     sent = {"_search": "yes", "action": "cancel", "_selected_action": [permit.pk], "q": ""}
     answer = world.support.post(reverse("admin:locations_permit_changelist"), sent)

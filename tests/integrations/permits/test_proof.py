@@ -1,4 +1,4 @@
-"""A permit's proof of delivery: the time line tells what was recorded, in order."""
+"""A permit's proof of delivery: the timeline shows what was recorded, in order."""
 
 from datetime import timedelta
 from typing import Any
@@ -63,7 +63,7 @@ def test_the_time_line_tells_the_whole_way_in_order(permit: Permit) -> None:
 
 
 def session(permit: Permit, **values: Any) -> dict[str, Any]:
-    """What the evidence says of a session that stands for the permit."""
+    """What the evidence says about a session for the permit."""
     return {
         "plate": permit.plate,
         "subdivision": permit.subdivision,
@@ -105,7 +105,7 @@ def test_what_was_seen_is_what_had_been_accepted_by_then(permit: Permit) -> None
     assert ("Seen in the parking rights", "ABC1234 · US-NC · zone Z123") in texts(permit)
     settle(permit, accepted_at=accepted_at, remote_state=remote_state, seen_at=START + timedelta(seconds=4))
     assert ("Seen in the parking rights", "NEW1 · US-NC · zone Z123") in texts(permit)
-    # It was seen, and the permit was taken away since: that it was seen stays told.
+    # It was seen, and the permit was cancelled since: that it was seen is still shown.
     settle(permit, accepted_at=accepted_at + timedelta(hours=1), remote_state=None, remote_until=None,
            seen_at=START + timedelta(seconds=4))  # fmt: skip
     assert ("Seen in the parking rights", "NEW1 · US-NC · zone Z123") in texts(permit)

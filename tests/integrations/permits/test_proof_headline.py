@@ -1,4 +1,4 @@
-"""A permit's proof of delivery: the headline answers first, and what Passport lists now is compared with it."""
+"""A permit's proof of delivery: the headline comes first, and what Passport lists now is compared with it."""
 
 from datetime import timedelta
 from typing import Any

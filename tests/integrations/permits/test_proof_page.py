@@ -1,4 +1,4 @@
-"""One permit's page: the proof of delivery, and asking Passport what it has right now."""
+"""One permit's page: the proof of delivery, and asking Passport what it has now."""
 
 import re
 from datetime import timedelta
@@ -50,7 +50,7 @@ def test_what_passport_holds_is_asked_for_and_shown(
     assert "<html" in waiting.content.decode()
     part = operator.post(url("permit_check", permit.pk), headers={"HX-Request": "true"})
     assert "<html" not in part.content.decode()
-    # The same question is still open, so it is asked once.
+    # The same look-up is still open, so it isn't started twice.
     assert CheckRun.objects.count() == 1
     (follow,) = re.findall(r'hx-get="([^"]+)" hx-trigger="every 1s"', part.content.decode())
     assert "Checking with Passport." in text_of(operator.get(follow))
@@ -67,7 +67,7 @@ def test_what_passport_holds_is_asked_for_and_shown(
 
 
 def check(client: Client, permit: Permit) -> str:
-    """Press "check now", let a worker ask, and return what the page says then."""
+    """Press “Check now”, let a worker do the look-up, and return what the page says then."""
     asked = client.post(url("permit_check", permit.pk))
     if asked.status_code == 200:
         return text_of(asked)
@@ -77,7 +77,7 @@ def check(client: Client, permit: Permit) -> str:
 
 @pytest.fixture
 def shown(place: Location, vendor: FakeVendor) -> Permit:
-    """A permit that the vendor accepted an hour ago and shows."""
+    """A permit that the vendor accepted an hour ago and lists."""
     permit: Permit = PermitFactory(location=place, plate="ABC1234")
     accept(permit, accepted_at=timezone.now() - timedelta(hours=1))
     vendor.sessions[f"os-{permit.pk}-1"] = {
@@ -133,7 +133,7 @@ def test_nobody_asks_passport_more_than_a_few_times_a_minute(
     words = text_of(pages[-1])
     assert "You have checked several times within a minute. Wait a minute, then check again." in words
     assert "Checked" not in words
-    # Another person has a count of their own.
+    # Each person has a separate limit.
     client = Client()
     client.force_login(MembershipFactory(company=member.company, role=Role.VIEWER).user)
     assert "lists this permit" in check(client, shown)

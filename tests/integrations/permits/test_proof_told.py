@@ -1,6 +1,6 @@
-"""What each piece of evidence says of its session: which plate was where until when, also after the permit has changed.
+"""What each piece of evidence says about its session: which plate was where until when, also after the permit has changed.
 
-The whole engine on the sandbox's Passport: what a step was about is asserted, not how it got there.
+The whole engine on the sandbox's Passport: the tests assert what a step was about, not how it got there.
 """
 
 from datetime import datetime, timedelta
@@ -22,7 +22,7 @@ NOTHING = ("", "", "", None, None)
 
 
 def told(permit: Permit) -> list[tuple[str, str, tuple[object, ...]]]:
-    """Return kind, result and what is said of the session, in order."""
+    """Return kind, result and what is said about the session, in order."""
     return [
         (event.kind, event.result, (event.plate, event.subdivision, event.zone, event.since, event.until))
         for event in PushEvent.objects.filter(permit_sync__permit=permit).order_by("id")
@@ -35,7 +35,7 @@ def passport_time(at: datetime) -> datetime:
 
 
 def said(world: World, permit: Permit, number: str) -> tuple[object, ...]:
-    """Return what is said of a session that stands for a permit as it is now."""
+    """Return what is said about a session for a permit as it is now."""
     permit = Permit.objects.get(pk=permit.pk)
     return (
         permit.plate,

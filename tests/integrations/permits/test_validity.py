@@ -1,4 +1,4 @@
-"""Is it valid? The decision, as a pure function of permit, zone and pushes as they stood at the time asked about."""
+"""Is it valid? The decision, as a pure function of permit, zone and pushes as they were at the time asked about."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -271,7 +271,7 @@ def test_a_right_of_another_place_counts_only_in_this_ones_zone() -> None:
     elsewhere = permit(location_id=2, location_name="Lot B", pushes=[told(11)])
     assert answer(elsewhere).key == "shown"
     assert answer(elsewhere, zone=ZoneThen("Z9", "South", NOW, "z-9")).key == "no"
-    # One of this place counts in the zone that the place had before.
+    # A right of this location counts in the zone that the location had before.
     here = permit(active=False, cancelled_at=NOW - 3 * HOUR, pushes=[told(11)])
     assert answer(here, zone=ZoneThen("Z9", "South", NOW, "z-9")).key == "shown"
     assert answer(here, zone=None).key == "shown"

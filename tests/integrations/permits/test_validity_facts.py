@@ -1,4 +1,4 @@
-"""Is it valid? The facts of that time, as they are gathered from the tables, and the page that asks."""
+"""Is it valid? The facts of that time, as they are read from the tables, and the page with the question."""
 
 from datetime import timedelta
 from typing import Any
@@ -27,7 +27,7 @@ from tests.integrations.permits.validity_samples import HOUR, NEW_YORK, NOW, que
 
 @pytest.fixture
 def place(db: None) -> Location:
-    """A place that was mapped to Z123 two days ago."""
+    """A location that was mapped to Z123 two days ago."""
     with time_machine.travel(NOW - timedelta(days=2), tick=False):
         connection = ConnectionFactory(live=True, company__slug="university")
         zone = ZoneFactory(connection=connection, number="Z123", name="North")
@@ -49,9 +49,9 @@ def save(place: Location, hours_ago: float, **values: Any) -> Permit:
 
 
 def accepted(of: Permit, hours_ago: float, kind: str = "started", session: str = "s1", **values: Any) -> None:
-    """Record an acceptance of the permit as it is in memory; `plate=""` is one from before such things were written down."""
+    """Record an acceptance of the permit as it is in memory; `plate=""` is one from before such details were recorded."""
     at = NOW - hours_ago * HOUR
-    # The database goes by its own clock, by which the permit may be over.
+    # By the database's own clock the permit may already be over.
     row, _made = PermitSync.objects.get_or_create(
         permit=of,
         connection=of.location.zone_mapping.zone.connection,
@@ -89,7 +89,7 @@ def ask(place: Location, hours_ago: float, **values: Any) -> ValidityAnswer:
     return decide(asked, permits, zone, NOW)
 
 
-# --- The facts, as they stood ----------------------------------------------------------------------------
+# --- The facts, as they were -----------------------------------------------------------------------------
 
 
 def test_a_permit_is_judged_by_the_revision_that_held_then(place: Location) -> None:
@@ -102,7 +102,7 @@ def test_a_permit_is_judged_by_the_revision_that_held_then(place: Location) -> N
     then = ask(place, 4)
     assert then.key == "yes"
     assert "changed since" in why(then)
-    # The new plate had not been accepted yet, and the old one not been taken away.
+    # The new plate had not been accepted yet, and the old one not been removed.
     assert ask(place, 2.5).key == "shown"
     assert "its plate was XYZ 9 at that time" in why(ask(place, 2.5))
     assert ask(place, 2.5, plate="XYZ9").key == "unseen"
@@ -243,7 +243,7 @@ def test_the_page_asks_and_answers_in_place(client: Client, member: Membership, 
     body = response.content.decode()
     assert "Yes: ABC1234 was valid at North Campus Garage, and Passport had it." in body
     assert "plate=" not in body
-    # Without a time it is asked about now.
+    # Without a time, the question is about now.
     assert (
         client.post(address, {"plate": "ABC1234", "location": place.pk}).context["question"].at > NOW - HOUR
     )

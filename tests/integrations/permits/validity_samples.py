@@ -1,4 +1,4 @@
-"""What tests of validity share: a question, and permits, zones and pushes as they stood then."""
+"""What tests of validity share: a question, and permits, zones and pushes as they were then."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -34,7 +34,7 @@ def pushed(
 
 
 def told(hours_ago: float, kind: str = "started", session: str = "s1", **values: Any) -> PushThen:
-    """An acceptance that says what it was about; without more it is what `permit()` stands for."""
+    """An acceptance that says what it was about; by default it is about `permit()`."""
     columns = {
         "plate": "ABC1234",
         "subdivision": "US-NC",

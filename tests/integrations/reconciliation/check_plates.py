@@ -1,4 +1,4 @@
-"""What the tests of check plates share: the time as they read it, a company that agreed, and what people were told."""
+"""What the tests of check plates share: the time as they read it, a company that agreed, and the notices to people."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,14 +22,14 @@ from tests.fakes import FakeVendor
 
 
 class Clock:
-    """The database's time as the check plates read it."""
+    """The database's time as check plates read it."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = datetime.now(UTC)
         monkeypatch.setattr(canary, "database_now", lambda: self.now)
 
     def follow(self, seconds: float = 0.0) -> None:
-        """Let time pass, and the workers look once."""
+        """Let time pass, then let the workers run once."""
         self.now += timedelta(seconds=seconds)
         canary.follow(self.now)
 
@@ -49,7 +49,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def connection() -> Connection:
-    """A live connection that agreed, with two mapped zones, one without a location, one gone and one with spaces."""
+    """A live connection that agreed, with two mapped zones, one without a location, one missing and one with spaces."""
     made: Connection = ConnectionFactory(live=True, canary_minutes=60)
     mapped: dict[str, dict[str, Any]] = {
         "101": {},
@@ -76,7 +76,7 @@ def told(key_begins: str = "canary:") -> list[str]:
 
 
 def hide(vendor: FakeVendor, monkeypatch: pytest.MonkeyPatch, *numbers: str) -> None:
-    """Accept what is sent to these zones, and never show it."""
+    """Accept what is sent to these zones, and never list it."""
     hidden = set(Zone.objects.filter(number__in=numbers).values_list("remote_id", flat=True))
     shown = vendor.fetch_rights
 

@@ -1,8 +1,8 @@
-"""Whatever enforcement was made to show, comparing and putting right ends with what the database says; others' rights stay.
+"""No matter what enforcement was made to show, comparing and repairing ends with what the database says; others' rights stay.
 
 The damage is random, and so are the edits after it, which Passport may refuse because of the damage, and the rights of others
-beside it: residents with the same plates in the same zones, meter sessions, other providers. What is compared in the end is
-every part of every right.
+beside it: residents with the same plates in the same zones, meter sessions, other providers. In the end every
+part of every right is compared.
 """
 
 import copy
@@ -172,6 +172,6 @@ def _line(session: Session) -> tuple[Any, ...]:
 
 
 def _said(line: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return a right's parts as they compare: a start that is over means nothing any more."""
+    """Return a right's parts as they are compared: a start in the past no longer counts."""
     plate, *rest = line
     return (plate.replace("-", "").upper(), *rest)

@@ -1,4 +1,4 @@
-"""The audits: permits that were changed without the services are found and sent."""
+"""The audits: permits that were changed outside of the services are found and sent."""
 
 from datetime import timedelta
 from typing import Any
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
 
 
-# --- Behind the services' back ------------------------------------------------------------------------------------
+# --- Changed outside of the services---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_a_row_that_is_settled_while_the_audit_looks_is_only_looked_at_once_more
     before = len(world.events())
     from integrations.delivery import outbox
 
-    outbox.mark(permit_ids=[permit.pk], bulk=True)  # what a race would do
+    outbox.mark(permit_ids=[permit.pk], bulk=True)  # as a race would
     world.deliver()
     assert len(world.events()) == before
     assert world.permit_sync(permit).state == PermitSync.State.DONE

@@ -1,4 +1,4 @@
-"""Check plates: seen and gone again in each zone, and measured; what goes wrong is told once, and nothing is sent unasked."""
+"""Check plates: seen and gone again in each zone, and timed; failures are reported once, nothing is sent without consent."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -42,7 +42,7 @@ MINUTE = timedelta(minutes=1)
 def test_a_plate_is_shown_in_each_mapped_zone_and_gone_again(
     vendor: FakeVendor, connection: Connection, clock: Clock
 ) -> None:
-    clock.follow()  # begins, and starts the sessions
+    clock.follow()  # begins the run and starts the sessions
     assert zones_in(vendor.fetch_rights("", plate=canary.PLATE)) == {
         (canary.PLATE, "101"),
         (canary.PLATE, "102"),
@@ -146,7 +146,7 @@ def test_passport_shows_it_and_lets_it_go_and_a_comparison_leaves_it_alone(clock
         assert world.rights() == world.wanted()
 
 
-# --- Nothing unasked --------------------------------------------------------------------------------------------------
+# --- Nothing without consent-----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Check plates that go wrong: told once, over with the next good run, and never a false alarm."""
+"""Check plates that fail: reported once, over with the next good run, and never a false alarm."""
 
 from datetime import timedelta
 from typing import Any
@@ -34,7 +34,7 @@ def test_a_zone_that_shows_no_new_plate_is_an_alarm_and_the_others_are_well(
     assert vendor.sessions == {}, "what officers may see after all is ended too"
     assert Mail.objects.filter(kind="alarm").count() == 1
 
-    # It is told once for as long as it lasts, and over with the first good run.
+    # It is reported once for as long as it lasts, and over with the first good run.
     clock.now += 60 * MINUTE
     clock.until_finished(step_s=5)
     assert Mail.objects.filter(kind="alarm").count() == 1

@@ -75,7 +75,7 @@ def test_a_company_that_asks_much_waits_for_itself_alone(company: Company, now: 
     theirs = question(CompanyFactory())
     taken = [claim(now) for _ in range(AT_ONCE + 2)]
     assert [run and run.company_id for run in taken] == [company.pk] * AT_ONCE + [theirs.company_id, None]
-    # One that is done makes room for the next.
+    # A finished one makes room for the next.
     assert taken[0] is not None
     perform(taken[0])
     following = claim(now)

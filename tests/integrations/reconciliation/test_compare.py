@@ -1,4 +1,4 @@
-"""What one right says of what was accepted, what is not believed, and how drift is put right: pure decisions."""
+"""What a right says about what was accepted, which lists are not believed, and how drift is put right: pure decisions."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -187,7 +187,7 @@ def test_what_does_not_help_is_tried_ever_more_rarely(tries: int, is_missing: bo
     assert remedy_for(drift, is_missing=is_missing, now=AT + MINUTE) is not Remedy.WAIT
 
 
-# --- Ids and what is put aside --------------------------------------------------------------------------------------
+# --- Ids and what is stored aside-----------------------------------------------------------------------------------
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 200_000))))

@@ -1,4 +1,4 @@
-"""Comparing with what enforcement sees, on the sandbox: what is seen, missing, too much, unknown, and when it is held."""
+"""Comparing with what enforcement sees, on the sandbox: what is seen, missing, too much or unknown, and when it is held."""
 
 import copy
 from collections.abc import Callable
@@ -78,7 +78,7 @@ def test_a_right_of_ours_that_nothing_stands_for_is_ended(world: World) -> None:
     permit = world.permit()
     world.deliver()
     [session] = world.transport.simulator.sessions.by_id
-    # A backup was restored: the permit was cancelled there, and its end had been accepted.
+    # A backup was restored in which the permit was cancelled and its end had been accepted.
     Permit.objects.filter(pk=permit.pk).update(end=timezone.now() - HOUR / 2)
     PermitSync.objects.update(remote_state=None, remote_until=None)
     long_ago()
@@ -182,7 +182,7 @@ def test_a_right_that_is_there_too_much_stays_while_the_one_that_should_be_there
     world.deliver()
     row = world.permit_sync(permit)
     assert row.remote_state is not None
-    # We believe in a second session; Passport lists the first alone.
+    # The database has a second session; Passport lists only the first.
     row.remote_state["session_id"] = f"os-{world.connection.key}-{row.pk}-2"
     row.session_count = 2
     row.save()

@@ -1,4 +1,4 @@
-"""The page of a comparison: what it says first, what differs, what is unknown, and who may compare at once."""
+"""The page of a comparison: its headline, what differs, what is unknown, and who may start one at once."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""Many connections are compared at once, each on a thread of its own with a database connection of its own."""
+"""Many connections are compared at once, each on its own thread with its own database connection."""
 
 import threading
 import time
@@ -29,7 +29,7 @@ def test_a_slow_connection_keeps_no_other_waiting(
     rounds.reconcile_all(timezone.now())
     wait_for(len(others))
     assert not Connection.objects.filter(pk=slow.pk, compared_at__isnull=False).exists()
-    # The next round finds nothing that is due, and the slow one is left to whoever has it.
+    # The next round finds nothing that is due, and the slow one is left to the thread that has it.
     rounds.reconcile_all(timezone.now())
     may_end.set()
     wait_for(len(others) + 1)
@@ -41,7 +41,7 @@ def wait_for(count: int) -> None:
     while Connection.objects.filter(compared_at__isnull=False).count() < count:
         assert time.monotonic() < until
         time.sleep(0.02)
-    # The threads have given back what they had.
+    # The threads have returned their connections.
     while any(thread.name == "comparing" for thread in threading.enumerate()) and count > 8:
         assert time.monotonic() < until
         time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""After a restored backup: no session id comes twice, and what the vendor has of before is shown and left to people."""
+"""After a restored backup: no session id is used twice, and what the vendor has from before is shown and left to people."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db
 
 
 def restore(world: World) -> None:
-    """Go back to the backup of before anything was registered; ids are given again from the beginning."""
+    """Restore the backup from before anything was registered; ids start from the beginning again."""
     PushEvent.objects.all().delete()
     Push.objects.all().delete()
     ids = list(PermitSync.objects.values_list("pk", flat=True))
@@ -106,7 +106,7 @@ def test_a_row_that_the_backup_set_back_begins_no_session_of_before(world: World
     services.change_permit(permit=permit, plate="LATER1")
     world.deliver()
     later = {session.id for session in world.transport.simulator.sessions.by_id.values()}
-    # The backup is from before the change; its evidence of it is gone as well.
+    # The backup is from before the change, so the evidence of the change is gone as well.
     PushEvent.objects.filter(permit_sync=row).exclude(session_id=row.remote_state["session_id"]).delete()  # type: ignore[index]
     Permit.objects.filter(pk=permit.pk).update(plate="ABC1234")
     PermitSync.objects.filter(pk=row.pk).update(

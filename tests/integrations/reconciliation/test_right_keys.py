@@ -1,4 +1,4 @@
-"""When two descriptions of a right say the same: plates, regions and zones, wherever they are compared."""
+"""When two descriptions of a right mean the same: plates, regions and zones, wherever they are compared."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""When connections are compared, what is kept of a comparison that failed, and who is told of it."""
+"""When connections are compared, what is kept of a failed comparison, and who is told about it."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -21,7 +21,7 @@ PACE = timedelta(minutes=5)
 
 
 def tried(connection: Connection) -> Connection:
-    """Compare now, whenever that was done last, and return the connection as it is then."""
+    """Compare now, even if it isn't due, and return the connection afterwards."""
     Connection.objects.update(reconciled_at=None)
     rounds.compare_due(timezone.now())
     connection.refresh_from_db()
@@ -135,7 +135,7 @@ def test_a_comparison_that_is_held_proves_nothing(world: World) -> None:
     assert "(21 missing, 0 different, 0 too many) that nothing was changed" in held.comparison_error
     for _time in range(3):
         tried(world.connection)
-    # Of this, people are told already.
+    # People already know about this.
     assert not Notice.objects.filter(kind="comparison_failing").exists()
 
 
@@ -171,7 +171,7 @@ def test_a_connection_is_compared_by_one_worker_and_again_when_that_one_died(ven
     assert rounds.claim(now) is None
     # The worker dies; after its lease another one takes over.
     assert rounds.claim(now + PACE) == connection
-    # The first was only slow: it notices that, and gives up.
+    # The first was only slow: it notices that it lost its lease, and gives up.
     assert taken is not None
     renew = rounds._renewing(taken)
     taken.comparing_until = timezone.now()

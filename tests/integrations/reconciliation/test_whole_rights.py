@@ -1,6 +1,6 @@
-"""Comparing whole rights, on the sandbox: what enforcement shows otherwise than it was accepted is found, told and put right.
+"""Comparing every part of a right, on the sandbox: what enforcement shows differently is found, reported and put right.
 
-By the smallest event, and by a new session where that does not help. Rights of others are never touched.
+First by the smallest event, then, if that doesn't help, by a new session. Rights of others are never touched.
 """
 
 import copy
@@ -34,7 +34,7 @@ def sessions(world: World) -> Iterator[Session]:
 
 
 def spoil(world: World, session: Session, **changes: Any) -> None:
-    """Let Passport have, and show, something else than was accepted."""
+    """Let Passport have, and list, something other than what was accepted."""
     spoiled = copy.copy(session)
     for name, value in changes.items():
         setattr(spoiled, name, value)
@@ -162,7 +162,7 @@ def test_a_shortened_end_that_was_accepted_and_not_applied_is_ended_when_it_is_o
     services.change_permit(permit=permit, end=timezone.now() + timedelta(seconds=90))
     world.deliver()
     spoil(world, session, end_time=days(30))
-    # Two minutes later it is over here, and Passport lets the car park for a month.
+    # Two minutes later it is over here, but at Passport the vehicle may park for a month.
     past = timezone.now() - timedelta(minutes=2)
     Permit.objects.update(end=past)
     row = PermitSync.objects.get()

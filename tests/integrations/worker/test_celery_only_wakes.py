@@ -1,4 +1,4 @@
-"""Celery is configured as the design says: it only wakes, so it neither repeats, waits, stores nor hangs."""
+"""Celery is configured as the design says: it only wakes workers, and never retries, waits, stores results or hangs."""
 
 import ast
 from collections.abc import Iterator

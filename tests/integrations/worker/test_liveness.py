@@ -1,4 +1,4 @@
-"""A worker is reported as working only while its engine and its sweep both go round."""
+"""A worker is reported as working only while its engine and its sweep both keep running."""
 
 import threading
 from pathlib import Path
@@ -16,7 +16,7 @@ from integrations.worker.scheduler import Scheduler
 
 
 class Watch:
-    """A clock that goes on when the test says so."""
+    """A clock that the test moves."""
 
     def __init__(self) -> None:
         self.now = 1_000.0
@@ -31,7 +31,7 @@ def clock() -> Watch:
 
 
 def turns(pulse: Pulse, clock: Watch, parts: list[str], seconds: float) -> None:
-    """Let these parts go round once a second."""
+    """Let these parts run once a second."""
     for _second in range(int(seconds)):
         clock.now += 1
         for part in parts:

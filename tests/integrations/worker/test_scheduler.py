@@ -1,4 +1,4 @@
-"""The sweep and the chores: what makes up for a lost hint, done once however many workers there are."""
+"""The sweep and the periodic tasks: they make up for lost hints, and run once no matter how many workers there are."""
 
 import threading
 from datetime import datetime, timedelta

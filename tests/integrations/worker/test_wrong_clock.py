@@ -1,7 +1,7 @@
-"""The database's clock was a day ahead for a moment: what was stored then stops nothing once the clock is right again.
+"""The database's clock was a day ahead for a moment: what was stored then blocks nothing once the clock is right again.
 
-Each test lets the product store its times, moves those a day ahead, as such a clock would have written them, and asks for
-what it does now.
+Each test lets the product store its times, moves them a day ahead, as such a clock would have written them, and checks what
+the product does next.
 """
 
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
 
 
 def move_ahead(model: type[Model], *names: str) -> None:
-    """Let a clock that is a day ahead have written these columns."""
+    """Move these columns to what a clock that is a day ahead would have written."""
     model._default_manager.update(**{name: F(name) + DAY for name in names})
 
 
@@ -153,7 +153,7 @@ def test_no_periodic_task_is_stopped_for_longer_than_its_own_pace(every_s: float
     assert take(task, now + DAY)
     assert take(task, now)
     assert not take(task, now)
-    # What it asked for itself is kept.
+    # A time that the task set itself is kept.
     PeriodicTask.objects.update(next_at=now + timedelta(seconds=max(every_s, rests_s)))
     assert not take(task, now)
 
@@ -186,7 +186,7 @@ def test_nobody_waits_a_day_for_a_turn_of_the_rate_limit() -> None:
     move_ahead(RateBucket, "next_at", "taken_at")
     slot, now = rate_limit.take("passport", 10)
     assert slot - now < SECOND
-    # Who waits for many others still waits: the moments lie far ahead, but were taken just now.
+    # A request behind many others still waits: its slot is far ahead, but was taken just now.
     RateBucket.objects.update(next_at=now + timedelta(hours=1), taken_at=now)
     slot, now = rate_limit.take("passport", 10)
     assert slot - now > timedelta(minutes=59)

@@ -1,4 +1,4 @@
-"""What tests of claims to an operator ID share: a second operator ID, and what a connection has."""
+"""What tests of claims to an operator ID share: a second operator ID, and what belongs to a connection."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Locations and their zones in the browser: mapping one, several, or by suggestion, and finding a zone."""
+"""Locations and their zones on the page: mapping one, several, or by suggestion, and finding a zone."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Mapping locations to zones, and what is proposed or pointed out before somebody maps."""
+"""Mapping locations to zones, and what is suggested or pointed out beforehand."""
 
 import pytest
 from django.core.exceptions import ValidationError

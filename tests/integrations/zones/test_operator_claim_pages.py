@@ -1,4 +1,4 @@
-"""Whose operator ID it is, on the pages of set-up and of a permit, and for connections of before there were claims."""
+"""Whose operator ID it is, on the pages of set-up and of a permit, and for connections from before there were claims."""
 
 import importlib
 from types import SimpleNamespace
@@ -76,7 +76,7 @@ def test_a_registration_says_that_it_waits_for_the_confirmation() -> None:
 
 
 def test_the_migration_confirms_what_was_live_and_nothing_else() -> None:
-    """Over rows as they were before the constraint: it is the migration's own next step."""
+    """On rows as they were before the constraint, which is the migration's own next step."""
     migration = importlib.import_module("integrations.migrations.0016_confirmed_operators")
     was_live = ConnectionFactory.create(claimed=True, live_since=timezone.now())
     testing_one = ConnectionFactory.create(claimed=True, testing=True)

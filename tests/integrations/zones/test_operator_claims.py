@@ -1,4 +1,4 @@
-"""Whose operator ID it is: nothing is read or sent for one that nobody has confirmed, whichever way it was entered."""
+"""Whose operator ID it is: nothing is read or sent for one that is not confirmed, no matter how it was entered."""
 
 from typing import Any
 
@@ -88,7 +88,7 @@ def test_nothing_goes_on_before_it_is_confirmed(vendor: FakeVendor, act: Any) ->
 
 
 def test_no_event_is_sent_for_it_neither_a_real_one_nor_a_test_plate(vendor: FakeVendor) -> None:
-    """The guard is where rows are claimed: a permit that was saved by whatever way waits."""
+    """The guard is where rows are claimed, so a permit waits no matter how it was saved."""
     connection = ConnectionFactory.create(claimed=True, testing=True)
     permit = mapped_permit(connection, is_test=True, source=Permit.Source.TEST)
     mapped_permit(connection)
@@ -177,7 +177,7 @@ def test_the_database_knows_no_confirmation_without_an_operator_id() -> None:
         Connection.objects.filter(pk=connection.pk).update(operator_confirmed_at=timezone.now())
 
 
-# --- Support's word --------------------------------------------------------------------------------------
+# --- Support's decision-----------------------------------------------------------------------------------
 
 
 def test_support_is_told_once_who_asks_and_its_word_is_kept(
@@ -302,7 +302,7 @@ def test_support_moves_it_from_one_that_only_claimed_it(
     assert connection.operator_id_by == kim
     assert (squatter.operator_id, squatter.operator_id_finding) == ("", Finding.TURNED_DOWN)
     assert not Notice.objects.filter(kind="operator_claim", done_at=None).exists()
-    # It was never tried for this company; the workers do so now.
+    # It was never tried for this company; the workers try it now.
     assert automation.is_trial_due(connection, timezone.now())
 
 

@@ -1,4 +1,4 @@
-"""When zones are refreshed automatically: each connection at its own time, the failing ones ever more rarely."""
+"""When zones are refreshed automatically: each connection at its own time, failing ones less and less often."""
 
 from datetime import datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""A refresh of zones never wipes: what a list leaves out stays, and what would end many rights waits for a person."""
+"""A refresh of zones never deletes: what a list leaves out stays, and what would end many rights waits for a person."""
 
 import copy
 from typing import Any
@@ -42,7 +42,7 @@ def in_spaces(world: World, count: int) -> list[Permit]:
 
 
 def listed(world: World, monkeypatch: pytest.MonkeyPatch, change: Any) -> ZoneRefresh:
-    """Refresh with a list of which each zone was changed by `change`."""
+    """Refresh with a list in which each zone was changed by `change`."""
     client = get_vendor("passport")._client  # type: ignore[attr-defined]
     fetch = client.list_zones
 

@@ -1,4 +1,4 @@
-"""The limit on refreshes counts those that began, and no others."""
+"""The limit on refreshes counts only those that began."""
 
 import sqlite3
 from typing import Any

@@ -1,4 +1,4 @@
-"""A refresh of zones in the browser: who may begin one, how it is followed, and what support decides."""
+"""A refresh of zones on the pages: who may start one, how it is followed, and what support decides."""
 
 import pytest
 from django.utils import timezone
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def handed_over(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The refreshes that were handed to a worker."""
+    """The refreshes that were passed to a worker."""
     given: list[int] = []
     take_refreshes(monkeypatch, given.append)
     throttle._shared.cache_clear()
@@ -116,7 +116,7 @@ def test_support_lets_the_zones_of_a_held_refresh_go(
     held = zone_refresh.refresh_zones(connection=world.connection)
     asked = len(vendor.asked_for)
     answer = world.support.post(world.url("zone_refresh_decide", held.pk), {"word": "release"})
-    # A worker asks Passport, while the page of the new pull is looked at.
+    # A worker asks Passport while the page of the new refresh is open.
     assert len(vendor.asked_for) == asked
     (fresh,) = given
     assert answer["Location"] == world.url("zone_refresh", fresh)

@@ -1,4 +1,4 @@
-"""What a new list of zones changes: the pure difference to the zones that are known, and what is left out of a list."""
+"""What a new list of zones changes: the pure difference from the known zones, and what is ignored in a list."""
 
 from typing import Any
 

@@ -220,7 +220,7 @@ def test_releasing_lets_only_those_zones_go_that_support_has_seen_go(
     held = refresh(connection)
     vendor.zones = []
     again = zone_refresh.release_refresh(refresh=held)
-    assert again.outcome == ZoneRefresh.Outcome.DONE  # nine more of twenty are less than half
+    assert again.outcome == ZoneRefresh.Outcome.DONE  # nine more out of twenty is less than half
     vendor.zones = [zone_seen(str(number), str(number)) for number in range(20)]
     refresh(connection)
     vendor.zones = vendor.zones[9:]

@@ -1,4 +1,4 @@
-"""The zones in the browser: where each is used, what Passport says of it, and its history."""
+"""The pages of zones: where each is used, what Passport says about it, and its history."""
 
 import pytest
 from django.utils import timezone
