@@ -27,7 +27,7 @@ CREATED, DELETED = "+", "-"
 # Whom a list can be narrowed to beside the members: support, and what no person did on a page.
 SUPPORT_STAFF, NO_PERSON = "support", "none"
 # Columns that hold the id of a row, which people know by its name.
-_ROW_IDS: Final = {"location_id": Location, "zone_id": Zone}
+_ROW_IDS: Final[Mapping[str, Any]] = {"location_id": Location, "zone_id": Zone}
 _YES_NO: Final = {"active"}
 # Things that were done in one go are told in one line; it names so many of them.
 NAMED_TOGETHER: Final = 5
@@ -248,8 +248,8 @@ def _names(rows: Iterable[Any]) -> dict[tuple[str, int], str]:
 def _event_rows(company: Company, filters: EventFilters, key: Key | None, most: int) -> QuerySet[AuditEvent]:
     # Other kinds are told elsewhere (`integrations.audit_log.security_queries`), or by a newer version.
     kinds = [kind for kind, words in audit_labels.WORDS.items() if filters.kind in ("", words.group)]
-    found = AuditEvent.objects.filter(company=company, kind__in=kinds).select_related("actor")
-    found = _by(found, filters.who, "actor")
+    of_kinds = AuditEvent.objects.filter(company=company, kind__in=kinds).select_related("actor")
+    found = _by(of_kinds, filters.who, "actor")
     if key is not None:
         found = found.filter(at__lte=key.at).filter(Q(at__lt=key.at) | Q(at=key.at, pk__lt=key.pk))
     return found.order_by("-at", "-pk")[: most + 1]

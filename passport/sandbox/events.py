@@ -223,6 +223,8 @@ class Intake:
         outcome = self._misapply(sent, outcome)
         simulator.traffic.outcomes[outcome] += 1
         if outcome == "forgotten":
+            if session and self.kind == STOPPED:
+                session.misapplied_at = self.now
             return session
         return sessions.apply(self.kind, sent, outcome, self.now, self.visible_at)
 
@@ -233,7 +235,8 @@ class Intake:
             return outcome
         if fault.kind == "forget":
             return "forgotten"
-        sent.misapplied = outcome == "created" and fault.kind in ("wrong_plate", "wrong_zone")
+        if outcome == "created" and fault.kind in ("wrong_plate", "wrong_zone"):
+            sent.misapplied_at = self.now
         if outcome == "created" and fault.kind == "wrong_plate":
             sent.vehicle_plate = sent.vehicle_plate[:-1] + ("X" if sent.vehicle_plate[-1] != "X" else "Y")
         elif outcome == "created" and fault.kind == "wrong_zone":

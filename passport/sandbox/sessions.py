@@ -56,8 +56,9 @@ class Session:
     seen_end: datetime = _NEVER
     pending: list[tuple[datetime, datetime, bool]] | None = None
     type: str = "parking_session"
-    # A fault registered it with another plate or zone than it was sent, so that it refuses later events.
-    misapplied: bool = False
+    # Since when it is not what its client was told: begun with another plate or zone, so that it refuses later events, or
+    # open although its stop was accepted.
+    misapplied_at: datetime | None = None
     log: list[tuple[Any, ...]] | None = None
 
     def show(self, visible_at: datetime | None = None) -> None:
@@ -96,7 +97,7 @@ class Session:
         told: dict[str, Any] = {name: getattr(self, name) or None for name in _TOLD}
         told |= {name: format_time(told[name]) for name in ("start_time", "end_time", "last_occurred_at")}
         events = [dict(zip(_LOGGED, entry, strict=True)) for entry in self.log or ()]
-        seen = {"stopped": self.stopped, "visible": self.visible(now), "misapplied": self.misapplied}
+        seen = {"stopped": self.stopped, "visible": self.visible(now), "misapplied_at": self.misapplied_at}
         return {"session_id": self.id, **told, **seen, "events": events}
 
     def record(self) -> list[Any]:
@@ -108,6 +109,8 @@ class Session:
         values, read = dict(zip(_KEPT, record, strict=False)), datetime.fromisoformat
         for name in ("start_time", "end_time", "last_occurred_at", "seen_end"):
             values[name] = read(values[name])
+        if values.get("misapplied_at"):
+            values["misapplied_at"] = read(values["misapplied_at"])
         values["pending"] = [(read(at), read(end), seen) for at, end, seen in values["pending"] or ()] or None
         return cls(**values)
 
@@ -258,7 +261,7 @@ class SessionBook:
     def twins(self, sent: Session) -> int:
         """How many running sessions there are for the plate, zone and start of an event, as their client sent them."""
         return sum(
-            not (other.stopped or other.misapplied)
+            not (other.stopped or other.misapplied_at)
             and other.zone_id == sent.zone_id
             and other.start_time == sent.start_time
             for other in self._by_plate.get((sent.operator_id, plate_key(sent.vehicle_plate)), ())

@@ -111,11 +111,12 @@ def doubled(sessions: list[dict[str, Any]]) -> list[str]:
     """Return what was doubled, one line each, from the sandbox's sessions with their logs. Pure.
 
     A session's id says which permit sync it belongs to, and which of its sessions it is (`integrations.delivery.session_id`).
-    One that a fault registered with another plate or zone refuses its stop until a comparison finds what it is, and its
-    vehicle must not wait for that: others may begin beside it. It has to be ended like all, and is stale while it is not.
+    Others may begin beside one that a fault registered with another plate or zone, which refuses its stop until a comparison
+    finds what it is, and beside one whose stop was accepted and forgotten: vehicles must not wait for that. It has to be
+    ended like all, and is stale while it is not.
     """
     found: list[str] = []
-    spans: dict[str, list[tuple[str, str, int, bool]]] = defaultdict(list)
+    spans: dict[str, list[tuple[str, str, int, str]]] = defaultdict(list)
     for session in sessions:
         if session["session_id"].startswith(FOREIGN):
             continue
@@ -135,13 +136,13 @@ def doubled(sessions: list[dict[str, Any]]) -> list[str]:
             min(begun, default=""),
             ended[0] if ended else "9",
             own.number,
-            session.get("misapplied", False),
+            session.get("misapplied_at") or "9",
         )
         spans[f"{begins_ours(key)}{own.permit_sync_id}"].append(span)
     for permit_sync, mine in spans.items():
-        for place, (begun_at, _ended_at, number, _misapplied) in enumerate(mine):
+        for place, (begun_at, _ended_at, number, _misapplied_at) in enumerate(mine):
             others = [one for other, one in enumerate(mine) if other != place]
-            older = [n for start, end, n, misapplied in others if start <= begun_at < end and not misapplied]
+            older = [n for start, end, n, wrong in others if start <= begun_at < min(end, wrong)]
             if len(older) > 1 or any(n == number or n < number - 1 for n in older):
                 found.append(f"begun while others were open: {permit_sync}-{number}, beside {older}")
         if sum(ended_at == "9" for _, ended_at, _, _ in mine) > 1:
