@@ -207,7 +207,7 @@ def test_a_passkey_is_added_and_is_the_second_step_from_then_on(
     assert not Authenticator.objects.exists()
 
 
-def test_a_passkey_that_is_not_made_is_told_on_the_page(
+def test_a_failed_passkey_is_reported_on_the_page(
     open_page: Open, live_server: Any, sign_in: SignIn, person: User
 ) -> None:
     watched = open_page()

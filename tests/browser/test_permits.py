@@ -104,7 +104,7 @@ def test_a_permit_is_ended_and_the_end_is_undone(
     operator.check()
 
 
-def test_a_list_that_waits_shows_the_acceptance_by_itself_and_stops_asking(
+def test_a_list_that_waits_shows_the_acceptance_automatically_and_stops_polling(
     operator: Watched, live_server: Any, garage: Location
 ) -> None:
     permit = PermitFactory(location=garage, plate="ABC 1234")

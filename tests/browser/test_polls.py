@@ -64,7 +64,9 @@ def test_a_poll_waits_while_text_is_selected(watched: Watched) -> None:
     renewed(page)
 
 
-def test_nothing_is_asked_while_nobody_looks_and_at_once_when_somebody_does(watched: Watched) -> None:
+def test_polling_stops_while_the_page_is_hidden_and_resumes_at_once_when_it_is_shown(
+    watched: Watched,
+) -> None:
     page = watched.page
     renewed(page)
     page.evaluate(_HIDE, True)

@@ -12,7 +12,7 @@ from tests.browser.staging import Stage
 pytestmark = pytest.mark.timeout(120, func_only=True)
 
 
-def test_a_plate_that_is_typed_narrows_the_list_and_stands_in_no_address(stage: Stage) -> None:
+def test_a_typed_plate_narrows_the_list_and_appears_in_no_address(stage: Stage) -> None:
     watched = stage.person("manager")
     page = watched.page
     asked: list[str] = []
@@ -37,7 +37,7 @@ def test_a_plate_that_is_typed_narrows_the_list_and_stands_in_no_address(stage: 
     assert [one for one in asked if re.search("retry", one, re.IGNORECASE)] == []
 
 
-def test_supports_search_in_the_admin_stands_in_no_address(stage: Stage) -> None:
+def test_supports_search_in_the_admin_appears_in_no_address(stage: Stage) -> None:
     page = stage.person("support").page
     page.goto(stage.url("admin:locations_permit_changelist"))
     page.locator("#searchbar").fill("RETRY01")

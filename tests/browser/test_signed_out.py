@@ -86,9 +86,7 @@ def test_after_signing_out_back_leads_to_sign_in(
     assert plate.strip() not in page.locator("body").inner_text()
 
 
-def test_a_page_that_a_browser_restores_is_asked_for_anew_and_hidden_until_then(
-    page: Page, stage: Stage
-) -> None:
+def test_a_page_that_a_browser_restores_is_reloaded_and_hidden_until_then(page: Page, stage: Stage) -> None:
     """What browsers do that keep a page alive no matter what it says (WebKit): the event is theirs, the answer ours."""
     sign_in(page, stage, "manager")
     for name, args in (("permits", (SEEDED,)), ("account_change_password", ())):

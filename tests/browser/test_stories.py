@@ -141,7 +141,7 @@ def test_enter_saves_the_zone_that_was_chosen_and_accepts_nothing_by_the_way(
     eventually(lambda: mapped_zone(stack, place) == "", what="the location to have no zone")
 
 
-def test_a_permit_is_registered_and_its_page_becomes_accepted_by_itself(
+def test_a_permit_is_registered_and_its_page_shows_the_acceptance_automatically(
     stack: Stack, person: Callable[..., Page]
 ) -> None:
     page = person()
@@ -187,7 +187,7 @@ def test_several_permits_are_cancelled_after_a_look_at_what_would_happen(
     eventually(lambda: not {"BULK001", "BULK002"} & plates(stack), what="both to be gone")
 
 
-def test_the_question_whether_a_car_was_valid_is_answered_with_the_reason(
+def test_the_question_whether_a_vehicle_was_covered_is_answered_with_the_reason(
     stack: Stack, person: Callable[..., Page]
 ) -> None:
     page = person("viewer")

@@ -23,7 +23,7 @@ def took_s(began: float) -> float:
     return time.monotonic() - began
 
 
-def test_the_rows_of_a_killed_worker_go_on_with_another_within_fifteen_seconds(product: Product) -> None:
+def test_another_worker_continues_the_rows_of_a_killed_one_within_fifteen_seconds(product: Product) -> None:
     doomed, heir = product.workers
     heir.freeze()  # so that the other one takes the row
     product.sandbox.add_fault("delay", path="events", delay_s=40.0, before=True, times=1)
@@ -101,7 +101,7 @@ def test_a_worker_that_starts_without_a_broker_delivers_all_the_same(product: Pr
     product.workers[0].wait_ready()
 
 
-def test_workers_come_back_by_themselves_after_the_database_was_restarted(product: Product) -> None:
+def test_workers_recover_automatically_after_the_database_was_restarted(product: Product) -> None:
     pids = [worker.pid for worker in product.workers]
     product.sandbox.add_fault("delay", path="events", delay_s=0.5)
     product.save("import", company="university", rows=400, plate="D")
@@ -160,7 +160,7 @@ def test_create_edit_and_revoke_at_once_with_a_slow_first_call_ends_revoked(prod
     assert doubled(product.sandbox.sessions()) == []
 
 
-def test_a_dead_company_with_an_import_slows_nobody_else_and_a_persons_edit_overtakes_it(
+def test_a_dead_company_with_an_import_slows_no_one_else_and_a_persons_edit_overtakes_it(
     product: Product,
 ) -> None:
     dead, slow = OPERATORS["university"], OPERATORS["harbor"]

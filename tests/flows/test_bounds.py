@@ -32,7 +32,7 @@ def test_workers_that_claim_at_once_never_hold_the_same_row(seen: claiming.Seen)
     assert len(seen["claimed"]) == len(set(seen["claimed"])) == 120
 
 
-def test_only_one_of_many_workers_gets_the_word_for_a_probe(seen: claiming.Seen) -> None:
+def test_only_one_of_many_workers_may_send_a_probe(seen: claiming.Seen) -> None:
     assert seen["probes"] == list(range(25))
 
 

@@ -10,21 +10,19 @@ from tests import servers
 from tests.flows.scripts import lock_order
 
 
-def test_who_starts_a_test_and_who_maps_never_wait_for_each_other_in_a_circle() -> None:
+def test_starting_a_test_and_mapping_never_deadlock() -> None:
     with servers.running_stack(servers.POSTGRES, workers=0, web=False, sandbox=False) as stack:
         told = stack.run(lock_order.start_a_test_while_another_maps)
     assert told == {"errors": [], "tests": 1}
 
 
-def test_who_goes_live_by_a_test_and_who_holds_an_older_permit_never_wait_for_each_other_in_a_circle() -> (
-    None
-):
+def test_going_live_by_a_test_and_locking_an_older_permit_never_deadlock() -> None:
     with servers.running_stack(servers.POSTGRES, workers=0, web=False, sandbox=False) as stack:
         told = stack.run(lock_order.answer_a_test_while_another_holds)
     assert told == {"errors": [], "status": "live", "states": ["due", "due"]}
 
 
-def test_somebody_who_holds_a_row_for_long_keeps_no_other_company_waiting() -> None:
+def test_a_row_that_is_locked_for_long_keeps_no_other_company_waiting() -> None:
     with servers.running_stack(servers.POSTGRES, workers=0, web=False) as stack:
         told = stack.run(lock_order.deliver_while_a_row_is_held)
     assert told == {
@@ -36,7 +34,7 @@ def test_somebody_who_holds_a_row_for_long_keeps_no_other_company_waiting() -> N
     }
 
 
-def test_a_result_and_a_mark_never_wait_for_each_other_in_a_circle() -> None:
+def test_a_result_and_a_mark_never_deadlock() -> None:
     with servers.running_stack(servers.POSTGRES, workers=0, web=False, sandbox=False) as stack:
         told = stack.run(lock_order.record_while_another_marks)
     assert told == {"errors": [], "states": ["done", "done"]}

@@ -15,7 +15,7 @@ def test_permits_that_begin_or_end_while_they_are_marked_are_marked_once() -> No
     assert told["rows"] >= 2_000
 
 
-def test_nobody_waits_in_a_circle_whatever_is_written_at_once() -> None:
+def test_there_is_no_deadlock_no_matter_what_is_written_at_once() -> None:
     # One process in place of many: it needs as many connections as they would have together.
     with servers.running_stack(
         servers.POSTGRES, workers=0, web=False, env={"DATABASE_POOL_SIZE": "40"}

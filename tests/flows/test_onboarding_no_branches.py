@@ -181,7 +181,7 @@ def live(kim: Person) -> bool:
     )
 
 
-def test_a_wrong_operator_id_is_refused_and_the_right_one_goes_on(kim: Person) -> None:
+def test_a_wrong_operator_id_is_refused_and_the_right_one_continues(kim: Person) -> None:
     said = kim.press("setup/operator-id/", operator_id=UNKNOWN)
     assert "Passport doesn't know this operator ID." in said
     assert "Compare it with the email" in said
@@ -192,7 +192,7 @@ def test_a_wrong_operator_id_is_refused_and_the_right_one_goes_on(kim: Person) -
     assert "Set up the integration" in kim.get("setup/")
 
 
-def test_not_authorised_waits_for_passport_and_goes_on_once_it_is(kim: Person) -> None:
+def test_not_authorised_waits_for_passport_and_continues_once_it_is(kim: Person) -> None:
     operator_id = new_operator(kim.stack, 2, "Z1")
     kim.stack.sandbox.call("PATCH", f"operators/{operator_id}", {"authorised": False})
     said = kim.press("setup/operator-id/", operator_id=operator_id)
@@ -209,7 +209,7 @@ def test_not_authorised_waits_for_passport_and_goes_on_once_it_is(kim: Person) -
     assert "Set up the integration" in kim.get("setup/")
 
 
-def test_passport_down_keeps_the_id_and_goes_on_by_itself(kim: Person) -> None:
+def test_passport_down_keeps_the_id_and_continues_automatically(kim: Person) -> None:
     operator_id = new_operator(kim.stack, 3, "Z1")
     kim.stack.sandbox.add_fault("5xx", operator_id=operator_id)
     said = kim.press("setup/operator-id/", operator_id=operator_id)
@@ -243,7 +243,7 @@ def test_another_companys_operator_id_is_not_taken(kim: Person) -> None:
     assert refused.returncode == 1
 
 
-def test_an_empty_zone_list_waits_for_passport_and_goes_on_when_there_are_zones(kim: Person) -> None:
+def test_an_empty_zone_list_waits_for_passport_and_continues_when_there_are_zones(kim: Person) -> None:
     operator_id = new_operator(kim.stack, 5)
     kim.press("setup/operator-id/", operator_id=operator_id)
     confirm(kim)

@@ -145,7 +145,7 @@ def test_a_truncated_answer_and_a_huge_one_are_what_they_say(sandbox: Sandbox, h
     assert get_zones(http).status_code == 200
 
 
-def test_a_delayed_answer_holds_up_nobody_else(sandbox: Sandbox, http: httpx.Client) -> None:
+def test_a_delayed_answer_holds_up_no_one_else(sandbox: Sandbox, http: httpx.Client) -> None:
     sandbox.add_fault("delay", delay_s=3, times=1)
     with httpx.Client(base_url=sandbox.url, headers=http.headers, trust_env=False) as other:
         slow = threading.Thread(target=get_zones, args=(http,))
@@ -199,7 +199,7 @@ def test_hundreds_of_connections_are_served(sandbox: Sandbox) -> None:
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     ],
 )
-def test_what_is_no_http_is_refused_and_harms_nobody(
+def test_what_is_not_http_is_refused_and_does_no_harm(
     sandbox: Sandbox, http: httpx.Client, sent: bytes
 ) -> None:
     with socket.create_connection(("127.0.0.1", int(sandbox.url.rpartition(":")[2])), timeout=5) as client:

@@ -49,7 +49,7 @@ def arrives(stack: Stack, plate: str) -> bool:
     return bool(stack.sandbox.sessions(plate=plate))
 
 
-def test_the_engine_goes_on_when_its_connections_die_silently_and_is_reported_while_it_can_not() -> None:
+def test_the_engine_recovers_when_its_connections_die_silently_and_is_reported_until_then() -> None:
     with behind_a_black_hole() as (stack, hole):
         add(stack, "BEFORE1")
         eventually(lambda: arrives(stack, "BEFORE1"), what="the first")

@@ -117,7 +117,7 @@ def test_thousands_at_once_arrive(stack: Stack) -> None:
     eventually(lambda: len(stack.sandbox.rights(UNIVERSITY)) == 3000, timeout_s=60)
 
 
-def test_a_change_behind_the_services_back_is_pushed_as_well(stack: Stack) -> None:
+def test_a_change_that_bypassed_the_services_is_pushed_as_well(stack: Stack) -> None:
     prepare(stack)
     permit = add(stack, "SQL1")
     until(stack, ("SQL1", "Z123"))
@@ -125,7 +125,7 @@ def test_a_change_behind_the_services_back_is_pushed_as_well(stack: Stack) -> No
     until(stack, ("SQL2", "Z123"))
 
 
-def test_what_passport_lost_is_sent_anew_only_after_it_was_missed_twice(stack: Stack) -> None:
+def test_what_passport_lost_is_sent_again_only_after_it_was_missed_twice(stack: Stack) -> None:
     prepare(stack)
     add(stack, "DRIFT1")
     until(stack, ("DRIFT1", "Z123"))

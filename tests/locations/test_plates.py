@@ -48,7 +48,7 @@ def test_normalising_twice_is_normalising_once(typed: str) -> None:
 
 
 @given(st.text(max_size=20))
-def test_whatever_is_accepted_was_typed_sign_by_sign(typed: str) -> None:
+def test_whatever_is_accepted_was_typed_character_by_character(typed: str) -> None:
     try:
         plate = clean_plate(typed)
     except ValidationError:

@@ -69,7 +69,7 @@ def test_what_could_be_two_is_asked(written: str) -> None:
     ]
 
 
-def test_no_spelling_of_one_region_stands_for_another() -> None:
+def test_no_spelling_of_one_region_means_another() -> None:
     """An abbreviation that is another region's code or name would send a plate to the wrong state."""
     for country, text in _ABBREVIATED.items():
         for entry in text.replace("\n", "").split("|"):

@@ -58,7 +58,7 @@ def test_signing_in_and_out_is_logged(person: User) -> None:
     ]
 
 
-def test_a_wrong_password_names_the_account_and_nobody_as_the_one_who_tried(person: User) -> None:
+def test_a_wrong_password_names_the_account_but_no_actor(person: User) -> None:
     sign_in(person, "wrong-secret-word")
     assert logged() == [("sign_in_failed", None, person.pk, CLIENT, {})]
     assert "wrong-secret-word" not in str(list(AuditEvent.objects.values()))
@@ -189,9 +189,7 @@ def test_a_password_that_its_owner_changes_is_logged_also_by_a_mailed_link(
     assert STRONG not in str(list(AuditEvent.objects.values()))
 
 
-def test_a_command_that_sets_a_password_is_told_and_a_hash_made_anew_is_not(
-    person: User, settings: Any
-) -> None:
+def test_a_command_that_sets_a_password_is_logged_and_a_rehash_is_not(person: User, settings: Any) -> None:
     settings.PASSWORD_HASHERS = [
         "django.contrib.auth.hashers.PBKDF2PasswordHasher", "django.contrib.auth.hashers.MD5PasswordHasher",
     ]  # fmt: skip

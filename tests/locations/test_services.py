@@ -75,7 +75,7 @@ def test_a_permit_is_saved_with_what_was_typed_and_what_it_means(location: Locat
         ({"external_id": "a\tb"}, "external_id"),
     ],
 )
-def test_what_cannot_be_saved_is_said_by_field_and_nothing_is_told(
+def test_what_cannot_be_saved_is_reported_by_field_and_nothing_is_signalled(
     location: Location, told: Told, values: dict[str, Any], field: str | None
 ) -> None:
     if field is None:  # spaces around a text are not part of it
@@ -178,7 +178,7 @@ def test_many_are_cancelled_and_reinstated_by_few_statements_and_keep_their_hist
     assert (gone.plate, gone.location, gone.start) == (one.plate, location, one.start)
 
 
-def test_what_was_cancelled_again_meanwhile_is_not_brought_back(location: Location) -> None:
+def test_what_was_cancelled_again_in_the_meantime_is_not_reinstated(location: Location) -> None:
     stays, back = PermitFactory.create_batch(2, location=location)
     ended = services.end_permits(permit_ids=[stays.pk, back.pk])
     services.cancel_permit(permit=services.reinstate_permit(permit=stays))
@@ -189,7 +189,7 @@ def test_what_was_cancelled_again_meanwhile_is_not_brought_back(location: Locati
 # --- Changing -----------------------------------------------------------------------------------------------------
 
 
-def test_of_a_mass_write_everything_is_told_at_its_end(
+def test_a_bulk_write_sends_its_signal_at_its_end(
     location: Location, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(services, "BATCH_ROWS", 2)
@@ -209,7 +209,7 @@ def test_of_a_mass_write_everything_is_told_at_its_end(
     assert told == [(ids[:2], 5), (ids[2:4], 5), (ids[4:], 5)]
 
 
-def test_a_change_raises_the_revision_and_is_told(location: Location, told: Told) -> None:
+def test_a_change_raises_the_revision_and_is_signalled(location: Location, told: Told) -> None:
     permit = PermitFactory(location=location)
     told.clear()
     changed = services.change_permit(permit=permit, plate="xyz 9", end=permit.end + timedelta(hours=1))

@@ -110,7 +110,7 @@ def test_a_person_with_an_account_signs_in_first_and_then_joins(world: World) ->
     assert Membership.objects.filter(company=world.company, user=person).exists()
 
 
-def test_a_link_for_another_address_makes_nobody_a_member(world: World) -> None:
+def test_a_link_for_another_address_makes_no_one_a_member(world: World) -> None:
     other = UserFactory()
     path = reverse("invitation", args=[token_of(invite(world).pk)])
     client = signed_in(other)
@@ -190,7 +190,7 @@ def test_support_may_take_the_last_manager(world: World) -> None:
     assert not Membership.objects.filter(pk=last.pk).exists()
 
 
-def test_who_removes_themselves_lands_at_home(world: World) -> None:
+def test_a_member_who_removes_themselves_is_redirected_to_the_home_page(world: World) -> None:
     MembershipFactory(company=world.company, role=Role.MANAGER)
     client = world.manager
     own = Membership.objects.filter(company=world.company, role=Role.MANAGER).latest("pk")
@@ -297,7 +297,7 @@ def test_names_of_locations_may_differ_in_case_alone(world: World) -> None:
 # --- Support's second step ----------------------------------------------------------------------------------------
 
 
-def test_support_is_led_to_two_step_sign_in_where_it_is_required(world: World, settings: Any) -> None:
+def test_support_is_redirected_to_two_step_sign_in_where_it_is_required(world: World, settings: Any) -> None:
     settings.MFA_REQUIRED_FOR_SUPPORT = True
     assert world.support.get(world.url("overview"))["Location"] == reverse("mfa_index")
     assert world.support.get("/admin/")["Location"] == reverse("mfa_index")

@@ -189,7 +189,7 @@ def test_every_role_gets_to_its_own_account(name: str, clients: dict[str, Client
         assert verdict(ask(clients[role], "get", url, {}), url) in ("let in", "404"), role
 
 
-def test_nothing_of_the_admin_opens_to_anybody_but_support(clients: dict[str, Client]) -> None:
+def test_nothing_of_the_admin_opens_to_anyone_but_support(clients: dict[str, Client]) -> None:
     found = {name for route, name in all_routes() if route.startswith(ADMIN) and name}
     urls = [reverse("admin:app_list", args=["locations"])]
     urls += [filled(name, "admin:") for name in sorted(found - {"login", "app_list", "view_on_site"})]

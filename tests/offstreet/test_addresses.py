@@ -167,7 +167,7 @@ def test_a_link_to_a_new_password_goes_to_a_verified_address_alone_and_the_answe
     assert with_link == [["yes@example.org"]]
 
 
-def test_the_page_of_an_invitation_tells_nothing_of_an_account_that_nobody_has_used() -> None:
+def test_the_page_of_an_invitation_reveals_nothing_about_an_unused_account() -> None:
     waiting = UserFactory(email="kim@example.org", verified=False)
     waiting.set_unusable_password()
     waiting.save()
@@ -280,7 +280,7 @@ def test_an_account_has_no_second_address() -> None:
     assert not EmailAddress.objects.filter(email="one@example.org").exists()
 
 
-def test_an_address_that_another_account_has_is_not_told_and_not_taken() -> None:
+def test_an_address_that_another_account_has_is_neither_revealed_nor_taken() -> None:
     other, person = UserFactory(email="taken@example.org"), UserFactory(email="own@example.org")
     client = signed_in(person)
     reauthenticate(client)

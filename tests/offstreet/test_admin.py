@@ -68,7 +68,7 @@ def test_pages_of_one_row_open_without_inline_script_or_style(
 
 
 @pytest.mark.parametrize("model", OURS, ids=lambda model: model.__name__)
-def test_nobody_deletes_and_nobody_but_support_looks(client: Client, model: type[Model]) -> None:
+def test_no_one_can_delete_and_only_support_can_look(client: Client, model: type[Model]) -> None:
     client.force_login(MembershipFactory(role="manager").user)
     assert client.get(url(model, "changelist")).status_code == 302
     client.force_login(UserFactory(support=True))

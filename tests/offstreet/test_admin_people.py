@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db
 # --- The rest --------------------------------------------------------------------------------------------
 
 
-def test_support_without_superuser_rights_makes_nobody_support() -> None:
+def test_support_without_superuser_rights_can_make_no_one_support() -> None:
     client = support_client(is_staff=True)
     boss, person = UserFactory(support=True), UserFactory()
     assert client.post(url(User, "change", boss.pk), {"first_name": "Mine"}).status_code == 403
@@ -48,9 +48,7 @@ def test_a_lost_second_factor_is_removed_by_superusers_alone() -> None:
 # --- People: who is still there, and whose password it is ------------------------------------------------
 
 
-def test_what_somebody_may_do_is_changed_only_after_showing_anew_who_one_is(
-    client: Client, support: User
-) -> None:
+def test_permissions_are_changed_only_after_reauthentication(client: Client, support: User) -> None:
     person, member = UserFactory(), MembershipFactory(role="viewer", company__two_step_required=True)
     company = member.company
     Authenticator.objects.create(user=person, type=Authenticator.Type.TOTP, data={"secret": "x"})
@@ -94,7 +92,7 @@ def test_what_the_form_sent_is_carried_on_with_once_the_password_is_given(
     assert member.history.latest().history_user == support
 
 
-def test_showing_who_one_is_lasts_five_minutes() -> None:
+def test_reauthentication_lasts_five_minutes() -> None:
     client, member = support_client(support=True), MembershipFactory(role="viewer")
     role = {"user": member.user_id, "company": member.company_id, "role": "manager"}
     with time_machine.travel(timezone.now() + timedelta(minutes=6)):
@@ -173,7 +171,7 @@ def test_support_without_superuser_rights_mails_a_superuser_no_link() -> None:
     assert mail.outbox == []
 
 
-def test_an_address_that_somebody_has_is_refused_beside_its_field() -> None:
+def test_an_address_that_is_in_use_is_refused_beside_its_field() -> None:
     UserFactory(email="kim@example.org")
     client = support_client(support=True)
     for typed, words in (
@@ -185,7 +183,7 @@ def test_an_address_that_somebody_has_is_refused_beside_its_field() -> None:
         assert words in page.content.decode()
 
 
-def test_who_was_quicker_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_slower_of_two_gets_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
     client, member = support_client(support=True), MembershipFactory()
     # The form's own check doesn't see what another request saves a moment later.
     monkeypatch.setattr(Membership, "validate_unique", lambda *_args, **_rest: None)

@@ -41,7 +41,7 @@ def breaks_old_code(operation: operations.base.Operation) -> bool:
 
 
 @pytest.mark.parametrize("migration", list(later_migrations()), ids=str)
-def test_a_worker_of_before_a_migration_goes_on_reading_and_writing_after_it(migration: Migration) -> None:
+def test_a_worker_from_before_a_migration_keeps_reading_and_writing_after_it(migration: Migration) -> None:
     assert [one.describe() for one in migration.operations if breaks_old_code(one)] == []
 
 

@@ -127,7 +127,7 @@ def test_each_promise_names_a_test_that_exists() -> None:
     assert named > 30
 
 
-def test_each_decision_stands_in_the_index() -> None:
+def test_each_decision_is_in_the_index() -> None:
     folder = ROOT / "docs/decisions"
     index = (folder / "README.md").read_text()
     names = sorted(path.name for path in folder.glob("[0-9]*.md"))

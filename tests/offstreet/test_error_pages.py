@@ -129,7 +129,7 @@ def test_a_secret_is_never_repeated(client: Client, field: str) -> None:
 
 
 @pytest.mark.parametrize("where", ["/busy-after-a-write/", "/lost/"])
-def test_nothing_is_sent_again_by_itself_where_something_may_have_been_written(
+def test_nothing_is_sent_again_automatically_if_something_may_have_been_written(
     client: Client, where: str
 ) -> None:
     for headers in ({}, HTMX):
@@ -169,7 +169,9 @@ def test_an_error_that_does_not_pass_is_a_500_that_claims_nothing(client: Client
         (None, False),
     ],
 )
-def test_what_passes_is_told_from_what_stays(error: BaseException | None, passes: bool) -> None:
+def test_passing_errors_are_distinguished_from_lasting_ones(
+    error: BaseException | None, passes: bool
+) -> None:
     assert is_passing(error) is passes
 
 
@@ -179,7 +181,7 @@ def test_a_table_that_is_not_there_does_not_pass() -> None:
     assert not is_passing(raised.value)
 
 
-def test_what_was_saved_is_answered_so_though_the_session_ended_meanwhile() -> None:
+def test_what_was_saved_is_reported_as_saved_though_the_session_has_ended() -> None:
     world = World.build()
     location = world.location("Lot")
     client = world.operator
@@ -191,7 +193,7 @@ def test_what_was_saved_is_answered_so_though_the_session_ended_meanwhile() -> N
     assert client.get(world.url("overview")).status_code == 302
 
 
-def test_a_session_that_began_meanwhile_is_not_signed_out_by_an_older_answer() -> None:
+def test_a_session_that_began_in_the_meantime_is_not_signed_out_by_an_older_answer() -> None:
     world = World.build()
     client = world.operator
     before = client.cookies["sessionid"].value

@@ -47,7 +47,7 @@ def test_it_gives_an_account_its_rights_back() -> None:
     assert user.is_superuser
 
 
-def test_a_password_is_set_anew_only_when_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_password_is_reset_only_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
     call_command("first_support_user")
     monkeypatch.setenv("FIRST_SUPPORT_PASSWORD", "another-long-password")
     call_command("first_support_user", "--reset-password")

@@ -108,7 +108,7 @@ def test_a_good_environment_passes_djangos_deployment_check(tmp_path: Path) -> N
     assert "no issues" in done.stdout
 
 
-def test_production_tells_every_fault_at_once_and_does_not_start(tmp_path: Path) -> None:
+def test_production_reports_every_fault_at_once_and_does_not_start(tmp_path: Path) -> None:
     done = start(
         tmp_path,
         "check",
@@ -133,7 +133,7 @@ def test_production_does_not_read_what_a_demo_wrote(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "expected"), [({}, "True"), ({"MFA_REQUIRED_FOR_SUPPORT": "False"}, "False")]
 )
-def test_production_asks_support_for_two_steps_unless_told_otherwise(
+def test_production_requires_two_steps_of_support_by_default(
     tmp_path: Path, given: dict[str, str], expected: str
 ) -> None:
     command = run_function.command(settings_read.as_texts, "MFA_REQUIRED_FOR_SUPPORT")

@@ -61,7 +61,7 @@ def test_no_template_takes_a_text_for_markup(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", [path for path in TEMPLATES if path.suffix == ".html"], ids=name_of)
-def test_what_a_template_writes_into_an_attribute_stands_in_quotes_and_never_in_json(path: Path) -> None:
+def test_what_a_template_writes_into_an_attribute_is_quoted_and_never_in_json(path: Path) -> None:
     source = without_comments(path)
     assert re.findall(r"\s[a-z-]+=\{[{%][^}]*\}", source) == []
     assert re.findall(r"\bhx-(?:vals|request)=(?:'[^']*\{\{|\"[^\"]*\{\{)", source) == []
@@ -92,7 +92,7 @@ def test_every_element_that_asks_for_something_carries_the_pages_mark() -> None:
     assert [one for one in asking if "data-page-mark" not in one[1]] == []
 
 
-def test_the_sandboxs_templates_are_read_too_and_escape_by_themselves() -> None:
+def test_the_sandboxs_templates_are_checked_too_and_escape_automatically() -> None:
     assert ROOT / "passport/sandbox/templates/officer.html" in TEMPLATES
     assert pages._templates.autoescape is True
 
@@ -108,7 +108,7 @@ def test_htmx_is_started_by_one_template_which_configures_it_before_it_shows_any
 TOKEN_FIELD = '<input type="hidden" name="csrfmiddlewaretoken" value="{{ csrf_token }}">'
 
 
-def test_the_forgery_token_stands_in_forms_alone() -> None:
+def test_the_forgery_token_is_in_forms_alone() -> None:
     """On any other element, everything within would inherit it or could read it."""
     sources = {name_of(path): without_comments(path).replace(TOKEN_FIELD, "") for path in TEMPLATES}
     assert [name for name, source in sources.items() if re.search(r"{{[^}]*csrf_token", source)] == []

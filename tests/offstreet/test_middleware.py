@@ -48,7 +48,7 @@ def test_a_page_that_is_not_ours_is_no_way_back(world: World, foreign: str) -> N
     assert next_of(answer["HX-Redirect"]) == "/"
 
 
-def test_a_reader_is_led_to_sign_in_as_ever(world: World) -> None:
+def test_a_reader_is_redirected_to_sign_in(world: World) -> None:
     answer = Client().get(world.url("permits"))
     assert (answer.status_code, next_of(answer["Location"])) == (302, world.url("permits"))
 
@@ -68,7 +68,7 @@ def test_a_form_that_came_too_late_leads_back_to_its_page(world: World) -> None:
 
 
 @pytest.mark.urls("tests.offstreet.test_middleware")
-def test_who_must_show_anew_who_they_are_is_led_there_and_back(world: World) -> None:
+def test_someone_who_must_reauthenticate_is_redirected_there_and_back(world: World) -> None:
     page = world.url("permits")
     answer = world.operator.get("/sensitive/", headers={**HTMX, "HX-Current-URL": SITE + page})
     assert answer.status_code == 204
@@ -77,7 +77,7 @@ def test_who_must_show_anew_who_they_are_is_led_there_and_back(world: World) -> 
 
 
 @pytest.mark.urls("tests.offstreet.test_middleware")
-def test_what_a_form_sent_is_carried_on_with_after_showing_anew_who_one_is(world: World) -> None:
+def test_what_a_form_sent_is_resumed_after_reauthentication(world: World) -> None:
     answer = world.operator.post("/sensitive/", headers={"Referer": SITE + world.url("permits")})
     assert next_of(answer["Location"]) == "/sensitive/"
 
@@ -107,7 +107,7 @@ def test_a_form_without_its_token_gets_a_page_in_our_look(world: World) -> None:
     assert "os-plain" in page
 
 
-def test_no_page_is_kept_whoever_it_is_for(world: World) -> None:
+def test_no_page_is_cached_no_matter_who_it_is_for(world: World) -> None:
     """Also errors, parts, JSON, the admin and redirects: pages that show plates aren't marked as such."""
     permit = PermitFactory(location=world.location("Lot"))
     answers = [

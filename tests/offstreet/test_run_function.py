@@ -36,6 +36,6 @@ def test_what_json_would_change_is_refused(tmp_path: Path) -> None:
         run(run_function.command(pair), tmp_path)
 
 
-def test_a_function_that_raises_is_told_with_its_traceback(tmp_path: Path) -> None:
+def test_a_function_that_raises_is_reported_with_its_traceback(tmp_path: Path) -> None:
     with pytest.raises(ServerFailed, match=r"Traceback(?s:.*)in fail(?s:.*)ValueError: for this reason"):
         run(run_function.command(fail), tmp_path)

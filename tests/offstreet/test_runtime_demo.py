@@ -112,7 +112,7 @@ def test_the_pause_before_a_restart_grows_and_has_an_end() -> None:
 @pytest.mark.parametrize(
     ("status", "words"), [(3, "with status 3"), (-9, "by SIGKILL"), (-250, "by signal 250")]
 )
-def test_an_end_is_told_in_words(status: int, words: str) -> None:
+def test_an_end_is_described_in_words(status: int, words: str) -> None:
     assert how_it_ended(status) == words
 
 

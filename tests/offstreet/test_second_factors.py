@@ -72,7 +72,7 @@ def kept() -> str:
 # --- Secrets at rest --------------------------------------------------------------------------------------------------
 
 
-def test_neither_the_apps_secret_nor_a_recovery_code_stands_in_the_database() -> None:
+def test_neither_the_apps_secret_nor_a_recovery_code_is_readable_in_the_database() -> None:
     person = UserFactory()
     client = signed_in(person)
     reauthenticate(client)
@@ -127,7 +127,7 @@ def test_what_was_kept_in_plain_text_works_and_is_encrypted_when_it_is_used() ->
     assert sign_in(person, second)
 
 
-def test_a_key_is_replaced_without_anybody_being_locked_out(settings: Any) -> None:
+def test_a_key_is_replaced_without_locking_anyone_out(settings: Any) -> None:
     settings.FIELD_ENCRYPTION_KEYS = [OLD]
     person, plain = UserFactory(), UserFactory()
     secret, codes = turn_on(person)
@@ -172,7 +172,7 @@ def strict() -> World:
     return world
 
 
-def test_a_company_may_ask_everybody_for_two_steps(strict: World) -> None:
+def test_a_company_may_require_two_steps_of_everyone(strict: World) -> None:
     for client in (strict.viewer, strict.manager, strict.support):
         answer = client.get(strict.url("overview"), follow=True)
         assert answer.redirect_chain == [(reverse("mfa_index"), 302)]
@@ -212,7 +212,7 @@ def test_a_manager_asks_for_it_once_they_have_it_and_others_may_not() -> None:
 # --- Passkeys ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_passkey_is_made_only_after_showing_anew_who_one_is_and_never_signs_in_alone() -> None:
+def test_a_passkey_is_made_only_after_reauthentication_and_never_signs_in_alone() -> None:
     client = signed_in(UserFactory())
     assert client.get(reverse("mfa_add_webauthn"))["Location"].startswith(reverse("account_reauthenticate"))
     reauthenticate(client)

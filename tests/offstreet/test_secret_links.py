@@ -185,7 +185,7 @@ def test_what_is_no_secret_stays_readable() -> None:
 
 
 @pytest.mark.parametrize("host", ["name:1337", "testserver:1337", "evil.example"])
-def test_a_mailed_link_leads_to_this_site_whatever_host_the_request_names(
+def test_a_mailed_link_leads_to_this_site_no_matter_which_host_the_request_names(
     host: str, settings: Any, world: World
 ) -> None:
     settings.SITE_URL = "https://passport.offstreet.example"

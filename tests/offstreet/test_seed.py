@@ -141,7 +141,7 @@ def test_what_people_have_changed_stays() -> None:
     assert Connection.objects.get(company__slug="lakeshore-city").status == Connection.Status.ENDED
 
 
-def test_production_refuses_log_ins_that_everybody_knows(settings: Any) -> None:
+def test_production_refuses_accounts_that_everyone_knows(settings: Any) -> None:
     settings.PRODUCTION = True
     with pytest.raises(CommandError, match="refused"):
         seed()
@@ -164,7 +164,7 @@ def test_the_charts_of_the_live_company_begin_with_thirty_days_made_up_once() ->
     assert PushHour.objects.filter(connection=live).count() == 30 * 24
 
 
-def test_counting_goes_on_where_the_made_up_hours_end() -> None:
+def test_counting_continues_where_the_made_up_hours_end() -> None:
     seed()
     before = PushHour.objects.filter(connection__isnull=False).count()
     count_hours(timezone.now())

@@ -66,7 +66,7 @@ def test_after_a_few_wrong_passwords_the_right_one_has_to_wait(person: User) -> 
     assert is_in(client)
 
 
-def test_guessing_at_one_account_keeps_nobody_else_out(person: User) -> None:
+def test_guessing_at_one_account_locks_no_one_else_out(person: User) -> None:
     for _ in range(TRIES_AT_ONE + 1):
         try_password("somebody@university.example")
     client = Client()
@@ -74,7 +74,7 @@ def test_guessing_at_one_account_keeps_nobody_else_out(person: User) -> None:
     assert is_in(client)
 
 
-def test_who_guesses_is_locked_out_and_the_owner_elsewhere_is_not(person: User, settings: Any) -> None:
+def test_a_guesser_is_locked_out_and_the_owner_elsewhere_is_not(person: User, settings: Any) -> None:
     settings.ALLAUTH_TRUSTED_PROXY_COUNT = 1
     for _ in range(TRIES_AT_ONE):
         try_password(person.email, via="203.0.113.9")
@@ -86,7 +86,7 @@ def test_who_guesses_is_locked_out_and_the_owner_elsewhere_is_not(person: User, 
     assert sign_in_is_open(person, "198.51.100.7")
 
 
-def test_guessing_from_many_addresses_slows_each_of_them_down_and_closes_the_account_to_nobody(
+def test_guessing_from_many_addresses_slows_each_of_them_down_and_locks_no_one_out(
     person: User, settings: Any
 ) -> None:
     settings.ALLAUTH_TRUSTED_PROXY_COUNT = 1
@@ -138,7 +138,7 @@ def test_failures_of_more_than_an_hour_ago_are_forgotten(person: User, settings:
         assert sign_in_is_open(person, "203.0.113.1")
 
 
-def test_a_flood_of_tries_gets_a_page_that_says_when_to_go_on() -> None:
+def test_a_flood_of_attempts_gets_a_page_that_says_when_to_try_again() -> None:
     answers = [try_password(f"{number}@university.example") for number in range(31)]
     assert [answer.status_code for answer in answers].count(429) == 1
     assert "Too many attempts" in text_of(answers[-1])
@@ -192,7 +192,7 @@ def test_the_admins_sign_in_is_the_products(method: str, path: str) -> None:
     assert not is_in(client)
 
 
-def test_a_password_alone_opens_the_admin_to_nobody_with_a_second_step() -> None:
+def test_a_password_alone_does_not_open_the_admin_to_someone_with_a_second_step() -> None:
     support = UserFactory(support=True)
     Authenticator.objects.create(user=support, type=Authenticator.Type.TOTP, data={"secret": "x"})
     client = Client()
@@ -234,7 +234,7 @@ def ask_for_link(email: str) -> str:
     return links[0] if links else ""
 
 
-def test_a_forgotten_password_is_set_anew_by_a_mailed_link_that_works_once(person: User) -> None:
+def test_a_forgotten_password_is_reset_by_a_mailed_link_that_works_once(person: User) -> None:
     elsewhere = signed_in(person)
     link = ask_for_link(person.email)
     assert mail.outbox[-1].to == [person.email]
@@ -256,7 +256,7 @@ def test_a_forgotten_password_is_set_anew_by_a_mailed_link_that_works_once(perso
     assert "password1" not in text_of(again)
 
 
-def test_who_is_not_known_gets_the_same_answer_and_no_link(person: User) -> None:
+def test_an_unknown_address_gets_the_same_answer_and_no_link(person: User) -> None:
     assert ask_for_link("stranger@university.example") == ""
 
 

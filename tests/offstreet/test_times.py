@@ -45,7 +45,7 @@ def test_tenths_are_for_spans_below_a_minute() -> None:
     ]  # fmt: skip
 
 
-def test_past_now_and_future_are_told_apart() -> None:
+def test_past_now_and_future_are_distinguished() -> None:
     assert ago_text(WHEN - timedelta(minutes=6), WHEN) == "6 min ago"
     assert ago_text(WHEN + timedelta(days=2), WHEN) == "in 2 days"
     assert ago_text(WHEN, WHEN) == "just now"
@@ -77,7 +77,7 @@ def test_local_and_utc_time_stand_side_by_side_and_name_another_day() -> None:
     )
 
 
-def test_the_double_hour_of_autumn_is_told_apart_by_its_name() -> None:
+def test_the_double_hour_of_autumn_is_distinguished_by_its_name() -> None:
     first, second = datetime(2026, 11, 1, 5, 30, tzinfo=UTC), datetime(2026, 11, 1, 6, 30, tzinfo=UTC)
     assert ">1 Nov 2026, 01:30 EDT (05:30 UTC)<" in render("{% bothtimes when tz %}", when=first, tz=EASTERN)
     assert ">1 Nov 2026, 01:30 EST (06:30 UTC)<" in render("{% bothtimes when tz %}", when=second, tz=EASTERN)

@@ -94,5 +94,5 @@ def bare_sayings(source: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", PYTHON, ids=lambda path: str(path.relative_to(ROOT)))
-def test_nothing_is_told_to_people_as_a_bare_text(path: Path) -> None:
+def test_nothing_is_shown_to_people_as_a_bare_text(path: Path) -> None:
     assert list(bare_sayings(path.read_text(encoding="utf-8"))) == []

@@ -93,7 +93,7 @@ def test_progress_stays_between_nothing_and_all(done: int, total: int, text: str
     assert f">{text}</progress>" in page
 
 
-def test_messages_become_toasts_and_only_good_news_leave_by_themselves() -> None:
+def test_messages_become_toasts_and_only_good_news_disappear_automatically() -> None:
     messages = [Message(constants.SUCCESS, "Saved."), Message(constants.ERROR, EVIL)]
     page = render("{% toasts %}", messages=messages)
     assert page.count("data-toast ") + page.count("data-toast>") == 2

@@ -266,7 +266,7 @@ def test_whatever_is_named_stands_in_the_request_and_is_not_all_of_it(status: in
     assert set(reading.named) < set(range(3))
 
 
-def test_a_proxys_page_names_nobody_and_is_not_passports() -> None:
+def test_a_proxys_page_names_no_event_and_is_not_passports() -> None:
     reading = read(404, None, body=b"<html>os-K-1-1</html>")
     assert isinstance(reading.error, Intercepted)
     assert reading.named == ()

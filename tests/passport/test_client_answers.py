@@ -103,7 +103,7 @@ def test_every_fault_is_the_error_that_says_what_to_do(
 @pytest.mark.parametrize(
     "kind", ["5xx", "html", "broken_json", "drop", "truncated", "huge_body", "wrong_json"]
 )
-def test_trouble_with_the_token_is_no_fault_of_the_record(
+def test_a_failure_of_the_token_is_not_a_fault_of_the_record(
     passport: Passport, transport: SandboxTransport, kind: str
 ) -> None:
     transport.simulator.faults.add({"path": "token", "kind": kind})
@@ -120,7 +120,7 @@ def test_wrong_credentials_are_said_once_and_concern_the_host(transport: Sandbox
         passport.check_token()
 
 
-def test_a_refused_token_is_fetched_anew_once_and_the_call_repeated_once(
+def test_a_refused_token_is_replaced_once_and_the_call_repeated_once(
     passport: Passport, transport: SandboxTransport
 ) -> None:
     assert sent_error(passport) is None
@@ -136,7 +136,7 @@ def test_a_token_that_is_refused_again_ends_it(passport: Passport, transport: Sa
     assert [request.url.path for request in transport.requests].count(EVENTS_PATH) == 2
 
 
-def test_an_operator_that_is_barred_stops_nobody_else(
+def test_an_operator_that_is_barred_stops_no_one_else(
     passport: Passport, transport: SandboxTransport
 ) -> None:
     transport.simulator.faults.add({"kind": "401", "path": "events"})
@@ -183,7 +183,7 @@ PART_LATER, PART_BARRED, PART_FINE = {"status": 503}, {"status": 403}, {"status"
     ],
     ids=["all later", "one barred", "one fine", "one refused", "all refused", "too few", "odd", "nothing"],
 )
-def test_a_207_without_any_judgement_is_trouble_of_the_whole_request(
+def test_a_207_without_any_result_is_a_failure_of_the_whole_request(
     document: Any, kind: type[DeliveryError] | None
 ) -> None:
     sent = sent_over(httpx.Response(207, json=document, headers={"Retry-After": "30"}), count=3)
@@ -193,7 +193,7 @@ def test_a_207_without_any_judgement_is_trouble_of_the_whole_request(
         assert sent.error.retry_after.total_seconds() == 30
 
 
-def test_a_207_that_puts_off_a_single_event_is_no_trouble_of_the_others() -> None:
+def test_a_207_that_defers_one_event_does_not_affect_the_others() -> None:
     sent = sent_over(httpx.Response(207, json={"data": [PART_LATER]}), count=1)
     assert sent.error is None
     assert isinstance(sent.results[0], TryLater)

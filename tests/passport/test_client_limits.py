@@ -167,7 +167,7 @@ def test_an_answer_that_is_far_too_long_is_not_read_to_its_end() -> None:
     assert sent < 50_000_000
 
 
-def test_who_reads_a_long_request_slowly_holds_nobody_for_longer() -> None:
+def test_a_server_that_reads_a_long_request_slowly_holds_no_sender_for_longer() -> None:
     def behave(connection: socket.socket, done: threading.Event) -> None:
         while not done.is_set() and connection.recv(32_768):
             time.sleep(0.005)
@@ -176,7 +176,7 @@ def test_who_reads_a_long_request_slowly_holds_nobody_for_longer() -> None:
         assert ask(base_url, events=[{"space_number": "x" * 50_000_000}]) < TOTAL_S + SLACK_S
 
 
-def test_a_tls_handshake_that_does_not_come_to_its_end_holds_nobody_for_longer() -> None:
+def test_a_tls_handshake_that_never_finishes_holds_no_sender_for_longer() -> None:
     with remote(silent) as base_url:
         assert ask(base_url.replace("http:", "https:"), connect_timeout_s=60) < TOTAL_S + SLACK_S
 
@@ -296,7 +296,7 @@ def test_an_idle_connection_is_kept_alive_on_the_wire() -> None:
         client.close()
 
 
-def test_nobody_listening_is_tried_later() -> None:
+def test_a_host_on_which_nothing_listens_is_tried_later() -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     assert ask(f"http://127.0.0.1:{port}") < TOTAL_S + SLACK_S

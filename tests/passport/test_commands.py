@@ -215,7 +215,7 @@ def test_unmap_takes_the_zone_away(company: Company) -> None:
 # --- passport status -------------------------------------------------------------------------------------
 
 
-def test_status_tells_connection_zones_mappings_and_registrations(company: Company) -> None:
+def test_status_shows_connection_zones_mappings_and_permits(company: Company) -> None:
     connection = connected()
     passport("map", "--location", "Lot B", "--zone", "LotB")
     PermitFactory.create_batch(2, location=company.locations.get(name="Lot B"))

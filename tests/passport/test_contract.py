@@ -85,7 +85,7 @@ def test_a_docstring_that_says_how_a_fact_is_known_names_its_row() -> None:
     assert len(claims) > 15
 
 
-def test_whoever_cites_the_contract_names_a_row_of_it() -> None:
+def test_every_citation_of_the_contract_names_a_row_of_it() -> None:
     keys = {fact.key for fact in facts()}
     cited: list[str] = []
     for path in sorted((ROOT / "passport").rglob("*.py")):

@@ -93,7 +93,7 @@ def test_permit_cancel_may_be_run_again_and_a_cancelled_one_is_not_changed(compa
     assert refusal("permit", "cancel", "999999") == "There is no permit 999999."
 
 
-def test_permit_show_tells_the_state_of_the_push(company: Company) -> None:
+def test_permit_show_prints_the_state_of_the_push(company: Company) -> None:
     pk = run(*add("--external-id", "R-1"))
     document: dict[str, Any] = json.loads(run("permit", "show", pk, "--json"))
     assert (document["id"], document["plate"], document["plate_typed"]) == (int(pk), "ABC123", "abc-123")

@@ -67,7 +67,7 @@ def test_a_refusal_that_is_not_in_passports_form_is_not_passports(document: Any)
     assert type(error(400, document)) is Intercepted
 
 
-def test_a_page_with_a_403_is_a_firewalls_and_stops_nobody() -> None:
+def test_an_html_page_with_a_403_comes_from_a_firewall_and_stops_no_connection() -> None:
     found = error_for(403, None, headers={}, now=NOW, trace_id="t", is_markup=True)
     assert type(found) is Intercepted
 
@@ -204,12 +204,12 @@ def test_a_body_that_is_no_json_is_no_document(body: bytes) -> None:
     assert read_json(body) is None
 
 
-def test_nul_is_left_out_wherever_it_stands() -> None:
+def test_nul_is_removed_anywhere() -> None:
     assert read_json(b'{"a\\u0000": ["\\u0000b", {"c": "\\\\u0000"}]}') == {"a": ["b", {"c": "\\u0000"}]}
 
 
 @pytest.mark.parametrize("levels", [10, 500, 1000])
-def test_nul_is_left_out_however_deep_it_stands(levels: int) -> None:
+def test_nul_is_removed_at_any_depth(levels: int) -> None:
     lists = b"[" * levels + b'"a\\u0000"' + b"]" * levels
     objects = b'{"\\u0000k":' * levels + b'"a\\u0000"' + b"}" * levels
     for body, step in ((lists, 0), (objects, "k")):

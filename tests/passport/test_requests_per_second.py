@@ -74,7 +74,7 @@ def test_no_more_requests_leave_than_the_settings_allow(passport: Passport, tran
     assert times[-1] - times[0] >= 11 / PER_SECOND - 0.05
 
 
-def test_the_wait_is_told_apart_from_what_the_remote_took(passport: Passport) -> None:
+def test_the_wait_is_separate_from_what_the_remote_took(passport: Passport) -> None:
     send(passport, 1)
     began = time.monotonic()
     waits = send(passport, 6)
@@ -92,7 +92,7 @@ def test_without_a_limit_nothing_waits(settings: Any, transport: Watched) -> Non
     vendor._client.close()
 
 
-def test_a_wait_that_ends_in_an_error_is_told_as_well(passport: Passport, transport: Watched) -> None:
+def test_a_wait_that_ends_in_an_error_is_reported_as_well(passport: Passport, transport: Watched) -> None:
     transport.simulator.faults.add({"kind": "drop", "path": "events"})
     passport.send(ACCOUNT, [start()])
     failed = passport.send(ACCOUNT, [start()])

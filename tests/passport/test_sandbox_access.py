@@ -35,7 +35,7 @@ def test_a_token_is_issued_for_json_and_for_a_form(partner: Partner) -> None:
     ("lifetime_as", "present"),
     [("expires_in", {"expires_in"}), ("expires_at", {"expires_at"}), ("both", {"expires_in", "expires_at"})],
 )
-def test_the_life_time_is_told_as_the_setting_says(
+def test_the_life_time_is_given_as_the_setting_says(
     partner: Partner, lifetime_as: str, present: set[str]
 ) -> None:
     partner.control("PATCH", "settings", {"token_lifetime_as": lifetime_as, "token_lifetime_s": 60})
@@ -130,7 +130,7 @@ def test_a_repeated_parameter_is_refused(partner: Partner) -> None:
 
 
 @pytest.mark.parametrize("path", [ZONES_PATH, RIGHTS_PATH])
-def test_a_parameter_that_nobody_knows_is_refused(partner: Partner, path: str) -> None:
+def test_an_unknown_parameter_is_refused(partner: Partner, path: str) -> None:
     response = partner.log_in().call("GET", path, f"operator_id={UNIVERSITY}&colour=red")
     assert (response.status, code(response)) == (400, "validation_error")
 
@@ -147,7 +147,7 @@ def test_an_unknown_operator_is_404_and_an_unauthorised_one_403(partner: Partner
     assert partner.zones().status == 200
 
 
-def test_unknown_paths_and_wrong_methods_are_told(partner: Partner) -> None:
+def test_unknown_paths_and_wrong_methods_are_reported(partner: Partner) -> None:
     assert code(partner.call("GET", "/v3/shared/nothing")) == "not_found"
     response = partner.call("DELETE", ZONES_PATH)
     assert response.status == 405

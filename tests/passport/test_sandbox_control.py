@@ -146,7 +146,7 @@ def test_the_last_requests_are_kept_with_their_trace_ids(partner: Partner) -> No
     assert requests[1]["faults"] == [1]
 
 
-def test_a_sessions_log_tells_each_event(partner: Partner) -> None:
+def test_a_sessions_log_lists_each_event(partner: Partner) -> None:
     partner.start()
     partner.advance(1)
     partner.stop()
@@ -213,7 +213,7 @@ def test_the_clock_can_be_moved(partner: Partner) -> None:
     assert len(partner.rights()) == 1
 
 
-def test_reset_begins_anew(partner: Partner) -> None:
+def test_reset_starts_over(partner: Partner) -> None:
     partner.start()
     partner.fault("5xx")
     partner.control("PATCH", "settings", {"answer_mode": "multi_status"})

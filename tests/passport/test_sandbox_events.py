@@ -150,7 +150,7 @@ def test_a_started_session_keeps_its_plate_zone_start_and_space(
     assert problem(response)["additional_details"]["fields"] == [name]
 
 
-def test_the_same_plate_and_state_may_be_written_otherwise(partner: Partner) -> None:
+def test_the_same_plate_and_state_may_be_written_differently(partner: Partner) -> None:
     partner.start()
     written = {"vehicle_plate": "abc-123", "vehicle_state": "NC", "vehicle_country": "US"}
     assert partner.extend(vehicle=written).status == 202

@@ -22,7 +22,7 @@ def test_without_faults_nothing_is_met() -> None:
     assert (verdict.wait_before_s, verdict.wait_after_s, verdict.late_s) == (0, 0, 0)
 
 
-def test_a_fault_with_a_count_ends_by_itself() -> None:
+def test_a_fault_with_a_count_ends_automatically() -> None:
     book = FaultBook()
     book.add({"kind": "5xx", "times": 2})
     met = [book.meet("events", None).fault is not None for _ in range(4)]

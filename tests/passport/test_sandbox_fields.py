@@ -96,7 +96,7 @@ def test_a_start_must_not_carry_total_fees(partner: Partner) -> None:
 
 
 @pytest.mark.parametrize("kind", ["started", "extended", "stopped"])
-def test_a_field_that_nobody_knows_is_refused(partner: Partner, kind: str) -> None:
+def test_an_unknown_field_is_refused(partner: Partner, kind: str) -> None:
     if kind != "started":
         partner.start()
     assert field(partner.send(kind, partner.event(kind, driver_name="Ann"))) == "driver_name"

@@ -79,7 +79,7 @@ def test_zones_are_listed_without_some_of_their_fields(partner: Partner, as_null
     assert zones(partner)["data"][0]["session_type"]
 
 
-def test_a_list_ends_early_without_a_word(partner: Partner) -> None:
+def test_a_list_ends_early_without_an_error(partner: Partner) -> None:
     partner.fault("short_list", times=1)
     found = zones(partner)
     assert len(found["data"]) == 5

@@ -55,7 +55,7 @@ def test_an_ended_or_stopped_right_is_not_valid(partner: Partner) -> None:
     assert "No valid session" in look_up(partner, "ABC123")
 
 
-def test_a_right_in_another_zone_is_told_apart(partner: Partner) -> None:
+def test_a_right_in_another_zone_is_distinguished(partner: Partner) -> None:
     partner.start(passport_zone_id=LOT_B)
     page = look_up(partner, "ABC123", zone="Z123")
     assert "No valid session in zone Z123" in page
@@ -169,7 +169,7 @@ def test_all_faults_are_switched_off_together(partner: Partner) -> None:
     assert partner.control("GET", "faults")["data"] == []
 
 
-def test_an_operators_word_is_withdrawn_and_given_by_hand(partner: Partner) -> None:
+def test_an_operators_authorisation_is_withdrawn_and_given_by_hand(partner: Partner) -> None:
     post(partner, "/faults", do="withdraw", operator=UNIVERSITY)
     assert partner.zones().status == 403
     assert "not authorised" in partner.call("GET", "/faults").body.decode()

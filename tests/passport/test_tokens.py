@@ -131,7 +131,7 @@ def test_the_whole_fleet_asks_once_per_life_time() -> None:
 
 
 @pytest.mark.django_db
-def test_who_gets_the_word_just_after_a_token_was_brought_takes_that_one(
+def test_a_worker_that_may_fetch_just_after_a_token_was_fetched_takes_that_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     passport, late = Passport(), store()
@@ -149,7 +149,7 @@ def test_who_gets_the_word_just_after_a_token_was_brought_takes_that_one(
 
 
 @pytest.mark.django_db
-def test_a_token_that_was_refused_is_fetched_anew_once_for_all() -> None:
+def test_a_token_that_was_refused_is_fetched_again_once_for_all_workers() -> None:
     passport = Passport()
     fleet = [store() for _ in range(5)]
     refused = [worker.get(passport) for worker in fleet]
@@ -173,7 +173,7 @@ def test_new_credentials_never_use_an_old_token() -> None:
 
 
 @pytest.mark.django_db
-def test_a_token_that_no_key_decrypts_any_more_is_fetched_anew() -> None:
+def test_a_token_that_no_key_decrypts_any_more_is_fetched_again() -> None:
     passport = Passport()
     store().get(passport)
     AccessToken.objects.update(secret=b"garbage")
@@ -182,7 +182,7 @@ def test_a_token_that_no_key_decrypts_any_more_is_fetched_anew() -> None:
 
 @pytest.mark.django_db
 @pytest.mark.usefixtures("quick")
-def test_who_finds_another_fetching_waits_and_then_says_so() -> None:
+def test_a_worker_that_finds_another_fetching_waits_and_then_says_so() -> None:
     AccessToken.objects.create(key=store().key, fetching_until=timezone.now() + timedelta(seconds=60))
     passport = Passport()
     with pytest.raises(TryLater):
@@ -191,14 +191,14 @@ def test_who_finds_another_fetching_waits_and_then_says_so() -> None:
 
 
 @pytest.mark.django_db
-def test_a_worker_that_died_over_a_fetch_blocks_nobody_for_longer_than_a_row_is_leased() -> None:
+def test_a_worker_that_died_during_a_fetch_blocks_no_one_for_longer_than_a_lease() -> None:
     AccessToken.objects.create(key=store().key, fetching_until=timezone.now() - timedelta(seconds=0.01))
     assert store().get(Passport()).secret == "secret-1"
     assert tokens.FETCH_LEASE_S < 12 <= tokens.WAIT_S
 
 
 @pytest.mark.django_db
-def test_after_a_failure_nobody_asks_again_for_a_moment() -> None:
+def test_after_a_failure_no_one_asks_again_for_a_moment() -> None:
     passport = Passport()
     passport.error = FixConnection("Wrong credentials.", scope="host")
     with time_machine.travel(NOW, tick=False) as clock:
@@ -261,7 +261,7 @@ def test_a_renewal_that_fails_is_tried_once_a_second_by_one_of_the_fleet() -> No
 
 
 @pytest.mark.django_db
-def test_while_one_worker_renews_the_others_go_on_with_what_they_have() -> None:
+def test_while_one_worker_renews_the_others_use_what_they_have() -> None:
     passport, worker = Passport(life_s=3600), store()
     with time_machine.travel(NOW, tick=False) as clock:
         worker.get(passport)
@@ -337,7 +337,7 @@ def test_the_row_goes_by_the_databases_clock_whatever_a_workers_own_says(
 @pytest.mark.django_db
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(("left_s", "free"), [(5, False), (-5, True)])
-def test_a_word_runs_out_by_the_databases_clock(
+def test_a_permission_to_fetch_expires_by_the_databases_clock(
     left_s: float, free: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passport = Passport()
@@ -370,7 +370,7 @@ def test_a_store_in_memory_renews_and_drops_too() -> None:
 @pytest.mark.django_db
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(("asked_s", "at_most_s"), [(60, 60), (86_400, 300)])
-def test_who_was_told_to_wait_for_a_token_asks_no_sooner_and_neither_does_another_process(
+def test_a_worker_told_to_wait_for_a_token_asks_no_sooner_and_neither_does_another_process(
     asked_s: int, at_most_s: int
 ) -> None:
     passport, mine, anothers = Passport(), store(), store()

@@ -115,7 +115,7 @@ OUTAGE, BACKLOG, WORKERS, STOPPED = (
         ),
     ],
 )  # fmt: skip
-def test_the_gravest_trouble_is_told_with_its_age(
+def test_the_most_serious_problem_is_named_with_its_age(
     values: dict[str, Any], cause: str | None, level: Level | None, since: float | None
 ) -> None:
     trouble = trouble_of(health(**values), NOW)
@@ -142,7 +142,7 @@ def said(**values: Any) -> str:
     return trouble_sentence(trouble, NAMES, NOW)
 
 
-def test_each_trouble_names_its_cause_and_its_age() -> None:
+def test_each_problem_names_its_cause_and_its_age() -> None:
     six: dict[str, Any] = {"counts": waiting(6)}
     assert said(failing=Failing(ago(6)), **six) == "Acme has not answered for 6 min."
     assert said(failing=Failing(ago(6), "Not authorised.", "Ask.", stopped=True)) == (

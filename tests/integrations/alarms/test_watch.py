@@ -56,7 +56,7 @@ def mails(kind: str = "") -> list[tuple[str, str]]:
     return list((found.filter(kind=kind) if kind else found).values_list("to", "subject"))
 
 
-def test_an_alarm_is_raised_after_ten_minutes_and_told_once_and_once_when_it_is_over(world: World) -> None:
+def test_an_alarm_is_raised_after_ten_minutes_and_mailed_once_and_once_when_it_is_over(world: World) -> None:
     begun = timezone.now()
     wait(world, begun)
     for minutes in (1, 3, 9.9):
@@ -102,7 +102,7 @@ def test_what_the_mail_says_is_what_the_overview_says(world: World) -> None:
     assert "/c/university/" in text
 
 
-def test_only_those_who_want_alarms_get_them_and_support_where_nobody_does(world: World) -> None:
+def test_only_those_who_want_alarms_get_them_and_support_if_no_one_does(world: World) -> None:
     [operator] = world.company.memberships.all()
     preferences.choose_mails(membership=operator, topics=[Topic.STEPS], actor=operator.user)
     wants = MembershipFactory(
@@ -145,7 +145,7 @@ def break_host(since: datetime, *, stopped: bool = False) -> None:
     )
 
 
-def test_a_host_is_told_to_support_once_and_to_each_company_once(world: World) -> None:
+def test_a_hosts_outage_is_reported_to_support_once_and_to_each_company_once(world: World) -> None:
     other = World.build(name="City")
     begun = timezone.now()
     Connection.objects.update(status_since=begun - timedelta(days=1))
@@ -169,7 +169,7 @@ def test_a_host_is_told_to_support_once_and_to_each_company_once(world: World) -
     assert "support@offstreet.example" in [to for to, _subject in mails("alarm_over")]
 
 
-def test_a_stop_was_told_when_it_happened_and_only_its_end_is_told_here(world: World) -> None:
+def test_a_stop_was_reported_when_it_happened_and_only_its_end_is_reported_here(world: World) -> None:
     begun = timezone.now()
     Breaker.objects.create(
         connection=world.connection, failures=1, stopped=True, failing_since=begun, error="Not authorised."
@@ -182,7 +182,7 @@ def test_a_stop_was_told_when_it_happened_and_only_its_end_is_told_here(world: W
     assert "Passport accepts changes again" in Mail.objects.get().text
 
 
-def test_a_hosts_stop_is_told_to_a_company_only_if_it_lasts(world: World) -> None:
+def test_a_hosts_stop_is_reported_to_a_company_only_if_it_lasts(world: World) -> None:
     begun = timezone.now()
     break_host(begun, stopped=True)
     look(begun + 5 * MINUTE)
@@ -206,7 +206,7 @@ def test_what_a_person_pauses_is_no_alarm_any_more_and_says_so(world: World) -> 
     assert Alarm.objects.count() == 1
 
 
-def test_trouble_that_comes_again_is_another_alarm(world: World) -> None:
+def test_a_problem_that_returns_is_another_alarm(world: World) -> None:
     begun = timezone.now()
     for hours in (0, 1):
         at = begun + timedelta(hours=hours)
@@ -218,7 +218,7 @@ def test_trouble_that_comes_again_is_another_alarm(world: World) -> None:
     assert len(mails("alarm")) == len(mails("alarm_over")) == 2
 
 
-def test_another_worker_that_raised_or_closed_it_first_is_left_its_word(
+def test_an_alarm_that_another_worker_raised_or_closed_first_is_left_alone(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun = timezone.now()

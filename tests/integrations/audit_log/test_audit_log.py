@@ -166,7 +166,7 @@ def test_a_test_plate_is_noted_when_sent_asked_about_and_answered_by_link(
     assert "hash" not in kept
 
 
-def test_a_test_plate_taken_back_is_told_once_and_not_as_a_permit(
+def test_a_withdrawn_test_plate_is_logged_once_and_not_as_a_permit(
     world: World, kim: User, test_plate: TestPlate
 ) -> None:
     for _twice in range(2):
@@ -232,7 +232,7 @@ def test_a_request_for_an_operator_id_is_noted_with_how_it_was_made(kim: User) -
     assert [audit_event[2] for audit_event in told(connection.company, "contact")] == ["added"]
 
 
-def test_an_account_manager_whom_nobody_knows_is_noted_once(kim: User) -> None:
+def test_an_unknown_account_manager_is_recorded_once(kim: User) -> None:
     connection = ConnectionFactory(operator_id="")
     operator_id_requests.contact_unknown(connection=connection, actor=kim)
     operator_id_requests.contact_unknown(connection=connection, actor=kim)
@@ -312,7 +312,7 @@ def test_events_are_paged_by_key_without_a_gap_or_a_double(world: World, kim: Us
     assert len(seen) == len(set(seen)) == 120
 
 
-def test_another_companys_events_are_not_told(world: World, kim: User) -> None:
+def test_another_companys_events_are_not_shown(world: World, kim: User) -> None:
     other = World.build()
     audit_log.record(company=other.company, kind="invited", actor=kim, thing="a@u.example", role="viewer")
     assert told(world.company, "invitation") == []
@@ -333,7 +333,7 @@ def test_an_event_is_never_changed_or_deleted(world: World, kim: User) -> None:
         audit_log.record(company=world.company, kind="", actor=kim)
 
 
-def test_what_is_undone_is_not_told(world: World, kim: User) -> None:
+def test_what_is_undone_is_not_logged(world: World, kim: User) -> None:
     with transaction.atomic():
         invite_person(company=world.company, email="new@u.example", role="viewer", actor=kim)
         transaction.set_rollback(True)

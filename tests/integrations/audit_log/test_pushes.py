@@ -81,7 +81,7 @@ def test_a_push_is_found_by_its_trace_id_or_its_beginning(world: World) -> None:
     assert len(found("8f1")) == 2
 
 
-def test_events_are_told_in_words(world: World) -> None:
+def test_events_are_described_in_words(world: World) -> None:
     push = make_push(world, kind="stopped", events=3)
     make_push(world, kind="extended")
     page = text_of(world.viewer.get(world.url("activity")))
@@ -287,7 +287,7 @@ def test_what_was_done_in_one_go_is_one_line(world: World, kim: User) -> None:
     assert (len(lines[0].audit_events), lines[0].unnamed, lines[0].first.verb) == (8, 3, "cancelled")
 
 
-def test_another_companys_deeds_are_not_shown(world: World, kim: User) -> None:
+def test_another_companys_actions_are_not_shown(world: World, kim: User) -> None:
     PermitFactory(location=World.build().location("Theirs"), plate="FOREIGN", actor=kim)
     assert "FOREIGN" not in text_of(world.viewer.get(world.url("activity_people")))
 

@@ -16,7 +16,7 @@ from tests.pages import World, count_queries, text_of
 pytestmark = pytest.mark.django_db
 
 
-def test_the_worst_company_comes_first(world: World) -> None:
+def test_the_company_that_needs_attention_most_comes_first(world: World) -> None:
     fine, bad, worse = World.build(name="Fine"), World.build(name="Bad"), World.build(name="Worse")
     settle(PermitFactory(location=fine.location("L", fine.zone("Z"))))
     PermitFactory(location=bad.location("L", bad.zone("Z")))
@@ -26,7 +26,7 @@ def test_the_worst_company_comes_first(world: World) -> None:
     assert "The integration of 1 company is stopped." in page
 
 
-def test_parked_cars_at_unmapped_locations_count_for_live_companies(world: World) -> None:
+def test_parked_vehicles_at_unmapped_locations_count_for_live_companies(world: World) -> None:
     PermitFactory(location=world.location("Rec Garage"))
     line = all_companies.lines(timezone.now())[0]
     assert (line.name, line.places.parked_unmapped, line.places.unmapped, line.unprotected.n) == (
@@ -37,7 +37,7 @@ def test_parked_cars_at_unmapped_locations_count_for_live_companies(world: World
     )
 
 
-def test_the_list_of_companies_renews_itself_with_what_is_said_above_it(world: World) -> None:
+def test_the_list_of_companies_refreshes_with_the_sentence_above_it(world: World) -> None:
     page = text_of(world.support.get(reverse("companies"), {"q": "univ"}))
     part = page.split('id="companies-list"')[1]
     assert f'hx-get="{reverse("companies")}?q=univ"' in part.split(">")[0]
@@ -92,7 +92,7 @@ def test_a_stopped_host_is_the_answer_over_all_companies(world: World) -> None:
     assert "Enforcement sees everything" not in page
 
 
-def test_a_host_that_does_not_answer_is_told_once_it_lasts(world: World) -> None:
+def test_a_host_that_does_not_answer_is_reported_once_that_lasts(world: World) -> None:
     settle(PermitFactory(location=world.location("L", world.zone("Z"))))
     Connection.objects.update(compared_at=timezone.now() - timedelta(minutes=14))
     break_host(stopped=False, minutes=1)
@@ -106,7 +106,7 @@ def test_a_host_that_does_not_answer_is_told_once_it_lasts(world: World) -> None
         )
 
 
-def test_what_support_was_told_stands_above_the_companies(world: World) -> None:
+def test_notices_for_support_are_above_the_companies(world: World) -> None:
     Notice.objects.create(kind="x", text="The credentials end tomorrow.", created_at=timezone.now())
     Notice.objects.create(
         company=world.company, kind="x", text="A company's own matter.", created_at=timezone.now()
@@ -134,7 +134,7 @@ def test_a_line_says_what_the_set_up_waits_for_and_when_zones_were_refreshed(wor
     assert "3 h ago" in page
 
 
-def test_test_plates_are_neither_refused_nor_waiting_cars(world: World) -> None:
+def test_test_plates_count_as_neither_refused_nor_waiting(world: World) -> None:
     place = world.location("L", world.zone("Z"))
     refuse(PermitFactory(location=place, is_test=True))
     PermitFactory(location=place, is_test=True)
@@ -162,7 +162,7 @@ def test_support_finds_a_company_by_its_name(world: World) -> None:
     assert ">University<" not in page
 
 
-def test_the_sentence_over_all_companies_counts_cars_and_companies(world: World) -> None:
+def test_the_sentence_over_all_companies_counts_vehicles_and_companies(world: World) -> None:
     location = world.location("Lot B", world.zone("LotB"))
     PermitFactory(location=location)
     PermitFactory(location=location)
@@ -193,7 +193,7 @@ def test_support_adds_a_company_and_comes_to_invite_its_manager(world: World) ->
     assert again.status_code == 422
 
 
-def test_a_company_in_trouble_says_so_in_its_line(world: World) -> None:
+def test_a_failing_company_says_so_in_its_row(world: World) -> None:
     since = timezone.now() - timedelta(minutes=6)
     Connection.objects.update(compared_at=since - timedelta(minutes=1))
     Breaker.objects.create(connection=world.connection, failures=3, failing_since=since, error="No answer.")

@@ -131,7 +131,7 @@ UNANSWERED: dict[str, Any] = {
         (figures(), "info", "Passport is not set up yet.", ""),
     ],
 )  # fmt: skip
-def test_otherwise_it_says_what_is_known_and_since_when(
+def test_without_proof_it_says_what_is_known_and_since_when(
     found: Figures, tone: str, sentence: str, detail: str
 ) -> None:
     heard = said(found)
@@ -139,7 +139,7 @@ def test_otherwise_it_says_what_is_known_and_since_when(
     assert heard[2].startswith(detail)
 
 
-def test_the_gravest_matter_is_said_and_the_first_of_several() -> None:
+def test_the_most_serious_problem_is_named_and_the_first_of_several() -> None:
     one, two, three = (HeadlineAnswer(tone, tone) for tone in ("warning", "danger", "danger"))
     assert gravest([None, one, two, three]) is two
     assert gravest([None]) is None

@@ -98,7 +98,7 @@ def test_what_begins_later_or_is_over_or_cancelled_is_not_counted(world: World) 
     assert "Nothing is parked here now." in overview(world)
 
 
-def test_what_waits_longest_stands_first(world: World) -> None:
+def test_what_waits_longest_comes_first(world: World) -> None:
     location, now = world.location("Lot B", world.zone("LotB")), timezone.now()
     for plate, minutes in (("NEW", 1), ("OLD", 50), ("MID", 10)):
         permit = PermitFactory(location=location, plate=plate)
@@ -128,7 +128,7 @@ def test_refusals_are_grouped_by_reason(world: World) -> None:
     assert "Fix 4 refused permits" in overview(world)
 
 
-def test_a_company_without_an_integration_is_led_to_set_up() -> None:
+def test_a_company_without_an_integration_gets_a_link_to_set_up() -> None:
     world = World.build()
     Connection.objects.filter(pk=world.connection.pk).update(status="ended")
     assert "Passport is not set up yet." in overview(world)
@@ -218,7 +218,7 @@ def test_what_waits_for_people_is_not_asked_for_every_three_seconds(world: World
     assert figures_of(world.company, now).moves
 
 
-def test_cars_at_a_location_that_is_out_of_use_are_counted(world: World) -> None:
+def test_vehicles_at_an_inactive_location_are_counted(world: World) -> None:
     location = world.location("Old lot")
     PermitFactory(location=location)
     Location.objects.update(active=False)
@@ -241,7 +241,7 @@ def test_the_longest_waiting_is_shown_also_where_there_are_too_many_to_count(
     assert [one.permit for _at, one in figures.hidden] == permits[:2:-1]
 
 
-def test_numbers_beyond_the_limit_are_not_told_exactly() -> None:
+def test_numbers_beyond_the_limit_are_not_exact() -> None:
     assert Counted(MOST_COUNTED).text == "2,000"
     assert Counted(MOST_COUNTED + 1).text == "2,000+"
 

@@ -183,7 +183,7 @@ def least(share: float, rows: int = 1_000) -> float:
 
 
 @pytest.mark.parametrize("share", [0, 0.01, 0.03, 0.1, 0.3, 0.6, 1])
-def test_bad_events_that_nobody_names_are_found_with_about_as_few_requests_as_can_be(share: float) -> None:
+def test_bad_events_that_are_not_named_are_found_with_about_as_few_requests_as_possible(share: float) -> None:
     batches = 10
     taken = requests_for(share)
     # Never much more than one request each, apart from each batch's first; and near the theoretical limit if few are bad.
@@ -212,7 +212,7 @@ def test_bad_events_that_a_number_points_to_cost_two_at_the_most(share: float) -
     assert requests_for(share, naming="index") <= min(2 * bad_of(share) + 10, 1_000 + 6 * 10)
 
 
-def test_numbers_that_count_from_one_lead_nobody_astray() -> None:
+def test_numbers_that_count_from_one_are_not_misleading() -> None:
     assert requests_for(0.3, naming="from one") <= 1_000 + 10 * 10
 
 
@@ -236,7 +236,7 @@ def test_what_was_refused_before_travels_apart_from_what_was_not() -> None:
     st.sampled_from(["", "session", "index", "from one", "lies"]),
     st.integers(1, 30),
 )
-def test_whoever_is_bad_and_whatever_is_named_each_event_meets_its_own_fate(
+def test_no_matter_which_are_bad_or_named_each_event_gets_its_own_result(
     bad: set[int], naming: str, most: int
 ) -> None:
     vendor = Strict({f"P{number}" for number in bad}, naming=naming)
@@ -250,7 +250,7 @@ def test_whoever_is_bad_and_whatever_is_named_each_event_meets_its_own_fate(
 # --- Requests that are too large ----------------------------------------------------------------------------------
 
 
-def test_a_request_that_is_too_large_is_parted_and_nobody_is_refused_for_it() -> None:
+def test_a_request_that_is_too_large_is_split_and_no_event_is_refused_for_it() -> None:
     vendor = Strict(set(), takes=30)
     outcomes = [outcome(number) for number in range(100)]
     assert delivered(vendor, *outcomes).trouble is None
@@ -279,7 +279,7 @@ def test_a_proxy_that_answers_everything_is_asked_three_times_and_nothing_is_ref
 
 
 @pytest.mark.parametrize("barred", [{"P0"}, {"P7"}, {"P99"}, {"P1", "P50", "P51"}], ids=sorted)
-def test_a_firewall_that_bars_a_few_events_holds_up_nobody_else(barred: set[str]) -> None:
+def test_a_firewall_that_blocks_a_few_events_holds_up_no_others(barred: set[str]) -> None:
     vendor = Strict(set(), barred=barred)
     outcomes = [outcome(number) for number in range(100)]
     assert delivered(vendor, *outcomes).trouble is None
@@ -295,14 +295,14 @@ def test_a_firewall_that_bars_a_few_events_holds_up_nobody_else(barred: set[str]
         assert number == 0 or found.retry_at is not None
 
 
-def test_an_event_that_is_barred_with_nobody_beside_it_waits_by_itself() -> None:
+def test_an_event_that_is_blocked_with_no_others_beside_it_waits_alone() -> None:
     one = outcome(1)
     unit = delivered(Strict(set(), barred={"P1"}), one)
     assert (unit.trouble, unit.intercepted) == (None, {1})
     assert row_result(one, now=NOW).state == "due"
 
 
-def test_a_probe_that_something_else_answers_has_found_the_trouble_still_there() -> None:
+def test_a_probe_that_something_else_answers_finds_the_vendor_still_failing() -> None:
     assert delivered(Strict(set(), barred={"P1"}), outcome(1), probing=True).trouble is not None
 
 
@@ -324,13 +324,13 @@ def test_a_unit_whose_leases_have_ended_sends_no_further_request() -> None:
 # --- Events that are answered one by one --------------------------------------------------------------------------
 
 
-def test_a_single_event_that_is_put_off_waits_by_itself() -> None:
+def test_a_single_event_that_is_deferred_waits_alone() -> None:
     one = outcome(1)
     assert delivered(Vendor(parts=TryLater("Later.")), one).trouble is None
     assert row_result(one, now=NOW).state == "due"
 
 
-def test_a_probe_that_is_put_off_has_found_the_trouble_still_there() -> None:
+def test_a_probe_that_is_deferred_finds_the_vendor_still_failing() -> None:
     later = TryLater("Later.")
     assert delivered(Vendor(parts=later), outcome(1), probing=True).trouble is later
 

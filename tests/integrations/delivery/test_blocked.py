@@ -41,7 +41,9 @@ names = [type(error).__name__ for error in REFUSED_ONCE]
 
 
 @pytest.mark.parametrize("cause", REFUSED_ONCE, ids=names)
-def test_what_the_database_refuses_for_now_is_told_from_a_database_in_trouble(cause: BaseException) -> None:
+def test_what_the_database_refuses_for_now_is_distinguished_from_a_failing_database(
+    cause: BaseException,
+) -> None:
     assert is_blocked(caused_by(cause))
 
 

@@ -107,7 +107,7 @@ def test_what_retry_after_asks_for_is_the_least_and_an_absurd_one_is_capped(
 
 
 @given(failures=st.integers(1, 10_000), draw=st.floats(0, 1))
-def test_trouble_that_people_must_mend_is_probed_ever_more_rarely(failures: int, draw: float) -> None:
+def test_a_failure_that_people_must_fix_is_probed_at_growing_intervals(failures: int, draw: float) -> None:
     verdict = after_failure(failures, STOPPED, draw=lambda: draw)
     assert STOP_FIRST * 0.75 <= verdict.open_for <= STOP_MAX
     assert verdict.stopped
@@ -117,7 +117,7 @@ def test_trouble_that_people_must_mend_is_probed_ever_more_rarely(failures: int,
 
 
 @pytest.mark.django_db
-def test_without_trouble_everything_flows() -> None:
+def test_without_failures_everything_is_sent() -> None:
     assert gates([(1, "passport")], now=NOW)[1].may_send
     assert not gates([(1, "passport")], now=NOW)[1].probing
 
@@ -148,7 +148,7 @@ def test_a_host_that_is_away_gets_one_probe_for_all_connections() -> None:
 
 
 @pytest.mark.django_db
-def test_the_hosts_word_goes_to_a_connection_that_has_not_failed_itself() -> None:
+def test_the_hosts_probe_goes_to_a_connection_that_has_not_failed_itself() -> None:
     record_failure(HOST, AWAY, now=NOW, began=NOW)
     for number in range(1, 10):
         Breaker.objects.create(connection_id=number, failures=1, open_until=NOW)
@@ -170,7 +170,7 @@ def test_only_some_of_many_that_have_failed_are_tried_at_once() -> None:
 
 
 @pytest.mark.django_db
-def test_a_connection_that_may_not_probe_yet_does_not_take_the_hosts_word_from_one_that_may() -> None:
+def test_a_connection_that_may_not_probe_yet_does_not_take_the_hosts_probe_from_one_that_may() -> None:
     record_failure(HOST, AWAY, now=NOW, began=NOW)
     Breaker.objects.create(connection_id=1, failures=9, open_until=NOW + seconds(60))
     found = gates([(1, "passport"), (2, "passport")], now=NOW + seconds(1))
@@ -179,7 +179,7 @@ def test_a_connection_that_may_not_probe_yet_does_not_take_the_hosts_word_from_o
 
 
 @pytest.mark.django_db
-def test_a_connection_whose_own_word_is_taken_gives_the_hosts_word_back() -> None:
+def test_a_connection_whose_own_probe_is_taken_gives_the_hosts_probe_back() -> None:
     at = NOW + seconds(1)
     record_failure(HOST, AWAY, now=NOW, began=NOW)
     Breaker.objects.create(connection_id=1, failures=9, open_until=NOW, probe_until=at + seconds(5))
@@ -200,7 +200,7 @@ def test_a_probe_whose_worker_died_is_given_to_another_in_time() -> None:
 
 
 @pytest.mark.django_db
-def test_a_probe_with_nothing_to_send_gives_the_word_back() -> None:
+def test_a_probe_with_nothing_to_send_gives_its_permission_back() -> None:
     record_failure(connection_scope(1), AWAY, now=NOW, began=NOW)
     at = NOW + seconds(1)
     assert gates([(1, "passport")], now=at)[1].probing

@@ -169,7 +169,7 @@ def test_a_connection_that_is_not_live_sends_test_plates_alone(transport: Sandbo
         world.engine.close()
 
 
-def test_revokes_and_cars_parked_now_go_before_what_begins_later(world: World) -> None:
+def test_cancellations_and_vehicles_parked_now_go_before_what_begins_later(world: World) -> None:
     gone = world.permit("GONE")
     world.deliver()
     services.register_permits(
@@ -197,7 +197,7 @@ def test_revokes_and_cars_parked_now_go_before_what_begins_later(world: World) -
     ]
 
 
-def test_evidence_tells_each_try(world: World) -> None:
+def test_evidence_lists_each_attempt(world: World) -> None:
     permit = world.permit()
     world.fault("5xx", status=503, path="events", times=1)
     world.deliver(turns=2)

@@ -39,7 +39,7 @@ def test_what_passport_refuses_is_shown_and_the_rest_flows_on(world: World) -> N
     assert PermitSync.objects.filter(state=PermitSync.State.DONE).count() == 39
 
 
-def test_an_edit_unparks_a_refused_registration(world: World) -> None:
+def test_an_edit_makes_a_refused_permit_due_again(world: World) -> None:
     space_zone = world.location("Spaces", "SP-01")
     permit = world.permit(location=space_zone)
     world.deliver()
@@ -143,7 +143,7 @@ def test_every_passing_fault_is_survived(world: World, kind: str, rest: dict[str
     assert world.rights() == world.wanted()
 
 
-def test_an_expired_token_is_fetched_anew_once(world: World) -> None:
+def test_an_expired_token_is_fetched_again_once(world: World) -> None:
     world.permit("P1")
     world.deliver()
     world.transport.simulator.expire_tokens()
@@ -152,7 +152,7 @@ def test_an_expired_token_is_fetched_anew_once(world: World) -> None:
     assert world.plates() == ["P1", "P2"]
 
 
-def test_no_authorisation_stops_the_connection_and_hammers_nobody(world: World) -> None:
+def test_a_missing_authorisation_stops_the_connection_without_hammering_passport(world: World) -> None:
     world.permit()
     world.fault("403", path="events")
     for _ in range(5):

@@ -41,7 +41,7 @@ def test_a_worker_that_ends_leaves_nothing_leased(world: World) -> None:
     assert len(sessions_started(world)) == 100
 
 
-def test_what_was_claimed_and_not_sent_is_given_back_and_decided_anew(world: World) -> None:
+def test_what_was_claimed_and_not_sent_is_given_back_and_planned_again(world: World) -> None:
     permit = world.permit()
     hand = Hand(world)
     release(hand.claim())

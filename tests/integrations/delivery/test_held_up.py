@@ -41,7 +41,9 @@ def claimed_units(world: World) -> list[Batch]:
 
 
 @pytest.mark.django_db
-def test_a_row_that_nobody_can_plan_is_refused_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_that_can_not_be_planned_is_refused_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     permits = {plate: world.permit(plate) for plate in ("GOOD1", "BAD1", "GOOD2")}
     plan = Passport.plan
 
@@ -182,7 +184,7 @@ def test_companies_that_stay_dead_hold_up_the_others_once_at_most(world: World) 
         (3, -0.1, -1.5, True),
     ],
 )
-def test_a_failure_speaks_of_the_host_only_where_nobody_was_answered_meanwhile(
+def test_a_failure_counts_for_the_host_only_if_no_one_was_answered_in_the_meantime(
     failing: int, began_s: float, answered_s: float | None, is_away: bool
 ) -> None:
     now = timezone.now()

@@ -20,7 +20,7 @@ def _calls(tree: ast.AST, name: str) -> Iterator[ast.Call]:
             yield node
 
 
-def test_rows_are_locked_without_their_keys_since_whoever_refers_to_them_locks_those_at_the_commit() -> None:
+def test_rows_are_locked_without_their_keys_since_rows_that_refer_to_them_lock_those_at_the_commit() -> None:
     found = {
         f"{path.name}:{call.lineno}": {word.arg for word in call.keywords}
         for path in SOURCES

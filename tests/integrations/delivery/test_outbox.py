@@ -43,7 +43,7 @@ def test_a_mark_keeps_the_time_since_when_it_waits_until_it_is_delivered(world: 
     assert world.permit_sync(permit).due_since > first
 
 
-def test_a_save_that_is_rolled_back_leaves_no_mark_and_wakes_nobody(
+def test_a_save_that_is_rolled_back_leaves_no_mark_and_wakes_no_worker(
     world: World, woken: list[set[int]], django_capture_on_commit_callbacks: Any
 ) -> None:
     def save_and_fail() -> None:
@@ -116,7 +116,7 @@ def test_nothing_new_is_noted_for_a_connection_that_has_ended(world: World, stat
     assert not PermitSync.objects.filter(permit=permit).exists()
 
 
-def test_retrying_unparks_refused_rows_alone(world: World) -> None:
+def test_retrying_makes_only_refused_rows_due_again(world: World) -> None:
     refused, done = world.permit("R1", location=world.location("Spaces", "SP-01")), world.permit("D1")
     world.deliver()
     rows = [world.permit_sync(refused).pk, world.permit_sync(done).pk]
@@ -126,7 +126,7 @@ def test_retrying_unparks_refused_rows_alone(world: World) -> None:
     assert world.permit_sync(done).state == PermitSync.State.DONE
 
 
-def test_a_whole_connection_can_be_marked_anew(world: World) -> None:
+def test_a_whole_connection_can_be_marked_again(world: World) -> None:
     for number in range(3):
         world.permit(f"P{number}")
     world.deliver()

@@ -39,7 +39,7 @@ def put_off(world: World) -> tuple[list[Permit], list[Permit]]:
     return [permit for permit in permits if permit.plate in tried], never
 
 
-def test_a_plate_that_was_never_sent_and_is_cancelled_during_an_outage_is_not_begun(world: World) -> None:
+def test_a_plate_that_was_never_sent_and_is_cancelled_during_an_outage_is_not_started(world: World) -> None:
     _tried, never = put_off(world)
     for permit in never:
         services.cancel_permit(permit=permit)

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 # --- Nothing lost, nothing stale -------------------------------------------------------------------------
 
 
-def test_an_extension_of_a_session_that_passport_lost_begins_it_anew(world: World) -> None:
+def test_an_extension_of_a_session_that_passport_lost_starts_it_again(world: World) -> None:
     permit = world.permit()
     world.deliver()
     [session] = sessions_started(world)
@@ -78,7 +78,7 @@ def test_our_own_database_going_away_while_sending_refuses_no_registration(
     assert world.rights() == world.wanted()
 
 
-def test_a_refusal_in_hostile_words_is_kept_all_the_same(world: World) -> None:
+def test_a_refusal_with_a_hostile_text_is_stored(world: World) -> None:
     body = '{"type": "io.passportlabs:error:odd\\u0000", "title": "a\\u0000b \\u0007 c", "detail": null}'
     permit = world.permit()
     world.fault("5xx", status=422, body=body, path="events")
@@ -110,7 +110,7 @@ def test_a_fault_of_our_own_while_the_answer_is_read_begins_no_second_session(
     assert len(sessions_started(world)) == 9
 
 
-def test_answers_of_which_nothing_can_be_made_open_the_breaker_and_hammer_nobody(world: World) -> None:
+def test_unreadable_answers_open_the_breaker_and_do_not_hammer_passport(world: World) -> None:
     world.transport.simulator.change_options({"answer_mode": "multi_status"})
     for number in range(20):
         world.permit(f"P{number}")
@@ -124,7 +124,7 @@ def test_answers_of_which_nothing_can_be_made_open_the_breaker_and_hammer_nobody
     assert world.rights() == world.wanted()
 
 
-def test_one_operators_refused_token_stops_nobody_else(transport: SandboxTransport) -> None:
+def test_one_operators_refused_token_stops_no_one_else(transport: SandboxTransport) -> None:
     with passport_in_memory(transport):
         barred, fine = World(transport), World(transport, LAKESHORE)
         transport.simulator.faults.add(

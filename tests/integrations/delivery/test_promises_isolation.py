@@ -114,7 +114,7 @@ def test_what_is_lined_up_stays_here_once_a_request_was_told_to_wait(world: Worl
     assert breaker.open_until > timezone.now() + timedelta(seconds=25)
 
 
-def test_a_probe_that_finds_no_room_gives_the_word_back(world: World) -> None:
+def test_a_probe_that_finds_no_free_slot_gives_its_permission_back(world: World) -> None:
     world.permit()
     Breaker.objects.create(
         connection=world.connection, failures=1, open_until=timezone.now() - timedelta(seconds=1)
@@ -126,7 +126,7 @@ def test_a_probe_that_finds_no_room_gives_the_word_back(world: World) -> None:
     assert Breaker.objects.get().probe_until is None
 
 
-def test_wrong_credentials_stop_everything_tell_people_once_and_hammer_nobody(
+def test_wrong_credentials_stop_everything_notify_people_once_and_do_not_hammer_passport(
     transport: SandboxTransport,
 ) -> None:
     with passport_in_memory(transport):

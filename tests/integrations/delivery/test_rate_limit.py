@@ -33,7 +33,7 @@ def test_nearly_all_of_the_limit_is_used(per_second: float) -> None:
     assert 1 / (after - NOW).total_seconds() >= 0.95 * per_second
 
 
-def test_a_moment_that_nobody_took_is_not_saved_up() -> None:
+def test_a_slot_that_no_one_took_is_not_saved_up() -> None:
     slot, _after = next_slot(NOW - timedelta(hours=1), NOW, 10)
     assert slot == NOW
 
@@ -49,7 +49,7 @@ def test_each_caller_gets_a_moment_of_its_own() -> None:
     assert slot == now
 
 
-def test_without_a_limit_nobody_waits_and_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_limit_no_one_waits_and_nothing_is_queried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rate_limit, "take", lambda *_: pytest.fail("A turn was asked for"))
     before = waited_s()
     waiter("k", 0)()

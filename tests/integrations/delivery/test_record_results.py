@@ -148,7 +148,7 @@ def test_accepted_is_what_an_accepted_event_says(
     assert row_result(made, now=NOW).accepted is is_accepted
 
 
-def test_the_first_refusal_is_shown_and_trouble_overrides_it() -> None:
+def test_the_first_refusal_is_shown_and_a_failure_overrides_it() -> None:
     first, later = FixRecord("First."), TryLater("Later.")
     made = outcome(refusal=first)
     made.refuse(FixRecord("Second."))
@@ -158,7 +158,7 @@ def test_the_first_refusal_is_shown_and_trouble_overrides_it() -> None:
     assert row_result(made, now=NOW).error is later
 
 
-def test_trouble_counts_an_attempt_and_an_end_counts_none() -> None:
+def test_a_failure_counts_an_attempt_and_a_shutdown_counts_none() -> None:
     assert row_result(outcome(attempts=3, retry=TryLater("Later.")), now=NOW).attempts == 4
     assert row_result(outcome(attempts=3), now=NOW).attempts == 0
 
@@ -188,7 +188,7 @@ def test_a_row_whose_lease_has_passed_on_is_left_alone(world: World) -> None:
 
 
 @pytest.mark.django_db
-def test_an_edit_meanwhile_keeps_the_row_due_and_what_was_accepted_is_kept(world: World) -> None:
+def test_an_edit_during_delivery_keeps_the_row_due_and_what_was_accepted_is_kept(world: World) -> None:
     permit = world.permit()
     made = delivered(world)
     services.change_permit(permit=permit, plate="NEWER1")

@@ -102,7 +102,7 @@ def test_a_proxys_page_refuses_nothing_for_good(world: World, status: int) -> No
 
 
 @pytest.mark.django_db
-def test_what_a_zone_refused_that_was_gone_for_a_moment_is_tried_again_by_itself(world: World) -> None:
+def test_what_was_refused_while_its_zone_was_missing_is_tried_again_automatically(world: World) -> None:
     old, changed = world.permit("REVOKED"), world.permit("BEFORE")
     world.deliver()
     refuse(world)
@@ -124,7 +124,7 @@ def test_what_a_zone_refused_that_was_gone_for_a_moment_is_tried_again_by_itself
 
 
 @pytest.mark.django_db
-def test_what_stays_refused_is_asked_for_ever_more_rarely_and_says_when(world: World) -> None:
+def test_what_stays_refused_is_tried_at_growing_intervals_and_says_when(world: World) -> None:
     permit = world.permit("NEW")
     refuse(world)
     world.deliver()
@@ -146,7 +146,7 @@ def test_what_stays_refused_is_asked_for_ever_more_rarely_and_says_when(world: W
 
 
 @pytest.mark.django_db
-def test_an_edit_begins_the_waits_anew(world: World) -> None:
+def test_an_edit_resets_the_waits(world: World) -> None:
     permit = world.permit("NEW")
     refuse(world)
     world.deliver()

@@ -49,7 +49,7 @@ def test_a_zone_that_returns_sets_going_all_that_it_refused_wherever_the_locatio
 
 
 @pytest.mark.django_db
-def test_a_refused_permit_that_was_mended_behind_the_services_back_is_found(world: World) -> None:
+def test_a_refused_permit_whose_correction_bypassed_the_services_is_found(world: World) -> None:
     zone = next(
         zone
         for zone in world.passport_operator["zones"]
@@ -69,7 +69,7 @@ def test_a_refused_permit_that_was_mended_behind_the_services_back_is_found(worl
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("body", [GONE, INVALID], ids=["may pass", "for good"])
-def test_a_permit_that_was_cancelled_behind_the_services_back_is_found_though_it_is_refused(
+def test_a_permit_whose_cancellation_bypassed_the_services_is_found_though_it_is_refused(
     world: World, body: str
 ) -> None:
     permit = world.permit("REVOKED")

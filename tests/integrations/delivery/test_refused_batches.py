@@ -35,7 +35,9 @@ def bar(world: World, *plates: str) -> None:
 
 
 @pytest.mark.django_db
-def test_a_plate_that_a_firewall_bars_holds_up_nobody_and_opens_no_breaker_for_long(world: World) -> None:
+def test_a_plate_that_a_firewall_blocks_holds_up_no_others_and_opens_no_breaker_for_long(
+    world: World,
+) -> None:
     bar(world, "SELECT1")
     odd = world.permit("SELECT1")
     world.deliver(turns=3)

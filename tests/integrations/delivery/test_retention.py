@@ -64,7 +64,7 @@ def test_later_superseded_tries_go_and_acceptances_stay(world: World) -> None:
     assert thin(timezone.now()) == 0
 
 
-def test_the_last_try_stays_also_where_it_was_in_vain(world: World) -> None:
+def test_the_last_attempt_stays_even_if_it_failed(world: World) -> None:
     permit = world.permit("P1")
     fail(world, 3)
     age(KEPT.days + 1)
@@ -91,7 +91,7 @@ def test_a_push_that_was_halved_goes_and_one_that_is_young_stays(world: World) -
     assert results(refused) == [("started", "refused")]
 
 
-def test_thinning_goes_on_where_it_stopped_and_begins_anew_at_the_end(
+def test_thinning_continues_where_it_stopped_and_starts_over_at_the_end(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retention, "PORTION", 2)

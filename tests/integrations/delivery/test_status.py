@@ -207,12 +207,12 @@ def test_each_state_has_its_words(key: str, found: PushState, line: str, tone: s
 @pytest.mark.parametrize(
     "found", [case[1] for case in CASES if case[0] in ("unmapped", "not_live", "paused")]
 )
-def test_what_waits_for_somebody_says_what_to_do(found: PushState) -> None:
+def test_what_waits_for_a_person_says_what_to_do(found: PushState) -> None:
     assert found.remedy
     assert not found.moving
 
 
-def test_only_what_changes_by_itself_is_looked_at_again() -> None:
+def test_only_what_changes_automatically_is_polled() -> None:
     assert {case[0] for case in CASES if case[1].moving} == {"due", "sending", "outage", "withdrawing"}
 
 

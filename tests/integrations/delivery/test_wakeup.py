@@ -51,7 +51,7 @@ def test_a_thousand_saves_at_once_are_few_messages(broker: Broker) -> None:
     assert {pk for ids in broker.sent for pk in ids} == set(range(7))
 
 
-def test_nobody_waits_for_a_frozen_broker(broker: Broker) -> None:
+def test_no_save_waits_for_a_frozen_broker(broker: Broker) -> None:
     broker.gate.clear()
     waker = Waker()
     began = time.monotonic()

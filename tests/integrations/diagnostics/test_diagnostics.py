@@ -351,7 +351,7 @@ class TestThePage:
         test = test_plates.start_test(connection=other.connection, location=other.location("There", zone))
         assert world.viewer.get(world.url("diagnostics"), {"test": test.pk}).status_code == 404
 
-    def test_nobody_else_gets_in(self, world: World, client: Client) -> None:
+    def test_no_one_else_gets_in(self, world: World, client: Client) -> None:
         assert client.get(world.url("diagnostics")).status_code == 302
         assert World.build().viewer.get(world.url("diagnostics")).status_code == 404
 

@@ -58,7 +58,7 @@ def test_a_small_change_goes_ahead_and_leaves_no_trace(world: World) -> None:
     assert not Notice.objects.exists()
 
 
-def test_a_large_change_is_held_told_mailed_and_written_down(world: World) -> None:
+def test_a_large_change_is_held_shown_mailed_and_recorded(world: World) -> None:
     assert not may(world, LARGE)
     held = HeldChange.objects.get()
     assert (held.state, held.removed, held.replaced, held.total) == ("held", 30, 10, 100)
@@ -70,7 +70,7 @@ def test_a_large_change_is_held_told_mailed_and_written_down(world: World) -> No
     assert AuditEvent.objects.get().kind == "change_held"
 
 
-def test_what_is_found_while_it_waits_renews_it_and_tells_nobody_again(world: World) -> None:
+def test_what_is_found_while_it_waits_renews_it_and_notifies_no_one_again(world: World) -> None:
     may(world, LARGE)
     mails = Mail.objects.count()
     assert not may(world, Impact(60, 0, 100))

@@ -69,7 +69,7 @@ def test_what_people_typed_is_text_in_html_and_no_header(company: Company) -> No
     assert message.recipients() == ["a@u.example"]
 
 
-def test_told_twice_it_is_one_mail_for_each_address(company: Company) -> None:
+def test_queued_twice_it_is_one_email_for_each_address(company: Company) -> None:
     assert queue(company, to=["a@u.example", "b@u.example", "a@u.example"]) == 2
     assert queue(company, to=["a@u.example"]) == 0
     assert queue(company, to=["a@u.example"], dedupe_key="another") == 1
@@ -101,7 +101,7 @@ def test_a_worker_that_died_gives_its_mail_back(company: Company) -> None:
 
 
 @override_settings(EMAIL_BACKEND=BROKEN)
-def test_a_server_that_is_away_is_tried_again_ever_more_rarely(
+def test_a_server_that_is_down_is_tried_again_at_growing_intervals(
     company: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queue(company)

@@ -71,7 +71,7 @@ def test_another_spelling_and_another_company_is_the_same_mailbox(world: World, 
     assert not Invitation.objects.filter(company=world.company).exists()
 
 
-def test_a_person_sends_so_many_and_a_colleague_may_go_on_until_the_company_has_sent_enough(
+def test_a_person_has_a_limit_and_a_colleague_may_continue_up_to_the_companys_limit(
     world: World,
 ) -> None:
     people = [world.manager, world.support]
@@ -168,7 +168,7 @@ def test_answers_over_and_over_fill_no_mailbox_and_are_taken_all_the_same(world:
     assert Mail.objects.filter(kind="test_answered", to=STRANGER).count() == 20
 
 
-def test_what_nobody_asked_for_is_mailed_however_much_was_sent(world: World) -> None:
+def test_emails_that_no_one_asked_for_are_sent_no_matter_how_many_were_sent(world: World) -> None:
     world.manager  # noqa: B018
     for _ in range(130):
         try:

@@ -97,7 +97,7 @@ def test_choosing_twice_keeps_the_latest_choice(world: World) -> None:
     assert email_queue.people_of(world.company, Topic.STEPS) == ["kim@u.example"]
 
 
-def test_who_leaves_the_company_leaves_no_choice_behind(world: World) -> None:
+def test_a_member_who_leaves_the_company_leaves_no_choice_behind(world: World) -> None:
     one = member(world.company, "operator")
     preferences.choose_mails(membership=one, topics=[], actor=one.user)
     one.delete()
@@ -130,7 +130,7 @@ def test_a_manager_sees_who_gets_what_and_others_only_their_own(world: World) ->
         assert "Your emails" in page
 
 
-def test_a_company_in_which_nobody_gets_alarms_is_told_so_and_support_gets_them(world: World) -> None:
+def test_a_company_in_which_no_one_gets_alarms_is_told_so_and_support_gets_them(world: World) -> None:
     one = member(world.company, "manager")
     client = signed_in(one.user)
     words = "No one here gets alarms."
@@ -141,7 +141,7 @@ def test_a_company_in_which_nobody_gets_alarms_is_told_so_and_support_gets_them(
     assert alarm(world.company) == [SHARED]
 
 
-def test_somebody_who_cannot_sign_in_gets_nothing(world: World) -> None:
+def test_someone_who_cannot_sign_in_gets_nothing(world: World) -> None:
     one = member(world.company, "manager")
     one.user.is_active = False
     one.user.save()
@@ -171,7 +171,7 @@ def test_support_takes_its_own_mails_besides_the_shared_mailbox() -> None:
     assert SHARED in text_of(client.get(reverse("support_notifications")))
 
 
-def test_who_is_no_longer_support_gets_no_mails_of_support() -> None:
+def test_someone_who_is_no_longer_support_gets_no_emails_of_support() -> None:
     person = UserFactory(support=True, email="charlie@offstreet.example")
     preferences.choose_support_mails(user=person, topics=["alarms"])
     person.is_staff = False
@@ -179,7 +179,7 @@ def test_who_is_no_longer_support_gets_no_mails_of_support() -> None:
     assert email_queue.people_of(None, Topic.ALARMS) == [SHARED]
 
 
-def test_support_that_is_no_member_is_led_to_its_own_mails(world: World) -> None:
+def test_support_that_is_not_a_member_is_redirected_to_its_own_emails(world: World) -> None:
     assert reverse("support_notifications") in text_of(world.support.get(world.url("notifications")))
     response = world.support.post(world.url("notifications"), {"alarms": "on"})
     assert response["Location"] == reverse("support_notifications")

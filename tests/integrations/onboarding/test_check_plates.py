@@ -37,7 +37,7 @@ def choose(world: World, minutes: str, who: str = "operator") -> Any:
     )
 
 
-def test_check_plates_are_off_until_somebody_of_the_company_agrees(world: World) -> None:
+def test_check_plates_are_off_until_someone_at_the_company_agrees(world: World) -> None:
     page = text_of(world.operator.get(world.url("setup")))
     assert "A made-up plate, CANARY0000, is started in each mapped zone" in page
     assert Connection.objects.get().canary_minutes is None

@@ -210,7 +210,7 @@ def test_only_a_live_one_is_paused_and_only_a_paused_one_resumed(status: str) ->
         connections.resume(connection=connection)
 
 
-def test_a_paused_one_is_resumed_and_not_set_live_anew(ready: Connection) -> None:
+def test_a_paused_one_is_resumed_and_not_set_live_again(ready: Connection) -> None:
     live = connections.go_live(connection=ready, verified=True)
     paused = connections.pause(connection=live, reason="Repainting")
     with pytest.raises(ValidationError, match="Resume"):
@@ -228,7 +228,7 @@ def test_a_connection_does_not_end_while_its_account_holds_registrations(ready: 
     assert set(PermitSync.objects.values_list("state", flat=True)) == {PermitSync.State.REFUSED}
 
 
-def test_what_an_ended_connection_never_sent_is_no_trouble(ready: Connection) -> None:
+def test_what_an_ended_connection_never_sent_is_not_a_problem(ready: Connection) -> None:
     connections.end(connection=ready, reason="Moved away")
     assert set(PermitSync.objects.values_list("state", flat=True)) == {PermitSync.State.DONE}
 
@@ -254,7 +254,7 @@ def test_testing_begins_after_the_set_up_and_never_takes_a_live_one_back() -> No
     assert connections.begin_testing(connection=ConnectionFactory(live=True)).is_live
 
 
-def test_every_step_is_told_on_the_tracking_ticket(ready: Connection) -> None:
+def test_every_step_is_recorded_on_the_ticket(ready: Connection) -> None:
     ticket = Ticket.objects.create(
         company=ready.company, connection=ready, subject="Set-up", opened_at=timezone.now()
     )

@@ -108,7 +108,7 @@ def test_no_edit_makes_a_row_of_an_ended_connection_due_again(world: World) -> N
     assert world.permit_sync(permit).state == PermitSync.State.REFUSED
 
 
-def test_nothing_waits_for_anybody_and_no_alarm_stays_open_on_a_connection_that_has_ended(
+def test_nothing_stays_to_do_and_no_alarm_stays_open_on_a_connection_that_has_ended(
     world: World,
 ) -> None:
     connection = world.connection
@@ -129,7 +129,7 @@ def test_nothing_waits_for_anybody_and_no_alarm_stays_open_on_a_connection_that_
     assert list(Notice.objects.filter(done_at=None).values_list("dedupe_key", flat=True)) == ["another"]
 
 
-def test_a_comparison_that_is_under_way_while_the_connection_ends_changes_and_tells_nothing(
+def test_a_comparison_under_way_while_the_connection_ends_changes_and_reports_nothing(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(30):

@@ -166,7 +166,7 @@ class TestReceiving:
         confirm(connection)
         assert step_of(connection) == "set_up"
 
-    def test_what_is_no_uuid_is_refused_before_anybody_is_asked(
+    def test_what_is_not_a_uuid_is_refused_before_passport_is_asked(
         self, connection: Connection, vendor: FakeVendor, kim: User
     ) -> None:
         with pytest.raises(ValidationError):
@@ -251,7 +251,7 @@ class TestSettingUp:
             services.set_up(connection=connection, actor=kim)
         assert not Ticket.objects.exists()
 
-    def test_zones_come_and_people_are_told_once(self, received: Connection, kim: User) -> None:
+    def test_zones_are_imported_and_people_are_notified_once(self, received: Connection, kim: User) -> None:
         Contact.objects.create(
             company=received.company, kind=Contact.Kind.OFFSTREET, email="o@offstreet.example"
         )
@@ -293,7 +293,7 @@ class TestSettingUp:
         assert turn is not None
         assert (turn.key, turn.who) == ("set_up", Who.VENDOR)
 
-    def test_the_first_mapping_makes_it_ready_and_the_people_named_are_told(
+    def test_the_first_mapping_makes_it_ready_and_the_people_named_are_notified(
         self, received: Connection, kim: User
     ) -> None:
         Contact.objects.create(company=received.company, kind=Contact.Kind.ENFORCEMENT, email="e@u.example")

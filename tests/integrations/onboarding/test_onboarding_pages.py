@@ -63,7 +63,7 @@ class TestBeginning:
         assert only(fresh.company).requested_at is not None
         assert Mail.objects.get(kind="operator_id_request").to == "alex@p.example"
 
-    def test_the_text_is_filled_in_anew_without_sending_anything(self, fresh: World) -> None:
+    def test_the_text_is_regenerated_without_sending_anything(self, fresh: World) -> None:
         text = text_of(
             fresh.operator.post(fresh.url("setup_begin_request"), {**MAIL, "word": "fill", "text": ""})
         )
@@ -228,7 +228,7 @@ class TestTesting:
         again = tested.operator.post(url, {"answer": "no"}, follow=True)
         assert "already been answered" in text_of(again)
 
-    def test_a_no_leads_to_the_doctor_with_this_test(self, tested: World) -> None:
+    def test_a_no_links_to_diagnostics_with_this_test(self, tested: World) -> None:
         test = test_plates.start_test(connection=tested.connection, location=tested.company.locations.get())
         response = tested.operator.post(
             tested.url("test_plate_answer", test.pk), {"answer": "no", "note": "zone Z9"}
@@ -278,7 +278,7 @@ class TestLive:
         assert "Bad state." in text
         assert "1 refused" in text
 
-    def test_pause_asks_for_a_reason_and_resume_goes_on(self, world: World) -> None:
+    def test_pause_asks_for_a_reason_and_resume_continues(self, world: World) -> None:
         url = world.url("setup_pause", world.connection.pk)
         assert world.manager.post(url, {"reason": ""}).status_code == 422
         assert only(world.company).is_live
@@ -353,7 +353,7 @@ def test_the_pages_keep_to_their_query_budget(world: World, vendor: FakeVendor) 
 
 
 class TestNotices:
-    def test_people_see_them_until_somebody_puts_them_away(self, world: World) -> None:
+    def test_people_see_them_until_someone_dismisses_them(self, world: World) -> None:
         notices.tell(
             world.company, "zones_there", Notice.Level.SUCCESS, "10 zones are there.", "/c/university/", "z:1"
         )

@@ -123,7 +123,7 @@ def test_tampered_with_it_does_not_open(test_: TestPlate, client: Client, change
     assert test_.answer == ""
 
 
-def test_a_link_that_was_sent_anew_ends_the_earlier_one(test_: TestPlate, client: Client) -> None:
+def test_a_new_link_ends_the_earlier_one(test_: TestPlate, client: Client) -> None:
     path = mailed_link()
     test_plates.ask_by_mail(test=test_, addresses=["robin@u.example"])
     assert client.post(path, {"answer": "yes"}).status_code == 410

@@ -29,7 +29,7 @@ def test_each_of_many_that_fail_has_its_turn(vendor: FakeVendor) -> None:
     assert all(tried(connection) is not None for connection in made)
 
 
-def test_one_for_which_nobody_is_asked_goes_first(vendor: FakeVendor) -> None:
+def test_one_that_waits_for_no_one_goes_first(vendor: FakeVendor) -> None:
     failing = ConnectionFactory()
     vendor.zones_error = TryLater("No answer.")
     ready = ConnectionFactory(

@@ -123,7 +123,7 @@ def test_a_live_connection_has_nothing_left_to_do() -> None:
     assert active(shown) is None
 
 
-def test_the_days_of_waiting_are_whole_days_since_it_became_somebodys_turn() -> None:
+def test_the_days_of_waiting_are_whole_days_since_the_step_began() -> None:
     turn = active(steps(replace(ASKED, requested_at=ago(days=3, hours=23)), NOW))
 
     assert turn is not None

@@ -130,7 +130,7 @@ def test_a_yes_makes_it_live_withdraws_the_plate_and_it_is_gone_too(world: World
     assert world.plates() == ["REAL123"]
 
 
-def test_a_no_changes_no_status_and_leads_to_the_doctor(world: World) -> None:
+def test_a_no_changes_no_status_and_links_to_diagnostics(world: World) -> None:
     test = start(world)
     world.deliver()
     follow(test)
@@ -161,7 +161,7 @@ def test_a_yes_before_passport_accepted_it_is_not_taken(world: World) -> None:
     assert not world.connection.is_live
 
 
-def test_at_its_end_it_is_withdrawn_by_itself(world: World) -> None:
+def test_at_its_end_it_is_withdrawn_automatically(world: World) -> None:
     test = start(world)
     world.deliver()
     follow(test)

@@ -128,7 +128,7 @@ def test_an_old_preview_cancels_only_what_was_looked_at_and_still_matches(
     assert set(active) == {seen[0].pk, later.pk}
 
 
-def test_nobody_cancels_a_whole_company_by_not_narrowing(operator: Client, place: Location) -> None:
+def test_no_one_can_cancel_a_whole_company_by_not_filtering(operator: Client, place: Location) -> None:
     PermitFactory(location=place)
     assert "Narrow the list first" in text_of(cancel_all(operator, "tests=on"))
     assert "None of the matching" in text_of(cancel_all(operator, "when=ended"))

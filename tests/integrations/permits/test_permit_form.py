@@ -152,9 +152,7 @@ def test_a_from_that_was_typed_is_the_chosen_locations_clock(
 @pytest.mark.parametrize(
     "kept", ["x", "2026-12-05T18:00 x", "2026-12-05T18:00", " ", "2026-12-05T18:00 9999-99-99T00:00Z"]
 )
-def test_a_spoilt_note_of_what_was_filled_in_is_no_crash(
-    operator: Client, place: Location, kept: str
-) -> None:
+def test_a_broken_hidden_field_does_not_crash_the_form(operator: Client, place: Location, kept: str) -> None:
     response = operator.post(url("permit_add"), typed(place, start_shown=kept))
     assert response.status_code in (302, 422)
 
@@ -198,7 +196,7 @@ def test_a_change_writes_what_changed_and_keeps_what_did_not(operator: Client, p
     assert permit.end == datetime(2027, 1, 5, 18, 0, tzinfo=NEW_YORK)
 
 
-def test_somebody_elses_change_meanwhile_is_not_overwritten(operator: Client, place: Location) -> None:
+def test_someone_elses_change_in_the_meantime_is_not_overwritten(operator: Client, place: Location) -> None:
     permit = PermitFactory(location=place)
     form = operator.get(url("permit_change", permit.pk)).context["form"]
     data = {name: form[name].value() or "" for name in form.fields}

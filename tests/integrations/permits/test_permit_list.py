@@ -134,7 +134,7 @@ def test_a_poll_for_permits_of_others_tells_nothing(operator: Client, place: Loc
     assert "state-" not in poll.content.decode()
 
 
-def test_an_empty_list_says_what_to_do_first_and_an_empty_search_how_to_go_on(
+def test_an_empty_list_says_what_to_do_first_and_an_empty_search_what_to_do_next(
     operator: Client, place: Location
 ) -> None:
     assert "Register a vehicle" in text_of(operator.get(url("permits")))

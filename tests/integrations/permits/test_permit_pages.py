@@ -62,7 +62,7 @@ def test_a_permit_of_another_company_does_not_exist_below_ones_own(operator: Cli
     assert operator.get(url(name, foreign.pk)).status_code in (404, 405)
 
 
-def test_nobody_is_asked_to_sign_in(client: Client, place: Location) -> None:
+def test_someone_who_is_not_signed_in_is_asked_to_sign_in(client: Client, place: Location) -> None:
     response = client.get(url("permits"))
     assert response.status_code == 302
     assert "login" in response.headers["Location"]

@@ -27,7 +27,7 @@ def titles(permit: Permit) -> list[str]:
     return [entry.title for entry in timeline(permit, gather(permit))]
 
 
-def test_the_time_line_tells_the_whole_way_in_order(permit: Permit) -> None:
+def test_the_timeline_shows_the_whole_way_in_order(permit: Permit) -> None:
     push(permit, 23, "later", error="Passport answered 503.")
     push(permit, 785, "accepted")
     settle(permit, seen_at=START + timedelta(milliseconds=1363))
@@ -78,7 +78,7 @@ def texts(permit: Permit) -> list[tuple[str, str]]:
     return [(entry.title, entry.text) for entry in timeline(permit, gather(permit))]
 
 
-def test_what_was_sent_is_told_in_words_whatever_became_of_the_permit_since(permit: Permit) -> None:
+def test_what_was_sent_is_described_in_words_no_matter_what_became_of_the_permit(permit: Permit) -> None:
     push(permit, 785, "accepted", **session(permit))
     push(permit, 1_785, "accepted", "extended", **session(permit, until=permit.end + timedelta(days=1)))
     push(permit, 2_785, "accepted", "stopped", **session(permit, plate="OLD1", zone="gone from the list"))
@@ -111,14 +111,14 @@ def test_what_was_seen_is_what_had_been_accepted_by_then(permit: Permit) -> None
     assert ("Seen in the parking rights", "NEW1 · US-NC · zone Z123") in texts(permit)
 
 
-def test_where_nobody_knows_what_was_seen_nothing_is_told(permit: Permit) -> None:
+def test_nothing_is_shown_about_what_was_seen_if_that_is_unknown(permit: Permit) -> None:
     push(permit, 1_000, "accepted")
     settle(permit, accepted_at=START + timedelta(seconds=3), seen_at=START + timedelta(seconds=2))
     assert "Seen in the parking rights" not in titles(permit)
     assert "accepted this plate" in head(permit, START + timedelta(minutes=1)).sentence
 
 
-def test_of_many_tries_in_vain_the_first_and_the_last_are_told_one_by_one(permit: Permit) -> None:
+def test_of_many_failed_attempts_the_first_and_the_last_are_shown_one_by_one(permit: Permit) -> None:
     for number in range(40):
         push(permit, 1_000 * (number + 1), "later", error="Passport answered 503.")
     push(permit, 50_000, "accepted")
@@ -135,7 +135,7 @@ def test_of_many_tries_in_vain_the_first_and_the_last_are_told_one_by_one(permit
     assert told[4][1] == "until 12:03:43 · Passport answered 503"
 
 
-def test_what_passport_accepted_and_does_not_show_is_told_and_said_first(permit: Permit) -> None:
+def test_what_passport_accepted_but_does_not_show_comes_first(permit: Permit) -> None:
     settle(
         permit,
         error_code=NOT_LISTED,
@@ -149,7 +149,7 @@ def test_what_passport_accepted_and_does_not_show_is_told_and_said_first(permit:
     assert (found.detail, found.remedy) == ("Since 12:08:04.", "It is sent again.")
 
 
-def test_each_change_tells_who_changed_what_from_what_to_what(permit: Permit) -> None:
+def test_each_change_says_who_changed_what_from_what_to_what(permit: Permit) -> None:
     kim = UserFactory(first_name="Kim")
     lot = LocationFactory(company=permit.company, name="Lot B")
     change_permit(permit=permit, actor=kim, end=permit.end + timedelta(days=5))
@@ -184,7 +184,7 @@ def test_a_new_zone_of_the_location_is_part_of_the_story(permit: Permit) -> None
     assert entry.text == "the location now sends to Z9 · South"
 
 
-def test_tries_are_counted_anew_after_each_change(permit: Permit) -> None:
+def test_attempts_are_counted_again_after_each_change(permit: Permit) -> None:
     push(permit, 20, "later")
     push(permit, 40, "later")
     push(permit, 60, "accepted")
@@ -202,12 +202,12 @@ def test_tries_are_counted_anew_after_each_change(permit: Permit) -> None:
     ]
 
 
-def test_what_is_noted_and_not_sent_yet_is_told(permit: Permit) -> None:
+def test_what_is_recorded_and_not_sent_yet_is_shown(permit: Permit) -> None:
     last = timeline(permit, gather(permit))[-1]
     assert (last.title, last.text) == ("Due", "queued for delivery, not sent yet")
 
 
-def test_the_time_line_costs_the_same_however_much_happened(
+def test_the_timeline_costs_the_same_no_matter_how_much_happened(
     permit: Permit, django_assert_num_queries: Any
 ) -> None:
     for number in range(30):
@@ -231,7 +231,7 @@ def test_what_was_noted_stands_behind_its_save_though_the_databases_clock_is_ano
     assert titles(permit)[:4] == ["Registered", "Due", "Sent", "Accepted by Passport"]
 
 
-def test_the_engine_writes_what_the_time_line_tells(world: World) -> None:
+def test_the_engine_writes_what_the_timeline_shows(world: World) -> None:
     permit = world.permit("ABC1234")
     world.deliver()
     change_permit(permit=permit, end=permit.end + timedelta(days=1))

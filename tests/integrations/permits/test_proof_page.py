@@ -113,7 +113,7 @@ def test_what_was_accepted_while_passport_answered_is_not_called_seen(
     assert PermitSync.objects.get().seen_at is None
 
 
-def test_nobody_asks_passport_more_than_a_few_times_a_minute(
+def test_no_one_can_ask_passport_more_than_a_few_times_a_minute(
     operator: Client, member: Membership, shown: Permit, vendor: FakeVendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
@@ -155,7 +155,7 @@ def test_nobody_asks_passport_more_than_a_few_times_a_minute(
         ),
     ],
 )
-def test_while_the_connection_is_held_back_nobody_asks(
+def test_while_the_connection_is_held_back_no_one_can_ask(
     operator: Client, shown: Permit, vendor: FakeVendor, monkeypatch: pytest.MonkeyPatch,
     of: str, values: dict[str, Any], words: str,
 ) -> None:  # fmt: skip

@@ -118,7 +118,7 @@ def test_a_refused_replacement_says_what_was_refused_and_what_was_taken_away(wor
     ]
 
 
-def test_after_a_lost_answer_the_replay_says_what_was_sent_and_not_what_was_changed_meanwhile(
+def test_after_a_lost_answer_the_replay_says_what_was_sent_and_not_what_was_changed_since(
     world: World,
 ) -> None:
     permit = world.permit("OLD1")

@@ -64,7 +64,7 @@ def test_a_window_holds_its_first_moment_and_not_its_last() -> None:
     assert answer(permit(end=NOW - HOUR)).key == "no"
 
 
-def test_a_plate_of_another_state_is_another_car() -> None:
+def test_a_plate_of_another_state_is_another_vehicle() -> None:
     verdict = answer(permit(), asked=question(subdivision="US-VA"))
     assert verdict.key == "no"
     assert "another state: North Carolina, US" in why(verdict)
@@ -194,13 +194,13 @@ def test_a_place_that_lost_its_zone_says_which_one_passport_still_had() -> None:
     assert "zone Z123" in why(verdict)
 
 
-def test_of_evidence_old_and_new_the_last_word_counts() -> None:
+def test_of_old_and_new_evidence_the_latest_counts() -> None:
     assert answer(permit(pushes=[pushed(12), told(11, plate="ABC1235", session="s2")])).key == "unseen"
     assert answer(permit(pushes=[pushed(12), told(11, session="s2")])).key == "yes"
     assert answer(permit(pushes=[told(12, plate="ABC1235"), pushed(11, session="s2")])).key == "yes"
 
 
-def test_another_registration_of_the_same_plate_stands_in() -> None:
+def test_another_permit_of_the_same_plate_counts_instead() -> None:
     cancelled = permit(pk=1, active=False, cancelled_at=NOW - 3 * HOUR, pushes=[told(11)])
     verdict = answer(cancelled, permit(pk=2, pushes=[]))
     assert verdict.key == "yes"

@@ -124,7 +124,7 @@ def test_a_corrected_plate_is_seen_from_its_acceptance_and_the_old_one_until_its
     assert "until 09:00:00 at the latest" in ask(place, 4.5).sentence
 
 
-def test_evidence_from_before_it_told_what_was_sent_counts_as_it_did(place: Location) -> None:
+def test_old_evidence_that_does_not_say_what_was_sent_counts_as_before(place: Location) -> None:
     found = save(place, 12)
     accepted(found, 11, plate="", subdivision="", zone="", since=None, until=None)
     with time_machine.travel(NOW - 3 * HOUR, tick=False):
@@ -172,7 +172,7 @@ def test_a_ticket_of_a_daily_visitor_finds_the_permit_of_that_day(place: Locatio
         assert furthest < timedelta(days=MAX_PERMITS)
 
 
-def test_tries_in_vain_never_crowd_out_an_acceptance(
+def test_failed_attempts_never_crowd_out_an_acceptance(
     place: Location, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(validity_queries, "MAX_TRIES", 3)

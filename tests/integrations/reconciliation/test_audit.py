@@ -30,7 +30,7 @@ HOUR = timedelta(hours=1)
     ],
     ids=["plate", "cancelled", "end", "ended"],
 )
-def test_a_change_behind_the_services_back_is_found_and_pushed(
+def test_a_change_that_bypassed_the_services_is_found_and_pushed(
     world: World, change: dict[str, object]
 ) -> None:
     permit = world.permit()
@@ -57,7 +57,9 @@ def test_what_is_as_it_should_be_or_under_way_is_left_alone(world: World) -> Non
     assert find_unmarked([settled.pk, waiting.pk], timezone.now()) == []
 
 
-def test_the_audit_walks_on_and_begins_anew_at_the_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_audit_continues_and_starts_over_at_the_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(audit, "AUDIT_ROWS", 2)
     permits = [world.permit(f"P{number}") for number in range(3)]
     audit.audit(timezone.now())
@@ -79,7 +81,7 @@ def test_the_audit_goes_past_what_has_ended_a_window_at_a_time(
     assert PeriodicTask.objects.get(name=audit.AUDIT_TASK).cursor == 0
 
 
-def test_the_audit_of_what_was_accepted_walks_on_and_begins_anew(
+def test_the_audit_of_what_was_accepted_continues_and_starts_over(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [world.permit_sync(world.permit(f"P{number}")) for number in range(2)]

@@ -168,9 +168,7 @@ def test_nothing_is_sent_for_who_has_not_agreed_or_is_not_live(
     assert (vendor.sent, CanaryRun.objects.count()) == ([], 0)
 
 
-def test_a_connection_in_trouble_is_left_alone(
-    vendor: FakeVendor, connection: Connection, clock: Clock
-) -> None:
+def test_a_failing_connection_is_left_alone(vendor: FakeVendor, connection: Connection, clock: Clock) -> None:
     scope = circuit_breaker.connection_scope(connection.pk)
     circuit_breaker.record_failure(scope, TryLater("away", code="503"), now=clock.now, began=clock.now)
     assert circuit_breaker.is_open(scope)

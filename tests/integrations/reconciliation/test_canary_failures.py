@@ -131,7 +131,7 @@ def test_the_alarm_of_a_zone_that_is_checked_no_more_is_over(
 
 
 @pytest.mark.parametrize("changes", [{"canary_minutes": None}, {"status": Connection.Status.PAUSED}], ids=str)
-def test_a_run_that_fails_after_it_was_switched_off_alarms_nobody(
+def test_a_run_that_fails_after_it_was_switched_off_raises_no_alarm(
     vendor: FakeVendor,
     connection: Connection,
     clock: Clock,

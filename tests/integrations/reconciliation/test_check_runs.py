@@ -117,7 +117,7 @@ def test_one_that_fails_says_so_and_is_done(
     assert row.result == {"failed": "This could not be looked up: KeyError."}
 
 
-def test_what_nobody_waits_for_any_more_is_given_up_and_what_is_old_forgotten(
+def test_what_no_one_waits_for_any_more_is_given_up_and_what_is_old_is_deleted(
     company: Company, now: datetime
 ) -> None:
     late, old, fresh = question(company), question(company), question(company)

@@ -96,7 +96,7 @@ def test_what_says_the_same_in_other_words_is_seen(changes: dict[str, Any]) -> N
     ],
     ids=str,
 )
-def test_each_part_that_is_otherwise_is_found(changes: dict[str, Any], name: str) -> None:
+def test_each_part_that_differs_is_found(changes: dict[str, Any], name: str) -> None:
     assert compare.judge(accepted(), right(**changes), at=AT) == (Finding.DIFFERS, (name,))
     just_now = accepted(accepted_at=AT - SETTLING_TIME)
     assert compare.judge(just_now, right(**changes), at=AT)[0] is Finding.OPEN
@@ -122,7 +122,7 @@ def test_a_space_is_compared_where_both_sides_name_one() -> None:
         (AT - SETTLING_TIME / 2, None, Finding.OPEN),
     ],
 )
-def test_a_right_that_is_over_here_and_goes_on_there_is_too_much(
+def test_a_right_that_has_ended_here_but_not_at_passport_is_too_much(
     until: datetime, end: datetime | None, finding: Finding
 ) -> None:
     row = accepted(until=until, accepted_at=AT - 2 * HOUR)
@@ -142,7 +142,7 @@ def test_a_time_that_can_t_be_read_is_never_seen_and_never_put_right(until: date
 
 
 @given(SPANS, st.integers(1, 600), SPANS)
-def test_only_what_began_was_accepted_and_goes_on_for_a_while_must_be_listed(
+def test_only_what_has_begun_was_accepted_and_continues_for_a_while_must_be_listed(
     start: timedelta, seconds: int, accepted_at: timedelta
 ) -> None:
     until = AT + start + timedelta(seconds=seconds)
@@ -170,7 +170,7 @@ def test_what_differs_is_put_right_at_once_by_the_smallest_event_then_by_a_new_s
     assert remedy_for(Drift(), is_missing=False, now=AT) is Remedy.SMALLEST
 
 
-def test_what_is_missing_is_sent_anew_only_when_it_is_missing_again() -> None:
+def test_what_is_missing_is_sent_again_only_when_it_is_missing_twice() -> None:
     assert remedy_for(Drift(), is_missing=True, now=AT) is Remedy.NOTE
     assert remedy_for(Drift(AT - SETTLING_TIME / 2), is_missing=True, now=AT) is Remedy.NOTE
     assert remedy_for(Drift(AT - HOUR), is_missing=True, now=AT) is Remedy.ANEW
@@ -178,7 +178,7 @@ def test_what_is_missing_is_sent_anew_only_when_it_is_missing_again() -> None:
 
 
 @given(st.integers(0, 60), st.booleans())
-def test_what_does_not_help_is_tried_ever_more_rarely(tries: int, is_missing: bool) -> None:
+def test_what_does_not_help_is_tried_at_growing_intervals(tries: int, is_missing: bool) -> None:
     wait, following = compare.wait_after(tries), compare.wait_after(tries + 1)
     assert wait <= following <= compare.LONGEST_WAIT
     assert following > wait or following in (timedelta(0), compare.LONGEST_WAIT)

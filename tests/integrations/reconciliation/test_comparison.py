@@ -38,7 +38,7 @@ def test_what_is_listed_is_noted_as_seen(world: World) -> None:
     assert world.permit_sync(permit).seen_at is not None
 
 
-def test_what_was_seen_before_the_present_acceptance_is_seen_anew_and_then_once(world: World) -> None:
+def test_what_was_seen_before_the_present_acceptance_is_seen_again_and_only_once(world: World) -> None:
     permit = world.permit()
     world.deliver()
     long_ago()
@@ -58,7 +58,7 @@ def test_what_was_accepted_just_now_may_still_be_on_its_way(world: World) -> Non
     assert reconcile(world.connection) == NOTHING
 
 
-def test_what_is_missing_twice_is_sent_anew(world: World) -> None:
+def test_what_is_missing_twice_is_sent_again(world: World) -> None:
     permit = world.permit()
     world.deliver()
     lose(world)
@@ -74,7 +74,7 @@ def test_what_is_missing_twice_is_sent_anew(world: World) -> None:
     assert world.permit_sync(permit).error_code == ""
 
 
-def test_a_right_of_ours_that_nothing_stands_for_is_ended(world: World) -> None:
+def test_a_right_of_ours_without_a_permit_is_ended(world: World) -> None:
     permit = world.permit()
     world.deliver()
     [session] = world.transport.simulator.sessions.by_id
@@ -118,7 +118,7 @@ def test_what_is_about_to_begin_need_not_be_listed(world: World) -> None:
     assert reconcile(world.connection) == NOTHING
 
 
-def test_an_empty_list_changes_nothing_and_people_are_told_once(world: World) -> None:
+def test_an_empty_list_changes_nothing_and_people_are_notified_once(world: World) -> None:
     for number in range(21):
         world.permit(f"P{number}")
     world.deliver()
@@ -143,7 +143,7 @@ def test_an_empty_list_changes_nothing_and_people_are_told_once(world: World) ->
     assert not Notice.objects.filter(kind="comparison_held", done_at=None).exists()
 
 
-def test_upon_somebodys_word_everything_that_is_missing_is_sent_anew_at_once(world: World) -> None:
+def test_once_a_person_agrees_everything_that_is_missing_is_sent_again_at_once(world: World) -> None:
     for number in range(21):
         world.permit(f"P{number}")
     world.deliver()
@@ -242,7 +242,7 @@ def test_after_a_restored_backup_a_session_number_is_never_used_twice(world: Wor
     assert world.permit_sync(permit).session_count == 4
 
 
-def test_a_right_without_a_registration_is_counted_told_and_ended_on_demand(world: World) -> None:
+def test_a_right_without_a_permit_sync_is_counted_reported_and_ended_on_demand(world: World) -> None:
     permit = world.permit()
     world.deliver()
     PermitSync.objects.filter(permit=permit).delete()
@@ -258,7 +258,7 @@ def test_a_right_without_a_registration_is_counted_told_and_ended_on_demand(worl
     assert not Notice.objects.filter(done_at=None).exists()
 
 
-def test_a_reference_that_only_looks_like_ours_is_nobodys_business(world: World) -> None:
+def test_a_reference_that_only_looks_like_ours_is_ignored(world: World) -> None:
     permit = world.permit()
     world.deliver()
     long_ago()

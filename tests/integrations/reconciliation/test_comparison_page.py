@@ -41,7 +41,7 @@ def test_it_is_green_only_on_proof(values: dict[str, Any], drifting: int, tone: 
     assert views.answer(connection, drifting=drifting, now=NOW)[:2] == (tone, sentence)
 
 
-def test_what_differs_and_what_nobody_knows_is_shown(world: World) -> None:
+def test_differences_and_unknown_rights_are_shown(world: World) -> None:
     kept, lost = world.permit("KEPT01"), world.permit("LOST01")
     world.deliver()
     PermitSync.objects.filter(permit=lost).delete()
@@ -68,7 +68,7 @@ def test_an_operator_lets_it_be_compared_at_once(world: World) -> None:
     assert rounds.compare_due(timezone.now()) == 1
 
 
-def test_nobody_has_the_whole_list_read_again_and_again(world: World) -> None:
+def test_no_one_can_have_the_whole_list_read_again_and_again(world: World) -> None:
     throttle._shared.cache_clear()
     client = signed_in(MembershipFactory(company=world.company, role=Role.OPERATOR).user)
     address = reverse("compare_now", args=[world.company.slug, world.connection.pk])

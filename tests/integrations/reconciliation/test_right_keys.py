@@ -56,7 +56,7 @@ def test_a_region_that_is_not_known_contradicts_nothing() -> None:
 @pytest.mark.parametrize(
     ("text", "form"), [("US-NC", "iso"), ("NC", "short"), ("nc", "short"), ("??", ""), ("", "")]
 )
-def test_the_form_of_a_region_is_told(text: str, form: str) -> None:
+def test_the_form_of_a_region_is_recognised(text: str, form: str) -> None:
     assert right_keys.region_form(text) == form
 
 

@@ -33,7 +33,7 @@ def compared(connection: Connection) -> Check:
     return next(check for check in checks if check.key == "compared")
 
 
-def test_a_comparison_that_failed_is_a_failure_and_told_after_three(world: World) -> None:
+def test_a_failed_comparison_is_recorded_and_reported_after_three(world: World) -> None:
     world.permit()
     world.deliver()
     success = tried(world.connection)
@@ -87,7 +87,7 @@ def test_a_list_that_breaks_off_concludes_nothing(
     assert compared(failed).finding.endswith("No comparison has succeeded yet.")
 
 
-def test_what_nobody_foresaw_is_a_failure_too(vendor: FakeVendor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_error_is_a_failure_too(vendor: FakeVendor, monkeypatch: pytest.MonkeyPatch) -> None:
     connection = ConnectionFactory(live=True)
     monkeypatch.setattr(vendor, "read_rights", lambda *_args: 1 // 0)
     assert tried(connection).comparison_error == "Comparing failed: ZeroDivisionError."
@@ -139,7 +139,7 @@ def test_a_comparison_that_is_held_proves_nothing(world: World) -> None:
     assert not Notice.objects.filter(kind="comparison_failing").exists()
 
 
-def test_each_connection_keeps_its_own_pace_and_one_that_fails_holds_up_nobody(
+def test_each_connection_keeps_its_own_pace_and_one_that_fails_holds_up_no_others(
     vendor: FakeVendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = timezone.now()
@@ -195,7 +195,7 @@ def test_a_worker_that_ends_gives_its_comparison_up(
     assert (connection.compared_at, connection.comparison_failures) == (None, 0)
 
 
-def test_a_worker_that_lost_its_lease_notes_nothing_and_frees_nobody_elses(world: World) -> None:
+def test_a_worker_that_lost_its_lease_records_nothing_and_frees_no_other_lease(world: World) -> None:
     now = timezone.now()
     late = rounds.claim(now)
     assert late is not None

@@ -110,7 +110,7 @@ def other_zone(world: World, session: Session) -> dict[str, Any]:
     ],
     ids=["later end", "earlier end", "plate", "state", "zone", "start"],
 )
-def test_whatever_part_is_otherwise_is_told_and_put_right_by_the_smallest_event(
+def test_whichever_part_differs_is_reported_and_put_right_by_the_smallest_event(
     world: World, damage: Damage, kinds: list[str]
 ) -> None:
     permit = world.permit(end=days(30))
@@ -193,7 +193,7 @@ def test_a_shortened_end_that_was_not_applied_is_put_right_while_it_still_runs(w
 # --- What does not help -----------------------------------------------------------------------------------------------
 
 
-def test_what_the_smallest_event_does_not_put_right_is_told_and_gets_a_new_session(world: World) -> None:
+def test_what_the_smallest_event_does_not_put_right_is_reported_and_gets_a_new_session(world: World) -> None:
     permit = world.permit(end=days(30))
     world.deliver()
     [session] = sessions(world)
@@ -216,7 +216,7 @@ def test_what_the_smallest_event_does_not_put_right_is_told_and_gets_a_new_sessi
     assert world.permit_sync(permit).drift_tries == 0
 
 
-def test_what_is_accepted_and_turned_down_is_told_the_second_time_and_sent_ever_more_rarely(
+def test_what_is_accepted_then_rejected_is_reported_the_second_time_and_sent_at_growing_intervals(
     world: World,
 ) -> None:
     permit = world.permit()
@@ -263,7 +263,7 @@ def foreign(world: World, number: int, **changes: Any) -> Session:
     return session
 
 
-def test_a_residents_permit_of_the_same_plate_stands_in_for_nothing_and_is_never_touched(
+def test_a_residents_permit_of_the_same_plate_replaces_nothing_and_is_never_touched(
     world: World,
 ) -> None:
     world.permit("ABC1234")

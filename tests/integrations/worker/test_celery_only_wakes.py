@@ -71,7 +71,7 @@ def test_nothing_but_json_is_read_from_the_broker() -> None:
         ("application/json", "utf-8", b'[[["x"]], {}, {}]'),
     ],
 )
-def test_a_hint_that_somebody_planted_is_acknowledged_and_does_nothing(
+def test_a_forged_hint_is_acknowledged_and_does_nothing(
     content_type: str, encoding: str, body: bytes
 ) -> None:
     kind = {"content_type": content_type, "content_encoding": encoding, "accept": {"application/json"}}
@@ -98,7 +98,7 @@ def test_a_hint_is_taken_whatever_the_clocks_say() -> None:
     assert not {"expires", "eta", "countdown", "retry"} & sent.call_args.kwargs.keys()
 
 
-def test_who_publishes_waits_for_tenths_of_a_second_and_tries_once_more() -> None:
+def test_publishing_waits_for_tenths_of_a_second_and_tries_once_more() -> None:
     options = product.CELERY_BROKER_TRANSPORT_OPTIONS
     assert 0 < options["socket_connect_timeout"] <= 0.3
     assert 0 < options["socket_timeout"] <= 0.3

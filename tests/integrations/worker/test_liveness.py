@@ -39,7 +39,7 @@ def turns(pulse: Pulse, clock: Watch, parts: list[str], seconds: float) -> None:
 
 
 @pytest.mark.parametrize("hung", [ENGINE, SWEEP])
-def test_the_file_grows_old_when_one_part_hangs_and_young_when_it_goes_on(
+def test_the_file_grows_old_while_one_part_hangs_and_is_fresh_once_it_continues(
     hung: str, clock: Watch, tmp_path: Path
 ) -> None:
     path = tmp_path / "worker.alive"
@@ -70,7 +70,7 @@ def test_a_file_that_can_not_be_touched_stops_nothing(clock: Watch, tmp_path: Pa
 
 
 @pytest.mark.django_db
-def test_each_turn_of_the_engine_is_told_and_none_that_the_database_broke(
+def test_each_turn_of_the_engine_is_reported_unless_the_database_broke_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stop, turned = threading.Event(), list[int]()

@@ -85,13 +85,13 @@ def test_a_tick_delivers_what_no_hint_was_about(world: World) -> None:
     assert WorkerHeartbeat.objects.get().name == worker.name
 
 
-def test_a_chore_is_done_by_one_worker_a_round() -> None:
+def test_a_periodic_task_is_done_by_one_worker_each_round() -> None:
     task, now = ScheduledTask("sweep the yard", 60, lambda _now: None), timezone.now()
     assert [take(task, now) for _worker in range(5)] == [True, False, False, False, False]
     assert take(task, now + timedelta(seconds=61))
 
 
-def test_a_chore_that_fails_says_so_and_is_tried_again() -> None:
+def test_a_periodic_task_that_fails_says_so_and_is_tried_again() -> None:
     def fail(_now: object) -> None:
         raise ValueError("no broom")
 
@@ -147,7 +147,7 @@ def test_the_token_is_at_hand_before_the_first_plate_and_asked_for_once(world: W
     assert token_requests(world) == 1
 
 
-def test_no_token_is_asked_for_where_nobody_needs_one_or_the_host_is_in_trouble(world: World) -> None:
+def test_no_token_is_fetched_if_no_one_needs_one_or_the_host_is_down(world: World) -> None:
     Breaker.objects.create(vendor="passport", failures=1)
     keep_tokens(timezone.now())
     Breaker.objects.update(failures=0)
@@ -156,7 +156,7 @@ def test_no_token_is_asked_for_where_nobody_needs_one_or_the_host_is_in_trouble(
     assert token_requests(world) == 0
 
 
-def test_a_token_that_can_not_be_renewed_ahead_is_no_failed_chore(world: World) -> None:
+def test_a_token_that_can_not_be_renewed_ahead_is_not_a_failed_task(world: World) -> None:
     world.fault("5xx", path="token")
     keep_tokens(timezone.now())
     assert token_requests(world) == 1
@@ -176,7 +176,7 @@ def test_a_token_that_can_not_be_renewed_ahead_is_no_failed_chore(world: World) 
     ],
     ids=["wrong credentials", "told to wait", "told absurdly", "away"],
 )
-def test_who_can_not_be_given_a_token_is_not_asked_every_minute(
+def test_an_operator_without_a_token_is_not_tried_every_minute(
     world: World, fault: dict[str, Any], rest: timedelta
 ) -> None:
     now = timezone.now()

@@ -124,7 +124,9 @@ def test_a_probe_that_was_taken_then_is_given_to_another(world: World) -> None:
     assert world.rights() == world.wanted()
 
 
-def test_a_breaker_that_closed_then_neither_lets_rows_hammer_nor_hides_new_failures(world: World) -> None:
+def test_a_breaker_that_closed_then_neither_lets_rows_retry_at_once_nor_hides_new_failures(
+    world: World,
+) -> None:
     now = database_now()
     Breaker.objects.create(connection=world.connection, recovered_at=now + DAY)
     world.permit()
@@ -180,7 +182,7 @@ def test_a_worker_reports_itself_again_and_one_from_the_future_is_forgotten(worl
     assert list(WorkerHeartbeat.objects.values_list("name", "seen_at")) == [(worker.name, now)]
 
 
-def test_nobody_waits_a_day_for_a_turn_of_the_rate_limit() -> None:
+def test_no_request_waits_a_day_for_the_rate_limit() -> None:
     slot, now = rate_limit.take("passport", 10)
     assert slot - now < SECOND
     move_ahead(RateBucket, "next_at", "taken_at")

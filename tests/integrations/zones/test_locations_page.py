@@ -76,7 +76,7 @@ def test_another_companys_zone_is_not_found(world: World) -> None:
     assert zone_of(location) is None
 
 
-def test_a_zone_that_went_missing_meanwhile_is_refused_in_words(world: World) -> None:
+def test_a_zone_that_has_gone_missing_is_refused_in_words(world: World) -> None:
     location, zone = world.location("Lot B"), world.zone("LotB", missing_since=timezone.now())
     response = world.operator.post(world.url("location_map", location.pk), {"zone": zone.pk}, headers=HTMX)
     assert "The vendor no longer lists zone" in text_of(response)

@@ -119,7 +119,7 @@ def test_many_are_mapped_all_or_none(location: Location, zone: Zone) -> None:
     assert mapping.map_locations(choices=[(location, zone), (other, zone)]) == [location, other]
 
 
-def test_mapping_is_told_on_the_tracking_ticket(location: Location, zone: Zone) -> None:
+def test_mapping_is_recorded_on_the_ticket(location: Location, zone: Zone) -> None:
     ticket = Ticket.objects.create(
         company=location.company, connection=zone.connection, subject="Set-up", opened_at=timezone.now()
     )

@@ -78,7 +78,7 @@ def test_passports_yes_to_an_operator_id_is_no_confirmation(
     ],
     ids=["set up", "refresh zones", "begin testing", "live without a test", "live", "test plate"],
 )
-def test_nothing_goes_on_before_it_is_confirmed(vendor: FakeVendor, act: Any) -> None:
+def test_nothing_continues_before_it_is_confirmed(vendor: FakeVendor, act: Any) -> None:
     connection = ConnectionFactory.create(claimed=True, operator_id_finding="ok")
     with pytest.raises(ValidationError, match="confirm"):
         act(connection)
@@ -180,7 +180,7 @@ def test_the_database_knows_no_confirmation_without_an_operator_id() -> None:
 # --- Support's decision-----------------------------------------------------------------------------------
 
 
-def test_support_is_told_once_who_asks_and_its_word_is_kept(
+def test_support_is_asked_once_and_its_decision_is_recorded(
     company: Company, vendor: FakeVendor, kim: User, support: User
 ) -> None:
     connection = entered(company, kim)
@@ -212,7 +212,7 @@ def test_support_has_to_say_how_it_knows(vendor: FakeVendor, support: User, how:
     assert not confirmed(connection)
 
 
-def test_nobody_of_the_company_confirms_their_own_claim(
+def test_no_member_can_confirm_their_own_companys_claim(
     company: Company, vendor: FakeVendor, kim: User
 ) -> None:
     connection = entered(company, kim)
@@ -244,7 +244,7 @@ def test_another_operator_id_drops_the_confirmation(company: Company, vendor: Fa
     assert Notice.objects.filter(kind="operator_claim", done_at=None, text__contains=OTHER_ID).exists()
 
 
-def test_one_that_is_turned_down_is_taken_off_and_the_company_is_told_why(
+def test_one_that_is_rejected_is_removed_and_the_company_is_told_why(
     company: Company, vendor: FakeVendor, kim: User, support: User
 ) -> None:
     connection = entered(company, kim)

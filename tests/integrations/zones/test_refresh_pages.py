@@ -46,7 +46,7 @@ def test_an_operator_refreshes_once_a_minute_and_support_at_any_time(
     assert len(handed_over) == 2
 
 
-def test_a_broker_that_is_away_is_told_and_nothing_hangs(
+def test_a_broker_that_is_down_is_reported_and_nothing_hangs(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_pk: int) -> None:

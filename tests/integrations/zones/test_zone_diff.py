@@ -36,7 +36,7 @@ def test_the_same_id_with_another_number_or_name_is_renamed() -> None:
     assert len(found.renamed) == 2
 
 
-def test_a_change_of_case_alone_is_told_as_such() -> None:
+def test_a_change_of_case_alone_is_reported_as_such() -> None:
     found = diff([known(zone_seen("a", "LotB", "Lot B"))], [zone_seen("a", "LOTB", "Lot B")])
     assert len(found.case_changed) == 1
     assert not found.renamed

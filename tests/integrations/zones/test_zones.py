@@ -96,7 +96,9 @@ def test_a_zone_that_goes_is_missing_and_names_the_locations_and_permits_it_affe
     assert "2 current permits" in notice.text
 
 
-def test_an_unmapped_zone_that_goes_alarms_nobody(connection: Connection, vendor: FakeVendor) -> None:
+def test_an_unmapped_zone_that_goes_missing_raises_no_alarm(
+    connection: Connection, vendor: FakeVendor
+) -> None:
     vendor.zones = [zone_seen("a", "1"), zone_seen("b", "2")]
     refresh(connection)
     vendor.zones = vendor.zones[1:]
@@ -173,7 +175,7 @@ def test_a_failed_pull_wipes_nothing_and_says_what_to_do(connection: Connection,
     assert numbers(connection) == {"1"}
 
 
-def test_a_fault_that_nobody_foresaw_is_noted_and_not_swallowed(
+def test_an_unexpected_error_is_recorded_and_not_swallowed(
     connection: Connection, vendor: FakeVendor
 ) -> None:
     vendor.zones_error = RuntimeError("boom")
@@ -296,7 +298,7 @@ def test_another_connections_zones_are_left_alone(connection: Connection, vendor
     assert other.missing_since is None
 
 
-def test_what_was_found_is_told_on_the_tracking_ticket(connection: Connection, vendor: FakeVendor) -> None:
+def test_what_was_found_is_recorded_on_the_ticket(connection: Connection, vendor: FakeVendor) -> None:
     ticket = Ticket.objects.create(
         company=connection.company, connection=connection, subject="Set-up", opened_at=timezone.now()
     )

@@ -35,7 +35,7 @@ def test_zones_are_sorted_by_number_name_and_use(world: World) -> None:
 # --- Zones -----------------------------------------------------------------------------------------------
 
 
-def test_the_zones_page_tells_where_each_is_used_and_which_are_missing(world: World) -> None:
+def test_the_zones_page_says_where_each_is_used_and_which_are_missing(world: World) -> None:
     world.location("Lot B", world.zone("LotB"))
     world.zone("Gone", missing_since=timezone.now())
     page = text_of(world.viewer.get(world.url("zones")))
@@ -54,7 +54,7 @@ def test_one_zone_shows_what_passport_says_of_it(world: World) -> None:
     assert "Lot B" in page
 
 
-def test_a_zone_tells_its_own_history(world: World, vendor: FakeVendor) -> None:
+def test_a_zone_shows_its_own_history(world: World, vendor: FakeVendor) -> None:
     first = [zone_seen("a", "Z1", name="North"), zone_seen("b", "Z2"), zone_seen("c", "Z3")]
     vendor.zones = first
     zone_refresh.refresh_zones(connection=world.connection)
@@ -91,7 +91,7 @@ def test_a_zone_tells_its_own_history(world: World, vendor: FakeVendor) -> None:
     assert count_queries(world.viewer, world.url("zone", zone.pk)) <= 15
 
 
-def test_sites_are_told_apart_where_a_company_has_several(world: World) -> None:
+def test_sites_are_distinguished_where_a_company_has_several(world: World) -> None:
     second = ConnectionFactory(company=world.company, label="South campus", live=True)
     zone = ZoneFactory(connection=second, number="S1")
     ZoneMappingFactory(location=world.location("South"), zone=zone)
