@@ -163,7 +163,9 @@ def change_permit(
         if revision is not None and permit.revision != revision:
             raise ValidationError(_("Someone else has changed this permit in the meantime."), code="stale")
         if permit.status == Permit.Status.CANCELLED:
-            raise ValidationError(_("This permit is cancelled. Register the plate again."), code="cancelled")
+            raise ValidationError(
+                _("This permit is cancelled. Reinstate it before you change it."), code="cancelled"
+            )
         if "location" in changes and changes["location"].company_id != permit.company_id:
             raise ValidationError({"location": [_("That location belongs to another company.")]})
         draft = PermitDraft(

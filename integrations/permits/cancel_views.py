@@ -1,4 +1,7 @@
-"""Ending permits: one at once, several or all that a list's filters match after a look; each can be undone for a moment."""
+"""Ending permits: one at once, several or all that a list's filters match after a look; each can be undone for a moment.
+
+One permit can be reinstated later, too, from its page, as long as it would not have ended anyway.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -58,27 +61,35 @@ def permit_cancel(request: CompanyRequest, pk: int) -> HttpResponse:
 
 
 @company_view(Role.OPERATOR)
-@require_POST
 def permit_reinstate(request: CompanyRequest, pk: int) -> HttpResponse:
-    """Undo a cancellation, within ten seconds of it."""
-    permit = _permit(request, pk)
-    request.session.pop(_UNDO_KEY, None)
+    """Undo a cancellation: from its toast within ten seconds, or later from the page that shows what happens (`sure`)."""
+    permit, now = _permit(request, pk), timezone.now()
+    page = reverse("permit", args=[request.company.slug, permit.pk])
     if permit.cancelled_at is None:
         messages.info(request, _("%(plate)s isn't cancelled.") % {"plate": permit.plate_typed})
-    elif is_over(permit.cancelled_at):
-        messages.error(
-            request,
-            _("The %(seconds)d seconds are over: %(plate)s stays cancelled. Register it again.")
-            % {"seconds": UNDO_S, "plate": permit.plate_typed},
-        )
+        return _back(request, page)
+    if permit.is_test and is_over(permit.cancelled_at):
+        messages.error(request, _("A test plate that was withdrawn stays withdrawn. Start another test."))
+        return _back(request, page)
+    if permit.end <= now:
+        text = _("%(plate)s would have ended by now. Register it again.")
+        messages.error(request, text % {"plate": permit.plate_typed})
+        return _back(request, page)
+    if request.method != "POST":
+        context = {"permit": permit, "now": now, "others": still_showing(permit, now)}
+        return render(request, "integrations/permits/permit_reinstate.html", context)
+    request.session.pop(_UNDO_KEY, None)
+    if is_over(permit.cancelled_at) and "sure" not in request.POST:
+        text = _("The %(seconds)d seconds are over: %(plate)s stays cancelled. Reinstate it from its page.")
+        messages.error(request, text % {"seconds": UNDO_S, "plate": permit.plate_typed})
+        return _back(request, page)
+    try:
+        reinstate_permit(permit=permit, actor=request.user)
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
     else:
-        try:
-            reinstate_permit(permit=permit, actor=request.user)
-        except ValidationError as error:
-            messages.error(request, " ".join(error.messages))
-        else:
-            messages.success(request, _("%(plate)s was reinstated.") % {"plate": permit.plate_typed})
-    return _back(request, reverse("permit", args=[request.company.slug, permit.pk]))
+        messages.success(request, _("%(plate)s was reinstated.") % {"plate": permit.plate_typed})
+    return _back(request, page)
 
 
 def _back(request: CompanyRequest, otherwise: str) -> HttpResponseRedirect:

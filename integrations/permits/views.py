@@ -185,6 +185,7 @@ def _permit_page(
             "region": region_label(permit.subdivision),
             "may_write": _may_write(request),
             "open": is_open,
+            "can_reinstate": permit.cancelled_at is not None and permit.end > now and not permit.is_test,
             "others": still_showing(permit, now),
             "undo": undoable(request, now, permit.pk),
         },
@@ -325,7 +326,7 @@ def permit_change(request: CompanyRequest, pk: int) -> HttpResponse:
     """Change a permit; a cancelled one can only be registered again."""
     permit = _permit(request, pk)
     if permit.status == Permit.Status.CANCELLED:
-        messages.warning(request, _("This permit is cancelled. Register the plate again."))
+        messages.warning(request, _("This permit is cancelled. Reinstate it before you change it."))
         return redirect("permit", request.company.slug, permit.pk)
     data = request.POST if request.method == "POST" else None
     form = PermitForm(data, company=request.company, now=timezone.now(), permit=permit)

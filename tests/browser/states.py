@@ -121,6 +121,7 @@ STATES: tuple[State, ...] = (
     State("change a permit", "permit_change", (SEEDED, "permit accepted")),
     State("change a permit, errors", "permit_change", (SEEDED, "permit accepted"), act=send_empty, status=422),
     State("cancel a permit", "permit_cancel", (SEEDED, "permit accepted")),
+    State("reinstate a permit", "permit_reinstate", (SEEDED, "permit cancelled")),
     State("is it valid?", "validity", CAMPUS),
     State("is it valid? errors", "validity", CAMPUS, act=send_empty, status=422),
     State("is it valid? no", "validity", CAMPUS, act=ask_validity("NOTHERE", "Rec Garage")),
@@ -237,7 +238,7 @@ STATES: tuple[State, ...] = (
 ACTIONS = frozenset({
     "locations_map", "suggestions_accept", "zone_options", "zone_hint", "mapping_undo", "zones_refresh",
     "zone_refresh_decide", "permit_hints", "held_change_decide", "compare_now", "diagnostics_moved",
-    "permit_states", "permits_reinstate", "permit_reinstate", "permit_check", "permit_held", "retry", "invite",
+    "permit_states", "permits_reinstate", "permit_check", "permit_held", "retry", "invite",
     "invitation_withdraw",    "member_change", "contact_remove", "setup_begin_request", "setup_begin_operator_id",
     "setup_request", "setup_contact", "setup_operator_id", "setup_confirm_operator", "setup_recheck", "setup_set_up",
     "setup_test", "setup_check_plates", "setup_live", "setup_pause", "setup_resume", "status_link_make", "status_link_renew",

@@ -79,7 +79,7 @@ COMPANY: dict[str, Access] = {
     "permit": Access(get=VIEWER, pk="permit"),
     "permit_change": Access(get=OPERATOR, post=OPERATOR, pk="permit"),
     "permit_cancel": Access(get=OPERATOR, post=OPERATOR, pk="permit"),
-    "permit_reinstate": Access(post=OPERATOR, pk="permit"),
+    "permit_reinstate": Access(get=OPERATOR, post=OPERATOR, pk="permit"),
     "permit_check": Access(post=VIEWER, pk="permit"),
     "permit_held": Access(get=VIEWER, pk="permit"),
     "validity": Access(get=VIEWER, post=VIEWER),
