@@ -7,6 +7,7 @@ a row id, written into the address as `<microseconds>-<id>`.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from typing import Final
 
 from django.db.models import Count, Max, Min, Q, QuerySet
@@ -33,6 +34,8 @@ KINDS: Final = {
     "stopped": gettext_lazy("ended"),
 }
 MOST_RETRIED: Final = 50_000
+# Fewer words than this, shared by a group's sentences, name nothing.
+SHARED_WORDS: Final = 2
 _MICROS_DIGITS: Final = 17
 _KEY_DIGITS: Final = 18
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -145,12 +148,16 @@ def troubles(connections: Sequence[Connection], *, since: datetime) -> list[Trou
 
 
 def _one_of(least: str, most: str) -> str:
-    """Return the sentence for a group, given the first and the last of its sentences in alphabetical order.
+    """Return what a group's sentences share, given the first and the last of them in alphabetical order.
 
-    One code may come with many sentences: “zone SP-01 has no space 44”, “… 50”.
+    One code may come with many sentences: “zone SP-01 has no space 44”, “… 50” share “zone SP-01 has no space …”. Where that
+    is hardly a word, one of them stands for all.
     """
     if least == most:
         return most
+    words = list(takewhile(lambda pair: pair[0] == pair[1], zip(least.split(), most.split(), strict=False)))
+    if len(words) >= SHARED_WORDS:
+        return " ".join([*(word for word, _same in words), "…"])
     return _("%(sentence)s, and similar") % {"sentence": most.rstrip(".")}
 
 
@@ -165,13 +172,24 @@ def events_of(push: Push, *, after: int = 0) -> list[PushEvent]:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Registrations refused for one reason."""
+    """Registrations refused for one reason; trying again can help `retryable` of them (see `_CAN_HELP`)."""
 
     code: str
     sentence: str
     remedy: str
     count: int
     since: datetime | None
+    retryable: int
+
+    @property
+    def is_retryable(self) -> bool:
+        """Whether trying again can help all of them."""
+        return self.retryable == self.count
+
+
+# The vendor refuses the others whenever they are sent, and so nothing tries them again (`integrations.delivery.refusals`):
+# only a change of the permit helps, and that sends it.
+_CAN_HELP: Final = Q(retry_at__isnull=False)
 
 
 def refused_of(connections: Sequence[Connection]) -> QuerySet[PermitSync]:
@@ -195,6 +213,7 @@ def refusals(connections: Sequence[Connection]) -> list[Refusal]:
             mend=Max("remedy"),
             n=Count("pk"),
             since=Min("error_since"),
+            retryable=Count("pk", filter=_CAN_HELP),
         )
     )
     found = (Refusal(code, _one_of(least, words), *rest) for code, least, words, *rest in grouped)
@@ -212,7 +231,7 @@ def list_refused(connections: Sequence[Connection], reason: str, *, before: int 
 
 
 def refused_ids(connections: Sequence[Connection], *, reason: str | None, pk: int | None) -> list[int]:
-    """Return the ids to try again: one, or all of a reason (at most `MOST_RETRIED` at once)."""
-    found = refused_of(connections)
+    """Return the ids to try again: one, or all of a reason (at most `MOST_RETRIED` at once); only where that can help."""
+    found = refused_of(connections).filter(_CAN_HELP)
     wanted = Q(pk=pk) if pk is not None else Q(error_code=reason or "")
     return list(found.filter(wanted).order_by("pk").values_list("pk", flat=True)[:MOST_RETRIED])

@@ -137,6 +137,7 @@ def retry(request: CompanyRequest) -> HttpResponse:
         text = ngettext("%(n)s permit is being tried again.", "%(n)s permits are being tried again.", count)
         messages.success(request, text % {"n": localize(count)})
     else:
-        messages.info(request, _("Nothing is refused for this reason any longer."))
+        text = _("Nothing was tried again: it is not refused any longer, or would be refused as it stands.")
+        messages.info(request, text)
     back = f"?{urlencode({'reason': reason})}" if reason and pk is not None else ""
     return redirect(reverse("refused", args=[request.company.slug]) + back)

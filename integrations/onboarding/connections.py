@@ -255,6 +255,11 @@ def backfill_permits(connection: Connection) -> QuerySet[Permit]:
     return permits.filter(location__zone_mapping__zone__connection=connection)
 
 
+def held_there(connection: Connection) -> QuerySet[PermitSync]:
+    """What the account has, or may have, of ours."""
+    return connection.permit_syncs.filter(Q(remote_until__gt=timezone.now()) | Q(pending_steps__isnull=False))
+
+
 # --- Inside -------------------------------------------------------------------------------------------------------
 
 
@@ -278,13 +283,6 @@ def _turn(connection: Connection, status: str, actor: User | None, reason: str) 
     connection.status, connection.status_since = status, timezone.now()
     connection.status_by, connection.status_reason = actor, reason
     save(connection, actor)
-
-
-def _holds_anything(connection: Connection) -> bool:
-    """Whether the account has, or may have, anything of ours."""
-    return connection.permit_syncs.filter(
-        Q(remote_until__gt=timezone.now()) | Q(pending_steps__isnull=False)
-    ).exists()
 
 
 def _leave(connection: Connection, *, leave_behind: bool) -> None:
@@ -367,7 +365,7 @@ def _refuse_exchange(connection: Connection) -> None:
             _("This integration has been live with another operator ID. End it and start another one."),
             code="was_live",
         )
-    if _holds_anything(connection):
+    if held_there(connection).exists():
         raise ValidationError(
             _(
                 "A test plate is still registered under the other operator ID. Withdraw it, or wait "

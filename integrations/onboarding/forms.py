@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 
 from integrations.onboarding.test_plates import DEFAULT_PLATE, DEFAULT_SUBDIVISION, split
@@ -122,6 +123,48 @@ class ReasonForm(forms.Form):
     """Why something is done that somebody will ask about later."""
 
     reason = forms.CharField(label=_("Reason"), max_length=500)
+
+
+class ChangeOperatorIdForm(OperatorIdForm):
+    """Another operator ID, and why."""
+
+    reason = forms.CharField(
+        label=_("Reason"),
+        max_length=500,
+        help_text=_("It is kept in the ticket, which the company can read."),
+    )
+
+
+class EndForm(forms.Form):
+    """Why an integration ends; `held` permits are valid there, and may run out if that is ticked."""
+
+    reason = forms.CharField(
+        label=_("Reason"), max_length=500, help_text=_("It is kept, and the company is told.")
+    )
+    leave_behind = forms.BooleanField(
+        label=_("Leave them to expire there. Officers see them until then."), required=False
+    )
+    word = forms.CharField(
+        max_length=40,
+        widget=forms.TextInput(
+            attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
+        ),
+    )
+    seen = forms.IntegerField(min_value=0, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, held: int, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["seen"].initial = held
+        self.fields["word"].label = _t("Type “%(word)s” to confirm") % {"word": _t("end")}
+        if not held:
+            del self.fields["leave_behind"]
+
+    def clean_word(self) -> str:
+        """Check the word, in any case."""
+        word: str = self.cleaned_data["word"]
+        if word.strip().strip("“”\"'").casefold() != _t("end").casefold():
+            raise forms.ValidationError(_t("Type “%(word)s”, or go back.") % {"word": _t("end")})
+        return word
 
 
 class SiteForm(forms.Form):

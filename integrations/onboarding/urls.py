@@ -4,6 +4,7 @@ from django.urls import path
 
 from integrations.onboarding import (
     check_plate_views,
+    correction_views,
     operator_id_views,
     public_views,
     setups_views,
@@ -25,6 +26,14 @@ company_urls = [
     path(
         "setup/<int:pk>/confirm-operator/", operator_id_views.confirm_operator, name="setup_confirm_operator"
     ),
+    path(
+        "setup/<int:pk>/change-operator-id/",
+        correction_views.change_operator_id,
+        name="setup_change_operator_id",
+    ),
+    path("setup/<int:pk>/end/", correction_views.end, name="setup_end"),
+    path("setup/<int:pk>/anew/", correction_views.start_anew, name="setup_anew"),
+    path("setup/<int:pk>/withdraw/", correction_views.withdraw, name="setup_withdraw"),
     path("setup/<int:pk>/recheck/", operator_id_views.recheck, name="setup_recheck"),
     path("setup/<int:pk>/set-up/", views.set_up, name="setup_set_up"),
     path("setup/<int:pk>/test/", views.start_test, name="setup_test"),

@@ -1,5 +1,6 @@
 """Where a person goes to put right what keeps a permit from being seen. Pure but for addresses."""
 
+import re
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
@@ -32,6 +33,50 @@ def fix_of(delivery: Delivery, slug: str) -> Fix | None:
     if key in ("stopped", "outage") or (key in ("due", "sending", "withdrawing") and delivery.state.remedy):
         return Fix(_("Run diagnostics"), reverse("diagnostics", args=[slug]), permit.plate_typed)
     return None
+
+
+# What a refusal's code or words must hold to be about a field of the permit's form, in this order: “zone SP-01 has no space
+# 44” is about the space. Codes and sentences are the vendor's own.
+_FIELD_WORDS = (
+    ("space_number", ("space",)),
+    ("location", ("zone",)),
+    ("subdivision", ("state", "province", "country")),
+    ("plate", ("plate", "vehicle")),
+    ("start", ("start", "begin")),
+    ("end", ("end", "until", "time", "date")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why the vendor refused a permit, for the form that corrects it; `field` is the one it is about, or empty."""
+
+    sentence: str
+    remedy: str
+    field: str
+
+    @property
+    def words(self) -> dict[str, str]:
+        """What to say beside the field, by its name."""
+        return {self.field: self.remedy or self.sentence} if self.field else {}
+
+
+def refused_for_form(permit: Permit) -> Refused | None:
+    """Return why a permit is refused now, or None where it is not; one query."""
+    row = PermitSync.objects.refused().filter(permit=permit).order_by("-error_since").first()
+    if row is None or not row.error:
+        return None
+    return Refused(row.error, row.remedy, refused_field(row.error_code, row.error))
+
+
+def refused_field(code: str, sentence: str) -> str:
+    """Return the field of the permit's form that a refusal is about, or an empty text; pure."""
+    for text in (code, sentence):
+        words = set(re.findall(r"[a-z]+", text.casefold()))
+        for field, about in _FIELD_WORDS:
+            if words.intersection(about):
+                return field
+    return ""
 
 
 def fix_refused(

@@ -43,12 +43,13 @@ def removal_word() -> str:
 
 def agreed(request: CompanyRequest, zone: Zone | None) -> int:
     """Return how many permits the person has agreed to move, as the form that asked says; none without the word."""
-    if zone is None and not _has_word(request):
+    if zone is None and not has_removal_word(request):
         return 0
     return read_key(request.POST.get(ANSWER)) or 0
 
 
-def _has_word(request: CompanyRequest) -> bool:
+def has_removal_word(request: CompanyRequest) -> bool:
+    """Whether the form that was sent has the word, in any case, and with or without quotation marks."""
     typed = request.POST.get("word", "").strip().strip("“”\"'")
     return typed.casefold() == removal_word().casefold()
 
@@ -61,7 +62,7 @@ def ask(
     fields: Sequence[tuple[str, str]],
 ) -> HttpResponse:
     """Render the question whether so many permits may move; `fields` are sent again with the answer."""
-    is_wrong = seen.removes and ANSWER in request.POST and not _has_word(request)
+    is_wrong = seen.removes and ANSWER in request.POST and not has_removal_word(request)
     context = {
         "company": request.company,
         "seen": seen,

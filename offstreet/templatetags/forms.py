@@ -28,10 +28,10 @@ def control_class(widget: widgets.Widget) -> str:
     return "form-control"
 
 
-def described_by(field: BoundField, live: bool) -> str:
+def described_by(field: BoundField, live: bool, wrong: str = "") -> str:
     """Return the ids of what describes a field's control, in reading order."""
     own = field.id_for_label or field.auto_id or field.html_name
-    ids = [f"{own}_error"] if field.errors else []
+    ids = [f"{own}_error"] if field.errors or wrong else []
     if field.help_text:
         ids.append(f"{own}_help")
     if live:
@@ -47,14 +47,15 @@ def field(
     search: bool = False,
     live: bool = False,
     css: str = "",
+    wrong: str = "",
     **attrs: Any,
 ) -> SafeString:
     """Render one field of a form.
 
     `search` turns a select into the searching dropdown (`data_url="…"` for long lists); `live` adds an empty element
     `<id>_live` that a page may fill while the reader types; `help=""` leaves the form's own help out;
-    other arguments become attributes of the control
-    (`placeholder="…"`, `data_url="…"` as `data-url`, `hx_get="…"` as `hx-get`).
+    `wrong` says what is wrong with the value that is shown before anything was sent; other arguments become attributes of
+    the control (`placeholder="…"`, `data_url="…"` as `data-url`, `hx_get="…"` as `hx-get`).
     """
     widget = bound.field.widget
     if help is not None:
@@ -68,9 +69,9 @@ def field(
         given.setdefault(
             "placeholder", False
         )  # it would vanish on the first key, and the label says it already
-    if described := described_by(bound, live):
+    if described := described_by(bound, live, wrong):
         given["aria-describedby"] = described
-    if bound.errors:
+    if bound.errors or wrong:
         given["aria-invalid"] = "true"
     if search:
         given["data-search"] = True
@@ -89,6 +90,7 @@ def field(
             "is_checkbox": isinstance(widget, widgets.CheckboxInput),
             "is_group": is_group,
             "live": live,
+            "wrong": wrong,
             "optional": not bound.field.required and not isinstance(widget, widgets.CheckboxInput),
         },
     )

@@ -239,3 +239,75 @@ def test_the_exact_number_is_taken_also_where_the_server_searches(
     for number in ("LotB", "LOTB", "XLOTBX"):
         expect(page.get_by_role("option", name=re.compile(f"^{number} "))).to_be_visible()
     expect(zone).to_have_accessible_description(re.compile("^LOTB "))
+
+
+@WIDTHS
+def test_a_cancelled_permit_is_reinstated_from_its_page_by_keyboard(
+    stack: Stack, person: Callable[..., Watched], width: int
+) -> None:
+    watched, plate = person(width=width), f"BACK{width}"
+    page = watched.page
+    fill_permit(page, stack, plate, begin=1, end=5)
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(plate)
+    permit = int(page.url.rstrip("/").rpartition("/")[2])
+    tab_to(page, "Cancel permit", role="link")
+    page.keyboard.press("Enter")
+    tab_to(page, "Cancel permit")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text(f"{plate} was cancelled.")).to_be_visible()
+    # Long after the ten seconds.
+    an_hour_ago = (datetime.now(UTC) - timedelta(hours=1)).strftime("%Y-%m-%d %H:%M:%S")
+    stack.query("UPDATE locations_permit SET cancelled_at = ? WHERE id = ?", [an_hour_ago, permit])
+    page.reload()
+    tab_to(page, "Reinstate", role="link")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text(f"{plate} will be valid again at Rec Garage")).to_be_visible()
+    hold(watched, f"reinstate-{width}")
+    tab_to(page, "Reinstate")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text(f"{plate} was reinstated.")).to_be_visible()
+    eventually(
+        lambda: plate in {right["vehicle"]["vehicle_plate"] for right in stack.sandbox.rights(UNIVERSITY)},
+        what="the plate to be back",
+    )
+
+
+@WIDTHS
+def test_the_form_that_corrects_a_refused_permit_says_why_and_begins_at_the_field(
+    stack: Stack, person: Callable[..., Watched], width: int
+) -> None:
+    watched = person(width=width)
+    page = watched.page
+    page.goto(f"{stack.web_url}{HOME}activity/refused/")
+    hold(watched, f"refused-{width}")
+    tab_to(page, "Fix", role="link")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Passport refused this permit:")).to_be_visible()
+    space = page.get_by_label("Space number")
+    expect(space).to_be_focused()
+    expect(space).to_have_attribute("aria-invalid", "true")
+    expect(space).to_have_accessible_description(re.compile("Enter a space number that exists in the zone"))
+    hold(watched, f"refused-form-{width}")
+
+
+def test_support_starts_a_set_up_anew_by_keyboard(stack: Stack, person: Callable[..., Watched]) -> None:
+    watched = person("support@offstreet.example")
+    page = watched.page
+    page.goto(f"{stack.web_url}/c/lakeshore-city/setup/")
+    tab_to(page, "Start the set-up anew", role="link")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("The new set-up begins at its first step.")).to_be_visible()
+    tab_to(page, "Reason", role="textbox")
+    page.keyboard.type("The account manager sent another company's ID")
+    tab_to(page, "Type “end” to confirm", role="textbox")
+    page.keyboard.type("end")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("The set-up begins anew.")).to_be_visible()
+    hold(watched, "anew")
+    rows = stack.query(
+        "SELECT one.status FROM integrations_connection AS one JOIN locations_company AS company "
+        "ON company.id = one.company_id WHERE company.slug = ? ORDER BY one.id",
+        ["lakeshore-city"],
+    )
+    assert [row["status"] for row in rows] == ["ended", "setup"]

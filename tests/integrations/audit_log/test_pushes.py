@@ -40,8 +40,10 @@ def make_push(world: World, *, minutes: int = 0, permit: Permit | None = None, *
     return push
 
 
-def refused_permit(world: World, code: str = "vehicle_state", **values: Any) -> Permit:
-    """Make a permit that Passport has refused."""
+def refused_permit(
+    world: World, code: str = "vehicle_state", *, is_final: bool = False, **values: Any
+) -> Permit:
+    """Make a permit that Passport has refused, for the time being or whenever it is sent (`is_final`)."""
     location = world.company.locations.first() or world.location("Lot B", world.zone("LotB"))
     permit: Permit = PermitFactory(location=location, **values)
     PermitSync.objects.filter(permit=permit).update(
@@ -50,6 +52,7 @@ def refused_permit(world: World, code: str = "vehicle_state", **values: Any) -> 
         error=f"Refused for {code}.",
         remedy="Correct it.",
         error_since=timezone.now(),
+        retry_at=None if is_final else timezone.now() + timedelta(minutes=5),
     )
     return permit
 
@@ -184,8 +187,37 @@ def test_a_group_whose_sentences_differ_says_so(world: World) -> None:
         PermitSync.objects.filter(permit=permit).update(error=f"Zone SP-01 has no space {space}.")
     make_push(world, outcome="refused", error_code="space", error="No space 44.")
     make_push(world, outcome="refused", error_code="space", error="No space 45.")
-    assert "Zone SP-01 has no space 45, and similar" in text_of(world.viewer.get(world.url("refused")))
-    assert "No space 45, and similar" in text_of(world.viewer.get(world.url("activity")))
+    assert "Zone SP-01 has no space …" in text_of(world.viewer.get(world.url("refused")))
+    assert "No space …" in text_of(world.viewer.get(world.url("activity")))
+
+
+def test_a_group_whose_sentences_share_nothing_names_one_of_them(world: World) -> None:
+    for sentence in ("A plate is missing.", "This vehicle is unknown."):
+        permit = refused_permit(world)
+        PermitSync.objects.filter(permit=permit).update(error=sentence)
+    assert "This vehicle is unknown, and similar" in text_of(world.viewer.get(world.url("refused")))
+
+
+def test_trying_again_is_offered_only_where_it_can_help(world: World) -> None:
+    final = refused_permit(world, is_final=True)
+    page = text_of(world.operator.get(world.url("refused")))
+    assert f'action="{world.url("retry")}"' not in page
+    assert "Trying again would not help" in page
+    assert f'href="{world.url("permit_change", final.pk)}"' in page
+    row = PermitSync.objects.get(permit=final)
+    wanted: list[dict[str, str | int]] = [{"registration": row.pk}, {"reason": "vehicle_state"}]
+    for form in wanted:
+        world.operator.post(world.url("retry"), form)
+        row.refresh_from_db()
+        assert row.state == "refused"
+    passing = refused_permit(world)
+    page = text_of(world.operator.get(world.url("refused")))
+    assert "Try 1 again" in page
+    assert page.count('name="registration"') == 1
+    world.operator.post(world.url("retry"), {"reason": "vehicle_state"})
+    assert PermitSync.objects.get(permit=passing).state == "due"
+    row.refresh_from_db()
+    assert row.state == "refused"
 
 
 def test_one_is_tried_again_and_the_others_stay(world: World) -> None:

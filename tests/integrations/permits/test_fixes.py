@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from integrations.models import Breaker, Connection, PermitSync, Zone
-from integrations.permits.fixes import fix_of
+from integrations.permits.fixes import fix_of, refused_field
 from integrations.permits.queries import Delivery, delivery_of
 from integrations.vendors.naming import zone_label
 from locations.models import Location, Permit
@@ -248,3 +248,61 @@ def test_people_read_no_uuid_of_a_zone() -> None:
     assert error.sentence == "Passport zone id: this operator has no zone"
     assert zone_label({UUID: "LotB"}, UUID) == "LotB"
     assert zone_label({}, UUID) == "unknown zone"
+
+
+# --- The form that corrects it says why, and marks the field ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("code", "sentence", "field"),
+    [
+        ("validation_error", "Space number: zone SP-01 has no space 44.", "space_number"),
+        ("space_number_required", "This zone requires one.", "space_number"),
+        ("zone_not_found", "There is no such thing.", "location"),
+        ("vehicle_state", "Refused.", "subdivision"),
+        ("validation_error", "Vehicle plate: too long", "plate"),
+        ("validation_error", "start_time must lie before end_time", "start"),
+        ("validation_error", "The end is too far ahead", "end"),
+        ("http_409", "Conflict", ""),
+        # Words within other words are none.
+        ("http_400", "The estate amended a spaceship", ""),
+    ],
+)
+def test_what_a_refusal_is_about_is_read_from_its_words(code: str, sentence: str, field: str) -> None:
+    assert refused_field(code, sentence) == field
+
+
+def test_the_form_that_corrects_a_refused_permit_says_why_and_marks_the_field(world: World) -> None:
+    permit = saved(
+        world,
+        state="refused",
+        error_code="validation_error",
+        error="Vehicle state: not a state.",
+        remedy="Fix the state or province of the plate.",
+        error_since=timezone.now(),
+    )
+    address = world.url("permit_change", permit.pk)
+    response = world.operator.get(address)
+    assert response.status_code == 200
+    page = text_of(response)
+    assert "Passport refused this permit: Vehicle state: not a state." in page
+    (control,) = [part.split(">")[0] for part in page.split("<select")[1:] if 'name="subdivision"' in part]
+    assert 'aria-invalid="true"' in control
+    assert 'aria-describedby="id_subdivision_error"' in control
+    told_there = page.split('id="id_subdivision_error"')[1].split("</div>")[0]
+    assert "Fix the state or province of the plate." in told_there
+    assert page.count('aria-invalid="true"') == 1
+    # Once it is no longer refused, nothing is marked.
+    PermitSync.objects.filter(permit=permit).update(state="due")
+    page = text_of(world.operator.get(address))
+    assert "refused this permit" not in page
+    assert "aria-invalid" not in page
+
+
+def test_a_refusal_that_names_no_field_is_said_above_the_form_alone(world: World) -> None:
+    permit = saved(
+        world, state="refused", error_code="http_409", error="Conflict.", error_since=timezone.now()
+    )
+    page = text_of(world.operator.get(world.url("permit_change", permit.pk)))
+    assert "Passport refused this permit: Conflict." in page
+    assert "aria-invalid" not in page

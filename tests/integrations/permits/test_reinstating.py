@@ -62,6 +62,7 @@ def test_another_permit_of_the_plate_is_told_before(operator: Client, place: Loc
 @pytest.mark.parametrize("case", ["over", "a test", "not cancelled"])
 def test_what_cannot_be_reinstated_says_why(operator: Client, place: Location, case: str) -> None:
     now = timezone.now()
+    permit: Permit
     if case == "not cancelled":
         permit, words = PermitFactory(location=place), "isn't cancelled"
     elif case == "a test":
