@@ -6,7 +6,7 @@
 The list is served from the database in pages of `PAGE_RIGHTS`, through the product's own client and parser, by a transport
 in this process: the cost of making the list is measured too. For each of ours there is one right of others. It
 prints one JSON document for each round: seconds, CPU seconds, the growth of the largest resident set in MB, WAL in bytes and
-updated registrations.
+updated permit syncs.
 """
 
 import argparse

@@ -10,7 +10,7 @@ from benchmarks.stage import Stage
 def comparison(stage: Stage, *, rights: int, connections: int) -> list[Row]:
     """One connection with all rights, many with a thousandth of them each, and the audit of as many permits.
 
-    Each connection is compared twice: first nothing was seen yet, so that each registration is written once; then nothing
+    Each connection is compared twice: first nothing was seen yet, so that each permit sync is written once; then nothing
     has changed. One process, with the threads that one worker has for it.
     """
     cases = [

@@ -1,8 +1,8 @@
-"""One measured delivery: everything waits, the workers are up and hold still; *go*; until the last one is accepted.
+"""One measured delivery: permits wait, workers are up but paused; then *go*, until the last permit is accepted.
 
-For every contestant alike the clock starts when processes that have loaded, connected and said so are let go, and stops
-when the remote has taken the last event and no row is left waiting. Loading (seconds, once a deployment) is left out.
-Go means: for our engine the connections turn live and one hint is sent, as after a commit; for the usual way the
+For every contestant the clock starts when loaded and connected processes are released, and stops when the remote has taken
+the last event and no row is left waiting. Loading (seconds, once per deployment) is left out.
+Go means: for our engine the connections become live and one hint is sent, as after a commit; for the usual way the
 queue of its tasks is renamed to the one that its worker listens on; for the limit, a line on its standard input.
 """
 
@@ -14,13 +14,13 @@ from typing import Any
 from benchmarks import limit, machine, ours, usual
 from benchmarks.stage import Stage
 
-# The slowest that is measured is the usual way at 200 ms: below 200 a second.
+# The slowest measurement is the usual way at 200 ms: below 200 a second.
 TIMEOUT_S = 600.0
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """What one delivery took. CPU seconds and times are per 1,000 registrations where the name says so."""
+    """What one delivery took. CPU seconds and times are per 1,000 permits where the name says so."""
 
     who: str
     latency_ms: int
@@ -34,7 +34,7 @@ class Delivery:
     load: float
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it for the report."""
+        """Return the row for the report."""
         return asdict(self)
 
 
@@ -48,7 +48,7 @@ def timed(
     go: Callable[[], None],
     waiting: str,
 ) -> Delivery:
-    """Let go, wait until everything is accepted, and return what it took."""
+    """Release the workers, wait until everything is accepted, and return what it took."""
     stage.begin(latency_ms=latency_ms)
     postgres = [stage.postgres.pid]
     cpu, postgres_cpu = machine.cpu_s(pids), machine.cpu_s(postgres)
@@ -74,7 +74,7 @@ def timed(
 def by_ours(stage: Stage, *, rows: int, latency_ms: int, processes: int = ours.PROCESSES) -> Delivery:
     """Measure our engine on the stage's database, where `rows` wait on paused connections."""
     with ours.workers(stage, count=processes) as pids, ours.starter(stage) as go:
-        time.sleep(1.0)  # past the first round of sweeps and chores
+        time.sleep(1.0)  # after the first round of sweeps and periodic tasks
         return timed(stage, "ours", pids, rows=rows, latency_ms=latency_ms, go=go, waiting=ours.WAITING)
 
 
@@ -100,7 +100,7 @@ def by_usual(stage: Stage, *, rows: int, latency_ms: int, pool: str) -> Delivery
 
 
 def by_limit(stage: Stage, *, rows: int, latency_ms: int, processes: int) -> Delivery:
-    """Measure the limit in so many processes."""
+    """Measure the limit with this many processes."""
     with limit.workers(stage, count=processes) as made:
         return timed(
             stage,

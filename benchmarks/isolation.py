@@ -1,7 +1,7 @@
-"""What the others notice of companies that are dead, and of one that changes everything it has.
+"""How companies that are dead, and one that changes everything it has, affect the others.
 
-A steady trickle of single saves, over all companies in turn; of interest is the way from commit to receipt of those companies
-that nothing is wrong with. Three cases, each on a new database with new workers: all is well; half of the companies are dead
+A steady trickle of single saves, over all companies in turn; measured is the time from commit to receipt for the companies
+that are not affected. Three cases, each on a new database with new workers: all is well; half of the companies are dead
 (the remote takes their requests and never answers); one company marks thousands of permits that need nothing sent, again and
 again. The companies die when the trickle begins, so the time until that is noticed is part of the measurement.
 """
@@ -29,7 +29,7 @@ def isolation(stage: Stage, *, companies: int, seconds: float, per_second: float
         stage.new_database("--live", "--companies", str(companies), *delivered)
         operators = [row[0] for row in stage.query(OPERATORS)]
         dead = operators[: companies // 2] if case == "half dead" else []
-        # One that marks is looked at no more than one that is dead.
+        # The company that marks is left out of the figures, like a dead one.
         left_out = len(dead) or (1 if case == "mass change" else 0)
         stage.begin()
         with ours.workers(stage), contextlib.ExitStack() as beside:

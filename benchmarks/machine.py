@@ -21,7 +21,7 @@ def family(pid: int) -> list[int]:
             try:
                 parents[int(entry.name)] = int(_stat(int(entry.name))[1])
             except OSError:
-                continue  # ended meanwhile
+                continue  # ended in the meantime
     found = [pid]
     for member in found:
         found += [child for child, parent in parents.items() if parent == member]

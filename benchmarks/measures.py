@@ -14,7 +14,7 @@ BATCH = 100
 
 
 def say(text: str) -> None:
-    """Tell how far the run is."""
+    """Print the run's progress."""
     print(f"  {text}", flush=True)
 
 
@@ -25,7 +25,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def quiet(stage: Stage) -> None:
-    """Wait until what warmed the savers up is delivered, and the first round of sweeps and chores is over."""
+    """Wait until the warm-up's permits are delivered, and the first round of sweeps and periodic tasks is over."""
     stage.wait_until_none(ours.WAITING, timeout_s=60)
     time.sleep(1.5)
 
@@ -47,7 +47,7 @@ def throughput(
                 keep(delivery.by_limit(stage, rows=rows, latency_ms=latency_ms, processes=processes))
             stage.new_database("--permits", str(rows))
             keep(delivery.by_ours(stage, rows=rows, latency_ms=latency_ms))
-            # In every turn: a machine's speed may change from one minute to the next, and all must have met the same.
+            # In every turn: a machine's speed may change from one minute to the next, and must affect all of them equally.
             for pool in usual.POOLS:
                 stage.new_database("--permits", str(usual_rows))
                 keep(delivery.by_usual(stage, rows=usual_rows, latency_ms=latency_ms, pool=pool))
@@ -125,7 +125,7 @@ def light_load(stage: Stage, *, seconds: float, per_second: float, pool: str) ->
 
 
 def save_cost(stage: Stage, *, saves: int) -> list[Row]:
-    """What our mark and wake-up, and the usual way's task, add to a save; the three in turn in one process."""
+    """What our mark and wake-up, and the usual way's task, add to a save; the three alternate in one process."""
     stage.new_database("--live")
     with savers.savers(stage, way="compare", count=saves * 3) as saving:
         saving.go()
@@ -148,9 +148,9 @@ def save_cost(stage: Stage, *, saves: int) -> list[Row]:
 
 
 def growth(stage: Stage, *, rows: int, few: int, many: int, companies: int, repeat: int) -> list[Row]:
-    """The same delivery beside few and many delivered rows, and for one and many companies; in turns.
+    """The same delivery beside few and many delivered rows, and for one and many companies, alternating.
 
-    For companies the batches are alike (100 rows each), and once small (10 rows each): that costs ten times the requests.
+    For companies, batches have equal sizes (100 rows each), and once small ones (10 rows each), with ten times the requests.
     """
     small = max(1, rows // companies // 10)
     cases = {

@@ -16,7 +16,7 @@ WAITING = "SELECT 1 FROM integrations_registration WHERE state = 'due'"
 
 @contextlib.contextmanager
 def workers(stage: Stage, *, count: int = PROCESSES, **env: str) -> Iterator[list[int]]:
-    """Run workers on the stage's database; give their process ids once all of them listen."""
+    """Run workers on the stage's database; yield their process ids once all of them listen."""
     made = [
         servers.make_worker(stage.home, {**stage.env, **env}, name=stage.new_name()) for _ in range(count)
     ]
@@ -36,7 +36,7 @@ def workers(stage: Stage, *, count: int = PROCESSES, **env: str) -> Iterator[lis
 
 @contextlib.contextmanager
 def starter(stage: Stage) -> Iterator[Callable[[], None]]:
-    """Give a function that makes the connections live and sends the one hint that a commit sends."""
+    """Return a function that makes the connections live and sends the hint that a commit sends."""
     app = Celery("hint", broker=stage.redis.url, set_as_current=False)
     with (
         psycopg.connect(stage.url(stage.database), autocommit=True) as database,

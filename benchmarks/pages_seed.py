@@ -1,7 +1,7 @@
 """The database that the pages are measured on: a million permits of a thousand companies, made by `generate_series`.
 
 One company is large (a tenth of all permits, 10,000 zones, 1,000 locations); the others share the rest. Most
-registrations were accepted long ago; some are refused, some wait, a few companies are still being set up. Saving them
+permits were accepted long ago; some are refused, some wait, a few companies are still being set up. Saving them
 one by one would take an hour, so this is SQL; what it writes is what the product would have written.
 """
 

@@ -112,7 +112,7 @@ def _growth(rows: Sequence[Row]) -> list[tuple[str, float | None, str, float]]:
         return []
 
     def per_row(case: str, name: str) -> float:
-        """The median of a cost per registration; wall time is the inverse of the rate."""
+        """The median of a cost per permit; wall time is the inverse of the rate."""
         values = [1 / row["per_s"] if name == "seconds" else row[name] for row in rows if row["case"] == case]
         return float(statistics.median(values))
 

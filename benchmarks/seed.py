@@ -1,7 +1,7 @@
 """Fills a migrated, empty database for a measurement (PostgreSQL; its own process, with the product's settings).
 
 `python -m benchmarks.seed --companies 1 --permits 10000 --delivered 0` makes live connections, each with one mapped
-location; `--delivered` registrations that were accepted long ago, with their evidence, spread over the companies; and
+location; `--delivered` permits that were accepted long ago, with their evidence, spread over the companies; and
 `--permits` that are saved and wait. Those are marked by `integrations.delivery.outbox`, as a save does it; permits and
 delivered rows are made by `generate_series`, since a million saves would take an hour. Connections are *paused* unless
 `--live` is given, so that workers that are up hold still until the measurement begins.

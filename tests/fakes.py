@@ -38,7 +38,7 @@ def zone_seen(
 
 
 class FakeVendor:
-    """Implements `integrations.vendors.protocol.Vendor`; one session per registration, replaced as a whole when it
+    """Implements `integrations.vendors.protocol.Vendor`; one session per permit, replaced as a whole when it
     changes.
     """
 

@@ -63,7 +63,7 @@ class Stage:
 
 
 def wait_until_delivered(stack: Stack, *, timeout_s: float = 60.0) -> None:
-    """Wait until no registration of a live connection waits any more."""
+    """Wait until nothing is waiting on a live connection."""
     eventually(
         lambda: stack.query(_WAITING)[0]["waiting"] == 0, timeout_s=timeout_s, what="the seed to be delivered"
     )

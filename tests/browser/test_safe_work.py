@@ -28,7 +28,7 @@ def stack() -> Iterator[Stack]:
 
 @pytest.fixture
 def person(stack: Stack, open_page: Callable[..., Watched]) -> Callable[..., Watched]:
-    """Open the browser of somebody who is signed in."""
+    """Open a browser for a signed-in person."""
 
     def person(email: str = "operator@university.example", width: int = 1440) -> Watched:
         watched = open_page(width=width, height=HEIGHT_PX[width])
@@ -98,13 +98,13 @@ def test_a_plate_that_has_a_permit_ahead_is_told_and_that_one_is_extended_by_key
     fill_permit(page, stack, plate, begin=4, end=9)
     extend = page.get_by_role("radio", name=re.compile("Extend that one until"))
     expect(extend).to_be_visible()
-    # Nothing is chosen for anybody: Save asks first.
+    # Nothing is preselected: Save asks first.
     tab_to(page, "Save")
     page.keyboard.press("Enter")
     expect(page.get_by_text("Choose what to do.").first).to_be_visible()
     hold_errors(watched)
     extend.focus()
-    # The hints are read anew, and keep what was chosen and where the keyboard is.
+    # The hints are loaded again, and keep the choice and the keyboard's position.
     with page.expect_response(re.compile("/permits/hints/")):
         page.keyboard.press("Space")
     rest(page)

@@ -33,7 +33,7 @@ def register_at_first_location(*, company: str, plate: str) -> None:
 
 
 def resume_all() -> None:
-    """Resume whatever is paused."""
+    """Resume all paused connections."""
     for paused in Connection.objects.filter(status=Connection.Status.PAUSED):
         connections.resume(connection=paused)
 

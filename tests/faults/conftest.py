@@ -81,7 +81,7 @@ class Product:
         eventually(lambda: plate not in self.plates(company), timeout_s=timeout_s, what=f"{plate} to be gone")
 
     def count(self, condition: str) -> int:
-        """Return how many registrations meet a condition."""
+        """Return how many permit syncs meet a condition."""
         number: int = self.stack.query(
             f"SELECT count(*) AS n FROM integrations_registration WHERE {condition}"
         )[0]["n"]

@@ -1,6 +1,6 @@
 """Old and new code side by side: what a migration may do while workers of the previous version use the same tables.
 
-A deploy migrates first and replaces the processes one by one. Meanwhile, code that doesn't know a new column
+A deploy migrates first and replaces the processes one by one. During that time, code that doesn't know a new column
 inserts rows without it, and reads what it has always read. So a migration only adds, and the database gives a default to
 what it adds.
 """

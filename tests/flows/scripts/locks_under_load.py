@@ -1,4 +1,4 @@
-"""Everything that writes registrations, at the same moment: each writer is a thread of one process."""
+"""Everything that writes permit syncs, at the same time: each writer is a thread of one process."""
 
 import random
 import threading
@@ -75,7 +75,7 @@ def mark_what_begins_and_ends() -> Marked:
 
 
 def write_everything_at_once(*, seconds: int) -> Worked:
-    """Let everything that writes registrations do so for some seconds, beside two engines that deliver."""
+    """Let everything that writes permit syncs do so for some seconds, while two engines deliver."""
     writers = _Writers()
     stop, done, errors = threading.Event(), Counter[str](), Counter[str]()
 

@@ -198,7 +198,7 @@ def test_a_session_once_stopped_is_not_started_again(world: World) -> None:
     assert world.rights() == world.wanted()
 
 
-# --- Order per registration ------------------------------------------------------------------------------
+# --- Order for each permit -------------------------------------------------------------------------------
 
 
 def test_create_edit_and_revoke_while_the_first_call_is_slow_ends_revoked(world: World) -> None:

@@ -1,4 +1,4 @@
-"""A second permit of the same plate at the same place: asked about before it is saved, and told when one of two ends."""
+"""A second permit of the same plate at the same place: asked about before it is saved, and a message when one of two ends."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -58,7 +58,7 @@ def test_a_second_one_is_registered_once_that_was_chosen_for_these_very_ones(
     second = f"second:{first.pk}"
     assert operator.post(url("permit_add"), typed(place, same="second:999")).status_code == 422
     newer = other(place, at(5, 20), at(9))
-    # There is one more by now, which nobody has seen.
+    # There is one more by now, which no one has seen.
     assert operator.post(url("permit_add"), typed(place, same=second)).status_code == 422
     response = operator.post(url("permit_add"), typed(place, same=f"{second}.{newer.pk}"))
     assert response.status_code == 302

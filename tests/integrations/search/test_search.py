@@ -1,4 +1,4 @@
-"""Search from anywhere: what each kind of text finds, and that nobody finds what they may not open."""
+"""Search from anywhere: what each kind of text finds, and that no one finds what they may not open."""
 
 from typing import Any
 
