@@ -1,8 +1,8 @@
 """The limit: a straight-line script without Django that does the least that can be called delivery.
 
 Claims 2,000 rows by SKIP LOCKED, builds the events with orjson, sends them in batches of 100 on 8 threads of one httpx
-client, records them with one UPDATE FROM unnest; on our tables, in plain SQL, but with no lease, no stored steps, no evidence,
-no retry, no second kind of event, and a transaction that stays open while it sends.
+client, records them with one UPDATE FROM unnest; on our tables, in plain SQL, but with no lease, no stored steps, no
+evidence, no retry, no second kind of event, and a transaction that stays open while it sends.
 `workers` runs it in as many processes as asked; each waits for a line on its standard input before it begins.
 """
 
