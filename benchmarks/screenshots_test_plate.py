@@ -3,13 +3,14 @@
 from integrations.models import Connection, TestPlate
 from integrations.notifications import signed_links
 from integrations.onboarding import test_plates
+from locations.regions import Region
 
 
 def start() -> int:
     """Send a test plate of the company that is being tested; return its id."""
     connection = Connection.objects.get(company__slug="lakeshore-city")
     location = connection.company.locations.get(name="Front Street Lot")
-    return test_plates.start_test(connection=connection, location=location, subdivision="US-MI").pk
+    return test_plates.start_test(connection=connection, location=location, region=Region("US", "US-MI")).pk
 
 
 def is_seen(*, test: int) -> bool:

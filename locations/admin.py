@@ -28,7 +28,7 @@ from locations.admin_base import (
 )
 from locations.models import AuditEvent, Company, Location, Permit
 from locations.pages import read_key
-from locations.regions import SUBDIVISIONS, region_label
+from locations.regions import region_choices, region_of_key
 from locations.services import (
     PermitDraft,
     cancel_permits,
@@ -113,9 +113,7 @@ class PermitAdminForm(forms.ModelForm):  # type: ignore[type-arg]
 
     # The service's names; the model keeps a plate both as typed and normalised.
     plate_typed = forms.CharField(label=_("Plate"), max_length=40)
-    subdivision = forms.ChoiceField(
-        label=_("State or province"), choices=[(code, region_label(code)) for code in SUBDIVISIONS]
-    )
+    subdivision = forms.ChoiceField(label=_("State or country"), choices=region_choices)
 
     class Meta:
         model = Permit
@@ -123,6 +121,11 @@ class PermitAdminForm(forms.ModelForm):  # type: ignore[type-arg]
             "location", "plate_typed", "subdivision", "start", "end", "space_number", "type", "unit", "external_id",
         )  # fmt: skip
         help_texts = {"start": _("In UTC."), "end": _("In UTC. A time in the past ends the permit early.")}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk:
+            self.initial["subdivision"] = self.instance.region.key
 
     def _post_clean(self) -> None:
         """Ask the service instead of the model: it says the same, and a person's words stay as typed."""
@@ -150,6 +153,8 @@ class PermitAdminForm(forms.ModelForm):  # type: ignore[type-arg]
         """Return the form's values under the names of `PermitDraft`."""
         values = dict(self.cleaned_data)
         values["plate"] = values.pop("plate_typed")
+        region = region_of_key(values["subdivision"])
+        values |= {"country": region.country, "subdivision": region.subdivision}
         return values
 
 

@@ -35,7 +35,10 @@ _UNSTORABLE = frozenset({"Cc", "Cs"})
 
 @dataclass(frozen=True, slots=True)
 class PermitDraft:
-    """What a permit is to be. Times are aware; `subdivision` is ISO 3166-2 (`US-NC`)."""
+    """What a permit is to be. Times are aware; `subdivision` is ISO 3166-2 (`US-NC`).
+
+    An empty `country` is the subdivision's. A plate that no state issued has a `country` alone.
+    """
 
     location: Location
     plate: str
@@ -171,6 +174,7 @@ def change_permit(
         draft = PermitDraft(
             location=permit.location,
             plate=permit.plate_typed,
+            country=permit.country if "subdivision" not in changes else "",
             subdivision=permit.subdivision,
             start=permit.start,
             end=permit.end,

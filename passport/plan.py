@@ -133,7 +133,7 @@ def apply(remote_state: RemoteState | None, step: Step) -> RemoteState | None:
             "zone_id": event["passport_zone_id"],
             "plate": vehicle["vehicle_plate"],
             "country": vehicle["vehicle_country"],
-            "subdivision": _long_state(vehicle["vehicle_state"], vehicle["vehicle_country"]),
+            "subdivision": _long_state(vehicle.get("vehicle_state", ""), vehicle["vehicle_country"]),
             "start": event["start_time"],
             "end": event["end_time"],
             "space": event.get("space_number", ""),
@@ -182,11 +182,7 @@ def _step(
         "passport_zone_id": session["zone_id"],
         "start_time": start,
         "end_time": end,
-        "vehicle": {
-            "vehicle_plate": session["plate"],
-            "vehicle_state": _state(session["subdivision"], state_format),
-            "vehicle_country": session["country"],
-        },
+        "vehicle": _vehicle(session, state_format),
         "event_fees": fees,
     }
     if kind == STOPPED:
@@ -201,6 +197,18 @@ def _step(
     if kind == STOPPED:
         step["ends"], step["until"] = True, session["end"]
     return step
+
+
+def _vehicle(session: RemoteState, state_format: StateFormat) -> dict[str, str]:
+    """Return the vehicle of an event, without a state where no state issued its plate (assumed: P15)."""
+    vehicle = {
+        "vehicle_plate": session["plate"],
+        "vehicle_state": _state(session["subdivision"], state_format),
+        "vehicle_country": session["country"],
+    }
+    if session["country"] and not session["subdivision"]:
+        del vehicle["vehicle_state"]
+    return vehicle
 
 
 def _leave_out_unknown(event: dict[str, Any]) -> None:

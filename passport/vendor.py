@@ -23,6 +23,7 @@ from integrations.vendors.protocol import (
     ZoneSeen,
 )
 from integrations.vendors.right_keys import region_key
+from locations.regions import COUNTRIES
 from passport import onboarding, reading
 from passport import plan as planning
 from passport.answers import read_answer
@@ -121,7 +122,7 @@ class Passport:
             "session_id": right.reference,
             "zone_id": right.zone_id,
             "plate": right.plate,
-            "country": subdivision.partition("-")[0],
+            "country": subdivision[:2] or (right.country if right.country in COUNTRIES else ""),
             "subdivision": subdivision,
             "start": planning.timestamp(right.start),
             "end": planning.timestamp(right.end or NO_END),

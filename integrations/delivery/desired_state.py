@@ -81,6 +81,8 @@ def kept_of(facts: PermitFacts, remote_state: RemoteState, *, now: datetime) -> 
         return None
     if (remote_state["plate"], remote_state["subdivision"]) != (facts.plate, facts.subdivision):
         return None
+    if remote_state.get("country", facts.country) != facts.country:
+        return None
     space = remote_state.get("space", "")
     return Desired(
         zone_id=remote_state["zone_id"],

@@ -7,12 +7,12 @@ from django import forms
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 
-from integrations.onboarding.test_plates import DEFAULT_PLATE, DEFAULT_SUBDIVISION, split
+from integrations.onboarding.test_plates import DEFAULT_PLATE, DEFAULT_REGION, split
+from integrations.permits.form_fields import RegionField
 from integrations.vendors.protocol import VendorTexts
 from integrations.zones.operator_claims import HOW_MAX_CHARS
 from locations.models import Location
 from locations.names import validate_name
-from locations.regions import COUNTRIES, SUBDIVISIONS
 
 
 class RequestForm(forms.Form):
@@ -67,7 +67,7 @@ class TestForm(forms.Form):
 
     location = forms.TypedChoiceField(label=_("Location"))
     plate = forms.CharField(label=_("Plate"), max_length=40, initial=DEFAULT_PLATE)
-    subdivision = forms.ChoiceField(label=_("State or province"), initial=DEFAULT_SUBDIVISION)
+    subdivision = RegionField(initial=DEFAULT_REGION)
     space_number = forms.CharField(
         label=_("Space number"),
         max_length=20,
@@ -91,11 +91,12 @@ class TestForm(forms.Form):
             (key, f"{place.name} → {place.zone_mapping.zone.number}") for key, place in by_key.items()
         ]
         location.coerce = by_key.__getitem__
-        regions: forms.ChoiceField = self.fields["subdivision"]  # type: ignore[assignment]
-        regions.choices = [
-            (str(name), [(code, label) for code, label in SUBDIVISIONS.items() if code.startswith(country)])
-            for country, name in COUNTRIES.items()
-        ]
+
+    def values(self) -> dict[str, Any]:
+        """Return the values for `integrations.onboarding.test_plates.start_test`."""
+        values = dict(self.cleaned_data)
+        values["region"] = values.pop("subdivision")
+        return values
 
     def clean_ask(self) -> list[str]:
         """Return the addresses one by one; the service checks each."""

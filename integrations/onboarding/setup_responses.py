@@ -134,12 +134,12 @@ def request_text_fields(
     return {"subject": subject, "text": text}
 
 
-def _test_initial(shown: page.SetupPage, contacts: list[Contact]) -> dict[str, str]:
+def _test_initial(shown: page.SetupPage, contacts: list[Contact]) -> dict[str, Any]:
     addresses = [one.email for one in contacts if one.kind == Contact.Kind.ENFORCEMENT]
-    initial = {"ask": ", ".join(addresses)}
+    initial: dict[str, Any] = {"ask": ", ".join(addresses)}
     if shown.tests:
         permit = shown.tests[0].permit
-        initial |= {"plate": permit.plate_typed, "subdivision": permit.subdivision}
+        initial |= {"plate": permit.plate_typed, "subdivision": permit.region}
     return initial
 
 

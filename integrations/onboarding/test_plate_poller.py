@@ -176,6 +176,7 @@ def _known(test: TestPlate) -> RemoteState:
     return {
         "zone_id": test.zone.remote_id,
         "plate": permit.plate,
+        "country": permit.country,
         "subdivision": permit.subdivision,
         "start": permit.start.isoformat(),
         "end": permit.end.isoformat(),

@@ -34,13 +34,13 @@ from integrations.zones import operator_claims
 from locations import audit_log
 from locations.models import Location, Permit, User
 from locations.plates import clean_plate
-from locations.regions import region_label
+from locations.regions import Region, region_label
 from locations.services import PermitDraft, cancel_permit, lock_locations, register_permit
 
 log = structlog.get_logger(__name__)
 
 DEFAULT_PLATE = "TEST123"
-DEFAULT_SUBDIVISION = "US-NC"
+DEFAULT_REGION = Region("US", "US-NC")
 VALID_FOR = timedelta(hours=2)
 MOST_ADDRESSES = 10
 MOST_ADDRESS_CHARS = 400
@@ -69,7 +69,7 @@ def start_test(
     connection: Connection,
     location: Location,
     plate: str = DEFAULT_PLATE,
-    subdivision: str = DEFAULT_SUBDIVISION,
+    region: Region = DEFAULT_REGION,
     space_number: str = "",
     ask: Iterable[str] = (),
     actor: User | None = None,
@@ -116,7 +116,7 @@ def start_test(
             draft=PermitDraft(
                 location=location,
                 plate=plate,
-                subdivision=subdivision,
+                **region._asdict(),
                 start=now,
                 end=now + VALID_FOR,
                 space_number=space_number if zone.needs_space else "",
@@ -340,7 +340,7 @@ def issue_link(test: TestPlate, addresses: list[str]) -> None:
                 "vendor": vendor.names,
                 "officer_hint": vendor.texts.officer_hint,
                 "plate": test.permit.plate,
-                "region": region_label(test.permit.subdivision),
+                "region": region_label(*test.permit.region),
                 "zone_number": test.zone.number,
                 "zone_name": test.zone.name,
                 "until": f"{test.permit.end.astimezone(tz):%H:%M %Z}",

@@ -60,7 +60,7 @@ def start_test(request: CompanyRequest, pk: int) -> HttpResponse:
     if not form.is_valid():
         return setup_response(request, connection, {"test": form}, status=422)
     test = attempt(
-        form, lambda: test_plates.start_test(connection=connection, actor=request.user, **form.cleaned_data)
+        form, lambda: test_plates.start_test(connection=connection, actor=request.user, **form.values())
     )
     if test is None:
         return setup_response(request, connection, {"test": form}, status=422)

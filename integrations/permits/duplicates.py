@@ -13,6 +13,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from locations.models import Location, Permit
+from locations.regions import Region
 from locations.times import say_time
 
 # So many are named beside a form, and on a permit's page.
@@ -20,16 +21,16 @@ MAX_SHOWN = 3
 
 
 def overlapping(
-    location: Location, plate: str, subdivision: str, start: datetime, end: datetime, now: datetime
+    location: Location, plate: str, region: Region | None, start: datetime, end: datetime, now: datetime
 ) -> QuerySet[Permit]:
     """Return the real permits of a plate at a location that have not ended and whose window shares a moment with this one.
 
-    An empty `subdivision` means any. Oldest first.
+    No `region` means any. Oldest first.
     """
     found = Permit.objects.filter(company=location.company_id, plate=plate, location=location)
     found = found.real().not_ended(now).filter(start__lt=end, end__gt=start)
-    if subdivision:
-        found = found.filter(subdivision=subdivision)
+    if region:
+        found = found.of_region(region)
     return found.select_related("location").order_by("start", "pk")
 
 
@@ -66,10 +67,14 @@ def still_showing(permit: Permit, now: datetime) -> list[Permit]:
     same_place = Q(location=permit.location_id) | Q(
         location__zone_mapping__zone__mappings__location=permit.location_id
     )
-    found = Permit.objects.filter(
-        same_place, company=permit.company_id, plate=permit.plate, subdivision=permit.subdivision
+    found = Permit.objects.filter(same_place, company=permit.company_id, plate=permit.plate)
+    found = (
+        found.of_region(permit.region)
+        .real()
+        .not_ended(now)
+        .filter(start__lt=permit.end)
+        .exclude(pk=permit.pk)
     )
-    found = found.real().not_ended(now).filter(start__lt=permit.end).exclude(pk=permit.pk)
     return list(found.select_related("location").order_by("start", "pk").distinct()[:MAX_SHOWN])
 
 
@@ -84,6 +89,6 @@ def still_words(others: Sequence[Permit]) -> str:
 
 def others_than(ids: Collection[int], now: datetime) -> Exists:
     """Return whether another permit, not among `ids`, keeps the plate of a permit visible at its location; a condition."""
-    same = {name: OuterRef(name) for name in ("company", "plate", "subdivision", "location")}
+    same = {name: OuterRef(name) for name in ("company", "plate", "country", "subdivision", "location")}
     found = Permit.objects.filter(**same).real().not_ended(now).filter(start__lt=OuterRef("end"))
     return Exists(found.exclude(pk__in=ids))

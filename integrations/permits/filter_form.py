@@ -6,7 +6,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from integrations.permits.form_fields import LocationField, region_choices
+from integrations.permits.form_fields import LocationField, RegionField
 from integrations.permits.queries import PermitFilters
 from locations.models import Company, Location
 
@@ -44,7 +44,7 @@ class PermitFilterForm(forms.Form):
         ],
     )
     type = forms.ChoiceField(label=_("Type"), required=False)
-    state = forms.ChoiceField(label=_("State or province"), required=False)
+    state = RegionField(required=False, empty_label=_("All states"))
     tests = forms.BooleanField(label=_("Include test plates"), required=False)
 
     def __init__(self, data: Mapping[str, Any], *, company: Company, types: Sequence[str]) -> None:
@@ -52,11 +52,9 @@ class PermitFilterForm(forms.Form):
         field = self.fields["location"]
         assert isinstance(field, LocationField)
         field.queryset = Location.objects.filter(company=company)
-        kinds, region = self.fields["type"], self.fields["state"]
+        kinds = self.fields["type"]
         assert isinstance(kinds, forms.ChoiceField)
-        assert isinstance(region, forms.ChoiceField)
         kinds.choices = [("", _("All types")), *((kind, kind) for kind in types)]
-        region.choices = [("", _("All states")), *region_choices()]
 
     @property
     def narrow_more(self) -> bool:
@@ -71,7 +69,7 @@ class PermitFilterForm(forms.Form):
         return PermitFilters(
             q=data.get("q") or "",
             location=location.pk if location else None,
-            subdivision=data.get("state") or "",
+            region=data.get("state"),
             when=data.get("when") or "",
             push=data.get("push") or "",
             type=data.get("type") or "",

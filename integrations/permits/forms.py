@@ -19,12 +19,13 @@ from django.utils.translation import gettext_lazy as _
 
 from integrations.models import Zone
 from integrations.permits.duplicates import MAX_SHOWN, Extension, extension_of, overlapping
-from integrations.permits.form_fields import LocationField, region_choices
+from integrations.permits.form_fields import LocationField, RegionField
 from integrations.permits.form_hints import PlateHint, TimeHint, has_lonely_o, time_hint
 from integrations.permits.queries import look_alikes
 from locations.models import Company, Location, Permit
 from locations.plates import clean_plate, normalise_plate
 from locations.plates import look_alikes as alike_plates
+from locations.regions import find_key
 from locations.services import PermitDraft
 from locations.times import (
     LocalTime,
@@ -58,7 +59,7 @@ class PermitForm(forms.Form):
             }
         ),
     )
-    subdivision = forms.ChoiceField(label=_("State or province"))
+    subdivision = RegionField(empty_label=_("Choose…"))
     start = forms.CharField(label=_("From"), widget=forms.DateTimeInput(attrs={"type": "datetime-local"}))
     start_choice = forms.CharField(required=False, widget=forms.HiddenInput)
     # What “from” was filled in with, and the moment that was meant: “2026-12-05T18:00 2026-12-05T23:00Z”.
@@ -96,9 +97,6 @@ class PermitForm(forms.Form):
         field.queryset = Location.objects.filter(company=company).filter(
             Q(active=True) | Q(pk__in=[permit.location_id] if permit else [])
         )
-        region = self.fields["subdivision"]
-        assert isinstance(region, forms.ChoiceField)
-        region.choices = [("", _("Choose…")), *region_choices()]
         self._ask_for_space()
         self.start_moved = self._move_start()
 
@@ -113,7 +111,7 @@ class PermitForm(forms.Form):
         return {
             "location": permit.location_id,
             "plate": permit.plate_typed,
-            "subdivision": permit.subdivision,
+            "subdivision": permit.region,
             "start": input_value(permit.start, tz),
             "start_choice": fold_of(permit.start, tz),
             "end": input_value(permit.end, tz),
@@ -304,11 +302,11 @@ class PermitForm(forms.Form):
         start, end = self.read("start").moment or self.now, self.read("end").moment
         if end is None or end <= start:
             end = start + timedelta(microseconds=1)
-        region = str(self["subdivision"].value() or "")
+        region = find_key(str(self["subdivision"].value() or ""))
         found = overlapping(location, plate, region, start, end, self.now)
         if (permit := self.permit) is not None:
             found = found.exclude(pk=permit.pk)
-            if (permit.plate, permit.location_id, permit.subdivision) == (plate, location.pk, region):
+            if (permit.plate, permit.location_id, permit.region) == (plate, location.pk, region):
                 found = found.exclude(start__lt=permit.end, end__gt=permit.start)
         return list(found[:MAX_SHOWN])
 
@@ -357,7 +355,8 @@ class PermitForm(forms.Form):
         return {
             "location": data["location"],
             "plate": data["plate"],
-            "subdivision": data["subdivision"],
+            "country": data["subdivision"].country,
+            "subdivision": data["subdivision"].subdivision,
             "start": self.read("start").moment,
             "end": self.read("end").moment,
             "space_number": data["space_number"],

@@ -196,7 +196,11 @@ def changes(older: Any, newer: Any, locations: Mapping[int, str], tz: tzinfo) ->
         cancelled = newer.status == Permit.Status.CANCELLED
         told.append(_("ended right away") if cancelled else _("valid again as before"))
     tell(_("plate"), older.plate_typed, newer.plate_typed)
-    tell(_("state"), region_label(older.subdivision), region_label(newer.subdivision))
+    tell(
+        _("state"),
+        region_label(older.country, older.subdivision),
+        region_label(newer.country, newer.subdivision),
+    )
     tell(
         _("location"),
         locations.get(older.location_id, str(older.location_id)),

@@ -22,6 +22,7 @@ from integrations.delivery.status import PushState, push_state
 from integrations.models import Breaker, Connection, PermitSync, ZoneMapping
 from locations.models import Company, Location, Permit, PermitQuerySet
 from locations.plates import normalise_plate
+from locations.regions import Region
 
 PAGE_ROWS = 50
 MAX_TYPES = 60
@@ -36,7 +37,7 @@ class PermitFilters:
 
     q: str = ""
     location: int | None = None
-    subdivision: str = ""
+    region: Region | None = None
     when: When = ""
     push: PushFilter = ""
     type: str = ""
@@ -145,8 +146,8 @@ def narrowed(company: Company, filters: PermitFilters, now: datetime) -> list[Pe
         permits = permits.real()
     if filters.location is not None:
         permits = permits.filter(location=filters.location)
-    if filters.subdivision:
-        permits = permits.filter(subdivision=filters.subdivision)
+    if filters.region:
+        permits = permits.of_region(filters.region)
     if filters.type:
         permits = permits.exclude(type="").filter(type=filters.type)
     if filters.when:

@@ -111,7 +111,7 @@ def _registered(
     others = [
         (permit, push)
         for permit, push in _sessions(permits)
-        if shows(push, question, best.subdivision) and is_in(push, zone)
+        if shows(push, question, best.region) and is_in(push, zone)
     ]
     if accepted is None and others:
         # What the officer saw was another registration of the same plate; the driver was in the right all the same.
@@ -160,7 +160,7 @@ def _not_registered(
     shown = [
         (permit, push)
         for permit, push in _sessions(permits)
-        if shows(push, question, question.subdivision)
+        if shows(push, question, question.region)
         and (is_in(push, zone) or permit.location_id == question.location_id)
     ]
     told = {permit.pk: permit for permit in permits if permit.plate == question.plate}
@@ -201,7 +201,7 @@ def _not_registered(
 
 
 def _fits(permit: PermitThen, question: Question) -> bool:
-    return permit.location_id == question.location_id and question.subdivision in ("", permit.subdivision)
+    return permit.location_id == question.location_id and question.region in (None, permit.region)
 
 
 def _why_not(permit: PermitThen, question: Question) -> str:
@@ -230,7 +230,7 @@ def _why_not(permit: PermitThen, question: Question) -> str:
     if permit.start > question.at:
         return _("only started %(time)s") % {"time": say_time(permit.start, tz)}
     return _("for a plate from another state: %(state)s, %(window)s") % {
-        "state": region_label(permit.subdivision),
+        "state": region_label(*permit.region),
         "window": window,
     }
 
@@ -298,8 +298,8 @@ def _otherwise(push: PushThen, permit: PermitThen, question: Question, zone: Zon
     told = []
     if not same_plate(push.plate, question.plate):
         told.append(_("plate %(plate)s") % {"plate": push.plate})
-    if not may_be_same_region(permit.subdivision, push.subdivision):
-        told.append(region_label(push.subdivision))
+    if not may_be_same_region(permit.region.subdivision, push.subdivision):
+        told.append(region_label("", push.subdivision))
     if not is_in(push, zone):
         told.append(_("zone %(zone)s") % {"zone": push.zone_number or push.zone})
     if push.until is not None and push.until <= question.at:

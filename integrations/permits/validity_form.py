@@ -8,7 +8,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
-from integrations.permits.form_fields import LocationField, region_choices
+from integrations.permits.form_fields import LocationField, RegionField
 from integrations.permits.form_hints import TimeHint, time_hint
 from integrations.permits.queries import with_vendor
 from integrations.permits.validity_snapshots import Question
@@ -30,7 +30,7 @@ class ValidityForm(forms.Form):
             attrs={"class": "os-input-plate", "autocomplete": "off", "spellcheck": "false"}
         ),
     )
-    subdivision = forms.ChoiceField(label=_("State or province"), required=False)
+    subdivision = RegionField(required=False, empty_label=_("Any"))
     location = LocationField(label=_("Location"), empty_label=_("Choose…"))
     at = forms.CharField(
         label=_("Local time"), required=False, widget=forms.DateTimeInput(attrs={"type": "datetime-local"})
@@ -45,11 +45,9 @@ class ValidityForm(forms.Form):
             {"location": few[0], "at": input_value(now.replace(second=0), few[0].tz)} if len(few) == 1 else {}
         )
         super().__init__(data, initial=initial)
-        field, region = self.fields["location"], self.fields["subdivision"]
+        field = self.fields["location"]
         assert isinstance(field, LocationField)
-        assert isinstance(region, forms.ChoiceField)
         field.queryset = places
-        region.choices = [("", _("Any")), *region_choices()]
         self._read: LocalTime | None = None
 
     def clean_plate(self) -> str:
@@ -87,7 +85,7 @@ class ValidityForm(forms.Form):
         moment = self._read.moment if self._read else None
         return Question(
             plate=data["plate"],
-            subdivision=data["subdivision"],
+            region=data["subdivision"],
             location_id=location.pk,
             location_name=location.name,
             at=moment or self.now,

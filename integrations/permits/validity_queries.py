@@ -16,6 +16,7 @@ from integrations.permits.validity_snapshots import PermitThen, PushThen, Questi
 from integrations.vendors.naming import zone_label
 from locations.models import Company, Permit
 from locations.plates import look_alikes
+from locations.regions import Region
 
 MAX_PERMITS = 60
 MAX_ACCEPTED = 2_000
@@ -79,7 +80,7 @@ def _then(
         pk=version.id,
         plate=version.plate,
         plate_typed=version.plate_typed,
-        subdivision=version.subdivision,
+        region=Region(version.country, version.subdivision),
         location_id=version.location_id,
         location_name=version.location.name,
         start=version.start,

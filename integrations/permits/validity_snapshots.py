@@ -11,14 +11,15 @@ from datetime import datetime, tzinfo
 from integrations.models import PushEvent
 from integrations.vendors.protocol import VendorNames
 from integrations.vendors.right_keys import may_be_same_region, same_plate, same_zone
+from locations.regions import Region
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked: a normalised plate, a state or none, a place, a moment (aware)."""
+    """What is asked: a normalised plate, where it comes from (None: anywhere), a place, a moment (aware)."""
 
     plate: str
-    subdivision: str
+    region: Region | None
     location_id: int
     location_name: str
     at: datetime
@@ -61,7 +62,7 @@ class PermitThen:
     pk: int
     plate: str
     plate_typed: str
-    subdivision: str
+    region: Region
     location_id: int
     location_name: str
     start: datetime
@@ -108,12 +109,12 @@ def living(pushes: Iterable[PushThen]) -> list[PushThen]:
     return list(found.values())
 
 
-def shows(push: PushThen, question: Question, subdivision: str) -> bool:
+def shows(push: PushThen, question: Question, region: Region | None) -> bool:
     """Whether a session was a right of the plate in question at that moment.
 
-    An empty `subdivision` is any state, and so is that of a session: not every vendor tells states apart.
+    No region, and one without a state, is any state, and so is that of a session: not every vendor tells states apart.
     """
-    same_state = may_be_same_region(subdivision, push.subdivision)
+    same_state = may_be_same_region(region.subdivision if region else "", push.subdivision)
     return same_plate(push.plate, question.plate) and same_state and push.covers(question.at)
 
 
@@ -127,7 +128,7 @@ def had_it(permit: PermitThen, question: Question, zone: ZoneThen | None) -> Pus
     sessions = living(permit.pushes)
     if sessions and not sessions[-1].plate:
         return sessions[-1]
-    found = [push for push in sessions if shows(push, question, permit.subdivision) and is_in(push, zone)]
+    found = [push for push in sessions if shows(push, question, permit.region) and is_in(push, zone)]
     return found[-1] if found else None
 
 

@@ -182,7 +182,7 @@ def _permit_page(
             "held": held,
             "check": check,
             "phase": phase(permit, now),
-            "region": region_label(permit.subdivision),
+            "region": region_label(*permit.region),
             "may_write": _may_write(request),
             "open": is_open,
             "can_reinstate": permit.cancelled_at is not None and permit.end > now and not permit.is_test,
@@ -263,7 +263,6 @@ def permit_add(request: CompanyRequest) -> HttpResponse:
         company=request.company,
         now=timezone.now(),
         location=_preset_location(request),
-        initial={"subdivision": _usual_region(request)} if request.method != "POST" else {},
     )
     if request.method == "POST" and form.is_valid():
         if (extension := form.extension()) is not None:
@@ -309,16 +308,6 @@ def _preset_location(request: CompanyRequest) -> Location | None:
         return places.filter(pk=wanted).first()
     few = list(places[:2])
     return few[0] if len(few) == 1 else None
-
-
-def _usual_region(request: CompanyRequest) -> str:
-    """Return the state of the company's newest permit: the likeliest for the next."""
-    newest = (
-        Permit.objects.filter(company=request.company)
-        .order_by("-pk")
-        .values_list("subdivision", flat=True)[:1]
-    )
-    return next(iter(newest), "")
 
 
 @company_view(Role.OPERATOR)

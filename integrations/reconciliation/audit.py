@@ -109,6 +109,7 @@ LEFT JOIN integrations_zonemapping m ON m.location_id = p.location_id LEFT JOIN 
 WHERE r.state = 'refused' OR (r.state = 'done' AND (r.observed IS NOT NULL
     AND p.status = 'active' AND z.connection_id = r.connection_id
     AND r.observed->>'plate' = p.plate AND r.observed->>'subdivision' = p.subdivision
+    AND COALESCE(r.observed->>'country', p.country) = p.country
     AND r.observed->>'zone_id' = z.remote_id
     AND COALESCE(r.observed->>'space', '') = CASE WHEN z.session_type = 'space' THEN p.space_number ELSE '' END
     AND abs(extract(epoch FROM (r.observed->>'start')::timestamptz - p.start)) < 0.001

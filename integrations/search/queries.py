@@ -157,7 +157,7 @@ def _permits(text: str, scope: Scope) -> list[Result]:
             "car",
             _of(scope, one.company, one.location.name, one.unit, one.external_id),
             plate=one.plate_typed,
-            state=one.subdivision,
+            state=one.region.key,
         )
         for one in _here_first(found.values(), scope)
     ]

@@ -7,7 +7,7 @@ plates, and "is it valid?".
 | part | two are the same where |
 |---|---|
 | plate | they differ by case, blanks, hyphens or dots alone |
-| region | the table of codes (`locations.regions`) says so; a short code is one of the right's country |
+| region | the table of codes (`locations.regions`) says so, or their countries where no state issued the plate |
 | zone | they are the same text, or the same UUID in any case |
 | start, end | they are less than `SAME_MOMENT` apart; a right without an end goes on where ours ends |
 | space | they are the same text in any case |
@@ -73,7 +73,7 @@ def differences(known: dict[str, Any], right: RightSeen, *, at: datetime) -> tup
         found.append("zone_id")
     if right.plate and plate and not same_plate(right.plate, plate):
         found.append("plate")
-    if right.subdivision and not may_be_same_region(subdivision, right.subdivision, country=right.country):
+    if not _may_be_from(subdivision, known.get("country", ""), right):
         found.append("subdivision")
     start, end = _moment(known, "start"), _moment(known, "end")
     if _differ(right.start, start) and max(right.start or at, start or at) > at:
@@ -84,6 +84,16 @@ def differences(known: dict[str, Any], right: RightSeen, *, at: datetime) -> tup
     if space and right.space_number and right.space_number.strip().upper() != space:
         found.append("space")
     return tuple(found)
+
+
+def _may_be_from(subdivision: str, country: str, right: RightSeen) -> bool:
+    """Whether a right's plate may come from this state, or from this country where no state issued it."""
+    if subdivision or not country:
+        return not right.subdivision or may_be_same_region(
+            subdivision, right.subdivision, country=right.country
+        )
+    seen = region_key(right.subdivision, right.country)[:2] or right.country
+    return not seen or seen == country
 
 
 def is_wholly(known: dict[str, Any], right: RightSeen, *, at: datetime) -> bool:

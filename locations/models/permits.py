@@ -1,7 +1,8 @@
 """A permit: one registration of one plate at one location for one window.
 
 Invariants, kept by the database: the window is half-open and not empty (`start < end`, UTC); the plate is normalised
-(A–Z and 0–9, at most twelve); the subdivision belongs to the country; an external id is unique in its company; a
+(A–Z and 0–9, at most twelve); the subdivision belongs to the country, and is empty
+where no state issued the plate; an external id is unique in its company; a
 cancelled permit says when. Permits are never deleted, only ended: what enforcement saw must stay explainable.
 
 `revision` counts the changes; each write through `locations.services` raises it by one. `is_test` marks the
@@ -20,6 +21,7 @@ from simple_history.models import HistoricalRecords
 
 from locations.models.companies import Company, Location
 from locations.plates import MAX_PLATE_CHARS, normalise_plate
+from locations.regions import Region
 
 # Sorts behind every text that begins the same.
 _LAST_SIGN = "\U0010ffff"
@@ -86,6 +88,12 @@ class PermitQuerySet(models.QuerySet["Permit"]):
         # The database's own upper case on both sides: it need not be Python's.
         first, beyond = (Upper(models.Value(bound)) for bound in (text, text + _LAST_SIGN))
         return found.alias(key=key).filter(key__gte=first, key__lt=beyond).order_by("key", "pk")
+
+    def of_region(self, region: Region) -> Self:
+        """Those whose plate comes from this state, or from this country without one."""
+        if region.subdivision:
+            return self.filter(subdivision=region.subdivision)
+        return self.filter(subdivision="", country=region.country)
 
     def delete(self) -> tuple[int, dict[str, int]]:
         """Refuse: see `NeverDeleted`."""
@@ -208,6 +216,11 @@ class Permit(models.Model):
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         """Refuse: see `NeverDeleted`."""
         raise NeverDeleted("Permits are never deleted; cancel them with locations.services.")
+
+    @property
+    def region(self) -> Region:
+        """Where the plate comes from; templates show its `key`."""
+        return Region(self.country, self.subdivision)
 
     def is_current(self, at: datetime) -> bool:
         """Whether the permit holds at `at`."""

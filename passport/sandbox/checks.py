@@ -159,18 +159,18 @@ def number(field: str, value: Any) -> float:
 
 
 def state(vehicle: dict[str, Any], form: str) -> str:
-    """The state of a `vehicle` as it was sent, or "" where its country needs none.
+    """The state of a `vehicle` as it was sent, or "" where none was: not every plate has one (assumed: P15).
 
     `form` is one of STATE_FORMS: ``iso`` takes US-NC alone, ``short`` NC alone.
     """
     field, sent, country = "vehicle.vehicle_state", vehicle.get("vehicle_state"), vehicle["vehicle_country"]
     known = SUBDIVISIONS.get(country)
-    if known is None and "vehicle_state" not in vehicle:
+    if "vehicle_state" not in vehicle:
         return ""
     parts = _STATE(sent) if type(sent) is str else None
     if parts is None or form == ("short" if parts[1] else "iso"):
         example = {"iso": "US-NC", "short": "NC"}.get(form, "US-NC or NC")
-        raise invalid(field, f"is required for a vehicle of {country} and must be a code such as {example}")
+        raise invalid(field, f"must be a code of {country} such as {example}")
     if parts[1] not in (None, country) or (known is not None and parts[2] not in known):
         raise invalid(field, f"{sent} is not a state of {country}")
     # There are few states, and many sessions that hold them.

@@ -138,7 +138,7 @@ def test_everything_works_without_javascript(
     page = watched.page
     page.goto(f"{live_server.url}/c/university/permits/add/")
     page.get_by_label("Plate", exact=True).fill("ABC 1234")
-    page.get_by_label("State or province").select_option("US-NC")
+    page.get_by_label("State or country").select_option("US-NC")
     page.get_by_label("Location").select_option(label="North Campus Garage")
     page.get_by_label("From", exact=True).fill("2026-11-01T01:30")
     page.get_by_label("Until", exact=True).fill("2030-12-05T18:00")

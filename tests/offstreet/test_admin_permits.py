@@ -83,3 +83,12 @@ def test_permits_are_found_by_their_plate_however_it_is_written(
     for typed in ("ABC-123", "abc", str(permit.pk)):
         page = client.get(url(Permit, "changelist"), {"q": typed}, follow=True)
         assert permit in page.context["cl"].result_list
+
+
+def test_a_permit_from_abroad_is_added_and_shown_in_the_admin(client: Client, support: User) -> None:
+    page = client.post(url(Permit, "add"), form_of(LocationFactory(), subdivision="DEU"))
+    assert page.status_code == 302, page.context["errors"]
+    permit = Permit.objects.get()
+    assert (permit.country, permit.subdivision) == ("DE", "")
+    shown = client.get(url(Permit, "change", permit.pk)).content.decode()
+    assert '<option value="DEU" selected>Germany' in shown

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -251,3 +251,29 @@ def test_only_a_start_can_be_undone() -> None:
     assert stop is not None
     assert (stop["kind"], stop["session"]) == ("stopped", "os-test-1")
     assert undo(ACCOUNT, stop, now=NOW) is None
+
+
+@pytest.mark.parametrize("state_format", ["iso", "short"])
+@pytest.mark.parametrize("country", ["DE", "US"])
+def test_a_plate_that_no_state_issued_is_sent_with_its_country_alone(
+    country: str, state_format: Literal["iso", "short"]
+) -> None:
+    """A permit from abroad, and a US federal plate: all three events leave the state out, and none repeats itself."""
+    abroad = wish(country=country, subdivision="")
+
+    def steps(remote_state: RemoteState | None, desired: Desired | None, session: str) -> list[Step]:
+        return plan.plan(
+            ACCOUNT, remote_state, desired, now=NOW, session_id=session, state_format=state_format
+        )
+
+    [started] = steps(None, abroad, "s")
+    remote_state = apply(None, started)
+    assert remote_state is not None
+    assert (remote_state["country"], remote_state["subdivision"]) == (country, "")
+    assert steps(remote_state, abroad, "t") == []
+    [extended] = steps(remote_state, abroad._replace(end=NOW + timedelta(days=9)), "t")
+    [stopped] = steps(remote_state, None, "t")
+    vehicle = {"vehicle_plate": abroad.plate, "vehicle_country": country}
+    assert [step["event"]["vehicle"] for step in (started, extended, stopped)] == [vehicle] * 3
+    moved = steps(remote_state, abroad._replace(country="FR"), "t")
+    assert [step["kind"] for step in moved] == ["started", "stopped"]

@@ -255,12 +255,17 @@ def test_a_vehicle_that_is_wrong_is_refused(partner: Partner, changes: dict[str,
     assert field(partner.start(vehicle={**VEHICLE, **changes})) == f"vehicle.{name}"
 
 
-def test_a_vehicle_of_a_country_without_known_states_needs_none(partner: Partner) -> None:
-    german = {"vehicle_plate": "B-XY 12", "vehicle_country": "DE"}
-    assert partner.start(vehicle=german).status == 202
-    assert field(partner.start("s-2", vehicle={"vehicle_plate": "A1", "vehicle_country": "US"})) == (
-        "vehicle.vehicle_state"
-    )
+@pytest.mark.parametrize("country", ["DE", "US", "CA", "MX"])
+def test_a_plate_that_no_state_issued_needs_none_but_an_empty_one_is_refused(
+    partner: Partner, country: str
+) -> None:
+    vehicle = {"vehicle_plate": "B-XY 12", "vehicle_country": country}
+    assert partner.start(vehicle=vehicle).status == 202
+    for state in ("", None):
+        assert (
+            field(partner.start("s-2", vehicle={**vehicle, "vehicle_state": state}))
+            == "vehicle.vehicle_state"
+        )
 
 
 @pytest.mark.parametrize(

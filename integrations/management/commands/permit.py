@@ -79,10 +79,11 @@ class Command(ScriptCommand):
         """Register a plate, or find the permit with the same reference and content."""
         company = find_company(options["company"])
         location = find_location(company, options["location"])
+        region = parse_region(options["state"])
         draft = PermitDraft(
             location=location,
             plate=options["plate"],
-            subdivision=parse_region(options["state"]).subdivision,
+            **region._asdict(),
             start=_time(location, "--start", options["start"]),
             end=_time(location, "--end", options["end"]),
             space_number=options["space"],
@@ -109,7 +110,7 @@ class Command(ScriptCommand):
             if options[name] is not None:
                 changes[name] = _time(location, f"--{name}", options[name])
         if options["state"] is not None:
-            changes["subdivision"] = parse_region(options["state"]).subdivision
+            changes |= parse_region(options["state"])._asdict()
         for option, name in (
             ("plate", "plate"),
             ("space", "space_number"),
@@ -239,6 +240,7 @@ def _same_as(draft: PermitDraft) -> Permit | None:
     wanted = {
         "location": draft.location,
         "plate": normalise_plate(draft.plate),
+        "country": draft.country,
         "subdivision": draft.subdivision,
         "start": draft.start,
         "end": draft.end,

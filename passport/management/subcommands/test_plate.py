@@ -13,6 +13,7 @@ from integrations.management.scripting import Say, find_company, find_location
 from integrations.models import PermitSync, TestPlate, ZoneMapping
 from integrations.onboarding import test_plate_poller, test_plates
 from integrations.onboarding.test_plate_page import headline
+from locations.regions import parse_region
 
 HELP = "send a test plate for a mapped location; exits with 0 once Passport lists it"
 LOOK_EVERY_S = 0.3
@@ -23,7 +24,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("--location", required=True, metavar="NAME")
     parser.add_argument("--plate", default=test_plates.DEFAULT_PLATE)
-    parser.add_argument("--state", default=test_plates.DEFAULT_SUBDIVISION, metavar="US-NC")
+    parser.add_argument("--state", default=test_plates.DEFAULT_REGION.key, metavar="US-NC")
     parser.add_argument("--space", default="", metavar="NUMBER", help="if the zone requires a space number")
     parser.add_argument(
         "--ask",
@@ -53,7 +54,7 @@ def run(options: dict[str, Any], say: Say) -> None:
         connection=mapping.zone.connection,
         location=location,
         plate=options["plate"],
-        subdivision=options["state"],
+        region=parse_region(options["state"]),
         space_number=options["space"],
         ask=options["ask"],
     )

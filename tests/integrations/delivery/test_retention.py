@@ -142,7 +142,7 @@ def test_an_old_ticket_is_answered_as_before(world: World) -> None:
     world.deliver()
     services.cancel_permit(permit=permit)
     world.deliver()
-    asked = Question("P1", "", world.here.pk, world.here.name, ticket, world.here.tz, NAMES)
+    asked = Question("P1", None, world.here.pk, world.here.name, ticket, world.here.tz, NAMES)
     answers = []
     for _before_and_after in range(2):
         permits, zone = gather(world.company, asked)

@@ -11,7 +11,7 @@ from integrations.models import PermitSync
 from locations.models import Location, Membership, Permit
 from locations.services import cancel_permit
 from tests.factories import ConnectionFactory, LocationFactory, PermitFactory, ZoneFactory, ZoneMappingFactory
-from tests.integrations.permits.pages import NEW_YORK, text_of, typed, url
+from tests.integrations.permits.pages import NEW_YORK, plates, text_of, typed, url
 
 pytestmark = pytest.mark.django_db
 
@@ -210,3 +210,41 @@ def test_someone_elses_change_in_the_meantime_is_not_overwritten(operator: Clien
 def test_a_cancelled_permit_is_not_changed(operator: Client, place: Location) -> None:
     permit = cancel_permit(permit=PermitFactory(location=place))
     assert operator.get(url("permit_change", permit.pk)).headers["Location"] == url("permit", permit.pk)
+
+
+@pytest.mark.parametrize(
+    ("key", "country", "words"),
+    [
+        ("DEU", "DE", "Germany"),
+        ("USA", "US", "United States, no state"),
+        ("MEX", "MX", "Mexico, no state"),
+    ],
+)
+def test_a_plate_that_no_state_issued_is_registered_shown_found_and_changed(
+    operator: Client, place: Location, key: str, country: str, words: str
+) -> None:
+    operator.post(url("permit_add"), typed(place, subdivision=key))
+    permit = Permit.objects.get()
+    assert (permit.country, permit.subdivision) == (country, "")
+    assert words in text_of(operator.get(url("permit", permit.pk)))
+    assert (
+        f'<option value="{key}" selected>' in operator.get(url("permit_change", permit.pk)).content.decode()
+    )
+    PermitFactory(location=place, plate="OTHER1")
+    assert plates(operator.get(url("permits"), {"state": key})) == ["ABC1234"]
+    assert plates(operator.get(url("permits"), {"state": "US-NC"})) == ["OTHER1"]
+    values = typed(place, subdivision="FRA", revision=permit.revision)
+    operator.post(url("permit_change", permit.pk), values)
+    permit.refresh_from_db()
+    assert (permit.country, permit.subdivision, permit.revision) == ("FR", "", 2)
+    operator.post(url("permit_change", permit.pk), {**values, "subdivision": "CA-ON", "revision": 2})
+    permit.refresh_from_db()
+    assert (permit.country, permit.subdivision) == ("CA", "CA-ON")
+
+
+def test_the_state_of_the_last_registration_is_not_chosen_for_the_next(
+    operator: Client, place: Location
+) -> None:
+    PermitFactory(location=place, subdivision="US-TX")
+    form = operator.get(url("permit_add")).context["form"]
+    assert not form["subdivision"].value()

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from integrations.permits.validity import decide
 from integrations.permits.validity_snapshots import PushThen, ZoneThen, living, shown_until
+from locations.regions import Region
 from tests.integrations.permits.validity_samples import (
     HOUR,
     NOW,
@@ -65,10 +66,10 @@ def test_a_window_holds_its_first_moment_and_not_its_last() -> None:
 
 
 def test_a_plate_of_another_state_is_another_vehicle() -> None:
-    verdict = answer(permit(), asked=question(subdivision="US-VA"))
+    verdict = answer(permit(), asked=question(region=Region("US", "US-VA")))
     assert verdict.key == "no"
     assert "another state: North Carolina, US" in why(verdict)
-    assert answer(permit(), asked=question(subdivision="US-NC")).key == "yes"
+    assert answer(permit(), asked=question(region=Region("US", "US-NC"))).key == "yes"
 
 
 def test_a_plate_that_was_never_registered_says_so() -> None:
@@ -264,7 +265,7 @@ def test_what_is_still_there_now_is_said_in_the_present_and_with_its_end() -> No
 )
 def test_what_passport_did_not_show_is_a_plain_no(pushes: list[PushThen]) -> None:
     gone = permit(active=False, cancelled_at=NOW - 3 * HOUR, pushes=pushes)
-    assert answer(gone, asked=question(subdivision="US-NC")).key == "no"
+    assert answer(gone, asked=question(region=Region("US", "US-NC"))).key == "no"
 
 
 def test_a_right_of_another_place_counts_only_in_this_ones_zone() -> None:

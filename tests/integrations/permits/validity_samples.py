@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 from integrations.permits.validity import ValidityAnswer, decide
 from integrations.permits.validity_snapshots import PermitThen, PushThen, Question, ZoneThen
+from locations.regions import Region
 from passport.onboarding import NAMES
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -17,7 +18,7 @@ ZONE = ZoneThen("Z123", "North", NOW - 30 * HOUR, "z-123")
 def question(at: datetime = NOW - HOUR, **values: Any) -> Question:
     columns = {
         "plate": "ABC1234",
-        "subdivision": "",
+        "region": None,
         "location_id": 1,
         "location_name": "North Campus Garage",
         "at": at,
@@ -51,7 +52,7 @@ def permit(**values: Any) -> PermitThen:
         "pk": 7,
         "plate": "ABC1234",
         "plate_typed": "ABC 1234",
-        "subdivision": "US-NC",
+        "region": Region("US", "US-NC"),
         "location_id": 1,
         "location_name": "North Campus Garage",
         "start": NOW - 10 * HOUR,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from integrations.permits.validity_snapshots import PushThen, ZoneThen, is_in
 from integrations.vendors import right_keys
-from integrations.vendors.protocol import Account, Desired
+from integrations.vendors.protocol import Account, Desired, RightSeen
 from locations.regions import SUBDIVISIONS
 from passport import plan
 
@@ -95,3 +95,23 @@ def test_what_a_stop_does_not_know_of_its_vehicle_it_leaves_out() -> None:
         {"vehicle_plate": "ABC1234"},
         None,
     ]
+
+
+@pytest.mark.parametrize(
+    ("country", "seen", "contradicts"),
+    [
+        ("DE", {"subdivision": "", "country": ""}, False),
+        ("DE", {"subdivision": "", "country": "DE"}, False),
+        ("DE", {"subdivision": "BE", "country": "DE"}, False),
+        ("DE", {"subdivision": "", "country": "FR"}, True),
+        ("DE", {"subdivision": "US-NC", "country": ""}, True),
+        ("US", {"subdivision": "NC", "country": ""}, False),
+        ("US", {"subdivision": "CA-ON", "country": ""}, True),
+    ],
+)
+def test_of_a_plate_that_no_state_issued_the_country_is_compared(
+    country: str, seen: dict[str, Any], contradicts: bool
+) -> None:
+    known = {"zone_id": ZONE, "plate": "BXY12", "country": country, "subdivision": ""}
+    right = RightSeen("1", ZONE, "BXY12", start=None, end=None, space_number="", reference="", raw={}, **seen)
+    assert right_keys.differences(known, right, at=NOW) == (("subdivision",) if contradicts else ())
