@@ -89,7 +89,7 @@ class MovePreview:
 
     @property
     def action(self) -> str:
-        """What the button says: *Move 58 permits*, *Take 23 permits out of Passport*."""
+        """What the button says: *Move 58 permits*, *Take 23 permits out of* the vendor."""
         if not self.removes:
             text = ngettext("Move %(n)s permit", "Move %(n)s permits", self.permits)
             return text % {"n": _shown(self.permits)}

@@ -28,8 +28,8 @@ DEFAULT_PORT = 8000
 # Every account of the seed, company by company (`offstreet.seeding`, which this module doesn't import: it loads Django).
 LOGINS = (
     ("operator@university.example", "University (live): maps locations, registers vehicles"),
-    ("manager@university.example", "the same, and manages members and pauses"),
-    ("viewer@university.example", "only looks"),
+    ("manager@university.example", "University: also manages members and pauses the integration"),
+    ("viewer@university.example", "University: reads only"),
     ("operator@lakeshore-city.example", "Lakeshore City (being tested)"),
     ("operator@harbor-properties.example", "Harbor Properties (being set up)"),
     ("support@offstreet.example", "Offstreet's support: all companies, and the admin"),
