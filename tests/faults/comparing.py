@@ -144,7 +144,7 @@ def doubled(sessions: list[dict[str, Any]]) -> list[str]:
             others = [one for other, one in enumerate(mine) if other != place]
             older = [n for start, end, n, wrong in others if start <= begun_at < min(end, wrong)]
             if len(older) > 1 or any(n == number or n < number - 1 for n in older):
-                found.append(f"begun while others were open: {permit_sync}-{number}, beside {older}")
+                found.append(f"begun while others were open: {permit_sync}-{number}, beside {older}: {mine}")
         if sum(ended_at == "9" for _, ended_at, _, _ in mine) > 1:
             found.append(f"open twice at the end: {permit_sync}")
     return found
