@@ -55,9 +55,13 @@ def session(number: int, *events: tuple[int, str]) -> dict[str, Any]:
         ([session(1, (1, "created"), (9, "stopped")) | {"misapplied_at": AT.format(4)},
           session(2, (2, "created"), (9, "stopped")), session(3, (3, "created"))], 1),
         ([session(1, (1, "created")) | {"misapplied_at": AT.format(1)}, session(2, (3, "created"))], 1),
+        ([session(1, (1, "created"), (5, "stopped")), session(3, (4, "created"))], 0),
+        ([session(1, (1, "created"), (5, "stopped")), session(2, (2, "created"), (3, "stopped")),
+          session(3, (4, "created"))], 1),
     ],
     ids=["repeats", "replaced", "open twice", "started again", "one number twice", "three at a time",
-         "beside one that refuses its stop", "before its stop was forgotten", "misapplied and never ended"],
+         "beside one that refuses its stop", "before its stop was forgotten", "misapplied and never ended",
+         "after a start that was forgotten", "beside one that an earlier one replaced"],
 )  # fmt: skip
 def test_the_storms_own_check_sees_what_is_doubled(sessions: list[dict[str, Any]], count: int) -> None:
     assert len(comparing.doubled(sessions)) == count
