@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
@@ -218,7 +219,17 @@ class PermitAdmin(LookedUpAdmin, HistoryAdmin):
 
     @admin.action(description=_("Cancel the selected permits"))
     def cancel(self, request: HttpRequest, queryset: QuerySet[Permit]) -> None:
-        """Cancel through the service, all or none."""
+        """Cancel through the service, all or none. So many that a person should see first what that ends go by the
+        company's own list, which asks.
+        """
+        most: int = settings.HELD_CHANGE_RIGHTS
+        if len(queryset[: most + 1]) > most:
+            text = _t(
+                "Nothing was cancelled. More than %(most)d permits are cancelled in the company's own list of permits, "
+                "which shows first what officers stop seeing."
+            )
+            self.message_user(request, text % {"most": most}, messages.ERROR)
+            return
         count = cancel_permits(permits=queryset, actor=actor_of(request))
         words = ngettext("%(count)d permit cancelled.", "%(count)d permits cancelled.", count)
         self.message_user(request, words % {"count": count}, messages.SUCCESS)

@@ -242,7 +242,11 @@ def end(
         # First of all, so that unmapping makes nothing due here and no worker claims any more.
         _turn(connection, _Status.ENDED, actor, reason)
         locations = Location.objects.filter(zone_mapping__zone__connection=connection)
-        mapping.map_locations(choices=[(location, None) for location in locations], actor=actor)
+        mapping.map_locations(
+            choices=[(location, None) for location in locations],
+            actor=actor,
+            confirmed=mapping.ANY_NUMBER,
+        )
         _leave(connection, leave_behind=leave_behind)
         _end_notices(connection)
         ticket_log.record(connection, "ended", _("Ended: %(reason)s") % {"reason": reason}, actor)

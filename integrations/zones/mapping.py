@@ -9,6 +9,7 @@ Texts that differ only in case, leading zeros or spaces are never taken to be eq
 and `303`, may be two places; they are pointed out in words instead. `suggest` and `case_twins` are pure.
 """
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -36,6 +37,8 @@ _LEADING_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
 # A batch of mappings is one decision; its time line entry names this many locations and counts the rest.
 NAMED_IN_EVENT = 5
 MARK_ROWS = 5_000
+# For `confirmed` of `map_locations`.
+ANY_NUMBER = math.inf
 
 
 # --- Writes -------------------------------------------------------------------------------------------------------
@@ -50,7 +53,7 @@ class NeedsConfirmation(ValidationError):
 
 
 def map_location(
-    *, location: Location, zone: Zone | None, actor: User | None = None, confirmed: int | None = None
+    *, location: Location, zone: Zone | None, actor: User | None = None, confirmed: float | None = None
 ) -> bool:
     """Send a location's registrations to `zone`, or to none; return whether that changed anything.
 
@@ -64,12 +67,13 @@ def map_locations(
     *,
     choices: Iterable[tuple[Location, Zone | None]],
     actor: User | None = None,
-    confirmed: int | None = None,
+    confirmed: float | None = None,
 ) -> list[Location]:
     """Map many locations, all or none; return those whose zone changed. See `map_location`.
 
-    `confirmed` is for callers that can ask: how many permits a person has agreed to move, 0 before they were asked. Raises
-    `NeedsConfirmation` where that is not enough. Without it nobody is asked (a command, an ended connection, an undo).
+    `confirmed` is how many permits a person has agreed to move: 0 before they were asked, `ANY_NUMBER` where what they did
+    leaves no doubt (an ended connection, an undo, `--yes`). Raises `NeedsConfirmation` where that is not enough, and without
+    `confirmed` where the change is too large to be made unasked (`integrations.held_changes.impact`).
     """
     wanted = {location.pk: zone for location, zone in choices}
     changed: list[Location] = []
@@ -109,18 +113,21 @@ def map_locations(
                 moved[connection].append(words)
             if before is not None and before.missing_since is not None and not before.mappings.exists():
                 notices.resolve(missing_zone_key(before.pk))
-        if confirmed is not None:
-            _require_confirmed(left, confirmed)
+        _require_confirmed(left, confirmed)
         for connection, lines in moved.items():
             ticket_log.record(connection, "mapped", _sentence(lines), actor)
         mark_locations([location.pk for location in changed])
     return changed
 
 
-def _require_confirmed(left: Collection[tuple[Location, Zone, Zone | None]], confirmed: int) -> None:
+def _require_confirmed(left: Collection[tuple[Location, Zone, Zone | None]], confirmed: float | None) -> None:
     """Raise `NeedsConfirmation` where more permits would move than a person has agreed to."""
+    if confirmed == ANY_NUMBER:
+        return
     seen = preview_of(left, timezone.now())
-    if seen is not None and seen.permits > confirmed * (1 + GROWTH):
+    if seen is None:
+        return
+    if seen.is_too_much if confirmed is None else seen.permits > confirmed * (1 + GROWTH):
         raise NeedsConfirmation(seen)
 
 

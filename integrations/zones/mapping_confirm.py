@@ -171,7 +171,7 @@ def _undo(request: CompanyRequest, moves: Sequence[Sequence[int | None]]) -> Non
         if pk is not None and pk in places and at_now.get(pk) == after
     ]
     try:
-        back = mapping.map_locations(choices=choices, actor=request.user)
+        back = mapping.map_locations(choices=choices, actor=request.user, confirmed=mapping.ANY_NUMBER)
     except ValidationError as error:
         messages.error(request, _("%(reason)s Nothing was changed.") % {"reason": " ".join(error.messages)})
         return

@@ -41,10 +41,14 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class MovePreview:
-    """What some moves would do together; `impact` is what they do to the rights that vendors hold."""
+    """What some moves would do together; `impact` is what they do to the rights that vendors hold.
+
+    `is_too_much` says that it is for one of the connections, however small a part of all of them.
+    """
 
     moves: Sequence[Move]
     impact: Impact
+    is_too_much: bool = False
 
     @property
     def permits(self) -> int:
@@ -148,7 +152,7 @@ def preview_of(left: Collection[tuple[Location, Zone, Zone | None]], now: dateti
         sum(impact.total for impact in impacts),
         examples,
     )
-    return MovePreview(moves, together)
+    return MovePreview(moves, together, any(impact.is_too_much for impact in impacts))
 
 
 def permits_of(location_ids: Collection[int], now: datetime) -> Mapping[int, int]:

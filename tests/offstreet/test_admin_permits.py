@@ -1,14 +1,15 @@
 """Permits in the admin: what is added, changed and cancelled there goes through the service."""
 
 from datetime import UTC, time
+from typing import Any
 
 import pytest
 from django.test import Client
 from django.utils import timezone
 
-from integrations.models import PermitSync
+from integrations.models import PermitSync, ZoneMapping
 from locations.models import Permit, User
-from tests.factories import LocationFactory, PermitFactory, ZoneMappingFactory
+from tests.factories import LocationFactory, PermitFactory, ZoneFactory, ZoneMappingFactory
 from tests.offstreet.admin_pages import form_of, url
 
 pytestmark = pytest.mark.django_db
@@ -68,6 +69,31 @@ def test_permits_are_cancelled_together_through_the_service(
     client.post(url(Permit, "changelist"), {"action": "cancel", "_selected_action": [permit.pk, other.pk]})
     assert set(Permit.objects.values_list("status", flat=True)) == {Permit.Status.CANCELLED}
     assert PermitSync.objects.due().count() == 2
+
+
+def test_more_permits_than_are_cancelled_unasked_are_left_to_the_page_that_asks(
+    client: Client, support: User, permit: Permit, settings: Any
+) -> None:
+    settings.HELD_CHANGE_RIGHTS = 2
+    chosen = [permit.pk, *(PermitFactory(location=permit.location).pk for _number in range(2))]
+    answer = client.post(
+        url(Permit, "changelist"), {"action": "cancel", "_selected_action": chosen}, follow=True
+    )
+    assert "Nothing was cancelled. More than 2 permits are cancelled" in answer.content.decode()
+    assert set(Permit.objects.values_list("status", flat=True)) == {Permit.Status.ACTIVE}
+    client.post(url(Permit, "changelist"), {"action": "cancel", "_selected_action": chosen[:2]})
+    assert Permit.objects.filter(status=Permit.Status.CANCELLED).count() == 2
+
+
+def test_a_mapping_is_shown_and_not_changed_here(client: Client, support: User) -> None:
+    mapping = ZoneMappingFactory()
+    assert client.get(url(ZoneMapping, "change", mapping.pk)).status_code == 200
+    other = ZoneFactory(connection=mapping.zone.connection)
+    form = {"location": mapping.location_id, "zone": other.pk}
+    for name in ("change", "delete"):
+        assert client.post(url(ZoneMapping, name, mapping.pk), form).status_code == 403
+    assert client.post(url(ZoneMapping, "add"), form).status_code == 403
+    assert ZoneMapping.objects.get().zone == mapping.zone
 
 
 def test_a_cancelled_permit_is_shown_and_not_changed(client: Client, support: User, permit: Permit) -> None:

@@ -1,8 +1,11 @@
 """`manage.py passport`: what it does, prints, and refuses with one sentence."""
 
 import json
+from typing import Any
 
 import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
 
 from integrations.models import Connection, PermitSync, Zone, ZoneMapping
 from integrations.reconciliation import comparison
@@ -210,6 +213,35 @@ def test_unmap_takes_the_zone_away(company: Company) -> None:
     passport("map", "--location", "Lot B", "--zone", "LotB")
     assert passport("map", "--location", "Lot B", "--unmap") == "Lot B no longer has a zone."
     assert not ZoneMapping.objects.exists()
+
+
+@pytest.mark.parametrize("target", [("--unmap",), ("--zone", "LOTB")], ids=["removed", "replaced"])
+def test_map_shows_what_would_end_many_rights_and_does_it_only_when_it_is_told_so_twice(
+    company: Company, target: tuple[str, ...], settings: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings.HELD_CHANGE_RIGHTS, settings.HELD_CHANGE_SHARE = 2, 0.2
+    connection = connected()
+    passport("map", "--location", "Lot B", "--zone", "LotB")
+    location = company.locations.get(name="Lot B")
+    for _number in range(3):
+        permit = PermitFactory(location=location)
+        connection.permit_syncs.filter(permit=permit).update(
+            state="done", remote_state={"session_id": "x"}, remote_until=permit.end
+        )
+    arguments = ("--company", "university", "--location", "Lot B", *target)
+    assert "Nothing was changed. To go ahead, run the command again with --yes." in refusal(
+        "passport", "map", *arguments
+    )
+    assert ZoneMapping.objects.get().zone.number == "LotB"
+    assert not connection.permit_syncs.due().exists()
+    with pytest.raises(CommandError):
+        call_command("passport", "map", *arguments)
+    shown = capsys.readouterr().out
+    assert "3 permits from LotB to" in shown
+    assert "Of 3 parking rights, 3 would be" in shown
+    passport("map", "--location", "Lot B", *target, "--yes")
+    assert [mapping.zone.number for mapping in ZoneMapping.objects.all()] == list(target[1:])
+    assert connection.permit_syncs.due().count() == 3
 
 
 # --- passport status -------------------------------------------------------------------------------------

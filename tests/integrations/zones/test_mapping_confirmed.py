@@ -8,7 +8,13 @@ from django.utils import timezone
 from integrations.models import PermitSync, ZoneMapping
 from integrations.zones import mapping
 from locations.models import Location, Permit
-from tests.factories import PermitFactory, ZoneFactory
+from tests.factories import (
+    ConnectionFactory,
+    LocationFactory,
+    PermitFactory,
+    ZoneFactory,
+    ZoneMappingFactory,
+)
 from tests.pages import HTMX, World, count_queries, text_of
 
 pytestmark = pytest.mark.django_db
@@ -59,6 +65,34 @@ def test_few_permits_are_asked_about_too(world: World, count: int) -> None:
     asks = world.operator.post(world.url("location_map", location.pk), {"zone": wanted.pk})["Location"]
     assert zone_of(location) == "Z1"
     assert f"{count} permit" in text_of(world.operator.get(asks))
+
+
+@pytest.mark.parametrize("count", [25, 26])
+def test_without_a_page_to_ask_on_a_small_change_is_made_and_a_large_one_is_not(
+    world: World, count: int
+) -> None:
+    location = held(world, "Lot", "Z1", count)
+    # What another integration holds makes it no smaller.
+    south = ConnectionFactory(company=world.company, label="South", live=True)
+    other = LocationFactory(company=world.company, name="Elsewhere")
+    ZoneMappingFactory(location=other, zone=ZoneFactory(connection=south, number="S1"))
+    for _number in range(200):
+        permit = PermitFactory(location=other)
+        PermitSync.objects.filter(permit=permit).update(
+            state="done", remote_state={"session_id": "y"}, remote_until=permit.end
+        )
+    choices = [(location, None), (other, None)]
+    if count > 25:
+        with pytest.raises(mapping.NeedsConfirmation):
+            mapping.map_locations(choices=choices[:1])
+        assert zone_of(location) == "Z1"
+        assert not PermitSync.objects.due().exists()
+        mapping.map_locations(choices=choices[:1], confirmed=mapping.ANY_NUMBER)
+    else:
+        mapping.map_locations(choices=choices[:1])
+    assert zone_of(location) == ""
+    with pytest.raises(mapping.NeedsConfirmation):
+        mapping.map_locations(choices=choices)
 
 
 def test_permits_that_passport_does_not_have_yet_are_counted_too(world: World) -> None:
