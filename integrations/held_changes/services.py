@@ -19,9 +19,9 @@ from datetime import timedelta
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from integrations.delivery.database_clock import database_now
 from integrations.held_changes.impact import Impact
 from integrations.models import Connection, HeldChange, Notice
 from integrations.notifications import notices, ticket_log
@@ -43,7 +43,7 @@ def may_proceed(*, connection: Connection, kind: str, impact: Impact, found: str
     holding locks on permits, locations or registrations: it locks the connection. Call `note_applied` once the change is
     made: until then an acceptance stands, so that a change which fails halfway goes on without being asked about again.
     """
-    now = timezone.now()
+    now = database_now()
     with transaction.atomic():
         connection = _locked(connection)
         changes = HeldChange.objects.filter(connection=connection, kind=kind)
@@ -137,7 +137,7 @@ def _decide(held: HeldChange, state: str, actor: User | None, seen: Impact | Non
                 _("The change has grown since you opened this page. Look at it again, then decide."),
                 code="grown",
             )
-        held.state, held.decided_at, held.decided_by = state, timezone.now(), actor
+        held.state, held.decided_at, held.decided_by = state, database_now(), actor
         held.save(update_fields=["state", "decided_at", "decided_by"])
         notices.resolve(_key(held))
         is_accepted = state == _State.ACCEPTED

@@ -23,6 +23,8 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from integrations.delivery.at_once import at_once
+from integrations.delivery.database_clock import has_come
 from integrations.models import (
     Connection,
     Contact,
@@ -46,31 +48,51 @@ TRY_AGAIN = {
     Finding.NOT_AUTHORISED: timedelta(hours=1),
     Finding.CREDENTIALS: timedelta(minutes=15),
 }
+# So many set-ups are asked about at once.
+AT_ONCE = 5
 PULL_AGAIN = timedelta(minutes=1)
 PULL_AGAIN_WHEN_EMPTY = timedelta(minutes=10)
 
 
 def follow_set_ups(now: datetime) -> None:
-    """Do what follows for each connection that is being set up or has just gone live."""
-    for connection in sorted(awaiting(), key=_turn):
-        try:
-            if not follow(connection, now):
-                # One time-out a round is enough; the others are looked at in two seconds, and this one after them.
-                return
-        except ValidationError as error:
-            # Someone was faster (ended it, changed its operator ID); the next round sees the new state.
-            log.info("a set-up could not go on", connection=connection.pk, why=" ".join(error.messages))
+    """Do what follows for each connection that is being set up or has just gone live.
 
-
-def _turn(connection: Connection) -> tuple[bool, datetime, int]:
-    """Return by what set-ups are put in order: those for which nobody is asked, then the one that was tried longest ago.
-
-    So those that always fail delay the others by at most one attempt each.
+    Those for which nobody has to be asked all go on. Of the others, as many as are asked about at once have their turn; the
+    rest have theirs in the next rounds, before these have it again.
     """
+    asks: list[Connection] = []
+    for connection in sorted(awaiting(), key=_turn):
+        if is_vendor_asked(connection, now):
+            asks.append(connection)
+        else:
+            _follow(connection, now)
+    at_once(lambda connection: _follow(connection, now), asks[:AT_ONCE], most=AT_ONCE)
+
+
+def _follow(connection: Connection, now: datetime) -> None:
+    try:
+        follow(connection, now)
+    except ValidationError as error:
+        # Someone was faster (ended it, changed its operator ID); the next round sees the new state.
+        log.info("a set-up could not go on", connection=connection.pk, why=" ".join(error.messages))
+
+
+def is_vendor_asked(connection: Connection, now: datetime) -> bool:
+    """Whether `follow` would ask the vendor now, which may take as long as its time-outs."""
+    if connection.status == Connection.Status.LIVE:
+        return False
+    if is_trial_due(connection, now):
+        return True
+    if not connection.is_confirmed or connection.zones_pulled_at is not None:
+        return False
+    return ticket_log.current_ticket(connection) is not None and is_pull_due(connection, now)
+
+
+def _turn(connection: Connection) -> tuple[datetime, int]:
+    """Return by what set-ups are put in order: the one that was tried longest ago goes first, and a new one before all."""
     never = datetime.min.replace(tzinfo=UTC)
     # A refresh moves its due time; that it is in the future says no less that it was tried.
-    tried = max(connection.operator_id_checked_at or never, connection.zones_due_at or never)
-    return connection.zones_pulled_at is None, tried, connection.pk
+    return max(connection.operator_id_checked_at or never, connection.zones_due_at or never), connection.pk
 
 
 def awaiting() -> QuerySet[Connection]:
@@ -98,30 +120,28 @@ def awaiting() -> QuerySet[Connection]:
     )
 
 
-def follow(connection: Connection, now: datetime) -> bool:
-    """Do what follows for one connection; return False where the vendor could not be reached."""
+def follow(connection: Connection, now: datetime) -> None:
+    """Do what follows for one connection."""
     if connection.status == Connection.Status.LIVE:
         _finish(connection, now)
-        return True
+        return
     if is_trial_due(connection, now):
-        return services.recheck_operator_id(connection=connection).finding != Finding.UNREACHABLE
+        services.recheck_operator_id(connection=connection)
+        return
     if not connection.is_confirmed:
-        return True
+        return
     ticket = ticket_log.current_ticket(connection)
     if ticket is not None and connection.zones_pulled_at is None and is_pull_due(connection, now):
-        return (
-            zone_refresh.refresh_zones(connection=connection, trigger="set_up").outcome
-            != ZoneRefresh.Outcome.FAILED
-        )
+        zone_refresh.refresh_zones(connection=connection, trigger="set_up")
+        return
     if connection.zones_pulled_at is None:
-        return True
+        return
     if ticket is None:
         ticket = services.set_up(connection=connection)
     _tell_zones(connection, ticket)
     mapping = ZoneMapping.objects.filter(zone__connection=connection).order_by("mapped_at").first()
     if mapping is not None and connection.ready_for_test_at is None:
         _make_ready(connection, ticket, mapping, now)
-    return True
 
 
 def is_trial_due(connection: Connection, now: datetime) -> bool:
@@ -130,7 +150,7 @@ def is_trial_due(connection: Connection, now: datetime) -> bool:
     if finding == Finding.UNTRIED:
         return connection.zones_pulled_at is None and checked is None
     pause = TRY_AGAIN.get(Finding(finding))
-    return pause is not None and (checked is None or now - checked >= pause)
+    return pause is not None and (checked is None or has_come(checked + pause, now, at_most=pause))
 
 
 def is_pull_due(connection: Connection, now: datetime) -> bool:
@@ -141,8 +161,9 @@ def is_pull_due(connection: Connection, now: datetime) -> bool:
         return True
     ended = pull.finished_at or pull.started_at
     if pull.outcome == ZoneRefresh.Outcome.FAILED:
-        return now - ended >= PULL_AGAIN
-    return pull.outcome == ZoneRefresh.Outcome.DONE and now - ended >= PULL_AGAIN_WHEN_EMPTY
+        return has_come(ended + PULL_AGAIN, now, at_most=PULL_AGAIN)
+    empty = PULL_AGAIN_WHEN_EMPTY
+    return pull.outcome == ZoneRefresh.Outcome.DONE and has_come(ended + empty, now, at_most=empty)
 
 
 def _tell_zones(connection: Connection, ticket: Ticket) -> None:

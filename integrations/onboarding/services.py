@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from integrations.delivery.database_clock import database_now
 from integrations.models import Connection, Notice, Ticket
 from integrations.models.connections import integration_name
 from integrations.notifications import notices, ticket_log
@@ -244,7 +245,7 @@ def _hold(connection: Connection, operator_id: str, actor: User | None) -> Trial
 
 
 def _note_trial(connection: Connection, trial: Trial, actor: User | None) -> None:
-    connection.operator_id_checked_at, connection.operator_id_finding = timezone.now(), trial.finding
+    connection.operator_id_checked_at, connection.operator_id_finding = database_now(), trial.finding
     connections.save(connection, actor)
 
 

@@ -17,17 +17,17 @@ The first zone that fails is told at once; an outage is not, since a connection 
 
 import secrets
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
 import structlog
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, close_old_connections, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Max, Q
 from django.utils.translation import gettext as _
 
 from integrations.delivery import circuit_breaker
+from integrations.delivery.at_once import at_once
 from integrations.delivery.database_clock import database_now
 from integrations.delivery.session_id import UNUSED
 from integrations.models import CanaryCheck, CanaryRun, Connection, Zone
@@ -169,11 +169,8 @@ def follow(now: datetime) -> int:
         for run in open_runs.order_by("next_at")
         if CanaryRun.objects.filter(pk=run.pk, next_at=run.next_at).update(next_at=now + _LEASE)
     ]
-    if len(claimed) == 1:
-        advance(claimed[0])
-    elif claimed:
-        with ThreadPoolExecutor(min(RUNS_AT_ONCE, len(claimed)), thread_name_prefix="canary") as pool:
-            list(pool.map(_advance_in_thread, claimed))
+    # One that fails is taken up again when its lease is over.
+    at_once(advance, claimed, most=RUNS_AT_ONCE)
     return len(claimed)
 
 
@@ -236,16 +233,6 @@ def advance(run: CanaryRun) -> None:
 
 
 # --- Inside -----------------------------------------------------------------------------------------------------------
-
-
-def _advance_in_thread(run: CanaryRun) -> None:
-    try:
-        advance(run)
-    except Exception:
-        # The others go on; this one is taken up again when its lease is over.
-        log.exception("a check plate could not be followed", run=run.pk)
-    finally:
-        close_old_connections()
 
 
 def _account(connection: Connection) -> Account:

@@ -1,18 +1,16 @@
 """All periodic tasks, in one list (see `integrations.worker.scheduler`)."""
 
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 import structlog
 from django.core.exceptions import ValidationError
-from django.db import close_old_connections
-from django.db import connection as db
 from django.db.models import F, Q
 
 from integrations import diagnostics
 from integrations.alarms import watch
 from integrations.dashboard import hourly_stats
 from integrations.delivery import circuit_breaker, refusals, retention, successors
+from integrations.delivery.at_once import at_once
 from integrations.models import Breaker, CheckRun, Connection, PeriodicTask
 from integrations.notifications import email_queue
 from integrations.onboarding import automation, test_plate_poller
@@ -31,20 +29,26 @@ TOKENS_TASK = "keep tokens"
 
 
 def register_all() -> None:
-    """Register the periodic tasks of every worker."""
+    """Register the periodic tasks of every worker; those that ask a vendor or a mail server say that they wait for others."""
     scheduler.register(audit.AUDIT_TASK, 1, audit.audit)
     scheduler.register(audit.REMOTE_STATE_TASK, 1, audit.audit_remote_state)
     scheduler.register("count pushes by the hour", 60, hourly_stats.count_hours)
-    scheduler.register("follow check plates", 1, canary.follow)
-    scheduler.register("follow set-ups", 2, automation.follow_set_ups)
-    scheduler.register("follow tests", 1, test_plate_poller.follow_tests)
-    scheduler.register(TOKENS_TASK, 60, keep_tokens, rests_s=circuit_breaker.STOP_MAX.total_seconds())
+    scheduler.register("follow check plates", 1, canary.follow, waits_for_others=True)
+    scheduler.register("follow set-ups", 2, automation.follow_set_ups, waits_for_others=True)
+    scheduler.register("follow tests", 1, test_plate_poller.follow_tests, waits_for_others=True)
+    scheduler.register(
+        TOKENS_TASK,
+        60,
+        keep_tokens,
+        rests_s=circuit_breaker.STOP_MAX.total_seconds(),
+        waits_for_others=True,
+    )
     scheduler.register("raise urgency", 10, scheduler.raise_urgency)
-    scheduler.register(rounds.RECONCILE_TASK, 5, rounds.reconcile_all)
-    scheduler.register("refresh zones", 20, refresh_oldest_zones)
+    scheduler.register(rounds.RECONCILE_TASK, 5, rounds.reconcile_all, waits_for_others=True)
+    scheduler.register("refresh zones", 20, refresh_oldest_zones, waits_for_others=True)
     scheduler.register(successors.TASK, 2, successors.release_kept)
     scheduler.register(refusals.RETRY_TASK, 5, refusals.retry_due)
-    scheduler.register("send mails", 2, email_queue.send_due)
+    scheduler.register("send mails", 2, email_queue.send_due, waits_for_others=True)
     scheduler.register("tidy check plates", 3600, canary.tidy)
     scheduler.register(watch.WATCH_TASK, 15, watch.watch)
     scheduler.register("tidy check runs", 30, check_runs.tidy)
@@ -78,12 +82,7 @@ def connections_for_refresh(now: datetime) -> list[Connection]:
 
 def refresh_oldest_zones(now: datetime) -> None:
     """Do the daily refresh of a few connections at once, so that a thousand of them spread over the day (periodic task)."""
-    found = connections_for_refresh(now)
-    if len(found) == 1:
-        _refresh_zones(found[0])
-    elif found:
-        with ThreadPoolExecutor(ZONES_AT_A_TIME, thread_name_prefix="zones") as pool:
-            list(pool.map(_refresh_in_thread, found))
+    at_once(_refresh_zones, connections_for_refresh(now), most=ZONES_AT_A_TIME)
 
 
 def _refresh_zones(connection: Connection) -> None:
@@ -95,14 +94,6 @@ def _refresh_zones(connection: Connection) -> None:
     except Exception:
         # Noted on the refresh; the others go on.
         log.exception("zones could not be refreshed", connection=connection.pk)
-
-
-def _refresh_in_thread(connection: Connection) -> None:
-    close_old_connections()
-    try:
-        _refresh_zones(connection)
-    finally:
-        db.close()
 
 
 def keep_tokens(now: datetime) -> None:

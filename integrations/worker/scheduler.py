@@ -3,8 +3,11 @@
 Two things happen here. The *sweep* looks each second for connections that have something due, and wakes this worker's own
 engine: it needs no broker, and makes up for every hint that was lost. *Periodic tasks* are run by whichever worker moves
 their `next_at` forward in the database, so each runs once however many workers there are; a worker that dies during one
-costs one round of it. Look-ups that people ask for (`integrations.reconciliation.check_runs`) are claimed here, too, and run
-by threads of their own: a vendor that hangs must not delay the periodic tasks.
+costs one round of it.
+
+Those that ask a vendor or a mail server have a thread each (`waits_for_others`), since a round of theirs may last as long as
+somebody else takes to answer; the others share two. Look-ups that people ask for (`integrations.reconciliation.check_runs`)
+are claimed here, too, and run by threads of their own for the same reason.
 """
 
 import os
@@ -48,13 +51,15 @@ FORGET_WORKERS_AFTER = timedelta(hours=1)
 class ScheduledTask:
     """A periodic task: its name, how often, and what to do. The function gets the database's time.
 
-    `rests_s` is how much longer than `every_s` it may ask to be left alone, by moving its `next_at` on.
+    `rests_s` is how much longer than `every_s` it may ask to be left alone, by moving its `next_at` on. One that
+    `waits_for_others` asks somebody over the network, and so must not keep a thread that other tasks need.
     """
 
     name: str
     every_s: float
     work: Callable[[datetime], object]
     rests_s: float = 0
+    waits_for_others: bool = False
 
     def is_due(self, next_at: datetime, now: datetime) -> bool:
         """Whether its time has come; a clock that was a day ahead for a moment does not stop it for a day. Pure."""
@@ -64,9 +69,16 @@ class ScheduledTask:
 _scheduled_tasks: dict[str, ScheduledTask] = {}
 
 
-def register(name: str, every_s: float, work: Callable[[datetime], object], *, rests_s: float = 0) -> None:
+def register(
+    name: str,
+    every_s: float,
+    work: Callable[[datetime], object],
+    *,
+    rests_s: float = 0,
+    waits_for_others: bool = False,
+) -> None:
     """Have `work` run once every `every_s` seconds by one of the workers; see `ScheduledTask`."""
-    _scheduled_tasks[name] = ScheduledTask(name, every_s, work, rests_s)
+    _scheduled_tasks[name] = ScheduledTask(name, every_s, work, rests_s, waits_for_others)
 
 
 def scheduled_tasks() -> Sequence[ScheduledTask]:
@@ -148,6 +160,8 @@ class Scheduler:
         self._engine = engine
         self._pulse = pulse or Pulse()
         self._pool = ThreadPoolExecutor(max_workers=TASK_THREADS, thread_name_prefix="periodic")
+        # Each task that waits for others has a pool of its own with one thread, started when it is first due.
+        self._pools: dict[str, ThreadPoolExecutor] = {}
         self._check_pool = ThreadPoolExecutor(max_workers=CHECK_THREADS, thread_name_prefix="check")
         self._free_checks = threading.Semaphore(CHECK_THREADS)
         self._running: set[str] = set()
@@ -172,8 +186,12 @@ class Scheduler:
                 close_old_connections()
             stop.wait(SWEEP_EVERY_S * random.uniform(0.8, 1.2))
         comparison_rounds.stop()
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        self._check_pool.shutdown(wait=False, cancel_futures=True)
+        self.stop_tasks()
+
+    def stop_tasks(self) -> None:
+        """Begin no task or look-up that waits for a thread."""
+        for pool in (self._pool, *self._pools.values(), self._check_pool):
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def tick(self) -> None:
         """Do one round."""
@@ -192,7 +210,14 @@ class Scheduler:
             if task.is_due(next_at.get(task.name, now), now) and take(task, now):
                 with self._lock:
                     self._running.add(task.name)
-                self._pool.submit(self._perform, task, now)
+                self._pool_of(task).submit(self._perform, task, now)
+
+    def _pool_of(self, task: ScheduledTask) -> ThreadPoolExecutor:
+        if not task.waits_for_others:
+            return self._pool
+        if task.name not in self._pools:
+            self._pools[task.name] = ThreadPoolExecutor(max_workers=1, thread_name_prefix=task.name)
+        return self._pools[task.name]
 
     def _perform(self, task: ScheduledTask, now: datetime) -> None:
         try:

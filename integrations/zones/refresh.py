@@ -22,11 +22,11 @@ from celery.exceptions import CeleryError
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from kombu.exceptions import KombuError
 
+from integrations.delivery.database_clock import database_now
 from integrations.models import Connection, Notice, Zone, ZoneRefresh
 from integrations.notifications import notices, ticket_log
 from integrations.vendors.errors import DeliveryError
@@ -111,7 +111,8 @@ def begin_refresh(
     Raises `ValidationError` where the connection has no operator id or has ended, and where nobody has confirmed yet that
     the operator id is the company's (`integrations.zones.operator_claims`).
     """
-    now = timezone.now()
+    # The database's clock: what is due is compared with it.
+    now = database_now()
     with transaction.atomic():
         connection = _locked(connection.pk)
         if connection.status == Connection.Status.ENDED:
@@ -157,7 +158,7 @@ def run_refresh(*, refresh: ZoneRefresh) -> ZoneRefresh:
     finally:
         row = Connection.objects.filter(pk=refresh.connection_id)
         failures = 0 if is_done else (row.values_list("zones_failures", flat=True).first() or 0) + 1
-        row.update(zones_due_at=timezone.now() + again_after(failures), zones_failures=failures)
+        row.update(zones_due_at=database_now() + again_after(failures), zones_failures=failures)
     return done
 
 
@@ -184,7 +185,7 @@ def apply_listing(
     *, refresh: ZoneRefresh, listing: ZoneListing, allowed: Collection[str] = ()
 ) -> ZoneRefresh:
     """Bring the table in line with a list, in one transaction, or hold it; return the finished refresh."""
-    now = timezone.now()
+    now = database_now()
     with transaction.atomic():
         connection = _locked(refresh.connection_id)
         refresh = ZoneRefresh.objects.select_for_update(no_key=True).get(pk=refresh.pk)
@@ -378,7 +379,7 @@ def _fail(refresh: ZoneRefresh, sentence: str, remedy: str, *, kind: str, code: 
     with transaction.atomic():
         refresh = ZoneRefresh.objects.select_for_update(no_key=True).get(pk=refresh.pk)
         if refresh.outcome == ZoneRefresh.Outcome.RUNNING:
-            refresh.outcome, refresh.finished_at = ZoneRefresh.Outcome.FAILED, timezone.now()
+            refresh.outcome, refresh.finished_at = ZoneRefresh.Outcome.FAILED, database_now()
             refresh.error, refresh.remedy = sentence, remedy
             refresh.found = {"error": {"kind": kind, "code": code}}
             refresh.save()

@@ -1,8 +1,11 @@
 """When zones are refreshed automatically: each connection at its own time, failing ones less and less often."""
 
+import threading
 from datetime import datetime, timedelta
+from typing import NoReturn
 
 import pytest
+from django.db import connection as db
 from django.utils import timezone
 
 from integrations.models import Connection
@@ -80,3 +83,35 @@ def test_one_that_fails_unexpectedly_is_noted_and_does_not_end_the_task(vendor: 
     periodic_tasks.refresh_oldest_zones(timezone.now())
     assert connection.refreshes.get().outcome == "failed"
     assert Connection.objects.get(pk=connection.pk).zones_failures == 1
+
+
+def test_when_it_is_due_is_told_by_the_database_s_clock(
+    vendor: FakeVendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = ConnectionFactory(live=True)
+    theirs = timezone.now() - timedelta(hours=3)
+    monkeypatch.setattr(zone_refresh, "database_now", lambda: theirs)
+    vendor.zones = [zone_seen("a", "Z1")]
+    begun, _is_ours = zone_refresh.begin_refresh(connection=connection)
+    connection.refresh_from_db()
+    assert connection.zones_due_at == theirs + zone_refresh.AGAIN_AFTER
+    zone_refresh.run_refresh(refresh=begun)
+    connection.refresh_from_db()
+    assert connection.zones_due_at == theirs + zone_refresh.EVERY
+    assert connection.zones_pulled_at == theirs
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(db.vendor != "postgresql", reason="SQLite has a single writer")
+def test_several_are_refreshed_at_once(vendor: FakeVendor, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _number in range(periodic_tasks.ZONES_AT_A_TIME):
+        ConnectionFactory(live=True)
+    together = threading.Barrier(periodic_tasks.ZONES_AT_A_TIME, timeout=30)
+
+    def fetch_zones(_operator_id: str) -> NoReturn:
+        together.wait()
+        raise TryLater("No answer.")
+
+    monkeypatch.setattr(vendor, "fetch_zones", fetch_zones)
+    periodic_tasks.refresh_oldest_zones(timezone.now())
+    assert list(Connection.objects.values_list("zones_failures", flat=True)) == [1] * 5
