@@ -6,6 +6,7 @@ under a lock, where everything that may have changed in the meantime is checked 
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -69,11 +70,14 @@ def begin_connection(*, company: Company, label: str = "", actor: User | None = 
 # --- Operator ID received ----------------------------------------------------------------------------------------
 
 
-def try_operator_id(vendor: str, operator_id: str) -> Trial:
-    """Ask a vendor about an operator ID; never inside a transaction. See `Trial`."""
+def try_operator_id(vendor: str, operator_id: str, *, is_page: bool = True) -> Trial:
+    """Ask a vendor about an operator ID; never inside a transaction. See `Trial`.
+
+    Of pages, few may ask at the same time (`integrations.vendors.calls`); a worker has threads for it.
+    """
     names = names_of(vendor)
     try:
-        with calls.slot(names):
+        with calls.slot(names) if is_page else nullcontext():
             zones = get_vendor(vendor).fetch_zones(operator_id)
     except FixConnection as error:
         if error.scope == "host":
@@ -135,8 +139,11 @@ def receive_operator_id(*, connection: Connection, operator_id: str, actor: User
 
 
 def recheck_operator_id(*, connection: Connection, actor: User | None = None) -> Trial:
-    """Try the kept operator ID again and note what the vendor says; a zone with the connection's code confirms it."""
-    trial = try_operator_id(connection.vendor, connection.operator_id)
+    """Try the kept operator ID again and note what the vendor says; a zone with the connection's code confirms it.
+
+    `actor` is the person who waits for it on a page; None where a worker does it.
+    """
+    trial = try_operator_id(connection.vendor, connection.operator_id, is_page=actor is not None)
     with transaction.atomic():
         fresh = connections.locked(connection)
         if fresh.operator_id != connection.operator_id:

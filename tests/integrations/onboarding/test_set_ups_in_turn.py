@@ -14,7 +14,8 @@ from integrations.vendors.errors import TryLater
 from tests.factories import ConnectionFactory
 from tests.fakes import FakeVendor
 
-pytestmark = pytest.mark.django_db
+# On PostgreSQL several are done at once, in threads, which see what is committed alone.
+pytestmark = pytest.mark.django_db(transaction=True)
 MINUTE = timedelta(minutes=1)
 
 
@@ -80,7 +81,6 @@ def test_a_time_that_a_wrong_clock_wrote_is_not_waited_for(ahead: timedelta) -> 
     assert automation.is_trial_due(unreachable, now + MINUTE)
 
 
-@pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif(db.vendor != "postgresql", reason="SQLite has a single writer")
 def test_several_are_asked_about_at_once(vendor: FakeVendor, monkeypatch: pytest.MonkeyPatch) -> None:
     made = [ConnectionFactory() for _ in range(automation.AT_ONCE)]

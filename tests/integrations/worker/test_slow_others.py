@@ -1,8 +1,11 @@
 """A vendor that hangs holds up the tasks that ask it, each on a thread of its own, and none of the others."""
 
+import operator
 import threading
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from django.utils import timezone
@@ -88,15 +91,12 @@ def test_a_vendor_that_hangs_delays_no_task_that_does_not_ask_it(
     worker = Scheduler(engine)
     try:
         for turn in range(1, 4):
-            monkeypatch.setattr(scheduler, "database_now", lambda turn=turn: now + turn * timedelta(days=1))
+            at = now + turn * timedelta(days=1)
+            monkeypatch.setattr(scheduler, "database_now", Mock(return_value=at))
+            expected = {task.name: 1 if task.waits_for_others else turn for task in tasks}
             worker.tick()
             with changed:
-                assert changed.wait_for(
-                    lambda turn=turn: all(
-                        rounds[task.name] == (1 if task.waits_for_others else turn) for task in tasks
-                    ),
-                    timeout=30,
-                ), rounds
+                assert changed.wait_for(partial(operator.eq, rounds, expected), timeout=30), rounds
             wait_until_free(worker, [task.name for task in tasks if not task.waits_for_others])
     finally:
         hangs.set()

@@ -74,14 +74,14 @@ def test_without_a_page_to_ask_on_a_small_change_is_made_and_a_large_one_is_not(
     location = held(world, "Lot", "Z1", count)
     # What another integration holds makes it no smaller.
     south = ConnectionFactory(company=world.company, label="South", live=True)
-    other = LocationFactory(company=world.company, name="Elsewhere")
+    other: Location = LocationFactory(company=world.company, name="Elsewhere")
     ZoneMappingFactory(location=other, zone=ZoneFactory(connection=south, number="S1"))
     for _number in range(200):
         permit = PermitFactory(location=other)
         PermitSync.objects.filter(permit=permit).update(
             state="done", remote_state={"session_id": "y"}, remote_until=permit.end
         )
-    choices = [(location, None), (other, None)]
+    choices: list[tuple[Location, None]] = [(location, None), (other, None)]
     if count > 25:
         with pytest.raises(mapping.NeedsConfirmation):
             mapping.map_locations(choices=choices[:1])
