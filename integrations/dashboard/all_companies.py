@@ -56,6 +56,9 @@ class CompanyLine:
     is_unproved: bool = False
     compared_at: datetime | None = None
     counts: DeliveryCounts = field(default_factory=DeliveryCounts)
+    # Of `counts.waiting`, those on connections that aren't live yet; and since when the oldest of the others waits.
+    held_back: int = 0
+    oldest: datetime | None = None
     places: PlaceCounts = field(default_factory=PlaceCounts)
     status_since: datetime | None = None
     # The oldest of its connections' latest zone refreshes; None where there was none.
@@ -107,14 +110,14 @@ class CompanyLine:
 
     def badness(self, now: datetime) -> tuple[float, ...]:
         """Return a key that is greater the worse the company stands."""
-        oldest, sending = self.counts.waiting_since, self.is_sending
+        oldest, sending = self.oldest, self.is_sending
         age_s = (now - oldest).total_seconds() if oldest and now - oldest > LATE else 0.0
         return (
             bool(self.stopped),
             self.level,
             self.unprotected.n + self.counts.still_shown,
             self.counts.refused,
-            age_s if sending else 0,
+            age_s,
             self.status == Connection.Status.PAUSED,
             self.places.unmapped if sending else 0,
             bool(self.statuses) and not sending,
@@ -123,7 +126,10 @@ class CompanyLine:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """All companies together; `hosts` are the troubles of vendors' hosts by vendor, the gravest first."""
+    """All companies together; `hosts` are the troubles of vendors' hosts by vendor, the gravest first.
+
+    Of what is `waiting`, `held_back` is what set-ups keep until they are live, for weeks maybe; `oldest` is of the rest.
+    """
 
     companies: int
     live: int
@@ -131,6 +137,7 @@ class Totals:
     with_unprotected: int
     still_shown: int
     waiting: int
+    held_back: int
     oldest: datetime | None
     refused: int
     stopped: int
@@ -172,6 +179,10 @@ def _add_connection(line: CompanyLine, connection: Any, health: LinkHealth, now:
     line.operator_ids.append(connection.operator_id)
     line.vendors.add(connection.vendor)
     line.zones_at = min(filter(None, (line.zones_at, connection.zones_pulled_at)), default=None)
+    if connection.status in SENDING:
+        line.oldest = min(filter(None, (line.oldest, health.counts.waiting_since)), default=None)
+    else:
+        line.held_back += health.counts.waiting
     trouble = trouble_of(health, now)
     if trouble is not None and (line.trouble is None or _is_graver(trouble, line.trouble)):
         line.trouble, line.trouble_vendor = trouble, connection.vendor
@@ -251,11 +262,8 @@ def totals(all_lines: Iterable[CompanyLine]) -> Totals:
         with_unprotected=sum(bool(line.unprotected) for line in every),
         still_shown=counts.still_shown,
         waiting=counts.waiting,
-        # What a set-up holds back may be weeks old, and is as it should be.
-        oldest=min(
-            (line.counts.waiting_since for line in every if line.is_sending and line.counts.waiting_since),
-            default=None,
-        ),
+        held_back=sum(line.held_back for line in every),
+        oldest=min((line.oldest for line in every if line.oldest), default=None),
         refused=counts.refused,
         stopped=sum(bool(line.stopped) for line in every),
         troubled=troubled,

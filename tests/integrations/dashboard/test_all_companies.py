@@ -9,7 +9,14 @@ from django.utils import timezone
 from integrations.dashboard import all_companies
 from integrations.models import Breaker, Connection, Notice
 from locations.models import Company
-from tests.factories import OPERATOR_ID, CompanyFactory, ConnectionFactory, PermitFactory
+from tests.factories import (
+    OPERATOR_ID,
+    CompanyFactory,
+    ConnectionFactory,
+    PermitFactory,
+    ZoneFactory,
+    ZoneMappingFactory,
+)
 from tests.integrations.dashboard.samples import refuse, settle
 from tests.pages import World, count_queries, text_of
 
@@ -201,3 +208,31 @@ def test_a_failing_company_says_so_in_its_row(world: World) -> None:
     line = page.split('id="companies-list"')[1]
     assert "no answer" in line
     assert "Passport has not answered for 6 min." in line
+
+
+def test_what_waits_is_the_same_number_on_both_pages_and_says_what_set_ups_hold_back(world: World) -> None:
+    company = CompanyFactory(name="Coming", slug="coming")
+    coming = World(company, ConnectionFactory(company=company))
+    there = coming.location("L", coming.zone("Z"))
+    for _number in range(3):
+        PermitFactory(location=there)
+    page = text_of(world.support.get(reverse("companies")))
+    tile = page.split("Waiting to be sent")[1][:300]
+    assert "3" in tile
+    assert "3 held until live" in tile
+    assert "nothing waiting" not in tile
+    assert ">3<" in text_of(coming.viewer.get(coming.url("overview"))).split("Waiting to be sent")[1][:200]
+    # One that is live has something waiting as well.
+    PermitFactory(location=world.location("L", world.zone("Z")))
+    tile = text_of(world.support.get(reverse("companies"))).split("Waiting to be sent")[1][:400]
+    assert ">4<" in tile
+    assert "oldest:" in tile
+    assert "3 held until live" in tile
+    totals = all_companies.totals(all_companies.lines(timezone.now()))
+    assert (totals.waiting, totals.held_back, totals.oldest is not None) == (4, 3, True)
+    # Of a company with two integrations each is what it is.
+    south = ConnectionFactory(company=world.company, label="South")
+    ZoneMappingFactory(location=world.location("M"), zone=ZoneFactory(connection=south, number="S"))
+    PermitFactory(location=world.company.locations.get(name="M"))
+    totals = all_companies.totals(all_companies.lines(timezone.now()))
+    assert (totals.waiting, totals.held_back) == (5, 4)
