@@ -4,14 +4,15 @@ Pure: it is decided from the delivery's state (`integrations.delivery.status`) a
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 
 from django.utils.translation import gettext as _
 
-from integrations.models import PushEvent
+from integrations.models import Connection, PermitSync, PushEvent
 from integrations.permits.proof import Evidence
 from integrations.permits.queries import Delivery
+from integrations.vendors.naming import zone_label
 from integrations.vendors.protocol import VendorNames
 from locations.models import Permit
 from locations.times import say_both, say_clock, say_time
@@ -28,7 +29,40 @@ class Headline:
 
 
 def headline(delivery: Delivery, evidence: Evidence, names: VendorNames, now: datetime) -> Headline:
-    """Return the one sentence that says whether officers see this plate, why not, since when, and what to do."""
+    """Return the one sentence that says whether officers see this plate, why not, since when, and what to do.
+
+    Its detail also says where else they see it: while a location moves to another integration, for example.
+    """
+    found = _headline(delivery, evidence, names, now)
+    return replace(found, detail=" ".join([found.detail, *still_elsewhere(delivery, evidence, now)]).strip())
+
+
+def still_elsewhere(delivery: Delivery, evidence: Evidence, now: datetime) -> list[str]:
+    """Return a sentence for each other integration on which the permit is still shown, and until when. Pure."""
+    permit, sentences = delivery.permit, []
+    for row in evidence.permit_syncs:
+        is_told = delivery.permit_sync is not None and row.pk == delivery.permit_sync.pk
+        if is_told or row.remote_state is None or row.remote_until is None or row.remote_until <= now:
+            continue
+        if row.connection.status == Connection.Status.ENDED:
+            text = _("Also still shown in zone %(zone)s until %(time)s.")
+        elif row.kept_since is not None and row.state == PermitSync.State.DONE:
+            text = _(
+                "Also still shown in zone %(zone)s until it is accepted in its new zone, at the latest until %(time)s."
+            )
+        else:
+            text = _(
+                "Also still shown in zone %(zone)s until it has been ended there, at the latest until %(time)s."
+            )
+        words = {
+            "zone": zone_label(evidence.numbers, row.remote_state.get("zone_id", "")),
+            "time": say_both(row.remote_until, permit.location.tz),
+        }
+        sentences.append(text % words)
+    return sentences
+
+
+def _headline(delivery: Delivery, evidence: Evidence, names: VendorNames, now: datetime) -> Headline:
     permit, state, permit_sync = delivery.permit, delivery.state, delivery.permit_sync
     tz, vendor = permit.location.tz, names.label
     zone = delivery.mapping.zone.number if delivery.mapping else ""

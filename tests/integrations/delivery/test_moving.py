@@ -11,7 +11,10 @@ from integrations.models import Connection, PermitSync, Zone
 from integrations.onboarding import connections
 from integrations.zones import mapping
 from locations import services
+from locations.models import Permit
+from locations.times import say_both
 from tests.factories import ConnectionFactory, ZoneFactory
+from tests.pages import text_of
 from tests.world import LAKESHORE, World, audit_all
 
 pytestmark = pytest.mark.django_db
@@ -58,6 +61,41 @@ def test_moving_to_one_that_is_not_live_takes_nothing_away(world: World, other: 
     assert world.plates() == plates
     assert there(world) == []
     assert not PermitSync.objects.due().filter(connection=world.connection).exists()
+
+
+def told(world: World, permit: Permit) -> str:
+    """What the permit's page says, as a person sees it."""
+    return text_of(world.viewer.get(world.url("permit", permit.pk)))
+
+
+def test_the_permit_s_page_says_where_else_it_is_still_shown_and_until_when(
+    world: World, other: Zone
+) -> None:
+    permit = world.permit(end=timezone.now() + timedelta(days=1))
+    world.deliver()
+    number = world.here.zone_mapping.zone.number
+    assert "Also still shown" not in told(world, permit)
+    mapping.map_location(location=world.here, zone=other)
+    assert f"Also still shown in zone {number} until it has been ended there" in told(world, permit)
+    work(world, other)
+    until = say_both(permit.end, permit.location.tz)
+    kept = f"Also still shown in zone {number} until it is accepted in its new zone, at the latest until {until}."
+    assert kept in told(world, permit)
+    connections.go_live(connection=other.connection, verified=True)
+    work(world, other)
+    assert "Also still shown" not in told(world, permit)
+
+
+def test_the_permit_s_page_says_what_an_ended_integration_left_behind(world: World, other: Zone) -> None:
+    permit = world.permit(end=timezone.now() + timedelta(days=1))
+    world.deliver()
+    number = world.here.zone_mapping.zone.number
+    Connection.objects.filter(pk=other.connection_id).update(status="live", live_since=timezone.now())
+    connections.end(connection=world.connection, reason="Moved.", leave_behind=True)
+    mapping.map_location(location=world.here, zone=other)
+    work(world, other)
+    until = say_both(permit.end, permit.location.tz)
+    assert f"Also still shown in zone {number} until {until}." in told(world, permit)
 
 
 def test_once_it_is_live_each_right_is_there_and_then_gone_here(world: World, other: Zone) -> None:
