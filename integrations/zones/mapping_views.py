@@ -161,6 +161,7 @@ def _save_one(request: CompanyRequest, location: Location) -> HttpResponse:
     context = _context(request, board) | {
         "row": board.rows[0],
         "tally": mapping_board.tally(request.company),
+        "suggestions": () if wrong else mapping_board.suggestions(request.company),
         "wrong": wrong,
         "said": said,
         "undo": mapping_confirm.undoable(request, timezone.now()) if said and changed else None,

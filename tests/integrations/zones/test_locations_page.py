@@ -151,6 +151,22 @@ def test_a_suggestion_is_shown_and_accepted(world: World) -> None:
     assert zone_of(location) == zone
 
 
+def test_saving_a_row_updates_the_button_for_all_suggestions(world: World) -> None:
+    zones = [world.zone(number, name=name) for number, name in (("RG", "Rec Garage"), ("N1", "North"))]
+    places = [world.location(zone.name) for zone in zones]
+    assert "Accept 2 suggestions" in text_of(world.operator.get(world.url("locations")))
+    saved = [
+        text_of(
+            world.operator.post(world.url("location_map", place.pk), {"accept": zone.pk}, headers=HTMX)
+        ).partition('<form id="accept-all"')[2]
+        for place, zone in zip(places, zones, strict=True)
+    ]
+    assert "Accept 1 suggestion" in saved[0]
+    assert f'value="{places[1].pk}:{zones[1].pk}"' in saved[0]
+    assert "hidden" not in saved[0].partition(">")[0]
+    assert "hidden" in saved[1].partition(">")[0]
+
+
 def test_a_near_miss_is_pointed_out_and_not_proposed(world: World) -> None:
     world.zone("LOTB", name="Other")
     world.location("LotB")
