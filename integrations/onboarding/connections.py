@@ -9,24 +9,21 @@ registration before *live*; an account is never exchanged under registrations th
 withdraw them any more.
 """
 
-from collections.abc import Iterator, Sequence
-from datetime import datetime
-
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from integrations.delivery import host_failures, outbox, wakeup
 from integrations.held_changes import services as held_changes
 from integrations.models import Connection, PermitSync
 from integrations.models.connections import default_vendor, integration_name
 from integrations.notifications import ticket_log
+from integrations.onboarding import rows_of_ended
 from integrations.reconciliation import canary_alarms
 from integrations.reconciliation import notices as comparison_notices
-from integrations.vendors.protocol import Step, get_vendor
+from integrations.vendors.protocol import get_vendor
 from integrations.zones import holding, mapping, operator_claims
 from locations.models import Company, Location, Permit, User
 
@@ -247,7 +244,7 @@ def end(
             actor=actor,
             confirmed=mapping.ANY_NUMBER,
         )
-        _leave(connection, leave_behind=leave_behind)
+        rows_of_ended.settle(connection, leave_behind=leave_behind)
         _end_notices(connection)
         ticket_log.record(connection, "ended", _("Ended: %(reason)s") % {"reason": reason}, actor)
     return connection
@@ -289,48 +286,6 @@ def _turn(connection: Connection, status: str, actor: User | None, reason: str) 
     save(connection, actor)
 
 
-def _leave(connection: Connection, *, leave_behind: bool) -> None:
-    """Settle the rows of an account to which nothing is sent any more; raise `ValidationError` for what may not be left."""
-    now = timezone.now()
-    rows = connection.permit_syncs.filter(
-        Q(state=PermitSync.State.DUE) | Q(remote_until__gt=now) | Q(pending_steps__isnull=False)
-    )
-    # Counted under their locks: a worker that has just claimed some of them has told so by then.
-    ids = rows.hold()
-    left: list[int] = []
-    for some in _portions(ids):
-        known = PermitSync.objects.filter(pk__in=some).values_list("pk", "remote_until", "pending_steps")
-        left += [
-            pk
-            for pk, until, steps in known
-            if (until is not None and until > now) or _may_be_there(steps, now)
-        ]
-    if left and not leave_behind:
-        text = ngettext(
-            "%(count)d permit is or may still be valid there. Remove the zones of the locations, "
-            "wait until the permit is removed, then end the integration.",
-            "%(count)d permits are or may still be valid there. Remove the zones of the locations, "
-            "wait until the permits are removed, then end the integration.",
-            len(left),
-        )
-        raise ValidationError(text, code="held_there", params={"count": len(left)})
-    # Without its lease, what a worker still learns of such a row is kept as evidence alone.
-    settled = {"lease": None, "leased_until": None, "retry_at": None}
-    for some in _portions(sorted(set(ids) - set(left))):
-        PermitSync.objects.filter(pk__in=some).update(
-            state=PermitSync.State.DONE, pending_steps=None, **settled
-        )
-    for some in _portions(left):
-        PermitSync.objects.filter(pk__in=some).update(
-            state=PermitSync.State.REFUSED,
-            error_kind="connection",
-            error_code="connection_ended",
-            error=_("The integration ended before this was removed. It expires there automatically."),
-            error_since=now,
-            **settled,
-        )
-
-
 def _end_notices(connection: Connection) -> None:
     """Close what only a later look at this connection would close: there is none."""
     host_failures.end_stopped(connection.pk)
@@ -338,19 +293,6 @@ def _end_notices(connection: Connection) -> None:
     comparison_notices.end_all(connection)
     canary_alarms.end(connection)
     holding.end_held(connection)
-
-
-def _portions(ids: Sequence[int]) -> Iterator[Sequence[int]]:
-    for begin in range(0, len(ids), PORTION):
-        yield ids[begin : begin + PORTION]
-
-
-def _may_be_there(steps: Sequence[Step] | None, now: datetime) -> bool:
-    """Whether steps that are stored with a row may stand for a right: sent without an answer, or an end that was refused."""
-    return any(
-        not step.get("refused") or "until" not in step or datetime.fromisoformat(step["until"]) > now
-        for step in steps or ()
-    )
 
 
 def _refuse_ended(connection: Connection) -> None:

@@ -13,7 +13,7 @@ from integrations.delivery import circuit_breaker, refusals, retention, successo
 from integrations.delivery.at_once import at_once
 from integrations.models import Breaker, CheckRun, Connection, PeriodicTask
 from integrations.notifications import email_queue
-from integrations.onboarding import automation, test_plate_poller
+from integrations.onboarding import automation, rows_of_ended, test_plate_poller
 from integrations.permits import rights_lookup
 from integrations.reconciliation import audit, canary, check_runs, rounds
 from integrations.vendors.errors import DeliveryError, FixConnection, TryLater
@@ -46,6 +46,7 @@ def register_all() -> None:
     scheduler.register("raise urgency", 10, scheduler.raise_urgency)
     scheduler.register(rounds.RECONCILE_TASK, 5, rounds.reconcile_all, waits_for_others=True)
     scheduler.register("refresh zones", 20, refresh_oldest_zones, waits_for_others=True)
+    scheduler.register("settle rows of ended integrations", 60, rows_of_ended.settle_late)
     scheduler.register(successors.TASK, 2, successors.release_kept)
     scheduler.register(refusals.RETRY_TASK, 5, refusals.retry_due)
     scheduler.register("send mails", 2, email_queue.send_due, waits_for_others=True)

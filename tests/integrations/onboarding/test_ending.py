@@ -1,21 +1,26 @@
 """Ending a connection leaves nothing behind without someone's consent, and none of it becomes due again."""
 
+import threading
 from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.db import connection as db
+from django.db import transaction
+from django.utils import timezone
 
 from integrations.delivery import outbox
 from integrations.delivery.record_results import record
 from integrations.held_changes import services as held_changes
 from integrations.held_changes.impact import Impact
-from integrations.models import Connection, HeldChange, Notice, PermitSync
+from integrations.models import Connection, HeldChange, Notice, PermitSync, ZoneMapping
 from integrations.notifications import notices
-from integrations.onboarding import connections
+from integrations.onboarding import connections, rows_of_ended
 from integrations.reconciliation import canary_alarms, comparison
 from integrations.reconciliation import notices as comparison_notices
 from integrations.reconciliation.findings import Findings
 from locations import services
+from tests.factories import ConnectionFactory, ZoneFactory
 from tests.integrations import on_passport
 from tests.integrations.delivery.by_hand import Hand
 from tests.world import World, audit_all, long_ago
@@ -149,3 +154,61 @@ def test_a_comparison_under_way_while_the_connection_ends_changes_and_reports_no
     assert comparison.reconcile(world.connection)["missing"] == 30
     assert not HeldChange.objects.filter(state=HeldChange.State.HELD).exists()
     assert not Notice.objects.filter(done_at=None).exists()
+
+
+def test_what_became_due_in_the_moment_of_the_end_is_settled_soon(world: World) -> None:
+    there, never = world.permit("THERE1"), world.permit("NEVER1")
+    world.deliver()
+    PermitSync.objects.filter(permit=never).update(remote_state=None, remote_until=None)
+    end(world, leave_behind=True)
+    # Saved in a transaction that did not see the end yet.
+    PermitSync.objects.update(state=PermitSync.State.DUE, error_kind="", error_code="", error="")
+    assert rows_of_ended.settle_late(timezone.now()) == 2
+    row = world.permit_sync(there)
+    assert (row.state, row.error_code) == (PermitSync.State.REFUSED, "connection_ended")
+    assert world.permit_sync(never).state == PermitSync.State.DONE
+    assert rows_of_ended.settle_late(timezone.now()) == 0
+
+
+def test_rows_of_other_connections_are_left_as_they_are(world: World) -> None:
+    permit = world.permit()
+    assert rows_of_ended.settle_late(timezone.now()) == 0
+    assert world.permit_sync(permit).state == PermitSync.State.DUE
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(db.vendor != "postgresql", reason="SQLite has a single writer")
+def test_a_permit_that_is_saved_while_a_former_connection_ends_leaves_nothing_due_there(world: World) -> None:
+    permit = world.permit()
+    world.deliver()
+    # Its location has moved to another connection, so that the end of this one does not wait for its saves.
+    ZoneMapping.objects.filter(location=world.here).update(
+        zone=ZoneFactory(connection=ConnectionFactory(company=world.company, label="South", live=True))
+    )
+    saved = threading.Event()
+
+    def save() -> None:
+        try:
+            services.change_permit(permit=permit, plate="RACE01")
+        finally:
+            db.close()
+            saved.set()
+
+    with transaction.atomic():
+        end(world, leave_behind=True)
+        # It saves before the end is committed, and waits for the row that the end has settled.
+        saver = threading.Thread(target=save)
+        saver.start()
+        for _try in range(1_000):
+            with db.cursor() as cursor:
+                cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+                if cursor.fetchone()[0]:
+                    break
+            saved.wait(0.01)
+        assert not saved.is_set()
+    saver.join(30)
+    here = PermitSync.objects.filter(connection=world.connection)
+    assert here.due().count() == 1, "the race that is settled here"
+    assert rows_of_ended.settle_late(timezone.now()) == 1
+    assert [(row.state, row.error_code) for row in here] == [("refused", "connection_ended")]
+    assert PermitSync.objects.due().count() == 1
