@@ -97,7 +97,7 @@ def _headline(delivery: Delivery, evidence: Evidence, names: VendorNames, now: d
     if state.key == "withdrawn":
         words["time"] = say_clock(state.since or permit.end, tz, now)
         return Headline(
-            "neutral", _("%(vendor)s has not had this plate since %(time)s.") % words, _over(permit, tz)
+            "neutral", _("Removed from %(vendor)s at %(time)s.") % words, _over(permit, tz)
         )
     if state.key == "expired":
         return Headline(
