@@ -235,15 +235,15 @@ def _load(ids: Collection[int]) -> list[Permit]:
 
 
 def _in_order_of_search(permits: Iterable[Permit], text: str) -> list[Permit]:
-    """Put plates first, then units, then external ids, each in its own order."""
+    """Put plates that begin with it first, then those that hold it, then units, then external ids, each in its own order."""
     plate, upper = normalise_plate(text), text.strip().upper()
 
     def place(permit: Permit) -> tuple[int, str, int]:
-        if plate and permit.plate.startswith(plate):
-            return 0, permit.plate, permit.pk
+        if plate and plate in permit.plate:
+            return int(not permit.plate.startswith(plate)), permit.plate, permit.pk
         if permit.unit.upper().startswith(upper):
-            return 1, permit.unit.upper(), permit.pk
-        return 2, permit.external_id.upper(), permit.pk
+            return 2, permit.unit.upper(), permit.pk
+        return 3, permit.external_id.upper(), permit.pk
 
     return sorted(permits, key=place)
 

@@ -23,6 +23,8 @@ from locations.models.companies import Company, Location
 from locations.plates import MAX_PLATE_CHARS, normalise_plate
 from locations.regions import Region
 
+# Fewer signs stand in too many plates to be worth a look, and the index of parts holds three at a time (migration 0016).
+_PART_CHARS = 3
 # Sorts behind every text that begins the same.
 _LAST_SIGN = "\U0010ffff"
 
@@ -55,7 +57,8 @@ class PermitQuerySet(models.QuerySet["Permit"]):
         return self.filter(status=Permit.Status.ACTIVE, end__gt=at)
 
     def search_branches(self, text: str) -> list[Self]:
-        """Those whose plate (however it is written), unit or external id begins with `text`, as one set for each.
+        """Those whose plate (however it is written) holds `text`, or whose unit or external id begins with it, as one set for
+        each: plates that begin with it first.
 
         They are kept apart, and each is in the order of what was searched, so that each is a walk along one index that may
         stop anywhere; their union, plates first, is the result. An empty text narrows nothing.
@@ -64,6 +67,8 @@ class PermitQuerySet(models.QuerySet["Permit"]):
         if not text:
             return [self]
         branches = [self._beginning("unit", text), self._beginning("external_id", text)]
+        if len(normalise_plate(text)) >= _PART_CHARS:
+            branches.insert(0, self.plates_holding(text))
         if normalise_plate(text):
             branches.insert(0, self.plates_beginning(text))
         return branches
@@ -79,6 +84,11 @@ class PermitQuerySet(models.QuerySet["Permit"]):
         else:
             found = self.filter(plate__startswith=plate)
         return found.order_by("plate", "pk")
+
+    def plates_holding(self, text: str) -> Self:
+        """Those with `text` inside or at the end of their plate, however either is written, in the order of plates."""
+        plate = normalise_plate(text)
+        return self.filter(plate__contains=plate).exclude(plate__startswith=plate).order_by("plate", "pk")
 
     def _beginning(self, column: str, text: str) -> Self:
         found = self.exclude(**{column: ""})

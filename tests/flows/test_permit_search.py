@@ -14,6 +14,8 @@ def test_search_and_lists_give_the_same_on_both_databases(backend: str) -> None:
     assert found == {
         "abc": ["ABC100", "ABC200", "ZZZ9", "QQQ1"],
         "a.b c": ["ABC100", "ABC200"],
+        "inside": ["ABC100", "ZZZ9"],
+        "too short to look inside": [],
         "unit": ["ZZZ9"],
         "external": ["ABC100"],
         "words": ["ABD1"],

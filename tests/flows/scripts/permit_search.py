@@ -37,6 +37,8 @@ def search_and_lists() -> dict[str, object]:
     return {
         "abc": found(q="abc"),
         "a.b c": found(q="a.b c"),
+        "inside": found(q="c-10") + found(q="zz9"),
+        "too short to look inside": found(q="10"),
         "unit": found(q="aBC-7"),
         "external": found(q="r-"),
         "words": found(q="straß"),

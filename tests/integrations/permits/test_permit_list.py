@@ -26,7 +26,9 @@ def test_the_list_shows_the_newest_first_with_state_and_zone(operator: Client, p
     assert "Z123" in words
 
 
-@pytest.mark.parametrize("query", ["abc 12", "ABC-12", "a.b.c", "UNIT", "unit 7", "r-004", "R-00412"])
+@pytest.mark.parametrize(
+    "query", ["abc 12", "ABC-12", "a.b.c", "C-12", "1234", "UNIT", "unit 7", "r-004", "R-00412"]
+)
 def test_a_permit_is_found_by_plate_however_typed_by_unit_and_by_external_id(
     operator: Client, place: Location, query: str
 ) -> None:
