@@ -96,9 +96,7 @@ def _headline(delivery: Delivery, evidence: Evidence, names: VendorNames, now: d
         return Headline("neutral", sentence, _over(permit, tz))
     if state.key == "withdrawn":
         words["time"] = say_clock(state.since or permit.end, tz, now)
-        return Headline(
-            "neutral", _("Removed from %(vendor)s at %(time)s.") % words, _over(permit, tz)
-        )
+        return Headline("neutral", _("Removed from %(vendor)s at %(time)s.") % words, _over(permit, tz))
     if state.key == "expired":
         return Headline(
             "neutral", _("This permit has ended. %(reason)s") % {"reason": state.sentence}, _over(permit, tz)
