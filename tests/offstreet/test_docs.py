@@ -17,6 +17,16 @@ LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#]*)(?:#([^)]*))?\)")
 CODE = re.compile(r"`([^`\n]+)`")
 FILE = re.compile(r"[\w./-]*\w\.(?:css|html|js|json|md|py|svg|toml|txt|yml)")
 NAME = re.compile(rf"(?:{'|'.join(PACKAGES)})(?:\.\w+)+")
+# A name that can only be code's: `map_locations`, `PermitSync`, `Engine.run`.
+BARE_NAME = re.compile(r"(?:\w+\.)*(?:[A-Za-z]\w*_\w+|[A-Z][a-z0-9]+(?:[A-Z][a-z0-9]*)+|(?<=\.)\w+)")
+# PostgreSQL's and glibc's, and variables that the sandbox makes from the names of its options.
+NAMES_FROM_ELSEWHERE = {
+    "auto_explain",
+    "pg_stat_statements",
+    "MALLOC_ARENA_MAX",
+    "SANDBOX_HOST",
+    "SANDBOX_STATE",
+}
 
 
 def ours(pattern: str) -> list[Path]:
@@ -84,6 +94,33 @@ def test_each_file_that_a_page_names_exists(document: Path) -> None:
 def test_each_name_of_the_code_that_a_page_mentions_exists(document: Path) -> None:
     named = [code.removesuffix("()") for code in code_of(document)]
     assert [name for name in named if NAME.fullmatch(name) and not resolves(name)] == []
+
+
+@pytest.fixture(scope="module")
+def words() -> set[str]:
+    """All words of the repository's files, without its Markdown pages."""
+    texts = (ROOT / file[1:] for file in FILES if not file.endswith((".md", ".png", ".woff2", ".ico")))
+    return {word for path in texts for word in re.findall(r"\w+", path.read_text(errors="replace"))}
+
+
+@each_document
+def test_each_bare_name_that_a_page_mentions_is_somewhere_in_the_source(
+    document: Path, words: set[str]
+) -> None:
+    if document.name == "CHANGELOG.md":
+        return  # It names what was removed.
+    named = [code.removesuffix("()") for code in code_of(document)]
+    named = [name for name in named if BARE_NAME.fullmatch(name) and name not in NAMES_FROM_ELSEWHERE]
+    assert [name for name in named if name.rpartition(".")[2] not in words] == []
+
+
+def test_a_bare_name_is_distinguished_from_a_word_and_a_dead_one_is_found(words: set[str]) -> None:
+    assert "map_locations" in words
+    assert "_".join(("no", "such", "name")) not in words
+    for name in ("map_locations", "PermitSync", "Engine.run", "HELD_CHANGE_RIGHTS", "hidden_by.nothing"):
+        assert BARE_NAME.fullmatch(name), name
+    for word in ("plan", "docker-compose.yml", "Retry-After", "make test", "grant_type=x", "UPDATE"):
+        assert not BARE_NAME.fullmatch(word), word
 
 
 def test_each_name_and_file_that_the_source_cites_exists() -> None:
