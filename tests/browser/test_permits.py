@@ -70,6 +70,7 @@ def test_the_form_asks_about_look_alikes_double_hours_and_spaces_while_one_types
     operator.go(f"{live_server.url}/c/university/permits/add/")
     page.get_by_label("Plate", exact=True).fill("abc 12O4")
     expect(page.get_by_text("Is ABC12O4 right?")).to_be_visible()
+    choose(page, "id_subdivision", "North Carolina")
     choose(page, "id_location", "Short stay")
     expect(page.get_by_label("Space number")).to_be_visible()
     choose(page, "id_location", "North Campus Garage")

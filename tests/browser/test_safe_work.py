@@ -79,6 +79,9 @@ def fill_permit(page: Page, stack: Stack, plate: str, *, begin: int, end: int) -
     page.keyboard.type("Rec Garage")
     page.keyboard.press("Enter")
     page.get_by_role("textbox", name="Plate").fill(plate)
+    page.get_by_role("combobox", name="State or country").focus()
+    page.keyboard.type("North Carolina")
+    page.keyboard.press("Enter")
     today = datetime.now(UTC)
     for field, days in (("#id_start", begin), ("#id_end", end)):
         page.locator(field).fill((today + timedelta(days=days)).strftime("%Y-%m-%dT08:00"))

@@ -73,8 +73,11 @@ def register(page: Page, stack: Stack, plate: str, location: str = "Rec Garage")
     if page.locator(".ts-control").count():
         page.get_by_role("combobox", name="Location").click()
         page.get_by_role("option", name=location, exact=True).click()
+        page.get_by_role("combobox", name="State or country").click()
+        page.get_by_role("option", name="North Carolina", exact=True).click()
     else:
         page.locator("#id_location").select_option(label=location)
+        page.locator("#id_subdivision").select_option(label="North Carolina")
     page.locator("#id_end").fill((datetime.now(UTC) + timedelta(days=3)).strftime("%Y-%m-%dT%H:%M"))
     page.get_by_role("button", name="Save", exact=True).click()
 
