@@ -38,9 +38,10 @@
   });
   document.addEventListener("htmx:afterSettle", () => {
     const row = saving && document.getElementById(saving);
-    const isLost = !document.activeElement || document.activeElement === document.body;
-    if (!row || !isLost) { return; }
+    if (!row) { return; }
     saving = "";
+    // Whoever has gone on meanwhile is left where they are.
+    if (document.activeElement && document.activeElement !== document.body) { return; }
     const select = row.querySelector("select");
     if (select?.tomselect) { select.tomselect.focusClosed(); } else { select?.focus(); }
   });
