@@ -1,6 +1,6 @@
-"""What an answer to events says of each event. Pure.
+"""What an answer to events says about each event. Pure.
 
-An event is accepted only if the answer says so. Anything else leaves its fate open, and it is sent again unchanged, which
+An event is accepted only if the answer says so. Otherwise the outcome is open, and the event is sent again unchanged, which
 has no effect at Passport (docs/passport-api.md; assumed: P10).
 
 | status | body | what it says |
@@ -88,7 +88,7 @@ def _open(answer: Answer) -> TryLater:
 
 
 def _is_error(document: Mapping[str, Any]) -> bool:
-    """Whether an object that came with a success tells of an error: problem details (RFC 7807) or something like them."""
+    """Whether an object in a success answer describes an error: problem details (RFC 7807) or something like them."""
     kind = document.get("type")
     has_urn = isinstance(kind, str) and kind.startswith(URN_PREFIX)
     has_failed = any(_FAILED_STATUS.match(str(document.get(name, ""))) for name in _STATUS_FIELDS)
@@ -96,7 +96,7 @@ def _is_error(document: Mapping[str, Any]) -> bool:
 
 
 def _is_problem(answer: Answer) -> bool:
-    """Whether an answer calls itself problem details, whatever stands in them."""
+    """Whether an answer calls itself problem details, whatever they contain."""
     return answer.headers.get("content-type", "").lower().startswith("application/problem+")
 
 
@@ -151,13 +151,13 @@ def _of_whole(results: Sequence[DeliveryError | None], *, is_read: bool) -> Deli
     """Return what is wrong with the request as a whole; None where its events were judged one by one.
 
     An answer in which several events are all to be tried later, or all barred, says as much as a 503 does: that the remote
-    or the connection is in trouble; so does one of which nothing can be read. Where a single event, or only some, are to be
-    tried later, these wait separately.
+    or the connection has a problem; so does an answer that can't be read at all. Where a single event, or only some, are to
+    be tried later, these wait separately.
     """
-    trouble = [result for result in results if isinstance(result, TryLater | FixConnection)]
-    if len(trouble) < (max(len(results), 2) if is_read else 1):
+    failures = [result for result in results if isinstance(result, TryLater | FixConnection)]
+    if len(failures) < (max(len(results), 2) if is_read else 1):
         return None
-    return max(trouble, key=_gravity)
+    return max(failures, key=_gravity)
 
 
 def _gravity(error: DeliveryError) -> tuple[bool, float]:

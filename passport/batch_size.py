@@ -1,4 +1,4 @@
-"""How many events travel in one request: learned from requests that were too large, and forgotten slowly.
+"""How many events go into one request: learned from requests that were too large, and forgotten slowly.
 
 Passport documents no maximum, and a proxy on the way may have its own (413). Kept for the whole process, since the limit
 applies to the requests of all connections.
@@ -23,7 +23,7 @@ class BatchSize:
         self._lock = threading.Lock()
 
     def now(self) -> int:
-        """Return how many events may travel together now."""
+        """Return how many events one request may carry now."""
         learned = self._learned
         if learned >= self._most:
             return self._most

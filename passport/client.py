@@ -1,8 +1,8 @@
-"""The one module that talks HTTP (it alone imports httpx): one small pool, hard limits, no exceptions but our own.
+"""The only module that speaks HTTP (and imports httpx): one small pool, hard limits, only our own exceptions.
 
 Each request has time-outs for connecting, reading and writing, and one in total (`passport.limits`). Each answer is capped
 in size and must be uncompressed, since a compressed one could grow beyond any cap. Cookies are not kept. A request carries
-one `Passport-Labs-Client-Trace-Id` of its own (observed: H3), which is logged and kept as evidence. On 401 the token
+its own `Passport-Labs-Client-Trace-Id` (observed: H3), which is logged and kept as evidence. On 401 the token
 is dropped, fetched again once, and the call repeated once (observed: T5). Keys are rows of docs/passport-api.md, such as H3.
 
 httpx's pool slows down badly beyond about twenty connections in use. More than that are only used while requests hang;
@@ -66,7 +66,7 @@ class Config:
 
 
 class _NoCookies(CookieJar):
-    """Keeps no cookies: Passport needs none, and a server could fill the jar without end."""
+    """Keeps no cookies: Passport needs none, and a server could fill the jar endlessly."""
 
     def extract_cookies(self, response: Any, request: Any) -> None:
         """Ignore them."""
@@ -96,7 +96,7 @@ class PassportClient:
         transport: httpx.BaseTransport | None = None,
         before_request: Callable[[], None] = lambda: None,
     ) -> None:
-        """`transport` is the seam for tests; `before_request` may wait (a limit of requests per second).
+        """Tests pass a `transport`; `before_request` may wait (a limit of requests per second).
 
         The token request skips that wait, since all others wait for the token.
         """
@@ -332,7 +332,7 @@ class PassportClient:
                 trace_id=trace_id,
             )
         if error := answer_error(answer):
-            # Whatever goes wrong here is not the fault of the record that happened to need the token.
+            # A failure here is not the fault of the record that happened to need the token.
             if isinstance(error, TryLater) and not isinstance(error, Intercepted):
                 raise error
             raise TryLater(error.sentence, code="token", status=answer.status, trace_id=trace_id)
@@ -354,7 +354,7 @@ def _read_capped(
 ) -> bytes:
     """Read the body up to the cap; a longer one is an answer that can't be read. What a parser gets is not returned.
 
-    A body in an encoding that we did not ask for is left alone, since a few bytes of it may stand for gigabytes. Where the
+    A body in an encoding that we did not ask for is not read, since a few bytes of it may expand to gigabytes. Where the
     status says enough, the answer counts as one without a body.
     """
     if response.headers.get("content-encoding", "").strip().lower() not in ("", "identity"):

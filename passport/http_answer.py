@@ -54,7 +54,7 @@ def answer_error(answer: Answer) -> DeliveryError | None:
 
 
 def broken_off(status: int | None, trace_id: str) -> TryLater:
-    """Return the error for a list whose end did not come."""
+    """Return the error for a list that was cut off."""
     return unreadable(_("Passport's list broke off before its end."), status=status, trace_id=trace_id)
 
 

@@ -62,7 +62,7 @@ class ListParser:
             if (yield from self._sign(",}")) == "}":
                 break
         if (yield from self._next()) or not has_data:
-            raise ValueError("no list, or something behind it")
+            raise ValueError("no list, or something after it")
 
     def _entries(self) -> _Parsing:
         yield from self._sign("[")

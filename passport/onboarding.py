@@ -1,4 +1,4 @@
-"""What Passport says in its own words on the way to live, and what its operator IDs look like."""
+"""Passport's own texts for the set-up, and the form of its operator IDs."""
 
 import re
 import unicodedata
@@ -26,19 +26,19 @@ TEXTS = VendorTexts(
         "A UUID such as 3f2c1a9e-58d1-4c9b-9a40-0f6a3f1f2b11. Spaces around it and capitals don't matter."
     ),
     zone_settings="OpsMan (Settings → Zone Management)",
-    officer_hint=gettext_lazy("Monitor in OpsMan Web can lag behind; OpsMan Mobile is what counts."),
+    officer_hint=gettext_lazy("Monitor in OpsMan Web can be out of date; rely on OpsMan Mobile."),
 )
 
-# A UUID in the middle of other text: with its hyphens, without them, and whatever a word processor made of them.
+# A UUID in the middle of other text: with its hyphens, without them, or with what a word processor turned them into.
 _UUID = re.compile(r"(?<![0-9a-f-])[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}(?![0-9a-f-])")
 _HYPHENS = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2212\ufe63\uff0d"), "-")
 _LONGEST_EXCERPT = 60
 
 
 def clean_operator_id(text: str) -> str:
-    """Return the operator ID in what somebody pasted (a UUID in lower case, or "" for nothing); raise `ValidationError`.
+    """Return the operator ID in pasted text (a UUID in lower case, or "" for nothing); raise `ValidationError`.
 
-    It may stand in a sentence, in brackets, in a `urn:uuid:`, or without its hyphens. Two different ones are asked about.
+    It may be in a sentence, in brackets, in a `urn:uuid:`, or without its hyphens. Two different ones are an error.
     """
     visible = "".join(sign for sign in text if unicodedata.category(sign) != "Cf")
     plain = visible.translate(_HYPHENS).lower()

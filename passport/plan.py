@@ -54,7 +54,7 @@ class Session(TypedDict):
     occurred_at: str
 
 
-# A claim asks for the same moment thousands of times, and permits of one import mostly share their windows.
+# A claim formats the same moment thousands of times, and permits of one import mostly share their times.
 @lru_cache(maxsize=512)
 def timestamp(at: datetime) -> str:
     """Return RFC 3339 in UTC with milliseconds and `Z` (documented: F1)."""
@@ -150,7 +150,7 @@ def apply(remote_state: RemoteState | None, step: Step) -> RemoteState | None:
 def undo(
     account: Account, step: Step, *, now: datetime, state_format: StateFormat = "iso", currency: str = "USD"
 ) -> Step | None:
-    """Return the stop for a start whose fate is unknown; None for a step that starts nothing."""
+    """Return the stop for a start whose outcome is unknown; None for a step that starts nothing."""
     if step["kind"] != STARTED:
         return None
     session = apply(None, step)

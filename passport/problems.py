@@ -59,7 +59,7 @@ class Problem(NamedTuple):
 
     code: str
     detail: str
-    # All that it says of its subject, in lower case: title, detail, and the texts of `additional_details`.
+    # Everything it says about its subject, in lower case: title, detail, and the texts of `additional_details`.
     subject: str = ""
 
     @property
@@ -82,7 +82,7 @@ def read_json(body: bytes) -> Any:
 
 
 def _without_nul(document: Any) -> Any:
-    """Return a document without NULs, however deeply nested; with a stack of our own, since recursion would overflow."""
+    """Return a document without NULs, however deeply nested; with an explicit stack, since recursion would overflow."""
     whole = [document]
     waiting: list[tuple[Any, Iterable[Any]]] = [(whole, range(1))]
     while waiting:
@@ -126,7 +126,7 @@ def _for_people(detail: str) -> str:
     """Return a problem's detail with the fields that it names in words: “space_number: …” → “Space number: …”.
 
     A zone's or an operator's UUID says nothing to people, and would make one reason look like many; it is left out.
-    Assumed (E6), since Passport documents no form; a detail that names no field before a colon is left as it is.
+    Assumed (E6), since Passport documents no form; a detail that names no field before a colon is unchanged.
     """
     told = _FIELD_NAME.sub(lambda name: name.group().replace("_", " "), detail)
     told = " ".join(_UUID.sub("", told).split())
@@ -136,7 +136,7 @@ def _for_people(detail: str) -> str:
 def retry_after(headers: Mapping[str, str], *, now: datetime) -> timedelta | None:
     """Return what a `Retry-After` header asks for, in seconds or as an HTTP date; None if it can't be read.
 
-    A date is by the clock of whoever answers, which the answer's own `Date` tells; ours (`now`) may be another. Both are
+    A date is by the server's clock, which the answer's own `Date` gives; ours (`now`) may differ. Both are
     in whole seconds, so that only their difference says how long it was meant to be. The names of headers are in lower case.
     """
     text = headers.get("retry-after", "").strip()
@@ -153,7 +153,7 @@ def _http_date(text: str) -> datetime | None:
     try:
         at = parsedate_to_datetime(text)
     except (ArithmeticError, LookupError, TypeError, ValueError):
-        # Not only ValueError: a zone of many digits overflows, and the parser indexes into what is not there.
+        # Not only ValueError: a zone of many digits overflows, and the parser indexes past the end.
         return None
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
@@ -185,7 +185,7 @@ def error_for(
     is_markup: bool = False,
     is_part: bool = False,
 ) -> DeliveryError | None:
-    """Return the error that an answer stands for, or None for an acceptance (any 2xx).
+    """Return the error that an answer means, or None for an acceptance (any 2xx).
 
     `is_markup`: the body was an HTML page; `is_part`: this is one result within an answer, so from Passport itself.
     """
@@ -206,7 +206,7 @@ def error_for(
         sentence = _("Something between Offstreet and Passport answered %(status)d instead of Passport.")
         return Intercepted(sentence % {"status": status}, retry_after=wait, **known)
     if status == 401:
-        # The token was fetched just before, so the credentials are good: it is this operator that is barred.
+        # The token was fetched just before, so the credentials are valid: it is this operator that is barred.
         return FixConnection(
             _("Passport doesn't accept Offstreet's access token for this operator."),
             remedy=_("Ask your Passport contact to authorise Offstreet for this operator ID."),

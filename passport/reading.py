@@ -2,7 +2,7 @@
 
 Observed (docs/passport-api.md, Z3): only a zone's `id`, `number`, `name` and `operator_id` are always present; anything
 else may be missing, null or new. An entry whose identity can't be read makes the whole answer unreadable: half a list
-must never pass for the whole.
+must never be taken for a complete one.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from passport.problems import unreadable
 
 
 def _text(value: Any) -> str:
-    """Return a string as it is, an integer as digits, and anything else as an empty string."""
+    """Return a string unchanged, an integer as digits, and anything else as an empty string."""
     if isinstance(value, str):
         return value.replace("\x00", "")
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""

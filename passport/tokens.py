@@ -37,7 +37,7 @@ from passport.models import AccessToken
 log = structlog.get_logger(__name__)
 
 DEFAULT_LIFE = timedelta(hours=1)
-# A longer life is cut: an absurd expiry must not keep a forgotten token in the shared row for years.
+# A longer lifetime is cut: an absurd expiry must not keep a forgotten token in the shared row for years.
 MAX_LIFE = timedelta(days=30)
 RENEW_BEFORE = timedelta(minutes=2)
 # A little longer than a request may take, and less than a row's lease.
@@ -58,7 +58,7 @@ class FetchedToken:
     def read(cls, document: Any, *, now: datetime) -> "FetchedToken | None":
         """Read a token answer: `expires_in` (seconds) or `expires_at` (RFC 3339), either or both (documented: T3).
 
-        Returns None where there is no usable token. Without any life time an hour is assumed; none is longer than `MAX_LIFE`.
+        Returns None where there is no usable token. Without a lifetime, an hour is assumed; none is longer than `MAX_LIFE`.
         """
         if not isinstance(document, dict):
             return None
@@ -93,11 +93,11 @@ class Token:
     version: int
 
     def is_fresh(self, now: datetime) -> bool:
-        """Whether it can be used without checking the row; a short-lived one for nine tenths of its life."""
+        """Whether it can be used without checking the row; a short-lived one for nine tenths of its lifetime."""
         return now < self.renew_at
 
     def is_valid(self, now: datetime) -> bool:
-        """Whether Passport still takes it, as far as we know."""
+        """Whether Passport still accepts it, as far as we know."""
         return now < self.ends_at
 
 
@@ -109,12 +109,12 @@ class TokenStore(Protocol):
         ...
 
     def drop(self, token: Token) -> None:
-        """Forget a token that Passport no longer takes."""
+        """Forget a token that Passport no longer accepts."""
         ...
 
 
 def renewal_time(expires_at: datetime, *, now: datetime) -> datetime:
-    """Return when a token is renewed: two minutes before its end, or after nine tenths of a short life."""
+    """Return when a token is renewed: two minutes before its end, or after nine tenths of a short lifetime."""
     return expires_at - min(RENEW_BEFORE, (expires_at - now) / 10)
 
 
@@ -128,9 +128,9 @@ class DatabaseTokenStore:
         self._token: Token | None = None
         # The last failure and when it was (monotonic seconds).
         self._failure: tuple[float, DeliveryError] | None = None
-        # Until then Passport has asked not to be asked for a token (monotonic seconds).
+        # Until then Passport has asked for no further token requests (monotonic seconds).
         self._rest_until = 0.0
-        # Until then a token that is to be renewed is used without a look at the row (monotonic seconds).
+        # Until then a token that is to be renewed is used without reading the row (monotonic seconds).
         self._content_until = 0.0
 
     def get(self, fetch: Callable[[], FetchedToken]) -> Token:
@@ -186,7 +186,7 @@ class DatabaseTokenStore:
             if token is not None and token.is_fresh(timezone.now()):
                 return token
             if self._take_the_word(now):
-                # Between the look and the claim, another worker may have fetched one and released its claim.
+                # Between reading the row and claiming it, another worker may have fetched one and released its claim.
                 token = self._stored(database_now())
                 if token is not None and token.is_fresh(timezone.now()):
                     AccessToken.objects.filter(key=self.key).update(fetching_until=None)
@@ -205,7 +205,7 @@ class DatabaseTokenStore:
         row = AccessToken.objects.get(key=self.key)
         if row.expires_at is None or not row.secret:
             return None
-        # Workers of earlier versions don't know `ends_at`, and leave that of an earlier token behind.
+        # Workers of earlier versions don't know `ends_at`, and leave the earlier token's value in place.
         ends_at = max(row.expires_at, row.ends_at or row.expires_at)
         if ends_at <= now:
             return None
@@ -217,7 +217,7 @@ class DatabaseTokenStore:
         return Token(secret, row.expires_at + ahead, ends_at + ahead, row.version)
 
     def _rest(self) -> timedelta | None:
-        """Return for how long nobody is to ask, where that is longer than anybody fetches."""
+        """Return how long no process may request a token, if that is longer than a fetch can take."""
         until = AccessToken.objects.values_list("fetching_until", flat=True).get(key=self.key)
         # The clock is read after the row, so that a fetch which has just begun is never taken for longer than it may last.
         rest = timedelta(0) if until is None else until - database_now()
@@ -257,7 +257,7 @@ class DatabaseTokenStore:
 
 
 def _asked_for(error: BaseException) -> timedelta:
-    """Return for how long an answer asks to be left alone; nothing where it does not."""
+    """Return how long an answer asks clients to wait; zero if it doesn't."""
     asked = error.retry_after if isinstance(error, TryLater) else None
     return min(asked or timedelta(0), OBEY_MAX)
 
@@ -267,7 +267,7 @@ def _told_to_wait(rest: timedelta) -> TryLater:
 
 
 class MemoryTokenStore:
-    """A token in memory alone, for tests and single scripts."""
+    """A token kept in memory only, for tests and one-off scripts."""
 
     def __init__(self) -> None:
         self._token: Token | None = None

@@ -114,7 +114,7 @@ class Passport:
         return None if remote_state is None else planning.parse_timestamp(remote_state["end"])
 
     def observe(self, right: RightSeen) -> RemoteState | None:
-        """Return the session behind a parking right; None without a reference or a start, or where a time can't be read."""
+        """Return the session of a parking right; None without a reference or a start, or where a time can't be read."""
         if not right.reference or right.start is None or right.unreadable:
             return None
         subdivision = region_key(right.subdivision, right.country)
@@ -176,7 +176,7 @@ class Passport:
             error = TryLater(_("Offstreet's own database did not answer."), code="database")
             results = [error] * len(steps)
         except Exception as raised:
-            log.exception("sending failed in a way that nobody foresaw", trace_id=trace_id)
+            log.exception("sending failed unexpectedly", trace_id=trace_id)
             error = Unexpected(
                 _("Sending failed: %(name)s.") % {"name": type(raised).__name__}, code=type(raised).__name__
             )

@@ -8,6 +8,6 @@ what it accepts, and can be told to misbehave while it runs. It is one ASGI appl
 Nothing below this package imports Django or httpx: the process has to stay small beside the rest of the demo, and
 a remote that shared code with its client would share its mistakes.
 
-A request comes through ``app`` to ``api``; ``faults`` decides what goes wrong with it, ``intake`` and ``sessions`` what
-becomes of its events, ``answers`` what is sent back. ``control`` and ``pages`` are the ways in for people and tests.
+A request comes through ``app`` to ``api``; ``faults`` decides what goes wrong with it, ``events`` and ``sessions`` what
+happens to its events, ``answers`` what is sent back. People and tests use ``control`` and ``pages``.
 """

@@ -1,7 +1,7 @@
 """``python -m passport.sandbox``: serve the sandbox until SIGTERM or SIGINT.
 
 Every option may come from the environment instead (``SANDBOX_PORT`` and so on); the command line wins. Prints one line
-when it is ready. Exit status: 0 when told to stop, 2 when it could not start (with one sentence why).
+when it is ready. Exit status: 0 when stopped, 2 when it could not start (with one sentence that says why).
 """
 
 import argparse
@@ -29,7 +29,7 @@ _OPTIONS = (
     ("--state", Path, None, "keep sessions, tokens and changes of zones in this file (default: forget them)"),
     ("--client-id", str, SANDBOX_CREDENTIALS["client_id"], "the partner application's"),
     ("--client-secret", str, SANDBOX_CREDENTIALS["client_secret"], "the partner application's"),
-    ("--audience", str, SANDBOX_CREDENTIALS["audience"], "what tokens are asked for"),
+    ("--audience", str, SANDBOX_CREDENTIALS["audience"], "the audience that tokens are requested for"),
 )
 
 
@@ -44,11 +44,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 @contextmanager
-def _or_exit(trouble: str) -> Iterator[None]:
+def _or_exit(failure: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, LookupError, TypeError) as error:
-        print(f"{trouble}: {error}", file=sys.stderr)
+        print(f"{failure}: {error}", file=sys.stderr)
         sys.exit(2)
 
 
@@ -66,11 +66,11 @@ def main() -> None:
         listener = socket.create_server((options.host, options.port), family=family, backlog=1024)
         # asyncio sends small packets without delay only if the socket knows its protocol: a new object asks for it.
         listener = socket.socket(fileno=listener.detach())
-    # Sessions live long and form no cycles; scanning them again and again would only cost time.
+    # Sessions live long and form no cycles, so scanning them repeatedly would only cost time.
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-    # uvicorn shuts down cleanly on either signal and then raises it again; being told to stop is not a failure.
+    # uvicorn shuts down cleanly on either signal and then raises it again; stopping is not a failure.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     host = f"[{options.host}]" if ":" in options.host else options.host
     ready = f"Passport sandbox ready on http://{host}:{listener.getsockname()[1]}"

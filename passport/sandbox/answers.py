@@ -1,7 +1,7 @@
-"""Answers, including those that break the rules of HTTP, and what a fault makes of a good one.
+"""Answers, including those that break the rules of HTTP, and how a fault alters a good one.
 
-A well-behaved answer is a Starlette response. The others are responses too, so that whoever decides on one need not
-know how it is sent; they do through ASGI what ASGI allows, and ask the :class:`Wire` under the request for the rest.
+A well-behaved answer is a Starlette response. The others are responses too, so that the code that chooses one need
+not know how it is sent. They use ASGI where ASGI allows it, and the request's :class:`Wire` for the rest.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -157,14 +157,14 @@ def spoil(response: Response | None, fault: Fault, now: datetime) -> Response:
             return Pieces(partial(_half, bytes(whole.body)), whole.status_code, whole.headers)
         case "missing_fields" | "short_list" | "endless_list" | "other_forms" if response is not None:
             return _mislist(response, fault)
-        case _ if response is not None:  # what became of the events is spoiled, the answer is not
+        case _ if response is not None:  # the fault affects the events, not the answer
             return response
         case _:
             return Json({"data": []})
 
 
 def _mislist(response: Response, fault: Fault) -> Response:
-    """A list that is not as it is; any other answer stays."""
+    """The list, altered; any other answer is unchanged."""
     document = orjson.loads(response.body) if response.status_code == 200 else {}
     items = document.get("data")
     if not isinstance(items, list):
@@ -205,7 +205,7 @@ async def _half(body: bytes, wire: Wire) -> AsyncIterator[bytes]:
     wire.transport.close()
 
 
-def _as_given(fault: Fault, usual: str, content_type: str, **headers: str) -> Response:
+def _as_given(fault: Fault, usual: str, content_type: str, headers: Mapping[str, str] = {}) -> Response:
     """The fault's own body or the usual one, with its length also where a status (204) allows no body."""
     content = (usual if fault.body is None else fault.body).encode()
     fixed = {"Content-Length": str(len(content)), "Content-Type": content_type}
@@ -213,13 +213,18 @@ def _as_given(fault: Fault, usual: str, content_type: str, **headers: str) -> Re
 
 
 def _refused(fault: Fault, now: datetime) -> Response:
-    headers = {}
-    if fault.retry_after_s is not None:
-        headers["Retry-After"] = retry_after(fault.retry_after_s, fault.retry_after_form, now)
+    headers = retry_after_header(fault, now)
     if fault.body is not None:
-        return _as_given(fault, "", "text/plain", **headers)
+        return _as_given(fault, "", "text/plain", headers)
     code, detail = _REFUSALS.get(fault.status, ("internal_error", "Please try again later."))
     return refusal(Problem(fault.status, code, detail), headers)
+
+
+def retry_after_header(fault: Fault, now: datetime) -> dict[str, str]:
+    """The Retry-After header that `fault` asks for, if any."""
+    if fault.retry_after_s is None:
+        return {}
+    return {"Retry-After": retry_after(fault.retry_after_s, fault.retry_after_form, now)}
 
 
 def retry_after(seconds: float, form: str, now: datetime) -> str:

@@ -1,15 +1,15 @@
 """Passport's own API: the four resources that the product uses.
 
-A request is checked in Passport's order, as far as it is known: does the path exist, is there a token,
+A request is checked in Passport's order, as far as that is known: does the path exist, is there a token,
 has the operator authorised the partner, is the request well formed, does it agree with what is known. Faults come
 before all of it, because proxies and networks do. The simulator's lock is held while a request is processed and never
 while it waits.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from email.utils import format_datetime
-from functools import cached_property, lru_cache
+from functools import cached_property, partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -55,11 +55,6 @@ class Call:
         self.verdict = CALM
 
     @cached_property
-    def content_type(self) -> str:
-        """The media type in lower case, without its parameters."""
-        return self.request.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-    @cached_property
     def json(self) -> Any:
         """The body as JSON; a Problem if it is not."""
         try:
@@ -68,31 +63,28 @@ class Call:
             raise Problem(400, "malformed_body", "The body is not JSON.") from None
 
     @cached_property
-    def operator_id(self) -> str | None:
-        """The operator that the request is about, in lower case, without insisting on a well-formed request."""
-        operator: Any = None
-        if self.kind == "events":
-            try:
-                operator = self.json["data"][0]["operator_id"]
-            except (Problem, LookupError, TypeError):
-                return None
-        elif self.kind != "token":
-            operator = self.request.query_params.get("operator_id")
-        return operator.lower() if isinstance(operator, str) else None
+    def events(self) -> list[Any]:
+        """The request's events; none if the request is not well formed."""
+        try:
+            events = self.json["data"] if self.kind == "events" else []
+        except (Problem, LookupError, TypeError):
+            events = []
+        return events if isinstance(events, list) else []
 
     @cached_property
-    def events(self) -> int:
-        """How many events the request holds."""
-        try:
-            return len(self.json["data"]) if self.kind == "events" else 0
-        except (Problem, LookupError, TypeError):
-            return 0
+    def operator_id(self) -> str | None:
+        """The operator that the request is about, in lower case; None if the request does not say."""
+        has_query = self.kind in ("zones", "rights")
+        source: Any = self.request.query_params if has_query else next(iter(self.events), None)
+        operator = source.get("operator_id") if isinstance(source, Mapping) else None
+        return operator.lower() if isinstance(operator, str) else None
 
     def document(self, *, or_form: bool = False) -> dict[str, Any]:
         """The body as an object, sent as JSON (or as a form); a Problem if it is neither."""
-        if or_form and self.content_type == FORM:
+        content_type = self.request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if or_form and content_type == FORM:
             return read_form(self.body)
-        if self.content_type != "application/json":
+        if content_type != "application/json":
             also = f" or {FORM}" if or_form else ""
             raise Problem(400, "malformed_body", f"Content-Type must be application/json{also}.")
         if not isinstance(self.json, dict):
@@ -108,31 +100,29 @@ class Call:
 
 
 class PassportApi:
-    """Answers requests for `simulator`; nothing that a client sends makes it fail."""
+    """Answers requests for `simulator`; no request makes it crash."""
 
     def __init__(self, simulator: Simulator) -> None:
         self.simulator = simulator
 
     def routes(self) -> list[Route]:
         """The four paths."""
-        return [
-            self._route(EVENTS_PATH, "POST", "events", self._events),
-            self._route(ZONES_PATH, "GET", "zones", self._zones),
-            self._route(RIGHTS_PATH, "GET", "rights", self._rights),
-            self._route(TOKEN_PATH, "POST", "token", self._token),
-        ]
+        table = (
+            ("events", EVENTS_PATH, "POST", self._events),
+            ("zones", ZONES_PATH, "GET", self._zones),
+            ("rights", RIGHTS_PATH, "GET", self._rights),
+            ("token", TOKEN_PATH, "POST", self._token),
+        )
+        routes = []
+        for kind, path, method, process in table:
+            route = Route(path, partial(self._carry, kind, process))
+            route.methods = {method}  # without the HEAD that Starlette adds: no client sends it
+            routes.append(route)
+        return routes
 
-    def _route(self, path: str, method: str, kind: str, process: Callable[[Call], Response]) -> Route:
-        async def endpoint(request: Request) -> Response:
-            return await self._carry(Call(kind, request, await read_body(request)), process)
-
-        route = Route(path, endpoint, methods=[method])
-        route.methods = {method}  # without the HEAD that Starlette adds: no client sends it
-        return route
-
-    async def _carry(self, call: Call, process: Callable[[Call], Response]) -> Response:
-        simulator = self.simulator
-        wire: Wire = call.request.state.wire
+    async def _carry(self, kind: str, process: Callable[[Call], Response], request: Request) -> Response:
+        simulator, call = self.simulator, Call(kind, request, await read_body(request))
+        wire: Wire = request.state.wire
         with simulator.lock:
             call.now = simulator.clock(wire.now())
             response = self._meet(call)
@@ -148,21 +138,16 @@ class PassportApi:
         return response
 
     def _meet(self, call: Call) -> Response | None:
-        """Find the faults that the request meets. An answer: it is one too many."""
+        """Find the faults that the request meets; returns an answer only if it exceeds the rate limit."""
         simulator = self.simulator
         traffic, faults, limit = simulator.traffic, simulator.faults, simulator.options.rate_limit_per_s
         in_last_second = traffic.arrive(call.now, call.kind, call.request.headers.get(TRACE_HEADER))
-        if traffic.watches_holds:
-            traffic.check_hold(call.kind, call.operator_id, call.now)
+        traffic.check_hold(call.kind, call.operator_id, call.now)
         if limit is not None and in_last_second > limit:
             traffic.hold(call.kind, call.operator_id, call.now, 1)
             problem = Problem(429, "rate_limited", "More requests came than are allowed in a second.")
             return self._noted(call, refusal(problem, {"Retry-After": "1"}))
-        call.verdict = (
-            faults.meet(call.kind, call.operator_id, call.events)
-            if faults.ask_operator
-            else faults.meet(call.kind, None)
-        )
+        call.verdict = faults.meet(call.kind, call.operator_id, len(call.events))
         return None
 
     def _answer(self, call: Call, process: Callable[[Call], Response]) -> Response:
@@ -187,7 +172,7 @@ class PassportApi:
 
     def _noted(self, call: Call, response: Response) -> Response:
         # The sandbox's own time, so that a wrong clock can be tried out.
-        response.headers["Date"] = _http_date(call.now.replace(microsecond=0))
+        response.headers["Date"] = format_datetime(call.now, usegmt=True)
         traffic = self.simulator.traffic
         traffic.by_status[call.kind, response.status_code] += 1
         traffic.requests.append(
@@ -207,13 +192,12 @@ class PassportApi:
     # -- the resources -------------------------------------------------------------------------------------------
 
     def _check_token(self, call: Call) -> None:
-        authorization = call.request.headers.get("authorization")
-        try:
-            self.simulator.tokens.check(authorization, call.now)
-        except Problem:
-            if authorization:
-                self.simulator.traffic.breach("stale_token", call.now, path=call.kind)
-            raise
+        authorization = call.request.headers.get("authorization", "")
+        if self.simulator.tokens.accepts(authorization, call.now):
+            return
+        if authorization:
+            self.simulator.traffic.breach("stale_token", call.now, path=call.kind)
+        raise Problem(401, "unauthorized", "The access token is missing, not known or has expired.")
 
     def _token(self, call: Call) -> Response:
         answer = self.simulator.issue_token(call.document(or_form=True), call.now)
@@ -227,7 +211,7 @@ class PassportApi:
     def _zones(self, call: Call) -> Response:
         parameters = call.parameters("operator_id", "page")
         operator = self.simulator.directory.require(parameters.get("operator_id"))
-        return self._list(call, parameters, operator.documents())
+        return self._list(call, parameters, list(operator.zones.values()))
 
     def _rights(self, call: Call) -> Response:
         parameters = call.parameters("operator_id", "page", *_FILTERS)
@@ -256,8 +240,3 @@ class PassportApi:
             host = call.request.headers.get("host", "localhost")
             return Json(document, headers={"Link": f'<http://{host}{link}>; rel="next"'})
         return Json({**document, "next": link})
-
-
-@lru_cache(maxsize=16)
-def _http_date(moment: datetime) -> str:
-    return format_datetime(moment, usegmt=True)

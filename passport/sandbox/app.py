@@ -25,7 +25,7 @@ def make_app(simulator: Simulator) -> Starlette:
     (:class:`passport.sandbox.answers.Wire`)."""
 
     async def refuse(request: Request, error: Exception) -> Response:
-        """Answer a request that no route takes, that names what is not there, or that is too large."""
+        """Answer a request that matches no route, names something that doesn't exist, or is too large."""
         assert isinstance(error, HTTPException)
         path, status = request.url.path, error.status_code
         if path.startswith(f"{control.PREFIX}/"):

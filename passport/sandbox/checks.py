@@ -1,4 +1,4 @@
-"""What single values may look like, and how a refusal is worded. Pure.
+"""Checks of single values, and the form of a refusal. Pure.
 
 A check takes a field's name and its value and returns what the value means, or raises the Problem that names the
 field. A refusal is RFC 7807 problem details (documented: `type` is a URN that starts with ``io.passportlabs:error:``,
@@ -93,7 +93,7 @@ def state_key(state: str) -> str:
 
 
 def string(allows: Callable[[str], Any], wanted: str) -> Check:
-    """A string that `allows` finds good; `wanted` says so in words."""
+    """A string that `allows` accepts; `wanted` describes it."""
 
     def check(field: str, value: Any) -> str:
         if type(value) is not str or not allows(value):
@@ -147,7 +147,7 @@ def uuid_in_any_case(field: str, value: Any) -> str:
 
 
 def anything(_field: str, value: Any) -> Any:
-    """A value that is looked at elsewhere."""
+    """Any value; it is checked elsewhere."""
     return value
 
 

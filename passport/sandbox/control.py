@@ -1,14 +1,14 @@
 """The control API under ``/sandbox/``: JSON in, JSON out, without a token. :meth:`Control.routes` lists every path.
 
 A wrong request is 400 with ``{"error": …}``, an unknown thing 404. A browser's request from another site is refused:
-the sandbox may run beside a person's browser.
+the sandbox may run on the same machine as a person's browser.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from starlette.exceptions import HTTPException
@@ -28,7 +28,7 @@ PREFIX = "/sandbox"
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One control request: what its path, its query and its body say, and when it came."""
+    """One control request: its path's, query's and body's values, and when it arrived."""
 
     path: dict[str, str]
     query: dict[str, str]
@@ -37,6 +37,7 @@ class Ask:
 
 
 Answer = Callable[[Ask], Any]
+_Thing = TypeVar("_Thing")
 
 
 class Control:
@@ -67,7 +68,7 @@ class Control:
             ("GET", "/operators", 200, lambda _ask: {"data": simulator.directory.summaries()}),
             ("POST", "/operators", 201, lambda ask: self._edit(ask.body["operator_id"], ask.body)),
             ("PATCH", operator, 200, lambda ask: self._edit(self._operator(ask.path).id, ask.body)),
-            ("GET", zones, 200, lambda ask: {"data": self._operator(ask.path).documents()}),
+            ("GET", zones, 200, lambda ask: {"data": list(self._operator(ask.path).zones.values())}),
             ("POST", zones, 201, lambda ask: self._put_zone(self._operator(ask.path), ask.body)),
             ("PATCH", zones + "/{zone_id}", 200, self.change_zone),
             ("DELETE", zones + "/{zone_id}", 200, self.take_zone_away),
@@ -82,7 +83,7 @@ class Control:
 
     async def _answer(self, answer: Answer, status: int, request: Request) -> Response:
         if request.method != "GET" and request.headers.get("sec-fetch-site") == "cross-site":
-            return Json({"error": "a page of another site may not steer the sandbox"}, 403)
+            return Json({"error": "a page of another site may not control the sandbox"}, 403)
         body = await read_body(request)
         try:
             document = orjson.loads(body) if body.strip() else {}
@@ -97,7 +98,7 @@ class Control:
         except (Problem, ValueError, TypeError, AttributeError) as error:
             return Json({"error": str(error)}, 400)
 
-    # -- what it knows -------------------------------------------------------------------------------------------
+    # -- reading ---------------------------------------------------------------------------------------------------
 
     def state(self, ask: Ask) -> Any:
         """Operators, settings, faults, counters, breaches."""
@@ -142,7 +143,7 @@ class Control:
         rights = self.simulator.rights(ask.now, ask.query.get("operator_id"))
         return {"data": [session.right() for session in rights]}
 
-    # -- behind the client's back --------------------------------------------------------------------------------
+    # -- changes that clients are not told of ----------------------------------------------------------------------
 
     def drift(self, ask: Ask) -> Any:
         """Change what is known of a session."""
@@ -163,7 +164,7 @@ class Control:
     def add_foreign_rights(self, ask: Ask) -> Any:
         """Rights that are not ours (a driver's own session, a resident's permit), in the fields of the rights' list.
 
-        With a `reference_id`, that is the right's id here too. `count` [1]: so many, with numbers after their plates.
+        With a `reference_id`, that is the right's id here too. `count` [1] adds that many, with numbers after their plates.
         """
         sessions, body, count = self.simulator.sessions, ask.body, int(ask.body.get("count", 1))
         operator, vehicle = self._operator(body), dict(body["vehicle"])
@@ -186,11 +187,11 @@ class Control:
     def clear_fault(self, ask: Ask) -> Any:
         """Switch one fault off."""
         if not self.simulator.faults.clear(int(ask.path["fault_id"])):
-            raise _missing(f"fault {ask.path['fault_id']}")
+            raise HTTPException(404, f"there is no fault {ask.path['fault_id']}")
         return {"cleared": 1}
 
     def move_clock(self, ask: Ask) -> Any:
-        """``{"offset_s": 3600}``: the sandbox's clock, an hour ahead."""
+        """``{"offset_s": 3600}`` sets the sandbox's clock an hour ahead."""
         self.simulator.move_clock(float(ask.body["offset_s"]))
         return {"offset_s": self.simulator.clock_offset_s}
 
@@ -202,20 +203,17 @@ class Control:
     # -- operators and zones -------------------------------------------------------------------------------------
 
     def change_zone(self, ask: Ask) -> Any:
-        """Rename or otherwise change a zone, also one that was taken away: it comes back."""
-        operator, zone_id = self._operator(ask.path), ask.path["zone_id"].lower()
-        zone = operator.zones.get(zone_id) or operator.gone.get(zone_id)
-        if zone is None:
-            raise _missing(f"zone {zone_id}")
-        return self._put_zone(operator, {**zone.raw, **ask.body, "id": zone.id})
+        """Change a zone; one that was removed comes back."""
+        operator = self._operator(ask.path)
+        zone = _find({**operator.gone, **operator.zones}, ask.path["zone_id"].lower(), "zone")
+        return self._put_zone(operator, {**zone, **ask.body, "id": zone["id"]})
 
     def take_zone_away(self, ask: Ask) -> Any:
-        """Take a zone out of the list."""
-        operator, zone_id = self._operator(ask.path), ask.path["zone_id"].lower()
-        if zone_id not in operator.zones:
-            raise _missing(f"zone {zone_id}")
-        self.simulator.change_directory({"operator_id": operator.id, "zone_id": zone_id})
-        return {"gone": zone_id}
+        """Remove a zone from the list."""
+        operator = self._operator(ask.path)
+        zone = _find(operator.zones, ask.path["zone_id"].lower(), "zone")
+        self.simulator.change_directory({"operator_id": operator.id, "zone_id": zone["id"]})
+        return {"gone": zone["id"]}
 
     def _edit(self, operator_id: Any, edit: dict[str, Any]) -> Any:
         """Add or change an operator: ``{"operator_id", "name", "zones": […], "authorised"}``."""
@@ -225,20 +223,17 @@ class Control:
 
     def _put_zone(self, operator: Operator, raw: dict[str, Any]) -> Any:
         self.simulator.change_directory({"operator_id": operator.id, "zone": raw})
-        return operator.zones[raw["id"].lower()].raw
+        return operator.zones[raw["id"].lower()]
 
     def _operator(self, named: dict[str, Any]) -> Operator:
-        operator = self.simulator.directory.operators.get(str(named["operator_id"]).lower())
-        if operator is None:
-            raise _missing(f"operator {named['operator_id']}")
-        return operator
+        return _find(self.simulator.directory.operators, str(named["operator_id"]).lower(), "operator")
 
     def _session(self, ask: Ask) -> Session:
-        session = self.simulator.sessions.by_id.get(ask.path["session_id"])
-        if session is None:
-            raise _missing(f"session {ask.path['session_id']}")
-        return session
+        return _find(self.simulator.sessions.by_id, ask.path["session_id"], "session")
 
 
-def _missing(what: str) -> HTTPException:
-    return HTTPException(404, f"there is no {what}")
+def _find(things: Mapping[str, _Thing], key: str, kind: str) -> _Thing:
+    """The thing that a path names; 404 if there is none."""
+    if key not in things:
+        raise HTTPException(404, f"there is no {kind} {key}")
+    return things[key]

@@ -1,4 +1,4 @@
-"""A request with parking session events: whether it and its events are well formed, and what becomes of each.
+"""A request with parking session events: whether it and its events are well formed, and what each does.
 
 The fields are those of docs/passport-api.md, P2 to P5 and P12. Documented: which fields each type has, that exactly
 one zone id is sent, that ``space`` zones need a space number. Assumed: a field that the table does not know is refused;
@@ -6,7 +6,7 @@ a space number in a ``space`` zone is required in all three types. What an event
 ``sessions``.
 
 Invariant: a request in ``whole`` mode is applied entirely or not at all; in ``multi_status`` mode each event is
-answered for itself, in the order in which they were sent. What an answer promises is in the journal before it leaves.
+answered individually, in the order in which they were sent. What an answer promises is in the journal before it is sent.
 """
 
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ import orjson
 from starlette.responses import Response
 
 from . import checks
-from .answers import Json, retry_after
+from .answers import Json, retry_after_header
 from .checks import Problem, invalid
 from .faults import Fault
 from .sessions import EXTENDED, STARTED, STOPPED, Session, judge
@@ -56,15 +56,15 @@ _CLOCK_SKEW = timedelta(seconds=60)
 _REFUSED_AS_SUCH = ("operator_not_authorized", "operator_not_found")
 
 
-def read_event(raw: Any, kind: str, directory: Directory, *, state_form: str = "either") -> Session:
-    """What an event of type `kind` says of its session; raises the Problem that names the first field that is wrong."""
+def read_event(raw: Any, kind: str, directory: Directory, state_form: str) -> Session:
+    """What an event of type `kind` says of its session; raises the Problem that names the first wrong field."""
     operator = directory.require(raw.get("operator_id") if isinstance(raw, dict) else None)
     fields = TYPES[kind]("", raw)
     zone = _zone(fields, kind, operator)
     sent = Session(
         id=fields["session_id"],
         operator_id=operator.id,
-        zone_id=zone.id,
+        zone_id=zone["id"],
         start_time=fields["start_time"],
         end_time=fields["end_time"],
         last_occurred_at=fields["occurred_at"],
@@ -94,7 +94,8 @@ def _zone(fields: dict[str, Any], kind: str, operator: Operator) -> Zone:
     if field == "external_zone_id":
         if "passport_zone_id" in fields:
             raise invalid(field, "must not be sent together with passport_zone_id")
-        zone = operator.zone_by_external_id(zone_id)
+        # The zones file may give a zone an `external_id`.
+        zone = next((each for each in operator.zones.values() if each.get("external_id") == zone_id), None)
     else:
         zone = operator.zones.get(zone_id) or (operator.gone.get(zone_id) if kind != STARTED else None)
     if zone is None:
@@ -104,22 +105,18 @@ def _zone(fields: dict[str, Any], kind: str, operator: Operator) -> Zone:
 
 def _space(fields: dict[str, Any], zone: Zone) -> str | None:
     space: str | None = fields.get("space_number")
-    if zone.is_space and space is None:
-        raise invalid("space_number", f"is required in zone {zone.number}, which is by space")
-    if zone.is_space and zone.spaces and space not in zone.spaces:
-        raise invalid("space_number", f"zone {zone.number} has no space {space}")
+    if zone.get("session_type") == "space":
+        if space is None:
+            raise invalid("space_number", f"is required in zone {zone['number']}, which is by space")
+        known = zone.get("spaces")
+        if isinstance(known, list) and known and space not in map(str, known):
+            raise invalid("space_number", f"zone {zone['number']} has no space {space}")
     return space
-
-
-def _same_instant(kind: str, sent: Session, session: Session) -> bool:
-    """Whether another event than the one last applied claims its instant: the same one again is no breach."""
-    differs = kind == STOPPED or sent.end_time != session.end_time
-    return differs and sent.last_occurred_at == session.last_occurred_at
 
 
 @dataclass(slots=True)
 class Intake:
-    """Takes in one request. `visible_at`: when enforcement sees the effect; None is at once."""
+    """Handles one request. `visible_at`: when enforcement sees the effect; None: at once."""
 
     simulator: Simulator
     now: datetime
@@ -129,10 +126,14 @@ class Intake:
     events: list[Any] = field(default_factory=list)
 
     def answer(self, document: dict[str, Any]) -> Response:
-        """Apply the events of a request, as far as they are good, and say what became of them."""
+        """Apply the valid events of a request and return the answer."""
         self.kind, self.events = self._envelope(document)
         if self.fault is not None and self.fault.kind == "partial":
-            return self._apply_some(self.fault)
+            # Every other event is applied; the rest is to be sent again later.
+            fault = self.fault
+            later = Problem(fault.status, "try_again_later", "Please send this event again later.").document()
+            results = [later if index % 2 else self._apply_one(index) for index in range(len(self.events))]
+            return Json({"data": results}, 207, retry_after_header(fault, self.now))
         if self.simulator.options.answer_mode == "whole":
             self._apply_all()
             return Response(status_code=202)
@@ -158,19 +159,18 @@ class Intake:
         """Apply all events, or raise for the first that is bad.
 
         A lone bad event answers with its own status. One among others makes it a 400 for the whole request, except
-        that an operator who is unknown or has not authorised the partner refuses the request as such.
+        that an operator who is unknown or has not authorised the partner gets the whole request refused with that status.
         """
         total = len(self.events)
         admitted: list[Session] = []
         started: dict[str, str] = {}
-        for index, raw in enumerate(self.events):
+        for index in range(total):
             try:
-                sent = self._admit(raw)
+                sent = self._admit(index)
                 if sent.digest and started.setdefault(sent.id, sent.digest) != sent.digest:
                     detail = f"Session {sent.id} is in this request with other content."
-                    raise Problem(409, "session_conflict", detail)
+                    raise Problem(409, "session_conflict", detail, index=index)
             except Problem as problem:
-                problem.extra = {"index": index, **problem.extra}
                 if total > 1 and problem.code not in _REFUSED_AS_SUCH:
                     problem.status = 400
                     problem.detail = f"Event {index} of {total}, so nothing was applied: {problem.detail}"
@@ -178,27 +178,24 @@ class Intake:
             admitted.append(sent)
         self.simulator.keep([self._apply(sent) for sent in admitted])
 
-    def _apply_some(self, fault: Fault) -> Response:
-        """Take every other event and ask for the rest later."""
-        later = Problem(fault.status, "try_again_later", "Please send this event again later.").document()
-        results = [later if index % 2 else self._apply_one(index) for index in range(len(self.events))]
-        if fault.retry_after_s is None:
-            return Json({"data": results}, 207)
-        wait = retry_after(fault.retry_after_s, fault.retry_after_form, self.now)
-        return Json({"data": results}, 207, {"Retry-After": wait})
-
     def _apply_one(self, index: int) -> dict[str, Any]:
         try:
-            self.simulator.keep([self._apply(self._admit(self.events[index]))])
+            self.simulator.keep([self._apply(self._admit(index))])
         except Problem as problem:
-            problem.extra = {"index": index, **problem.extra}
             return problem.document()
         return {"status": 202}
 
-    def _admit(self, raw: Any) -> Session:
+    def _admit(self, index: int) -> Session:
+        """What an event says, if it is well formed and agrees with its session; a Problem that names it if not."""
         simulator = self.simulator
-        sent = read_event(raw, self.kind, simulator.directory, state_form=simulator.options.state_form)
-        judge(simulator.sessions.by_id.get(sent.id), self.kind, sent)
+        try:
+            sent = read_event(
+                self.events[index], self.kind, simulator.directory, simulator.options.state_form
+            )
+            judge(simulator.sessions.by_id.get(sent.id), self.kind, sent)
+        except Problem as problem:
+            problem.extra = {"index": index, **problem.extra}
+            raise
         return sent
 
     def _apply(self, sent: Session) -> Session | None:
@@ -210,13 +207,17 @@ class Intake:
             # An earlier event of the same request has changed the session, so this one no longer applies.
             outcome = "outdated"
         breaches = []
+        # The same event again is no breach.
+        moved = outcome == "stopped" or (
+            outcome == "extended" and session and sent.end_time != session.end_time
+        )
         if outcome == "outdated":
             breaches.append("outdated_event")
-        elif outcome == "created" and sessions.twins(sent):
+        if outcome == "created" and sessions.twins(sent):
             breaches.append("doubled_session")
-        elif outcome != "repeated" and session and _same_instant(self.kind, sent, session):
+        if moved and session and sent.last_occurred_at == session.last_occurred_at:
             breaches.append("same_occurred_at")
-        if sent.last_occurred_at > self.now and sent.last_occurred_at > self.now + _CLOCK_SKEW:
+        if sent.last_occurred_at > self.now + _CLOCK_SKEW:
             breaches.append("occurred_in_future")
         for name in breaches:
             simulator.traffic.breach(name, self.now, session_id=sent.id, type=self.kind)
@@ -229,7 +230,7 @@ class Intake:
         return sessions.apply(self.kind, sent, outcome, self.now, self.visible_at)
 
     def _misapply(self, sent: Session, outcome: str) -> str:
-        """Let the request's fault have its way with an accepted event; returns what became of it."""
+        """Apply the request's fault to an accepted event; returns what became of the event."""
         fault = self.fault
         if fault is None or fault.event_type not in (None, self.kind.removeprefix("parking_session_")):
             return outcome
@@ -237,9 +238,9 @@ class Intake:
             return "forgotten"
         if outcome == "created" and fault.kind in ("wrong_plate", "wrong_zone"):
             sent.misapplied_at = self.now
-        if outcome == "created" and fault.kind == "wrong_plate":
-            sent.vehicle_plate = sent.vehicle_plate[:-1] + ("X" if sent.vehicle_plate[-1] != "X" else "Y")
-        elif outcome == "created" and fault.kind == "wrong_zone":
-            zones = self.simulator.directory.operators[sent.operator_id].zones
-            sent.zone_id = next((zone_id for zone_id in zones if zone_id != sent.zone_id), sent.zone_id)
+            if fault.kind == "wrong_plate":
+                sent.vehicle_plate = sent.vehicle_plate[:-1] + ("X" if sent.vehicle_plate[-1] != "X" else "Y")
+            else:
+                zones = self.simulator.directory.operators[sent.operator_id].zones
+                sent.zone_id = next((zone_id for zone_id in zones if zone_id != sent.zone_id), sent.zone_id)
         return outcome

@@ -1,8 +1,8 @@
 """Faults: what can be made to go wrong, for whom, how often.
 
 A fault is matched against each request by path and operator, then drawn with its own seeded random numbers, so a run
-can be repeated exactly. Of the faults that meet a request, delays and lateness add up; of the others the oldest wins.
-What each kind does is said in docs/sandbox.md; ``answers`` and ``intake`` do it.
+can be repeated exactly. Of the faults that match a request, delays and lateness add up; of the others the oldest wins.
+docs/sandbox.md describes each kind; ``answers`` and ``events`` carry them out.
 """
 
 import random
@@ -13,12 +13,12 @@ from typing import Annotated, Any, Literal
 from .checks import is_uuid
 from .options import Count, Rule, between, checked
 
-# What becomes of a request that meets a kind of fault: it is not processed, or processed all the same.
+# The request is not processed (REFUSING), or is processed and its answer is corrupted (SPOILING).
 REFUSING = ("401", "403", "429", "5xx", "html", "drop")
 SPOILING = ("broken_json", "wrong_json", "huge_body", "endless_body", "truncated", "answer_lost")
-# Events are accepted, and something else than what was sent becomes of them.
+# Events are accepted, but not applied as sent.
 MISAPPLYING = ("forget", "wrong_plate", "wrong_zone", "partial")
-# A list is answered, but not as it is.
+# A list is returned, but altered.
 MISLISTING = ("missing_fields", "short_list", "endless_list", "other_forms")
 DELAYING = ("delay", "late")
 KINDS = (*DELAYING, *REFUSING, *SPOILING, *MISAPPLYING, *MISLISTING)
@@ -31,7 +31,7 @@ _USUAL: dict[str, dict[str, Any]] = {
     "partial": {"status": 503},
     "endless_body": {"delay_s": 0.05},
 }
-# These say in their name what they do, whatever else is said.
+# Implied by the kind's name, so a request can't override them.
 _FIXED: dict[str, dict[str, Any]] = {
     **{kind: {"status": int(kind)} for kind in ("401", "403", "429")},
     "drop": {"processed": False},
@@ -42,7 +42,7 @@ Seconds = Annotated[float, between(0, 86_400)]
 
 @dataclass(slots=True)
 class Settings:
-    """What can be said about a fault. `times` counts down to its end; None: until it is cleared."""
+    """A fault's parameters. `times` counts down to its end; None: until it is cleared."""
 
     kind: str
     path: Literal["all", "token", "zones", "events", "rights"] = "all"
@@ -74,25 +74,13 @@ class Fault(Settings):
     _rng: random.Random  # orjson leaves it out
 
     def draw(self) -> float:
-        """The next of its own random numbers, from 0 to 1."""
+        """The fault's next random number, from 0 to 1."""
         return self._rng.random()
-
-
-def parse_fault(document: Mapping[str, Any], fault_id: int) -> Fault:
-    """A fault from the control API's JSON; ValueError names what is wrong."""
-    kind = document.get("kind")
-    if not isinstance(kind, str) or kind not in KINDS:
-        raise ValueError(f"kind must be one of {', '.join(KINDS)}")
-    usual = {"processed": kind not in REFUSING, **_USUAL.get(kind, {})}
-    values = {**usual, **checked(Settings, document), **_FIXED.get(kind, {})}
-    if values.get("operator_id") is not None:
-        values["operator_id"] = values["operator_id"].lower()
-    return Fault(**values, id=fault_id, _rng=random.Random(values.get("seed", 0)))
 
 
 @dataclass(slots=True)
 class Verdict:
-    """What one request meets: `fault` decides the answer, the delays are in seconds."""
+    """The faults that one request meets: `fault` decides the answer, the delays are in seconds."""
 
     fault: Fault | None = None
     wait_before_s: float = 0.0
@@ -113,7 +101,14 @@ class FaultBook:
 
     def add(self, document: Mapping[str, Any]) -> Fault:
         """Switch a fault on; ValueError names what is wrong with it."""
-        fault = parse_fault(document, self._next_id)
+        kind = document.get("kind")
+        if kind not in KINDS:
+            raise ValueError(f"kind must be one of {', '.join(KINDS)}")
+        usual = {"processed": kind not in REFUSING, **_USUAL.get(kind, {})}
+        values = {**usual, **checked(Settings, document), **_FIXED.get(kind, {})}
+        fault = Fault(**values, id=self._next_id, _rng=random.Random(values.get("seed", 0)))
+        if fault.operator_id is not None:
+            fault.operator_id = fault.operator_id.lower()
         self._next_id += 1
         self.faults.append(fault)
         return fault
@@ -125,17 +120,12 @@ class FaultBook:
         self.faults = kept
         return count
 
-    @property
-    def ask_operator(self) -> bool:
-        """Whether any fault needs to know the operator or the events (reading a body costs time)."""
-        return any(fault.operator_id is not None or fault.above_events for fault in self.faults)
-
     def meet(self, path: str, operator_id: str | None, events: int = 0) -> Verdict:
-        """Decide what a request to `path` for `operator_id`, with so many events, meets, and count it."""
+        """Decide which faults a request to `path` for `operator_id`, with so many events, meets, and count them."""
         if not self.faults:
             return CALM
         verdict = Verdict()
-        for fault in list(self.faults):
+        for fault in self.faults:
             if fault.path not in ("all", path) or fault.operator_id not in (None, operator_id):
                 continue
             if fault.above_events and events <= fault.above_events:
@@ -143,23 +133,18 @@ class FaultBook:
             decides = fault.kind not in DELAYING
             if (decides and verdict.fault is not None) or fault.draw() >= fault.probability:
                 continue
-            self._count(fault)
+            fault.fired += 1
+            if fault.times is not None:
+                fault.times -= 1
             verdict.met = (*verdict.met, fault.id)
+            wait_s = fault.delay_s + (fault.draw() * fault.jitter_s if fault.jitter_s else 0.0)
             if decides:
                 verdict.fault = fault
             elif fault.kind == "late":
                 verdict.late_s += fault.delay_s
+            elif fault.before:
+                verdict.wait_before_s += wait_s
             else:
-                wait_s = fault.delay_s + (fault.draw() * fault.jitter_s if fault.jitter_s else 0.0)
-                if fault.before:
-                    verdict.wait_before_s += wait_s
-                else:
-                    verdict.wait_after_s += wait_s
+                verdict.wait_after_s += wait_s
+        self.faults = [fault for fault in self.faults if fault.times != 0]
         return verdict
-
-    def _count(self, fault: Fault) -> None:
-        fault.fired += 1
-        if fault.times is not None:
-            fault.times -= 1
-            if fault.times <= 0:
-                self.faults.remove(fault)

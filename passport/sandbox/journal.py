@@ -20,7 +20,7 @@ _FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND
 
 
 class Journal:
-    """The file at `path`, made with its folders if it is not there. OSError if another process holds it."""
+    """The file at `path`, created with its folders if it doesn't exist. OSError if another process holds it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -1,6 +1,6 @@
-"""What people may set: the parameters of a fault, and the settings of the sandbox as a whole.
+"""What can be set: the sandbox's settings, and how they and a fault's parameters are checked.
 
-Each is one line of a dataclass, whose type says what it may be; :func:`checked` holds a JSON document to the types.
+Each is a field of a dataclass whose type says which values are valid; :func:`checked` checks a JSON document against it.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,8 +1,8 @@
 """uvicorn, with the little that the sandbox needs beyond ASGI: a connection that an answer can break off, a count of
-connections, and a shutdown that waits for no one.
+connections, and a shutdown that waits for nothing.
 
 Invariant: a request whose client has gone is processed all the same if it was to be processed late; only its answer
-is lost. That is what makes a late duplicate, and uvicorn's own way: it doesn't cancel what a client leaves behind.
+is lost. That is how a late duplicate comes about. uvicorn does so too: it doesn't cancel a request whose client has left.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ class Connection(HttpToolsProtocol):
 
 
 class Server(uvicorn.Server):
-    """Tells when it is ready, and ends at once: delays are not waited for, connections are closed."""
+    """Calls `on_ready` when it is ready, and ends at once: delays are not waited for, connections are closed."""
 
     def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
         super().__init__(config)

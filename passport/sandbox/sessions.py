@@ -13,6 +13,7 @@ changes the truth at once and shows after its delay. Invariant: ``pending`` hold
 were applied, and a later step always wins over an earlier one, whenever that one was due to show.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -107,16 +108,15 @@ class Session:
     @classmethod
     def from_record(cls, record: list[Any]) -> "Session":
         values, read = dict(zip(_KEPT, record, strict=False)), datetime.fromisoformat
-        for name in ("start_time", "end_time", "last_occurred_at", "seen_end"):
-            values[name] = read(values[name])
-        if values.get("misapplied_at"):
-            values["misapplied_at"] = read(values["misapplied_at"])
+        for name in _TIMES & values.keys():
+            values[name] = values[name] and read(values[name])
         values["pending"] = [(read(at), read(end), seen) for at, end, seen in values["pending"] or ()] or None
         return cls(**values)
 
 
 _KEPT = tuple(field.name for field in fields(Session) if field.name != "log")
 _TOLD = _KEPT[1:10]  # up to the space number
+_TIMES = {"start_time", "end_time", "last_occurred_at", "seen_end", "misapplied_at"}
 
 
 # What can be said of a session without its client.
@@ -192,19 +192,19 @@ def _conflict(sent: Session, reason: str, **extra: Any) -> Problem:
 
 def _differences(session: Session, sent: Session) -> list[str]:
     """The fields of an event that contradict `session`; a vehicle or space that is not sent contradicts nothing."""
-    facts = [
-        ("passport_zone_id", session.zone_id == sent.zone_id),
-        ("start_time", session.start_time == sent.start_time),
+    facts: list[tuple[str, Any, Any]] = [
+        ("passport_zone_id", session.zone_id, sent.zone_id),
+        ("start_time", session.start_time, sent.start_time),
     ]
     if sent.space_number is not None:
-        facts.append(("space_number", session.space_number == sent.space_number))
+        facts.append(("space_number", session.space_number, sent.space_number))
     if sent.vehicle_plate:
         facts += [
-            ("vehicle.vehicle_plate", plate_key(session.vehicle_plate) == plate_key(sent.vehicle_plate)),
-            ("vehicle.vehicle_state", state_key(session.vehicle_state) == state_key(sent.vehicle_state)),
-            ("vehicle.vehicle_country", session.vehicle_country == sent.vehicle_country),
+            ("vehicle.vehicle_plate", plate_key(session.vehicle_plate), plate_key(sent.vehicle_plate)),
+            ("vehicle.vehicle_state", state_key(session.vehicle_state), state_key(sent.vehicle_state)),
+            ("vehicle.vehicle_country", session.vehicle_country, sent.vehicle_country),
         ]
-    return [name for name, agrees in facts if not agrees]
+    return [name for name, known, said in facts if known != said]
 
 
 class SessionBook:
@@ -213,30 +213,24 @@ class SessionBook:
     def __init__(self, *, log_size: int = 20) -> None:
         self.log_size = log_size
         self.by_id: dict[str, Session] = {}
-        # Those that may be visible, by operator: what has ended is taken out when it is come across.
-        self._alive: dict[str, dict[str, Session]] = {}
-        self._by_plate: dict[tuple[str, str], list[Session]] = {}
+        # Operator, then plate.
+        self._by_plate: defaultdict[str, dict[str, list[Session]]] = defaultdict(dict)
 
     def __len__(self) -> int:
         return len(self.by_id)
 
     def put(self, session: Session) -> None:
         """Add a session, or replace the one with its id."""
-        if session.id in self.by_id:
-            self.forget(session.id)
+        self.forget(session.id)
         self.by_id[session.id] = session
-        self._by_plate.setdefault((session.operator_id, plate_key(session.vehicle_plate)), []).append(session)
-        self._alive.setdefault(session.operator_id, {})[session.id] = session
+        key = plate_key(session.vehicle_plate)
+        self._by_plate[session.operator_id].setdefault(key, []).append(session)
 
     def forget(self, session_id: str) -> Session | None:
         """Remove a session as if it had never been sent."""
         session = self.by_id.pop(session_id, None)
         if session is not None:
-            key = (session.operator_id, plate_key(session.vehicle_plate))
-            self._by_plate[key].remove(session)
-            if not self._by_plate[key]:
-                del self._by_plate[key]
-            self._alive[session.operator_id].pop(session_id, None)
+            self._by_plate[session.operator_id][plate_key(session.vehicle_plate)].remove(session)
         return session
 
     def apply(
@@ -252,7 +246,6 @@ class SessionBook:
             session.last_occurred_at, session.end_time = sent.last_occurred_at, sent.end_time
             session.stopped = outcome == "stopped"
             session.show(visible_at)
-            self._alive[session.operator_id][session.id] = session
         if self.log_size:
             entry = (now, kind.removeprefix("parking_session_"), sent.last_occurred_at, outcome)
             session.log = [*(session.log or ())[-self.log_size + 1 :], entry]
@@ -264,7 +257,7 @@ class SessionBook:
             not (other.stopped or other.misapplied_at)
             and other.zone_id == sent.zone_id
             and other.start_time == sent.start_time
-            for other in self._by_plate.get((sent.operator_id, plate_key(sent.vehicle_plate)), ())
+            for other in self._of_plate(sent.operator_id, sent.vehicle_plate)
         )
 
     def visible(self, operator_id: str, now: datetime, **wanted: str) -> Iterator[Session]:
@@ -272,30 +265,28 @@ class SessionBook:
 
         `wanted` are values of a session's fields, of which plate and state may be written in any form.
         """
-        alive = self._alive.get(operator_id, {})
-        candidates = list(alive.values())
-        if "vehicle_plate" in wanted:
-            candidates = self._by_plate.get((operator_id, plate_key(wanted.pop("vehicle_plate"))), [])[:]
+        sessions = self._of_plate(operator_id, wanted.pop("vehicle_plate", None))
         state = state_key(wanted.pop("vehicle_state", "").upper())
-        for session in candidates:
-            if not session.visible(now):
-                if session.pending is None:
-                    alive.pop(session.id, None)
-            elif state in ("", state_key(session.vehicle_state)) and all(
-                getattr(session, name) == value for name, value in wanted.items()
+        for session in sessions:
+            if (
+                session.visible(now)
+                and state in ("", state_key(session.vehicle_state))
+                and all(getattr(session, name) == value for name, value in wanted.items())
             ):
                 yield session
+
+    def _of_plate(self, operator_id: str, plate: str | None) -> list[Session]:
+        """The sessions of an operator, or those of one plate there."""
+        plates = self._by_plate.get(operator_id, {})
+        if plate is None:
+            return [session for sessions in plates.values() for session in sessions]
+        return plates.get(plate_key(plate), [])[:]
 
     def doubled(self, now: datetime) -> int:
         """How many surplus rights there are: visible ones that share operator, plate, zone and start."""
         rights = [
             (operator_id, plate_key(session.vehicle_plate), session.zone_id, session.start_time)
-            for operator_id in self._alive
+            for operator_id in self._by_plate
             for session in self.visible(operator_id, now)
         ]
         return len(rights) - len(set(rights))
-
-    def look_again(self) -> None:
-        """Check every session again: the clock was moved, perhaps back."""
-        for session in self.by_id.values():
-            self._alive.setdefault(session.operator_id, {})[session.id] = session

@@ -1,8 +1,8 @@
 """What the sandbox knows, and how it is changed from outside: by the control API, by the pages and by tests.
 
-What clients ask of it is answered in ``api``. One lock guards everything, so a simulator may be shared by threads.
-Sessions, tokens and edits of operators and zones are facts that the journal keeps; faults, settings and counters are
-of one run.
+``api`` answers clients' requests. One lock guards everything, so a simulator may be shared by threads.
+Sessions, tokens and edits of operators and zones are facts that the journal keeps; faults, settings and counters
+are lost when the process ends.
 """
 
 import threading
@@ -25,7 +25,7 @@ _MAX_CLOCK_OFFSET_S = 10 * 366 * 86_400
 
 
 class Simulator:
-    """The sandbox without the network. All state hangs on it and may be read by tests under its `lock`."""
+    """The sandbox without the network. It holds all state, which tests may read under its `lock`."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Simulator:
             journal.rewrite(self._facts())
 
     def _begin(self, options: Options) -> None:
-        self.directory = Directory.from_file(self._zones_file)
+        self.directory = Directory(self._zones_file)
         self.options = options
         self.sessions = SessionBook(log_size=options.event_log_size)
         self.clock_offset_s = 0.0
@@ -58,12 +58,10 @@ class Simulator:
         return now + timedelta(seconds=self.clock_offset_s) if self.clock_offset_s else now
 
     def move_clock(self, offset_s: float) -> None:
-        """Let the sandbox's clock run `offset_s` seconds ahead of (or behind) the real one; ValueError if absurd."""
+        """Set the sandbox's clock `offset_s` seconds ahead of the real one, or behind it; ValueError if out of range."""
         if not abs(offset_s) <= _MAX_CLOCK_OFFSET_S:
             raise ValueError(f"offset_s must be within {_MAX_CLOCK_OFFSET_S:,} seconds")
-        with self.lock:
-            self.clock_offset_s = offset_s
-            self.sessions.look_again()
+        self.clock_offset_s = offset_s
 
     def change_options(self, edit: Mapping[str, Any]) -> Options:
         """Change settings; ValueError names what is wrong."""
@@ -112,22 +110,22 @@ class Simulator:
             return count
 
     def keep_session(self, session: Session) -> None:
-        """Add a session as it is, without the client knowing."""
+        """Add or replace a session without the client knowing."""
         with self.lock:
             self.sessions.put(session)
             self.keep([session])
 
     def keep(self, sessions: Iterable[Session | None]) -> None:
-        """Write sessions, which were changed, into the journal."""
+        """Write changed sessions to the journal."""
         self._keep(["s", session.record()] for session in sessions if session is not None)
 
     def forget_session(self, session_id: str) -> bool:
         """Lose a session without the client knowing; False if there is none."""
         with self.lock:
-            known = self.sessions.forget(session_id) is not None
-            if known:
-                self._keep([["f", session_id]])
-            return known
+            if self.sessions.forget(session_id) is None:
+                return False
+            self._keep([["f", session_id]])
+            return True
 
     def _keep(self, facts: Iterable[list[Any]]) -> None:
         if self.journal is not None:

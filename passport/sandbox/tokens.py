@@ -41,15 +41,17 @@ class TokenOffice:
         if len(self.tokens) >= _MAX_TOKENS:
             self.tokens = dict(sorted(self.tokens.items(), key=lambda item: item[1])[_MAX_TOKENS // 2 :])
         self.tokens[token] = end
-        lifetime = {"expires_in": options.token_lifetime_s, "expires_at": end}
-        if options.token_lifetime_as != "both":
-            lifetime = {options.token_lifetime_as: lifetime[options.token_lifetime_as]}
-        kind = {"token_type": "Bearer"} if options.token_type else {}
-        return {"access_token": token, "scope": SCOPE, **lifetime, **kind}
+        answer: dict[str, Any] = {"access_token": token, "scope": SCOPE}
+        if options.token_lifetime_as != "expires_at":
+            answer["expires_in"] = options.token_lifetime_s
+        if options.token_lifetime_as != "expires_in":
+            answer["expires_at"] = end
+        if options.token_type:
+            answer["token_type"] = "Bearer"
+        return answer
 
-    def check(self, authorization: str | None, now: datetime) -> None:
-        """Refuse with 401 unless the header carries a token that is known and has not ended."""
-        scheme, _, token = (authorization or "").partition(" ")
+    def accepts(self, authorization: str, now: datetime) -> bool:
+        """Whether the header carries a token that is known and has not expired."""
+        scheme, _, token = authorization.partition(" ")
         end = self.tokens.get(token.strip()) if scheme.lower() == "bearer" else None
-        if end is None or end <= now:
-            raise Problem(401, "unauthorized", "The access token is missing, not known or has expired.")
+        return end is not None and end > now

@@ -1,7 +1,7 @@
-"""What the client did: counters, the last requests, and breaches of good manners.
+"""What clients did: counters, the latest requests, and breaches of good manners.
 
-A breach is counted and kept with an example, never answered with an error: Passport would not notice either, but a
-test wants to. docs/sandbox.md says what counts as one.
+A breach is counted and kept as an example, never answered with an error: Passport would not notice it either, but a
+test should. docs/sandbox.md says what counts as one.
 """
 
 from collections import Counter, OrderedDict, deque
@@ -13,7 +13,7 @@ _KEPT_TRACE_IDS = 20_000
 
 
 class Traffic:
-    """Counts requests and breaches, and remembers the last of them word for word."""
+    """Counts requests and breaches, and keeps the latest of each."""
 
     def __init__(self) -> None:
         self.by_status: Counter[tuple[str, int]] = Counter()
@@ -35,7 +35,7 @@ class Traffic:
         self.examples.append({"at": now, "breach": name, **facts})
 
     def arrive(self, now: datetime, path: str, trace_id: str | None) -> int:
-        """Note a request's arrival; says how many arrived in the second that ends with it."""
+        """Record a request's arrival; returns how many arrived in the last second."""
         window = self._last_second
         window.append(now)
         start = now - timedelta(seconds=1)
@@ -44,11 +44,9 @@ class Traffic:
         self.peak_per_s = max(self.peak_per_s, len(window))
         if not trace_id:
             self.breach("missing_trace_id", now, path=path)
-            return len(window)
-        key = hash(trace_id)
-        if key in self._trace_ids:
+        elif hash(trace_id) in self._trace_ids:
             self.breach("repeated_trace_id", now, path=path, trace_id=trace_id)
-        self._trace_ids[key] = None
+        self._trace_ids[hash(trace_id)] = None
         if len(self._trace_ids) > _KEPT_TRACE_IDS:
             self._trace_ids.popitem(last=False)
         return len(window)
@@ -57,11 +55,6 @@ class Traffic:
         """Remember that a client was asked to wait."""
         until = now + timedelta(seconds=min(seconds, 1e8))
         self._hold[path, operator_id] = (now + timedelta(seconds=GRACE_S), until)
-
-    @property
-    def watches_holds(self) -> bool:
-        """Whether a client has been asked to wait (finding out whom a request is about costs time)."""
-        return bool(self._hold)
 
     def check_hold(self, path: str, operator_id: str | None, now: datetime) -> None:
         """Count a request that comes before the time a client was asked to wait for."""
@@ -73,7 +66,7 @@ class Traffic:
             self.breach("retry_after_ignored", now, path=path, operator_id=operator_id, early_s=early_s)
 
     def connected(self, count: int) -> None:
-        """Note how many connections there are."""
+        """Record how many connections are open."""
         self.connections_open = count
         self.connections_peak = max(self.connections_peak, count)
 

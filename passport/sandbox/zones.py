@@ -1,4 +1,4 @@
-"""Operators and their zones: which exist, whose they are, and which operator has authorised the partner.
+"""Operators and their zones: which exist, who they belong to, and which operator has authorised the partner.
 
 Invariants: a zone belongs to exactly one operator; ids are compared in lower case, zone numbers character by character. A
 zone that is removed is remembered: sessions that run in it can still be extended and stopped, but none is started.
@@ -16,29 +16,22 @@ from .checks import Problem, is_uuid, uuid
 DEFAULT_ZONES_FILE = Path(__file__).with_name("data") / "passport_zones.json"
 
 
-class Zone:
-    """One zone: the raw document as it is answered, and the few fields that rules ask for."""
+Zone = dict[str, Any]
 
-    __slots__ = ("id", "is_space", "name", "number", "raw", "spaces")
 
-    def __init__(self, raw: Mapping[str, Any], operator_id: str) -> None:
-        zone_id, number, name = raw.get("id"), raw.get("number"), raw.get("name")
-        if not isinstance(zone_id, str) or not is_uuid(zone_id):
-            raise ValueError(f"a zone's id must be a UUID, not {zone_id!r}")
-        if not isinstance(number, str) or not isinstance(name, str):
-            raise ValueError(f"zone {zone_id}: number and name must be strings")
-        self.id = zone_id.lower()
-        self.number = number
-        self.name = name
-        self.is_space = raw.get("session_type") == "space"
-        spaces = raw.get("spaces")
-        self.spaces = frozenset(str(space) for space in spaces) if isinstance(spaces, list) else frozenset()
-        self.raw = {**raw, "id": self.id, "operator_id": operator_id}
+def read_zone(raw: Mapping[str, Any], operator_id: str) -> Zone:
+    """A zone's document as it is returned; ValueError says what is wrong with it."""
+    zone_id, number, name = raw.get("id"), raw.get("number"), raw.get("name")
+    if not isinstance(zone_id, str) or not is_uuid(zone_id):
+        raise ValueError(f"a zone's id must be a UUID, not {zone_id!r}")
+    if not isinstance(number, str) or not isinstance(name, str):
+        raise ValueError(f"zone {zone_id}: number and name must be strings")
+    return {**raw, "id": zone_id.lower(), "operator_id": operator_id}
 
 
 @dataclass(slots=True)
 class Operator:
-    """One operator and its zones by id; `gone` holds those that were taken away once."""
+    """One operator and its zones by id; `gone` holds those that were removed."""
 
     id: str
     name: str = ""
@@ -46,19 +39,9 @@ class Operator:
     zones: dict[str, Zone] = field(default_factory=dict)
     gone: dict[str, Zone] = field(default_factory=dict)
 
-    def zone_by_external_id(self, external_id: str) -> Zone | None:
-        """The zone whose raw document carries this `external_id` (an extension of the sandbox's own data)."""
-        return next(
-            (zone for zone in self.zones.values() if zone.raw.get("external_id") == external_id), None
-        )
-
     def sorted_zones(self) -> list[Zone]:
         """Zones by number, short ones first: Z2 before Z10."""
-        return sorted(self.zones.values(), key=lambda zone: (len(zone.number), zone.number))
-
-    def documents(self) -> list[dict[str, Any]]:
-        """Its zones as they are answered."""
-        return [zone.raw for zone in self.zones.values()]
+        return sorted(self.zones.values(), key=lambda zone: (len(zone["number"]), zone["number"]))
 
     def summary(self) -> dict[str, Any]:
         """What the control API says of it."""
@@ -69,21 +52,16 @@ class Operator:
 class Directory:
     """All operators. `changes` is the list of edits since the zones file was read, for the journal."""
 
-    def __init__(self) -> None:
-        self.operators: dict[str, Operator] = {}
-        self.changes: list[dict[str, Any]] = []
-
-    @classmethod
-    def from_file(cls, path: Path) -> "Directory":
+    def __init__(self, path: Path) -> None:
         """Read ``{"operators": [{"operator_id", "name", "zones": [...]}]}``; ValueError says what is wrong."""
         document = orjson.loads(path.read_bytes())
         if not isinstance(document, dict) or not isinstance(document.get("operators"), list):
             raise ValueError(f'{path}: expected an object with a list "operators"')
-        directory = cls()
+        self.operators: dict[str, Operator] = {}
+        self.changes: list[dict[str, Any]] = []
         for entry in document["operators"]:
-            directory.change(entry)
-        directory.changes.clear()
-        return directory
+            self.change(entry)
+        self.changes.clear()
 
     def summaries(self) -> list[dict[str, Any]]:
         """What the control API says of the operators."""
@@ -118,7 +96,7 @@ class Directory:
             raise ValueError(f"an operator's id must be a UUID, not {operator_id!r}")
         operator = self.operators.get(operator_id.lower()) or Operator(operator_id.lower())
         raws = edit.get("zones", [edit["zone"]] if "zone" in edit else [])
-        fresh = {zone.id: zone for zone in (Zone(raw, operator.id) for raw in raws)}
+        fresh = {zone["id"]: zone for zone in (read_zone(raw, operator.id) for raw in raws)}
         gone = list(operator.zones) if "zones" in edit else [edit["zone_id"]] if "zone_id" in edit else []
         for zone_id in gone:
             operator.gone[zone_id] = operator.zones.pop(zone_id)

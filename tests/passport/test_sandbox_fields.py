@@ -287,7 +287,7 @@ def test_the_form_of_a_state_is_a_setting(
 @pytest.mark.parametrize("kind", ["started", "extended", "stopped"])
 def test_a_zone_by_space_needs_one_of_its_spaces(partner: Partner, kind: str) -> None:
     operator = partner.simulator.directory.operators[UNIVERSITY]
-    (by_space,) = [zone.id for zone in operator.zones.values() if zone.is_space]
+    (by_space,) = [zone["id"] for zone in operator.zones.values() if zone.get("session_type") == "space"]
     zone = {"passport_zone_id": by_space}
     if kind != "started":
         assert partner.start(**zone, space_number="1").status == 202

@@ -20,7 +20,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: dict[str, Any], say: Say) -> None:
-    """Confirm or decline; a confirmed operator ID stays as it is."""
+    """Confirm or decline; a confirmed operator ID is unchanged."""
     connection = find_connection(find_company(options["company"]), options["site"])
     operator_id = connection.operator_id_held or connection.operator_id
     if not operator_id:

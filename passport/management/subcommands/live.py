@@ -18,7 +18,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: dict[str, Any], say: Say) -> None:
-    """Go live; a live connection stays as it is."""
+    """Go live; a live connection is unchanged."""
     connection = find_connection(find_company(options["company"]), options["site"])
     if connection.is_live:
         say(_("%(name)s is already live.") % {"name": connection})

@@ -17,7 +17,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: dict[str, Any], say: Say) -> None:
-    """Pause; a paused connection stays as it is."""
+    """Pause; a paused connection is unchanged."""
     connection = find_connection(find_company(options["company"]), options["site"])
     connection = connections.pause(connection=connection, reason=options["reason"])
     say(_("%(name)s is paused: %(reason)s") % {"name": connection, "reason": connection.status_reason})

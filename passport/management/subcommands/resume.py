@@ -16,7 +16,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: dict[str, Any], say: Say) -> None:
-    """Resume; a live connection stays as it is."""
+    """Resume; a live connection is unchanged."""
     connection = find_connection(find_company(options["company"]), options["site"])
     connections.resume(connection=connection)
     say(_("%(name)s is live.") % {"name": connection})
