@@ -1,9 +1,10 @@
-"""Two audits that find what the engine was never told about: permits against what is stored here of their delivery.
+"""Two audits that find changes the engine was not notified of, by comparing permits with their stored delivery state.
 
-`audit` walks over the permits that have not ended and checks whether each is as it was last accepted; `audit_remote_state`
-walks over what was accepted and still runs for a permit that has ended. A row that was changed without the services (SQL,
-`QuerySet.update`, a restored backup) is marked as due, a refused one too. They plan exactly as the engine does, so the two
-can't disagree. Both take a few rows every second: a worker that audits also delivers.
+`audit` goes through the permits that have not ended and checks that each matches what was last accepted.
+`audit_remote_state` goes through what was accepted and is still running although its permit has ended. A row that was
+changed without the services (SQL, `QuerySet.update`, a restored backup) is marked as due, even if it was refused. The audits
+use the engine's own planning, so the two can't disagree. Each handles a few rows a second, because a worker that audits also
+delivers.
 """
 
 from collections.abc import Sequence
@@ -26,14 +27,14 @@ log = structlog.get_logger(__name__)
 
 AUDIT_TASK = "audit"
 REMOTE_STATE_TASK = "audit what was accepted"
-# Permits that are looked at in one round, and how many ids it goes over at the most to find them: a million in seven minutes.
+# Permits checked in one round, and the most ids it scans to find them: a million permits take seven minutes.
 AUDIT_ROWS = 2_500
 AUDIT_WINDOW = 50_000
 REMOTE_STATE_WINDOW = 5_000
 
 
 def audit(now: datetime) -> int:
-    """Look at the next `AUDIT_ROWS` permits that have not ended; mark what differs; return how many did (periodic task)."""
+    """Check the next `AUDIT_ROWS` permits that have not ended, mark those that differ, return how many (periodic task)."""
     row = PeriodicTask.objects.get_or_create(name=AUDIT_TASK, defaults={"next_at": now})[0]
     top = row.cursor + AUDIT_WINDOW
     window = Permit.objects.not_ended(now).filter(pk__gt=row.cursor, pk__lte=top).order_by("pk")
@@ -43,15 +44,15 @@ def audit(now: datetime) -> int:
     return _mark(find_unmarked(ids, now) + find_stale(ids, now))
 
 
-# Refused, but not while nothing was wanted: that stop is tried again automatically. One without `retry_at` was written by
-# a worker from before it existed.
+# Refused, except where the refused step was a stop: that is retried automatically. A row without `retry_at` was written by
+# a worker that predates the column.
 _REFUSED_FOR_ANOTHER = Q(state=PermitSync.State.REFUSED) & (
     Q(retry_at=None) | ~Q(refused_key__in=["", NOTHING])
 )
 
 
 def audit_remote_state(now: datetime) -> int:
-    """Mark registrations that still run though their permit has ended; return how many (periodic task)."""
+    """Mark permit syncs that are still running although their permit has ended; return their number (periodic task)."""
     row = PeriodicTask.objects.get_or_create(name=REMOTE_STATE_TASK, defaults={"next_at": now})[0]
     top = row.cursor + REMOTE_STATE_WINDOW
     running = PermitSync.objects.filter(
@@ -80,7 +81,7 @@ def _mark(differing: Sequence[int]) -> int:
 
 
 def find_unmarked(permit_ids: Sequence[int], now: datetime) -> list[int]:
-    """Return those permits that belong on a connection and have no registration there."""
+    """Return the permits that belong on a connection but have no permit sync there."""
     mapping = ZoneMapping.objects.filter(location=OuterRef("location")).exclude(
         zone__connection__status=Connection.Status.ENDED
     )
@@ -101,7 +102,7 @@ _COLUMNS = (
 )
 
 
-# What is as it was accepted in each part that every vendor's document has, and need not be planned to know it.
+# Selects rows that differ from what was accepted in a field that every vendor's document has. Only these need planning.
 _MAY_DIFFER = """
 SELECT r.permit_id FROM {ids} JOIN integrations_registration r ON r.permit_id = a.id
 JOIN locations_permit p ON p.id = r.permit_id
@@ -118,10 +119,11 @@ WHERE r.state = 'refused' OR (r.state = 'done' AND (r.observed IS NOT NULL
 
 
 def _may_differ(permit_ids: Sequence[int]) -> list[int]:
-    """Return those permits that have to be planned to know whether they are as they were accepted.
+    """Return the permits that must be planned to find out whether they still match what was accepted.
 
-    Nearly all are as they were in every part: the database says so in a hundredth of the time that planning them takes. Left
-    out are parts that no officer sees and that start no event on their own (the rate). SQLite has few rows.
+    Nearly all of them match in every field, and the database establishes that in a hundredth of the time that planning takes.
+    Fields that no officer sees and that cause no event themselves (the rate) are not compared. SQLite has few rows, so there
+    all are planned.
     """
     if db.vendor != "postgresql" or not permit_ids:
         return list(permit_ids)
@@ -132,16 +134,16 @@ def _may_differ(permit_ids: Sequence[int]) -> list[int]:
 
 
 def find_stale(permit_ids: Sequence[int], now: datetime) -> list[int]:
-    """Return those permits of which something else is wanted than was accepted or refused."""
+    """Return the permits whose desired state differs from what was accepted or refused."""
     permit_ids = _may_differ(permit_ids)
     here = PermitSync.objects.filter(permit_id__in=permit_ids)
-    # What is kept for its successor differs on purpose (integrations.delivery.successors).
+    # A right that is kept until its successor exists differs on purpose (integrations.delivery.successors).
     done = here.filter(state=PermitSync.State.DONE, kept_since=None)
     found = [row[0] for row in done.values_list(*_COLUMNS) if _differs(row, now)]
     refused = here.refused().exclude(connection__status=Connection.Status.ENDED)
     for key, retry_at, *row in refused.values_list("refused_key", "retry_at", *_COLUMNS):
-        # Without a key it is not known what was refused; such a row is tried again automatically, unless a worker wrote
-        # it that knew nothing of either.
+        # Without a key it is unknown what was refused. Such a row is retried automatically, unless it was written by a
+        # worker that predates both columns.
         if key != desired_key(_read(row, now)[3]) if key else retry_at is None:
             found.append(row[0])
     return found
@@ -153,7 +155,7 @@ def _differs(row: Any, now: datetime) -> bool:
 
 
 def _read(row: Any, now: datetime) -> tuple[str, Account, RemoteState | None, Desired | None]:
-    """Return the vendor, the account, what it has and what it should have, of a row of `_COLUMNS`."""
+    """Return the vendor, the account, the remote state and the desired state of a row of `_COLUMNS`."""
     _permit_id, *facts, remote_state, vendor_slug, operator_id, key = row
     desired = desired_of(PermitFacts(*facts), now=now)
     return vendor_slug, Account(facts[0], operator_id, key), remote_state, desired

@@ -1,18 +1,19 @@
-"""Check plates: regularly, and in each mapped zone, is a new plate shown to officers, and is an ended one gone?
+"""Check plates: a regular test, in each mapped zone, that officers see a new plate and no longer see an ended one.
 
-A delivery proves that the vendor took a change, and a comparison that its list is right now. Neither tells how long a change
-takes to be shown, nor that a zone has stopped showing new plates before somebody parks there. So, for a company that agreed,
-a plate that no state issues is started in all mapped zones of a connection, looked for in the parking rights, stopped, and
-looked for until it is gone:
+A delivery proves that the vendor accepted a change, and a comparison proves that its list is correct at that moment. Neither
+shows how long a change takes to appear, or that a zone has stopped showing new plates before a vehicle parks there. So, for
+a company that agreed, a plate that no state issues is started in all mapped zones of a connection, looked up in the parking
+rights until it appears, stopped, and looked up until it is gone:
 
     started → accepted → seen → ended → gone
 
-It goes past permits, the outbox and the pushes on purpose: a check plate has no row there, so that it can be in no list,
-count or bill. What it does not measure, the way from a save to the vendor, is measured by each real permit.
+It bypasses permits, the outbox and the pushes on purpose: without a row there, a check plate can't appear in a list, a count
+or a bill. It doesn't measure the way from a save to the vendor; every real permit does.
 
-`follow` is a periodic task. A run is claimed by moving its `next_at`, so that it goes on with any worker. `todo` decides what
-is next (pure), and no transaction is open while the vendor is asked. A window of fifteen minutes ends what nobody could end.
-The first zone that fails is told at once; an outage is not, since a connection in trouble is an alarm of its own.
+`follow` is a periodic task. A run is claimed by moving its `next_at`, so any worker can continue it. `todo` decides what is
+next (pure), and no transaction is open while the vendor is asked. A plate that could not be stopped ends with its window of
+fifteen minutes. The first zone that fails is reported at once; an outage is not, since a connection in trouble raises an
+alarm of its own.
 """
 
 import secrets
@@ -54,20 +55,20 @@ PLATE = "CANARY0000"
 COUNTRY, SUBDIVISION = "US", "US-NC"
 DEFAULT_MINUTES, FEWEST_MINUTES, MOST_MINUTES = 60, 15, 1440
 VALID_FOR = timedelta(minutes=15)
-# What took longer than this to be shown, or to be gone, has failed.
+# A plate that takes longer than this to appear, or to disappear, has failed the check.
 WITHIN = timedelta(minutes=2)
 KEPT_FOR = timedelta(days=31)
 RUNS_AT_ONCE = 8
-# How long a worker may take for one step before another one takes over: longer than any request.
+# How long a worker may take for one step before another takes over. Longer than any request.
 _LEASE = timedelta(minutes=1)
-# How long it has been waited for → how often the vendor is asked.
+# How long the wait has lasted → how often the vendor is asked.
 _POLLS = ((timedelta(seconds=10), timedelta(seconds=0.8)), (timedelta(seconds=30), timedelta(seconds=2)))
 _POLL_LATER = timedelta(seconds=10)
-# However long the vendor asks for: the plates are over by then.
+# The limit on waits the vendor asks for: by then the plates have ended.
 _LONGEST_WAIT = VALID_FOR
-# The paces that people choose from, in minutes, to tell a time that is further ahead than its pace.
+# The intervals that people choose from, in minutes. A stored time further ahead than its interval is wrong.
 _PACES = (FEWEST_MINUTES, 60, 240, MOST_MINUTES)
-# Says nothing about a zone: the way to the vendor, or the connection itself, is in trouble.
+# Errors that say nothing about a zone: the network, the vendor or the connection itself has a problem.
 _TROUBLE = (TryLater, FixConnection)
 
 
@@ -85,7 +86,7 @@ class Todo(Enum):
 
 
 def todo(check: CanaryCheck) -> Todo:
-    """Return what is next for a check; one that was refused has nothing to end."""
+    """Return what is next for a check. A refused one has nothing to end."""
     if not check.failure and check.accepted_at is None:
         return Todo.START
     if not check.failure and check.seen_at is None:
@@ -97,7 +98,7 @@ def todo(check: CanaryCheck) -> Todo:
 
 
 def next_of(checks: Iterable[CanaryCheck]) -> tuple[Todo, list[CanaryCheck]]:
-    """Return what is next for a run, and the checks that it is next for: all zones take each step together."""
+    """Return the next action of a run and the checks it applies to. All zones take each step together."""
     by_todo: dict[Todo, list[CanaryCheck]] = {each: [] for each in Todo}
     for check in checks:
         by_todo[todo(check)].append(check)
@@ -105,12 +106,12 @@ def next_of(checks: Iterable[CanaryCheck]) -> tuple[Todo, list[CanaryCheck]]:
 
 
 def poll_every(lasted: timedelta) -> timedelta:
-    """Return how often the vendor is asked about something that was waited for so long."""
+    """Return how often to ask the vendor once the wait has lasted this long."""
     return next((every for limit, every in _POLLS if lasted < limit), _POLL_LATER)
 
 
 def is_due(connection: Connection, now: datetime) -> bool:
-    """Whether a run should begin. A stored time that lies further ahead than the pace came from a wrong clock."""
+    """Whether a run should begin. A stored time further ahead than the interval came from a wrong clock."""
     if connection.status != Connection.Status.LIVE or connection.canary_minutes is None:
         return False
     at = connection.canary_next_at
@@ -118,7 +119,7 @@ def is_due(connection: Connection, now: datetime) -> bool:
 
 
 def shows(check: CanaryCheck, right: RightSeen, *, zones_have_case: bool) -> bool:
-    """Whether a right is what the check has sent: the plate, in its zone, until its end."""
+    """Whether a right is the one that the check sent: same plate, zone and end."""
     zone, sent = right.zone_id, check.zone.remote_id
     same_zone = zone == sent if zones_have_case else zone.casefold() == sent.casefold()
     end = check.run.began_at + VALID_FOR
@@ -132,7 +133,7 @@ def shows(check: CanaryCheck, right: RightSeen, *, zones_have_case: bool) -> boo
 
 
 def agree(*, connection: Connection, minutes: int | None, actor: User | None) -> None:
-    """Send check plates every so many minutes from now on, or (None) no more; raise `ValidationError`."""
+    """Set how often check plates are sent, in minutes; None turns them off. Raises `ValidationError`."""
     if minutes is not None and not FEWEST_MINUTES <= minutes <= MOST_MINUTES:
         raise ValidationError(
             _("Check plates can be sent every %(fewest)d to %(most)d minutes.")
@@ -154,10 +155,10 @@ def agree(*, connection: Connection, minutes: int | None, actor: User | None) ->
 
 
 def follow(now: datetime) -> int:
-    """Begin the runs that are due and take each open one a step further; return how many were worked on."""
+    """Begin the runs that are due and advance each open run by one step; return how many were advanced."""
     soon = Q(canary_next_at=None) | Q(canary_next_at__lte=now)
     for minutes in _PACES:
-        # Further ahead than its pace: what a wrong clock has left.
+        # A time further ahead than its interval was stored by a wrong clock.
         soon |= Q(canary_minutes__lte=minutes, canary_next_at__gt=now + timedelta(minutes=minutes))
     live = Connection.objects.filter(soon, status=Connection.Status.LIVE, canary_minutes__isnull=False)
     for connection in live.exclude(operator_confirmed_at=None).order_by("canary_next_at"):
@@ -169,18 +170,18 @@ def follow(now: datetime) -> int:
         for run in open_runs.order_by("next_at")
         if CanaryRun.objects.filter(pk=run.pk, next_at=run.next_at).update(next_at=now + _LEASE)
     ]
-    # One that fails is taken up again when its lease is over.
+    # A run that fails is claimed again when its lease has expired.
     at_once(advance, claimed, most=RUNS_AT_ONCE)
     return len(claimed)
 
 
 def tidy(now: datetime) -> int:
-    """Delete what is older than `KEPT_FOR`; return how many rows went (periodic task)."""
+    """Delete runs older than `KEPT_FOR`; return how many rows were deleted (periodic task)."""
     return CanaryRun.objects.filter(began_at__lt=now - KEPT_FOR).delete()[0]
 
 
 def begin(connection: Connection, now: datetime) -> CanaryRun | None:
-    """Begin a run where one is due and the connection is in no trouble; otherwise, return None."""
+    """Begin a run and return it, or None if none is due or the connection's breaker is open."""
     with transaction.atomic():
         row = Connection.objects.select_for_update(no_key=True).get(pk=connection.pk)
         if not is_due(row, now) or not row.is_confirmed or row.canary_minutes is None:
@@ -198,7 +199,7 @@ def begin(connection: Connection, now: datetime) -> CanaryRun | None:
             with transaction.atomic():
                 run = CanaryRun.objects.create(connection=row, number=last + 1, began_at=now, next_at=now)
         except IntegrityError:
-            # The last one is still under way.
+            # The previous run is still open.
             return None
         CanaryCheck.objects.bulk_create(
             CanaryCheck(run=run, zone=zone, session_id=f"os-{row.key}-check-{secrets.token_hex(6)}")
@@ -208,27 +209,27 @@ def begin(connection: Connection, now: datetime) -> CanaryRun | None:
 
 
 def advance(run: CanaryRun) -> None:
-    """Take a claimed run one step further, and say when the next one is due."""
+    """Advance a claimed run by one step and store when the next step is due."""
     connection = run.connection
     vendor = get_vendor(connection.vendor)
     checks = list(run.checks.select_related("zone").order_by("pk"))
     for check in checks:
         check.run = run
-    what, which = next_of(checks)
+    action, ready = next_of(checks)
     now = database_now()
     if (
-        what is Todo.NOTHING
+        action is Todo.NOTHING
         or not run.began_at - VALID_FOR < now < run.began_at + VALID_FOR
         or connection.status == Connection.Status.ENDED
     ):
         _finish(run, checks, now)
         return
-    if what is Todo.START:
-        wait = _start(vendor, run, which)
-    elif what is Todo.END:
-        wait = _end(vendor, run, which)
+    if action is Todo.START:
+        wait = _start(vendor, run, ready)
+    elif action is Todo.END:
+        wait = _end(vendor, run, ready)
     else:
-        wait = _look(vendor, run, which, gone=what is Todo.LOOK_AGAIN)
+        wait = _look(vendor, run, ready, gone=action is Todo.LOOK_AGAIN)
     CanaryRun.objects.filter(pk=run.pk).update(next_at=database_now() + min(wait, _LONGEST_WAIT))
 
 
@@ -262,12 +263,12 @@ def _send(
     checks: Sequence[CanaryCheck],
     step_of: Callable[[CanaryCheck], Step],
 ) -> list[tuple[CanaryCheck, DeliveryError | None]]:
-    """Send a step for each check, in requests of the vendor's size; return what became of each."""
+    """Send a step for each check, in requests of the vendor's batch size; return each check with its error, if any."""
     found: list[tuple[CanaryCheck, DeliveryError | None]] = []
     for begin_at in range(0, len(checks), vendor.batch_size):
-        some = checks[begin_at : begin_at + vendor.batch_size]
-        sent = vendor.send(_account(run.connection), [step_of(check) for check in some])
-        found += zip(some, sent.results, strict=True)
+        batch = checks[begin_at : begin_at + vendor.batch_size]
+        sent = vendor.send(_account(run.connection), [step_of(check) for check in batch])
+        found += zip(batch, sent.results, strict=True)
     return found
 
 
@@ -278,7 +279,7 @@ def _start(vendor: Vendor, run: CanaryRun, checks: Sequence[CanaryCheck]) -> tim
     CanaryCheck.objects.filter(pk__in=accepted).update(accepted_at=now)
     for check, error in results:
         if isinstance(error, _TROUBLE):
-            # It may have arrived all the same, so it is ended as well.
+            # It may have arrived even so, so it is ended too.
             _fail(check, CanaryCheck.Failure.UNREACHABLE, error.sentence)
         elif error is not None:
             _fail(check, CanaryCheck.Failure.REFUSED, error.sentence)
@@ -302,7 +303,7 @@ def _end(vendor: Vendor, run: CanaryRun, checks: Sequence[CanaryCheck]) -> timed
             asked = error.retry_after if isinstance(error, TryLater) else None
             wait = max(asked or _POLL_LATER, _POLL_LATER)
         elif error is not None and check.accepted_at is None:
-            # It had not arrived.
+            # The start had not arrived.
             CanaryCheck.objects.filter(pk=check.pk).update(ended_at=now)
         elif error is not None:
             _fail(check, CanaryCheck.Failure.NOT_ENDED, error.sentence)
@@ -346,7 +347,7 @@ def _finish(run: CanaryRun, checks: Sequence[CanaryCheck], now: datetime) -> Non
 
 
 def _fail(check: CanaryCheck, failure: CanaryCheck.Failure, sentence: str) -> None:
-    """Note where a check went wrong, and tell the company unless the vendor could not be reached at all."""
+    """Store how a check failed, and notify the company unless the vendor could not be reached."""
     with transaction.atomic():
         still_good = CanaryCheck.objects.filter(pk=check.pk, failure="")
         if not still_good.update(failure=failure, sentence=sentence):

@@ -1,5 +1,5 @@
-"""What people are told of check plates (`integrations.reconciliation.canary`): once for each zone that fails, for as long as
-it does and is checked at all.
+"""Notices about check plates (`integrations.reconciliation.canary`): one for each failing zone, for as long as it fails and
+is still checked.
 """
 
 from collections.abc import Sequence
@@ -13,17 +13,17 @@ from integrations.vendors.protocol import get_vendor
 
 
 def notice_key(zone_id: int) -> str:
-    """The key of the notice that the check plate failed in a zone."""
+    """Return the key of the notice that the check plate failed in a zone."""
     return f"canary:{zone_id}"
 
 
 def resolve(zone_id: int) -> None:
-    """Say no more that a zone fails."""
+    """Resolve the notice that a zone fails."""
     notices.resolve(notice_key(zone_id))
 
 
 def end(connection: Connection, *, besides: Sequence[int] = ()) -> None:
-    """Close the alarms of zones that are checked no more: no later run would."""
+    """Resolve the notices of zones that are no longer checked, since no later run would."""
     zones = Zone.objects.filter(connection=connection).exclude(pk__in=besides)
     keys = [notice_key(zone) for zone in zones.values_list("pk", flat=True)]
     open_ones = Notice.objects.filter(dedupe_key__in=keys, done_at=None)
@@ -32,10 +32,10 @@ def end(connection: Connection, *, besides: Sequence[int] = ()) -> None:
 
 
 def tell(check: CanaryCheck, failure: CanaryCheck.Failure, sentence: str, *, plate: str) -> None:
-    """Tell the company that a check failed, unless check plates were switched off meanwhile; `sentence` is the vendor's."""
+    """Notify the company that a check failed, unless check plates have been switched off. `sentence` is the vendor's."""
     connection = Connection.objects.select_related("company").get(pk=check.run.connection_id)
     if connection.canary_minutes is None or connection.status != Connection.Status.LIVE:
-        # It was switched off meanwhile: no later run would take the alarm back.
+        # Check plates have been switched off: no later run would resolve the notice.
         return
     names = get_vendor(connection.vendor).names
     words = {**names.words, "zone": check.zone.number, "sentence": sentence, "plate": plate}

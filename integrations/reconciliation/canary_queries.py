@@ -1,4 +1,4 @@
-"""What check plates have shown: how long a new plate takes to be seen."""
+"""What check plates measured: how long a new plate takes to appear."""
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
@@ -9,15 +9,15 @@ from statistics import median
 from integrations.models import CanaryCheck
 
 HOURS = 24
-# A company with five hundred zones that are checked every quarter of an hour stays within a page's time.
+# Enough for five hundred zones checked every quarter of an hour, and still fast enough for a page.
 MOST_ROWS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
 class ShownAfter:
-    """How many seconds it took from sending a plate until the vendor showed it, in the last 24 hours.
+    """How many seconds the vendor took to show a plate after it was sent, in the last 24 hours.
 
-    `by_hour` has a median for each hour, the running one last; None where nothing was seen.
+    `by_hour` has a median for each hour, the current hour last; None for an hour in which no plate was seen.
     """
 
     median_s: float
@@ -26,7 +26,7 @@ class ShownAfter:
 
 
 def shown_after(connection_ids: Collection[int], now: datetime) -> ShownAfter | None:
-    """Return what the check plates of these connections have shown, or None where none was seen; one query."""
+    """Return what the check plates of these connections measured, or None if none was seen; one query."""
     seen = CanaryCheck.objects.filter(
         run__connection__in=connection_ids,
         run__began_at__gt=now - timedelta(hours=HOURS),

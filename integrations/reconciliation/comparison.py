@@ -1,16 +1,16 @@
 """Comparing what was accepted on one connection with what enforcement sees.
 
 `reconcile` reads the whole list first (`spool`), goes through it in portions, judges each right that may be ours (`compare`
-decides), and only then acts: what is listed as it should be is noted as *seen*, once for each acceptance; drift is noted and
-put right (`repair`). Where nothing has changed since the last time nothing is written.
+decides), and only then acts. A right that is listed correctly is stored as *seen*, once for each acceptance; drift is stored
+and repaired (`repair`). If nothing has changed since the last comparison, nothing is written.
 
-A right is ours by its reference, which is our session's id. Where the vendor gives none it is ours if it is one of ours in
-every part. All others are foreign: enforcement shows residents' permits and meter sessions as rights too, and they are
-never touched.
+A right is ours if its reference is the id of one of our sessions. If the vendor gives no reference, it is ours if every
+detail matches one of ours. All others are foreign: enforcement lists residents' permits and meter sessions as rights too, and
+they are never changed.
 
-A session that leads back to a registration of ours counts as ours only if we have evidence that it was started for that
-registration; otherwise it is *unknown*, as after a backup was restored, when the same ids may stand for other permits. Rights
-that are unknown are shown to people and ended by them alone (`integrations.reconciliation.restored`).
+A right of an earlier session counts as ours only if a push event shows that the session was started for that permit sync.
+Without one it is *unknown*: after a backup was restored, the same ids may refer to other permits. Unknown rights are shown
+to people, and only people end them (`integrations.reconciliation.restored`).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -39,7 +39,7 @@ from integrations.vendors.right_keys import is_wholly, plate_key
 
 log = structlog.get_logger(__name__)
 
-# Rights that nobody here knows are kept with their details up to this number; the next comparison finds the rest.
+# Up to this many unknown rights are kept with their details; the next comparison finds the rest.
 DETAILS_MAX = 5_000
 
 Renew = Callable[[], None]
@@ -48,13 +48,14 @@ Renew = Callable[[], None]
 def reconcile(
     connection: Connection, *, is_certain: bool = False, renew: Renew = lambda: None
 ) -> dict[str, int]:
-    """Compare what was accepted with what enforcement sees, and put right what differs; return the numbers of what is
-    `seen`, `missing`, `differing`, `surplus`, `unreadable` and `unknown`, and whether it is `held` (1) and nothing was
-    changed.
+    """Compare what was accepted with what enforcement sees, and repair what differs.
 
-    `is_certain` says that a person vouches for the list: what is missing is sent again at once, however much it is. `renew`
-    is called every now and then by a comparison that lasts. Raises `DeliveryError` where the vendor can't be asked, or did
-    not give its whole list; then nothing is concluded.
+    Returns how many rights are `seen`, `missing`, `differing`, `surplus`, `unreadable` and `unknown`, and `held`: 1 if the
+    comparison was held and nothing was changed.
+
+    `is_certain` says that a person confirmed the list: missing rights are sent again at once, however many there are.
+    `renew` is called regularly during a long comparison. Raises `DeliveryError` if the vendor can't be asked or doesn't
+    return its whole list; then nothing is concluded.
     """
     with Spool(connection.key) as spool:
         return _reconcile(connection, spool, is_certain=is_certain, renew=renew)
@@ -63,17 +64,17 @@ def reconcile(
 def _reconcile(connection: Connection, spool: Spool, *, is_certain: bool, renew: Renew) -> dict[str, int]:
     found = look(connection, spool, renew=renew)
     if not Connection.objects.filter(pk=connection.pk).exclude(status=Connection.Status.ENDED).exists():
-        # It ended while its list was read: nothing is sent there any more, and nobody is told of it.
+        # The connection ended while its list was read: nothing is sent there any more, and no notice is due.
         return found.counts
     _note_seen(found)
-    otherwise = len(found.missing) + len(found.differs)
-    changed = otherwise + len(found.is_surplus)
-    is_believed = not compare.is_held(otherwise=otherwise, expected=found.expected)
+    wrong = len(found.missing) + len(found.differs)
+    changed = wrong + len(found.is_surplus)
+    is_believed = not compare.is_held(wrong=wrong, expected=found.expected)
     impact = _impact(connection, found)
     is_allowed = is_certain or held_changes.may_proceed(
         connection=connection, kind=HeldChange.Kind.COMPARISON, impact=impact, found=_found_words(connection)
     )
-    # So much goes ahead only upon a person's word, which stands for the list as well.
+    # A change this large proceeds only if a person approved it, and the approval confirms the list too.
     is_certain = is_certain or (is_allowed and impact.is_too_much)
     found.is_held = not is_allowed or not (is_believed or is_certain)
     if found.is_held:
@@ -82,7 +83,7 @@ def _reconcile(connection: Connection, spool: Spool, *, is_certain: bool, renew:
         )
     else:
         drift_notices.end_held(connection)
-        _put_right(connection, spool, found, is_certain=is_certain, renew=renew)
+        _repair(connection, spool, found, is_certain=is_certain, renew=renew)
         held_changes.note_applied(connection, HeldChange.Kind.COMPARISON)
         drift_notices.tell_unknown(connection, found.unknown_count)
         drift_notices.tell_not_applied(connection)
@@ -93,7 +94,7 @@ def _reconcile(connection: Connection, spool: Spool, *, is_certain: bool, renew:
 
 
 def look(connection: Connection, spool: Spool, *, renew: Renew = lambda: None) -> Findings:
-    """Read the list into the spool and judge it, and change nothing. Raises `DeliveryError`."""
+    """Read the list into the spool and judge it without changing anything. Raises `DeliveryError`."""
     asked_at = database_now()
     found = Findings(asked_at)
     get_vendor(connection.vendor).read_rights(connection.operator_id, spool.take)
@@ -104,15 +105,15 @@ def look(connection: Connection, spool: Spool, *, renew: Renew = lambda: None) -
     found.rights = spool.count
     found.foreign += spool.foreign
     _find_missing(connection, found)
-    # What should be there instead is missing itself: first that is sent.
+    # The right that should replace it is missing or different itself: that is repaired first.
     for pk in [*found.missing, *(pk for pk in found.is_surplus if pk in found.differs)]:
         found.is_surplus.discard(pk)
     return found
 
 
-def accepted_rows(connection: Connection, **which: Any) -> Iterator[tuple[Accepted, str]]:
-    """Yield registrations as the comparison must know them, each with its plate's key."""
-    rows = PermitSync.objects.filter(connection=connection, **which).order_by()
+def accepted_rows(connection: Connection, **filters: Any) -> Iterator[tuple[Accepted, str]]:
+    """Yield what a comparison needs of the permit syncs that match `filters`, each with its plate's key."""
+    rows = PermitSync.objects.filter(connection=connection, **filters).order_by()
     columns = (
         "pk",
         "state",
@@ -138,19 +139,19 @@ def accepted_rows(connection: Connection, **which: Any) -> Iterator[tuple[Accept
 
 def _take_portion(connection: Connection, rights: Sequence[RightSeen], found: Findings) -> None:
     own: dict[int, list[tuple[OwnSession, RightSeen]]] = {}
-    bare: list[RightSeen] = []
+    unreferenced: list[RightSeen] = []
     for right in rights:
         if not right.reference:
-            bare.append(right)
+            unreferenced.append(right)
         elif (session := read_session_id(connection.key, right.reference)) is not None:
             own.setdefault(session.permit_sync_id, []).append((session, right))
         else:
             count_kind(found.foreign, right.kind)
     rows = {row.pk: row for row, _plate in accepted_rows(connection, pk__in=own)} if own else {}
     others: list[tuple[int, RightSeen]] = []
-    for pk, some in own.items():
+    for pk, sessions in own.items():
         row = rows.get(pk)
-        for _session, right in some:
+        for _session, right in sessions:
             if row is None:
                 _take_unknown(right, found)
             elif row.remote_state is not None and row.remote_state["session_id"] == right.reference:
@@ -158,11 +159,11 @@ def _take_portion(connection: Connection, rights: Sequence[RightSeen], found: Fi
             else:
                 others.append((pk, right))
     _take_others(others, rows, found)
-    _take_bare(connection, bare, found)
+    _take_unreferenced(connection, unreferenced, found)
 
 
 def _take_present(row: Accepted, right: RightSeen, found: Findings) -> None:
-    """Take in a right of a registration's present session."""
+    """Count a right of a permit sync's current session."""
     finding, names = compare.judge(row, right, at=found.at)
     if finding is Finding.SURPLUS:
         _take_surplus(row.pk, right, found)
@@ -181,7 +182,7 @@ def _take_present(row: Accepted, right: RightSeen, found: Findings) -> None:
 
 
 def _take_others(others: Sequence[tuple[int, RightSeen]], rows: dict[int, Accepted], found: Findings) -> None:
-    """Take in rights of earlier sessions: surplus where we know that we began them, else unknown."""
+    """Count rights of earlier sessions: surplus if we know that we started them, else unknown."""
     if not others:
         return
     begun = set(
@@ -193,9 +194,9 @@ def _take_others(others: Sequence[tuple[int, RightSeen]], rows: dict[int, Accept
     for pk, right in others:
         row = rows[pk]
         if right.end is not None and right.end <= found.at + SETTLING_TIME:
-            # It is over, or just about to be: there is nothing left to end.
+            # It has ended or is about to: there is nothing left to end.
             continue
-        # One that is waiting or under way, or accepted just now, is on its way to be right.
+        # A change that is waiting, being sent or just accepted may still correct it.
         if not row.is_settled or row.accepted_at is None or row.accepted_at >= found.at - SETTLING_TIME:
             continue
         if "end" in right.unreadable:
@@ -218,20 +219,20 @@ def _take_unknown(right: RightSeen, found: Findings) -> None:
         found.unknown.append(right)
 
 
-def _take_bare(connection: Connection, rights: Sequence[RightSeen], found: Findings) -> None:
-    """Take in rights without a reference: those that are one of ours in every part; the others are foreign."""
+def _take_unreferenced(connection: Connection, rights: Sequence[RightSeen], found: Findings) -> None:
+    """Count rights without a reference: ours if every detail matches one of ours, else foreign."""
     by_plate: dict[str, list[RightSeen]] = {}
     for right in rights:
-        # A plate that can't be registered here is nobody's of ours.
+        # A plate that can't be registered here is none of ours.
         plate = plate_key(right.plate)
         by_plate.setdefault(plate if plate.isascii() else "", []).append(right)
     known: dict[str, list[Accepted]] = {}
     if by_plate:
-        which = {"permit__company": connection.company_id, "permit__plate__in": by_plate}
-        for row, plate in accepted_rows(connection, remote_until__gt=found.at, **which):
+        same_plates = {"permit__company": connection.company_id, "permit__plate__in": by_plate}
+        for row, plate in accepted_rows(connection, remote_until__gt=found.at, **same_plates):
             known.setdefault(plate, []).append(row)
-    for plate, some in by_plate.items():
-        for right in some:
+    for plate, listed in by_plate.items():
+        for right in listed:
             mine = [
                 row
                 for row in known.get(plate, ())
@@ -244,7 +245,7 @@ def _take_bare(connection: Connection, rights: Sequence[RightSeen], found: Findi
 
 
 def _find_missing(connection: Connection, found: Findings) -> None:
-    """Find what must be listed now and is not."""
+    """Find the rights that must be listed now and are not."""
     edge = found.at - SETTLING_TIME
     running = PermitSync.objects.filter(
         connection=connection,
@@ -261,13 +262,13 @@ def _find_missing(connection: Connection, found: Findings) -> None:
                 found.missing.append(pk)
     for pk in [pk for pk in found.unreadable if pk in found.seen or pk in found.differs]:
         found.unreadable.discard(pk)
-    # A right that is listed twice, once as it should be, is as it should be.
+    # A right that is listed twice, once correctly, counts as correct.
     for pk in [pk for pk in found.differs if pk in found.seen]:
         found.differs.discard(pk)
 
 
 def _impact(connection: Connection, found: Findings) -> Impact:
-    """Return what putting right would do to the rights of the connection."""
+    """Return how many of the connection's rights a repair would end or replace."""
     replaced = [*found.missing[:EXAMPLES], *islice(found.differs, EXAMPLES)]
     concerned = [*replaced, *islice(found.is_surplus, EXAMPLES)][:EXAMPLES]
     if not concerned:
@@ -292,21 +293,19 @@ def _found_words(connection: Connection) -> str:
 
 def _note_seen(found: Findings) -> None:
     for ids in repair.portions(found.seen_first):
-        with repair.held(ids) as rows:
+        with repair.locked(ids) as rows:
             rows.note_seen(found.at)
 
 
-def _put_right(
-    connection: Connection, spool: Spool, found: Findings, *, is_certain: bool, renew: Renew
-) -> None:
+def _repair(connection: Connection, spool: Spool, found: Findings, *, is_certain: bool, renew: Renew) -> None:
     label = get_vendor(connection.vendor).names.label
     for ids in repair.portions(found.missing):
-        repair.put_right(connection, ids, {}, at=found.at, is_certain=is_certain, label=label)
+        repair.repair(connection, ids, {}, at=found.at, is_certain=is_certain, label=label)
         renew()
     for part in _portions_with_details(connection, spool, found):
         for ids in repair.portions([pk for pk in part.differing if pk in found.differs]):
-            some = {pk: part.differing[pk] for pk in ids}
-            repair.put_right(connection, ids, some, at=found.at, is_certain=is_certain, label=label)
+            listed = {pk: part.differing[pk] for pk in ids}
+            repair.repair(connection, ids, listed, at=found.at, is_certain=is_certain, label=label)
             renew()
         for ids in repair.portions([pk for pk in part.surplus if pk in found.is_surplus]):
             repair.end_surplus(connection, {pk: part.surplus[pk] for pk in ids}, at=found.at, label=label)
@@ -315,26 +314,27 @@ def _put_right(
 
 
 def _portions_with_details(connection: Connection, spool: Spool, found: Findings) -> Iterator[Findings]:
-    """Go through the list once more and yield the details of what is otherwise, portion by portion: the details of a whole
-    list may not fit into memory, and what a person accepted is put right in one go, however much it is.
+    """Go through the list again and yield the details of what differs, portion by portion.
+
+    The details of a whole list may not fit into memory, and a repair that a person approved is done in full, however large.
     """
     if not found.differs and not found.is_surplus:
         return
     for rights in spool.portions():
-        some = []
+        concerned = []
         for right in rights:
             session = read_session_id(connection.key, right.reference) if right.reference else None
             if session and (
                 session.permit_sync_id in found.differs or session.permit_sync_id in found.is_surplus
             ):
-                some.append(right)
+                concerned.append(right)
         part = Findings(found.at, has_details=True)
-        _take_portion(connection, some, part)
+        _take_portion(connection, concerned, part)
         yield part
 
 
 def _end_drift(connection: Connection, found: Findings) -> None:
-    """Take back what was noted of registrations that this comparison finds nothing wrong with."""
+    """Clear the drift of permit syncs that this comparison finds correct."""
     missing = set(found.missing)
     drifting = _drifting(connection).filter(
         Q(accepted_at=None)
@@ -350,7 +350,7 @@ def _end_drift(connection: Connection, found: Findings) -> None:
         and pk not in found.unreadable
     ]
     for ids in repair.portions(over):
-        with repair.held(ids, state__in=repair.SETTLED, lease=None) as rows:
+        with repair.locked(ids, state__in=repair.SETTLED, lease=None) as rows:
             rows.update(drift_since=None, drift_tries=0, drift_retry_at=None)
             rows.filter(error_kind="drift").update(
                 error_kind="", error_code="", error="", remedy="", error_since=None

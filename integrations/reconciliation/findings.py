@@ -1,4 +1,4 @@
-"""What one comparison found, kept small however long the list is."""
+"""What one comparison found, stored compactly however long the list is."""
 
 from array import array
 from collections import Counter
@@ -9,30 +9,32 @@ from typing import Any
 from integrations.reconciliation.compare import IdSet, Listed
 from integrations.vendors.protocol import RightSeen
 
-# Of rights that nobody here knows so many are kept, to be shown.
+# How many unknown rights are kept to be shown.
 UNKNOWN_SHOWN = 100
 
 
 @dataclass(slots=True)
 class Findings:
-    """What one comparison found, kept small: ids as bits. `differing` and `surplus` hold the details of what is otherwise;
-    they are kept for one portion of the list alone (`has_details`), while that is put right.
+    """What one comparison found. Ids are stored as bits.
+
+    `differing` and `surplus` hold the details of what differs. They are filled for one portion of the list at a time
+    (`has_details`), while it is repaired.
     """
 
     at: datetime
     has_details: bool = False
     rights: int = 0
     foreign: Counter[str] = field(default_factory=Counter)
-    # Registrations whose present session is listed, in whatever form, and those that are listed as they should be.
+    # Permit syncs whose current session is listed at all, and those listed correctly.
     listed: IdSet = field(default_factory=IdSet)
     seen: IdSet = field(default_factory=IdSet)
-    # Of those, the ones that were not noted as seen yet, eight bytes each.
+    # Of those, the ones not stored as seen yet, eight bytes each.
     seen_first: "array[int]" = field(default_factory=lambda: array("q"))
     differs: IdSet = field(default_factory=IdSet)
     differing: dict[int, Listed] = field(default_factory=dict)
     is_surplus: IdSet = field(default_factory=IdSet)
     surplus: dict[int, list[RightSeen]] = field(default_factory=dict)
-    # Ours, listed with a time that can't be read, so that it was not compared.
+    # Ours, but listed with a time that can't be read, and so not compared.
     unreadable: IdSet = field(default_factory=IdSet)
     unknown: list[RightSeen] = field(default_factory=list)
     unknown_count: int = 0
@@ -42,7 +44,7 @@ class Findings:
 
     @property
     def counts(self) -> dict[str, int]:
-        """The numbers, as `reconcile` returns them."""
+        """The counts that `reconcile` returns."""
         return {
             "seen": len(self.seen),
             "missing": len(self.missing),
@@ -55,19 +57,19 @@ class Findings:
 
     @property
     def document(self) -> dict[str, Any]:
-        """What is kept of it on the connection."""
+        """The summary that is stored on the connection."""
         return {
             **self.counts,
             "at": self.at.isoformat(),
             "rights": self.rights,
             "expected": self.expected,
             "foreign": dict(self.foreign),
-            "unknown_rights": [_told(right) for right in self.unknown[:UNKNOWN_SHOWN]],
+            "unknown_rights": [_right_document(right) for right in self.unknown[:UNKNOWN_SHOWN]],
         }
 
 
-def _told(right: RightSeen) -> dict[str, str]:
-    """Return a right as it is kept to be shown."""
+def _right_document(right: RightSeen) -> dict[str, str]:
+    """Return a right as it is stored for the page."""
     return {
         "plate": right.plate,
         "subdivision": right.subdivision,

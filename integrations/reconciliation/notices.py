@@ -1,4 +1,4 @@
-"""What people are told of a comparison with enforcement's list: once for as long as it lasts, and no more when it is over."""
+"""Notices about a comparison with enforcement's list. Each is sent once and resolved when the problem is over."""
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -8,18 +8,19 @@ from integrations.models import Connection, Notice, PermitSync
 from integrations.notifications import notices
 from integrations.vendors.protocol import get_vendor
 
-# Drift is told after so many tries to put it right.
+# The company is notified of drift after this many repairs.
 TOLD_TRIES = 2
 
 
 def held_key(connection_id: int) -> str:
-    """The key of the company's notice that a comparison is held."""
+    """Return the key of the company's notice that a comparison is held."""
     return f"comparison_held:{connection_id}"
 
 
 def tell_held(connection: Connection, *, missing: int, expected: int, tells_company: bool = True) -> None:
-    """Tell support, and the company unless it is told already, that the vendor lists too much otherwise to be believed;
-    nothing is changed meanwhile.
+    """Notify support that the vendor's list differs too much to be trusted, so nothing is changed.
+
+    The company is notified too, unless another notice already does (`tells_company` is False).
     """
     names = get_vendor(connection.vendor).names
     words = {
@@ -50,13 +51,13 @@ def tell_held(connection: Connection, *, missing: int, expected: int, tells_comp
 
 
 def end_held(connection: Connection) -> None:
-    """Say no more that a comparison is held."""
+    """Resolve the notices that a comparison is held."""
     notices.resolve(held_key(connection.pk))
     notices.resolve(f"{held_key(connection.pk)}:support")
 
 
 def tell_unknown(connection: Connection, count: int) -> None:
-    """Tell support of rights under our key that no registration stands for; or, where there are none, no more of them."""
+    """Notify support of rights under our key that belong to no permit sync; resolve the notice if there are none."""
     key = f"rights_unknown:{connection.pk}"
     if not count:
         notices.resolve(key)
@@ -80,7 +81,7 @@ def tell_unknown(connection: Connection, count: int) -> None:
 
 
 def tell_not_applied(connection: Connection) -> None:
-    """Tell the company of registrations that were accepted, sent again twice, and still are not as they should be."""
+    """Notify the company of permits that were accepted and sent again twice, and are still not listed correctly."""
     key = _not_applied_key(connection)
     rows = PermitSync.objects.filter(
         connection=connection, drift_since__isnull=False, drift_tries__gte=TOLD_TRIES
@@ -107,8 +108,8 @@ def tell_not_applied(connection: Connection) -> None:
 
 
 def tell_failing(connection: Connection, *, error: str, failures: int) -> None:
-    """Tell support and the company that the list could not be read several times in a row: nobody knows what enforcement
-    sees.
+    """Notify support and the company that the list could not be read several times in a row, so what enforcement sees is
+    unknown.
     """
     words = {
         "name": connection.name,
@@ -126,13 +127,13 @@ def tell_failing(connection: Connection, *, error: str, failures: int) -> None:
 
 
 def end_failing(connection: Connection) -> None:
-    """Say no more that the list can't be read."""
+    """Resolve the notices that the list can't be read."""
     notices.resolve(_failing_key(connection))
     notices.resolve(f"{_failing_key(connection)}:support")
 
 
 def end_all(connection: Connection) -> None:
-    """Say no more of a connection that is compared no more: it has ended."""
+    """Resolve all notices of a connection that has ended and is no longer compared."""
     end_held(connection)
     end_failing(connection)
     tell_unknown(connection, 0)

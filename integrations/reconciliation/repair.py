@@ -1,15 +1,15 @@
-"""Putting right what enforcement shows otherwise than it was accepted, by steps that the engine sends.
+"""Repairs rights that enforcement lists differently from what was accepted, through steps that the engine sends.
 
-A registration is locked in `mark`'s order and only for a moment; it is made due with the steps that are to go out first, and
-planned as usual after that. What is listed otherwise gets the plan from *what enforcement shows* to what is wanted: so an end
-that was not applied is sent once more as a new end, and a plate that can't be changed as a new session, with the old one
-stopped after it. A right is never taken away before its successor was sent.
+A permit sync is locked in `mark`'s order and only briefly. It becomes due with the steps that go out first, and is planned as
+usual after that. A right that is listed differently is planned from *what enforcement shows* to what is wanted: an end that
+was not applied is sent again as a new end, and a plate that can't be changed as a new session, with a stop of the old one
+after it. A right is never removed before its successor was sent.
 
-A refused row is put right like one that is done: where the vendor registered another zone than it was sent, for example, it
-refuses each later event of the session, and the stop has to name what is listed. Refused stops of its other sessions stay.
+A refused row is repaired like an accepted one: if the vendor registered a zone other than the one it was sent, for example,
+it refuses every later event of the session, and the stop has to name what is listed. Refused stops of the row's other
+sessions stay.
 
-What is done, and how often, is kept on the row (`drift_since`, `drift_tries`, `drift_retry_at`) until a comparison finds it
-as it should be.
+The repairs are counted on the row (`drift_since`, `drift_tries`, `drift_retry_at`) until a comparison finds it correct.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -51,11 +51,11 @@ from locations.services import lock_locations
 from locations.times import say_utc
 
 PORTION = 500
-# The states of rows that can be put right; see `integrations.reconciliation.compare.is_settled`.
+# The states of rows that can be repaired; see `integrations.reconciliation.compare.is_settled`.
 SETTLED = (PermitSync.State.DONE, PermitSync.State.REFUSED)
-# Keys of a session that a stop need not name, and should not where the two sides disagree about them.
+# Keys of a session that a stop may leave out, and should where we and the vendor disagree about them.
 _OF_THE_VEHICLE = ("plate", "subdivision", "country")
-# What is in a row beside the permit's facts.
+# The columns of a row besides the permit's facts.
 _COLUMNS = (
     "pk",
     "session_count",
@@ -83,12 +83,12 @@ class _Row(NamedTuple):
 
     @property
     def stop_refused(self) -> bool:
-        """Whether nothing is wanted any more, and the vendor refused to end what it has."""
+        """Whether the right is no longer wanted and the vendor refused to end it."""
         return self.desired is None and self.state == PermitSync.State.REFUSED and self.kept_since is None
 
 
-class Told(NamedTuple):
-    """What a drifting row says of itself: a code, a sentence, and what happens next."""
+class DriftReason(NamedTuple):
+    """Why a row counts as drifting: a code, a sentence, and what happens next."""
 
     code: str
     error: str
@@ -96,32 +96,32 @@ class Told(NamedTuple):
 
 
 def portions(ids: Sequence[int]) -> Iterator[list[int]]:
-    """Yield ids in portions that are locked together."""
+    """Yield the ids in portions that are locked together."""
     for begin in range(0, len(ids), PORTION):
         yield list(ids[begin : begin + PORTION])
 
 
 @contextmanager
-def held(ids: Sequence[int], **which: Any) -> Iterator[PermitSyncQuerySet]:
-    """Lock the rows, and with them all of the same permits, in `mark`'s order; give those that meet `which`.
+def locked(ids: Sequence[int], **filters: Any) -> Iterator[PermitSyncQuerySet]:
+    """Lock these rows and all others of the same permits, in `mark`'s order; yield those that match `filters`.
 
-    The permits and their locations first, as a save does: marking may add a row of another connection, which whoever saves
-    or remaps at the same moment would add as well, each while it holds what the other one waits for.
+    The permits and their locations are locked first, as a save does. Marking may add a row on another connection, and a
+    concurrent save or remap may add the same row; in another order the two would deadlock.
     """
     with transaction.atomic():
         permits = PermitSync.objects.filter(pk__in=ids).values("permit_id")
         saved = Permit.objects.filter(pk__in=permits).order_by("pk").select_for_update(no_key=True)
         lock_locations(saved.values_list("location_id", flat=True))
         PermitSync.objects.filter(permit_id__in=permits).hold()
-        yield PermitSync.objects.filter(pk__in=ids, **which)
+        yield PermitSync.objects.filter(pk__in=ids, **filters)
 
 
 def account_of(connection: Connection) -> Account:
-    """Return what a vendor's client must know of a connection."""
+    """Return the connection's account, as a vendor's client takes it."""
     return Account(connection.pk, connection.operator_id, connection.key)
 
 
-def put_right(
+def repair(
     connection: Connection,
     ids: Sequence[int],
     listed: Mapping[int, Listed],
@@ -130,30 +130,31 @@ def put_right(
     is_certain: bool,
     label: str,
 ) -> None:
-    """Note these registrations as drifting, and send what is due: those in `listed` are listed otherwise than they were
-    accepted, the others are missing from the list that was asked for `at` that time.
+    """Store that these permit syncs drift, and send the repairs that are due.
+
+    Those in `listed` are listed differently from what was accepted; the others are missing from the list read at `at`.
     """
     vendor, account = get_vendor(connection.vendor), account_of(connection)
 
-    def decide(row: _Row, now: datetime) -> tuple[list[Step], int, Told]:
+    def decide(row: _Row, now: datetime) -> tuple[list[Step], int, DriftReason]:
         other = listed.get(row.pk)
-        told = _told_of(row, other, label)
+        reason = _drift_reason(row, other, label)
         remedy = remedy_for(row.drift, is_missing=other is None, now=now, is_certain=is_certain)
         if remedy in (Remedy.NOTE, Remedy.WAIT):
-            return [], row.session_count, told
+            return [], row.session_count, reason
         if row.desired is None:
             seen = _seen_as(vendor, row.remote_state or {}, other) if other and row.stop_refused else None
-            return vendor.plan(account, seen, None, now=now, session_id=UNUSED), row.session_count, told
+            return vendor.plan(account, seen, None, now=now, session_id=UNUSED), row.session_count, reason
         if vendor.preflight_error(row.desired) is not None:
-            return [], row.session_count, told  # the next plan says what is to be done
+            return [], row.session_count, reason  # the next plan reports what to do
         number = row.session_count + 1
         fresh_id = new_session_id(account.key, row.pk, number)
         seen = _seen_as(vendor, row.remote_state or {}, other) if other else row.remote_state
-        if other is None or remedy is Remedy.ANEW:
-            steps = _anew(vendor, account, seen, row.desired, now=now, fresh_id=fresh_id)
+        if other is None or remedy is Remedy.NEW_SESSION:
+            steps = _new_session(vendor, account, seen, row.desired, now=now, fresh_id=fresh_id)
         else:
             steps = vendor.plan(account, seen, row.desired, now=now, session_id=fresh_id)
-        return steps, number if _begins(steps, fresh_id) else row.session_count, told
+        return steps, number if _begins(steps, fresh_id) else row.session_count, reason
 
     _apply(ids, decide, at)
 
@@ -161,12 +162,12 @@ def put_right(
 def end_surplus(
     connection: Connection, surplus: Mapping[int, Sequence[RightSeen]], *, at: datetime, label: str
 ) -> None:
-    """End the rights that are listed and should not be, each by a step of its registration.
+    """End the rights that are listed and should not be, each by a step of its permit sync.
 
-    The steps name the start that was sent where the list says the same: it may have rounded it, and a vendor may want the
-    exact one.
+    The steps name the start that was sent if the listed one matches it: the list may have rounded it, and a vendor may want
+    the exact one.
     """
-    told = Told(
+    reason = DriftReason(
         STILL_LISTED,
         _("%(vendor)s still lists a parking right of this permit that was ended here.") % {"vendor": label},
         _("It is ended again and checked in the next comparison."),
@@ -182,12 +183,12 @@ def end_surplus(
         ).values_list("session_id", "since")
     )
 
-    def decide(row: _Row, now: datetime) -> tuple[list[Step], int, Told]:
+    def decide(row: _Row, now: datetime) -> tuple[list[Step], int, DriftReason]:
         rights = [_with_exact_start(right, begun.get(right.reference)) for right in surplus[row.pk]]
         owns = [read_session_id(connection.key, right.reference) for right in rights]
-        # A restored backup may have forgotten how many were begun.
+        # A restored backup may lack the sessions that were started later.
         number = max([row.session_count, *(own.number for own in owns if own is not None)])
-        return (ending(connection, rights, now) if row.drift.may_try(now) else []), number, told
+        return (ending(connection, rights, now) if row.drift.may_try(now) else []), number, reason
 
     _apply(list(surplus), decide, at)
 
@@ -211,7 +212,7 @@ def _begins(steps: Sequence[Step], fresh_id: str) -> bool:
     return any(step["session"] == fresh_id for step in steps)
 
 
-def _anew(
+def _new_session(
     vendor: Vendor,
     account: Account,
     seen: RemoteState | None,
@@ -220,14 +221,14 @@ def _anew(
     now: datetime,
     fresh_id: str,
 ) -> list[Step]:
-    """Return the steps that begin a new session and then stop the present one, which is listed as `seen`."""
+    """Return the steps that start a new session and then stop the current one, which is listed as `seen`."""
     started = vendor.plan(account, None, desired, now=now, session_id=fresh_id)
     stopped = vendor.plan(account, seen, None, now=now, session_id=UNUSED)
     return started + stopped if started else []
 
 
 def _seen_as(vendor: Vendor, known: RemoteState, other: Listed) -> RemoteState:
-    """Return what is known as enforcement shows it."""
+    """Return the known state with the values that enforcement shows."""
     observed = vendor.observe(other.right) or {}
     seen = known | {name: observed[name] for name in other.names if name in observed}
     if "plate" in other.names or "subdivision" in other.names:
@@ -236,11 +237,11 @@ def _seen_as(vendor: Vendor, known: RemoteState, other: Listed) -> RemoteState:
 
 
 def _apply(
-    ids: Sequence[int], decide: Callable[[_Row, datetime], tuple[list[Step], int, Told]], at: datetime
+    ids: Sequence[int], decide: Callable[[_Row, datetime], tuple[list[Step], int, DriftReason]], at: datetime
 ) -> None:
-    """Note what was found of those rows that are still as they were at `at`, and mark those that get steps."""
-    which = {"state__in": SETTLED, "lease": None, "accepted_at__lt": at - SETTLING_TIME}
-    with held(ids, **which) as rows:
+    """Store the drift of the rows that have not changed since `at`, and mark those that get steps."""
+    unchanged = {"state__in": SETTLED, "lease": None, "accepted_at__lt": at - SETTLING_TIME}
+    with locked(ids, **unchanged) as rows:
         now = database_now()
         marked: list[int] = []
         steps: list[dict[str, Any]] = []
@@ -248,15 +249,15 @@ def _apply(
         for permit_id, row in _read(rows, now):
             if not is_settled(row.state, None, row.pending_steps):
                 continue
-            decided, number, told = decide(row, now)
+            decided, number, reason = decide(row, now)
             tries = row.drift.tries + bool(decided)
             if decided:
                 ended = {step["session"] for step in decided}
                 decided += [step for step in row.pending_steps or () if step["session"] not in ended]
                 marked.append(permit_id)
                 steps.append({"id": row.pk, "intent": decided, "sessions": number})
-            if decided or row.drift.since is None or row.error_code != told.code:
-                notes.append(_note(row, told, tries, now, is_tried=bool(decided)))
+            if decided or row.drift.since is None or row.error_code != reason.code:
+                notes.append(_note(row, reason, tries, now, is_tried=bool(decided)))
         if marked:
             outbox.mark(permit_ids=sorted(marked), bulk=True)
             columns = {"id": "bigint", "intent": "jsonb", "sessions": "int"}
@@ -280,7 +281,7 @@ _NOTE_COLUMNS = {
     "remedy": "text",
     "error_since": "timestamptz",
 }
-# One that stays refused keeps the reason.
+# A row that stays refused keeps the reason for the refusal.
 _NOTE = "drift_since = d.since, drift_tries = d.tries, drift_retry_at = d.retry_at, " + ", ".join(
     f"{name} = CASE WHEN r.state = 'refused' THEN r.{name} ELSE {value} END"
     for name, value in (
@@ -293,7 +294,7 @@ _NOTE = "drift_since = d.since, drift_tries = d.tries, drift_retry_at = d.retry_
 )
 
 
-def _note(row: _Row, told: Told, tries: int, now: datetime, *, is_tried: bool) -> dict[str, Any]:
+def _note(row: _Row, reason: DriftReason, tries: int, now: datetime, *, is_tried: bool) -> dict[str, Any]:
     since = row.drift.since or now
     retry_at = now + wait_after(tries) if is_tried else row.drift.retry_at
     return {
@@ -301,15 +302,15 @@ def _note(row: _Row, told: Told, tries: int, now: datetime, *, is_tried: bool) -
         "since": since,
         "tries": tries,
         "retry_at": retry_at,
-        "code": told.code,
-        "error": told.error,
-        "remedy": told.remedy,
+        "code": reason.code,
+        "error": reason.error,
+        "remedy": reason.remedy,
         "error_since": since,
     }
 
 
 def _read(rows: PermitSyncQuerySet, now: datetime) -> Iterator[tuple[int, _Row]]:
-    """Yield each row's permit and the row, with what is wanted of it now."""
+    """Yield each row with its permit's id and the state that is wanted now."""
     for permit_id, *values in rows.values_list("permit_id", *_COLUMNS, *FACT_LOOKUPS):
         pk, session_count, remote_state, since, tries, retry_at, error_code, *rest = values[: len(_COLUMNS)]
         desired = desired_of(PermitFacts(*values[len(_COLUMNS) :]), now=now)
@@ -327,23 +328,25 @@ def _read(rows: PermitSyncQuerySet, now: datetime) -> Iterator[tuple[int, _Row]]
         )
 
 
-def _told_of(row: _Row, other: Listed | None, label: str) -> Told:
-    """Say what is wrong with a registration that was accepted."""
+def _drift_reason(row: _Row, other: Listed | None, label: str) -> DriftReason:
+    """Return why a permit sync that was accepted counts as drifting."""
     words = {"vendor": label, "times": row.drift.tries + 1}
     if other is not None:
         words["what"] = _what_differs(row.remote_state or {}, other)
         error = _("%(vendor)s accepted this permit, but lists it with %(what)s.") % words
         if row.drift.tries < 2:
-            return Told(DIFFERS, error, _("What differs is sent again, and compared in a few minutes."))
-        return Told(NOT_APPLIED, error, _anew_remedy(label))
+            return DriftReason(
+                DIFFERS, error, _("What differs is sent again, and compared in a few minutes.")
+            )
+        return DriftReason(NOT_APPLIED, error, _anew_remedy(label))
     if row.drift.tries == 0:
         error = _("%(vendor)s accepted this permit, but doesn't list it among the parking rights.")
         remedy = _("It is compared again in a few minutes, then sent again.")
-        return Told(NOT_LISTED, error % words, remedy)
+        return DriftReason(NOT_LISTED, error % words, remedy)
     error = _(
         "%(vendor)s accepted this permit %(times)d times, but doesn't list it among the parking rights."
     )
-    return Told(NOT_APPLIED, error % words, _anew_remedy(label))
+    return DriftReason(NOT_APPLIED, error % words, _anew_remedy(label))
 
 
 def _anew_remedy(label: str) -> str:

@@ -1,9 +1,9 @@
-"""What people need after a backup was restored: what the vendor has that we know nothing of, and what we have that it lacks.
+"""What people need after a backup was restored: the rights that only the vendor knows, and those that only we know.
 
-A database from a backup has forgotten what was registered, changed and ended since. The vendor still shows those rights, and
-officers go by them; whether a car may stand there is known to the people who registered it, not to us. So such rights are
-only shown, and ended when a person says so. What the backup remembers and the vendor does not show is sent again
-automatically, or by a person where it is so much that the comparison is held.
+A restored database lacks what was registered, changed and ended after the backup. The vendor still shows those rights, and
+officers go by them; only the people who registered a vehicle know whether it may park there. So such rights are shown, and
+ended only when a person asks for it. What the backup contains and the vendor doesn't show is sent again automatically, or by
+a person if it is so much that the comparison is held.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from integrations.vendors.protocol import RightSeen, get_vendor
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """What differs between the two sides; `missing` are registrations with their permits loaded."""
+    """What differs between us and the vendor; `missing` holds permit syncs with their permits loaded."""
 
     unknown: Sequence[RightSeen]
     missing: Sequence[PermitSync]
@@ -29,7 +29,7 @@ class Review:
 
 
 def review(connection: Connection) -> Review:
-    """Ask for the list and return what differs; nothing is changed. Raises `DeliveryError`."""
+    """Read the list and return what differs, without changing anything. Raises `DeliveryError`."""
     found = _look(connection)
     missing = PermitSync.objects.filter(pk__in=list(found.missing)[: comparison.DETAILS_MAX])
     return Review(found.unknown, list(missing.select_related("permit__location")), found.rights)
@@ -41,17 +41,17 @@ def _look(connection: Connection) -> Findings:
 
 
 class Ended(NamedTuple):
-    """How many unknown rights were ended, and what the vendor said of each one that it did not end."""
+    """How many unknown rights were ended, and the vendor's error for each one that it refused to end."""
 
     ended: int
     refused: Sequence[DeliveryError]
 
 
 def end_unknown(connection: Connection) -> Ended:
-    """End the rights under our key that no registration stands for, when a person asks for it.
+    """End the rights under our key that belong to no permit sync, when a person asks for it.
 
-    There is no row that could keep the steps: what was not reached, or was refused, is found again by the next call. A right
-    whose window can't be read can't be ended and counts as neither. Raises `DeliveryError` where a request failed as a whole.
+    No row keeps the steps: a right that was not reached or was refused is found again by the next call. A right whose times
+    can't be read can't be ended and counts as neither. Raises `DeliveryError` if a whole request failed.
     """
     rights = _look(connection).unknown
     vendor = get_vendor(connection.vendor)

@@ -1,11 +1,11 @@
-"""When each connection is compared with what enforcement sees, and what is kept of how that went.
+"""When each connection is compared with what enforcement sees, and how the outcome is stored.
 
-Each live connection is due `COMPARISON_EVERY_S` after its last comparison began, whatever became of that; a worker takes it
-under a lease (`comparing_until`), so that each is compared by one worker, and many are at once. One that is slow or fails
-keeps nobody waiting: a few threads of every worker take what is due, one after the other.
+Each live connection is due `COMPARISON_EVERY_S` after its last comparison began, whatever its outcome. A worker claims it
+under a lease (`comparing_until`), so each connection is compared by one worker at a time, and many connections in parallel.
+One that is slow or fails doesn't hold up the others: a few threads of every worker take what is due, one after the other.
 
-A comparison that failed is a failure: `compared_at` is set by success alone, what went wrong is kept with how often in a row,
-and after `TELL_AFTER` failures people are told.
+Only a success sets `compared_at`. A failure is stored with the number of failures in a row, and after `TELL_AFTER` of them
+people are notified.
 """
 
 import threading
@@ -32,15 +32,15 @@ from integrations.vendors.protocol import get_vendor
 log = structlog.get_logger(__name__)
 
 RECONCILE_TASK = "reconcile"
-# Longer than one request with all its time-outs, and than a portion of what is compared; renewed in between.
+# Longer than one request with all its time-outs, and than comparing one portion; renewed in between.
 LEASE = timedelta(minutes=3)
 RENEW_AFTER = timedelta(seconds=30)
-# A stored time may be so much ahead of another worker's reading of the same clock.
+# How far a stored time may be ahead of another worker's reading of the same clock.
 AHEAD = timedelta(minutes=1)
 TELL_AFTER = 3
 # How many are compared by one worker at the same time.
 THREADS = 4
-# Candidates that are looked at for one that no other worker takes in the same moment.
+# How many candidates are tried, since other workers may claim the first ones at the same moment.
 CANDIDATES = 8
 
 _free = threading.Semaphore(THREADS)
@@ -48,7 +48,7 @@ _stop = threading.Event()
 
 
 class Lost(Exception):
-    """The lease has passed to another worker, or this worker ends."""
+    """Another worker holds the lease by now, or this worker is stopping."""
 
 
 def reconcile_all(now: datetime) -> None:
@@ -76,14 +76,14 @@ def compare_due(now: datetime) -> int:
 
 
 def stop() -> None:
-    """Let the comparisons of this process end at their next step: the worker ends."""
+    """Stop the comparisons of this process at their next step, because the worker is stopping."""
     _stop.set()
 
 
 def due(now: datetime) -> QuerySet[Connection]:
-    """Return the connections that are to be compared, the one that waits longest first. `now` is the database's time."""
+    """Return the connections that are due, longest waiting first. `now` is the database's time."""
     pace = timedelta(seconds=settings.COMPARISON_EVERY_S)
-    # What lies ahead of now was stored by a wrong clock.
+    # A time in the future was stored by a wrong clock.
     waiting = Q(reconciled_at=None) | Q(reconciled_at__lte=now - pace) | Q(reconciled_at__gt=now + AHEAD)
     free = Q(comparing_until=None) | Q(comparing_until__lt=now) | Q(comparing_until__gt=now + LEASE + AHEAD)
     live = Connection.objects.filter(waiting, free, status=Connection.Status.LIVE).exclude(operator_id="")
@@ -91,7 +91,7 @@ def due(now: datetime) -> QuerySet[Connection]:
 
 
 def claim(now: datetime) -> Connection | None:
-    """Take the connection that has waited longest under a lease; None where none is due."""
+    """Lease the connection that has waited longest and return it, or None if none is due."""
     for connection in due(now).select_related("company")[:CANDIDATES]:
         mine = Connection.objects.filter(
             pk=connection.pk,
@@ -105,7 +105,7 @@ def claim(now: datetime) -> Connection | None:
 
 
 def compare_one(connection: Connection) -> None:
-    """Compare a connection that was claimed, and keep how that went."""
+    """Compare a claimed connection and store the outcome."""
     began = connection.reconciled_at
     assert began is not None
     try:
@@ -116,14 +116,14 @@ def compare_one(connection: Connection) -> None:
     except Lost:
         log.info("a comparison was given up", connection=connection.pk)
     except (OperationalError, InterfaceError):
-        # The database itself is in trouble, so nothing can be kept of it there.
+        # The database itself fails, so the outcome can't be stored.
         raise
     except Exception as error:
         log.exception("a comparison failed unexpectedly", connection=connection.pk)
         _note_failure(connection, _("Comparing failed: %(name)s.") % {"name": type(error).__name__})
     else:
         if found["held"]:
-            _note_failure(connection, _held_sentence(connection, found), is_told=True)
+            _note_failure(connection, _held_sentence(connection, found), is_notified=True)
         elif found["unreadable"]:
             _note_failure(connection, _unreadable_sentence(connection, found["unreadable"]))
         else:
@@ -131,7 +131,7 @@ def compare_one(connection: Connection) -> None:
 
 
 def failure_sentence(connection: Connection, error: DeliveryError) -> str:
-    """Say why the list could not be read, and what to do where a person can."""
+    """Say why the list could not be read, and what a person can do about it."""
     names = get_vendor(connection.vendor).names
     if isinstance(error, FixConnection) and error.status == 403:
         text = (
@@ -146,12 +146,12 @@ def failure_sentence(connection: Connection, error: DeliveryError) -> str:
 
 
 def _work() -> None:
-    """Compare what is due, one connection after the other, until nothing is (a thread)."""
+    """Compare one due connection after the other until none is left (a thread)."""
     try:
         while not _stop.is_set() and (connection := claim(database_now())) is not None:
             compare_one(connection)
     except DatabaseError as error:
-        # What was claimed is due again when its lease is over.
+        # The claimed connection is due again when its lease expires.
         log.warning("the database did not answer a comparison", error=type(error).__name__)
     finally:
         # The thread ends, and its database connection with it.
@@ -160,7 +160,7 @@ def _work() -> None:
 
 
 def _renewing(connection: Connection) -> Callable[[], None]:
-    """Return what keeps the lease of a comparison that lasts; it raises `Lost` where that is another's by now."""
+    """Return a function that renews the lease of a long comparison, and raises `Lost` if another worker holds it."""
 
     def renew() -> None:
         if _stop.is_set():
@@ -184,19 +184,19 @@ def _note_success(connection: Connection, began: datetime) -> None:
             notices.end_failing(connection)
 
 
-def _note_failure(connection: Connection, sentence: str, *, is_told: bool = False) -> None:
-    """Keep what went wrong, and tell people of it unless they are told of it already (`is_told`)."""
+def _note_failure(connection: Connection, sentence: str, *, is_notified: bool = False) -> None:
+    """Store what went wrong, and notify people unless another notice already does (`is_notified`)."""
     with transaction.atomic():
         failures = F("comparison_failures") + 1
         if not _give_back(connection, comparison_error=sentence, comparison_failures=failures):
             return
         count = Connection.objects.values_list("comparison_failures", flat=True).get(pk=connection.pk)
-        if count >= TELL_AFTER and not is_told:
+        if count >= TELL_AFTER and not is_notified:
             notices.tell_failing(connection, error=sentence, failures=count)
 
 
 def _give_back(connection: Connection, **found: Any) -> bool:
-    """Write down what was found and end the lease; False where it has been another worker's since."""
+    """Store what was found and end the lease; return False if another worker holds it by now."""
     mine = Connection.objects.filter(pk=connection.pk, comparing_until=connection.comparing_until)
     return bool(mine.update(**found, comparing_until=None))
 

@@ -1,9 +1,8 @@
-"""The rights of one list, put aside while they arrive and read again in portions once the list is whole.
+"""The rights of one list, stored while they arrive and read back in portions once the list is complete.
 
-A list may hold a million rights. They can't be compared while they arrive: that asks the database, and the vendor's client
-gives a request only so much time. Nor is anything concluded from half a list. So they go into a temporary file, which stays
-in memory while it is small. Of other people's rights (residents, meters, other providers), which are many, only their number
-is kept.
+A list may hold a million rights. They can't be compared while they arrive: that queries the database, and the vendor's client
+limits how long a request may take. Nor is anything concluded from half a list. So they go into a temporary file, which stays
+in memory while it is small. Others' rights (residents, meters, other providers) are many, so they are only counted.
 """
 
 import tempfile
@@ -22,20 +21,20 @@ from integrations.vendors.protocol import RightSeen
 PORTION = 2_000
 IN_MEMORY_BYTES = 16_000_000
 _HEAD_BYTES = 4
-# The kinds of right that are told apart; whatever else there may be counts as one.
+# How many kinds of right are counted separately; all others are counted as one kind.
 KINDS_MAX = 20
 KIND_CHARS = 40
 
 
 class Spool:
-    """Takes rights and gives those back that may be ours: `with Spool(connection.key) as spool`."""
+    """Stores rights and yields those that may be ours: `with Spool(connection.key) as spool`."""
 
     def __init__(self, key: str) -> None:
         self._ours = begins_ours(key)
         self._stack = ExitStack()
         self._file: IO[bytes]
         self._portion: list[tuple[Any, ...]] = []
-        # How many rights there are, and how many of each kind (what the vendor calls it) are surely somebody else's.
+        # How many rights there are, and how many of each kind (as the vendor calls it) are certainly not ours.
         self.count = 0
         self.foreign: Counter[str] = Counter()
 
@@ -49,7 +48,7 @@ class Spool:
         self._stack.close()
 
     def take(self, right: RightSeen) -> None:
-        """Take in one right."""
+        """Store one right, or only count it if it is certainly not ours."""
         self.count += 1
         if right.reference and not right.reference.startswith(self._ours):
             count_kind(self.foreign, _clean(right.kind))
@@ -73,7 +72,7 @@ class Spool:
             self._put_aside()
 
     def portions(self) -> Iterator[list[RightSeen]]:
-        """Give back what was taken, in order, at most `PORTION` at a time, without the vendor's whole documents."""
+        """Yield the stored rights in order, at most `PORTION` at a time, without the vendor's raw documents."""
         self._put_aside()
         self._file.seek(0)
         while head := self._file.read(_HEAD_BYTES):
@@ -95,13 +94,13 @@ class Spool:
 
 
 def count_kind(kinds: Counter[str], kind: str) -> None:
-    """Count one more right of a kind; of kinds without end only so many are told apart."""
+    """Count one more right of a kind; kinds beyond `KINDS_MAX` are counted together."""
     kind = kind[:KIND_CHARS]
     kinds[kind if kind in kinds or len(kinds) < KINDS_MAX else "…"] += 1
 
 
 def _clean(text: str) -> str:
-    """Return a text without halves of characters, which neither a file nor a database takes."""
+    """Return a text without lone surrogates, which neither a file nor a database accepts."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 

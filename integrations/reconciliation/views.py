@@ -1,7 +1,7 @@
-"""The last comparison of one connection: how old it is, what is not shown as it was accepted, and what nobody here knows.
+"""The last comparison of one connection: how old it is, what is listed differently from what was accepted, unknown rights.
 
-The page leads through a restored backup, too: what the vendor has that we don't know, what we have that it does not, and the
-commands by which support settles either.
+The page also helps after a backup was restored: it lists the rights that only the vendor knows and those that only we know,
+with the commands by which support resolves either.
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ ROWS = 100
 
 @dataclass(frozen=True, slots=True)
 class UnknownRight:
-    """A right that Offstreet sent once and knows nothing of any more."""
+    """A right that Offstreet sent but has no permit for any more."""
 
     plate: str
     subdivision: str
@@ -74,7 +74,7 @@ def comparison(request: CompanyRequest, pk: int) -> HttpResponse:
 @company_view(Role.OPERATOR)
 @require_POST
 def compare_now(request: CompanyRequest, pk: int) -> HttpResponse:
-    """Let a worker compare within the next seconds; while one does so already, nothing more is needed."""
+    """Have a worker compare within seconds, unless one already does."""
     connection = _connection(request, pk)
     if not throttle.take(throttle.A_FEW_A_MINUTE, "compare now", str(connection.pk)):
         messages.warning(request, _("Several comparisons ran in the last minute. Try again in a minute."))
@@ -85,7 +85,7 @@ def compare_now(request: CompanyRequest, pk: int) -> HttpResponse:
 
 
 def answer(connection: Connection, *, drifting: int, now: datetime) -> tuple[str, str, str]:
-    """Return tone, sentence and detail: whether enforcement sees what was accepted, as far as that is known; pure."""
+    """Return the tone, sentence and detail that say whether enforcement is known to see what was accepted; pure."""
     words = names_of(connection.vendor).words
     compared_at = connection.compared_at
     if compared_at is None:
@@ -137,7 +137,7 @@ def _unknown(connection: Connection, found: dict[str, Any]) -> list[UnknownRight
 
 
 def _commands(connection: Connection) -> dict[str, str]:
-    """Return the commands by which support settles what only a person can decide."""
+    """Return the commands for what only a person can decide."""
     return {
         "end_unknown": notices.command(connection, "--end-unknown"),
         "send_missing": notices.command(connection, "--send-missing"),

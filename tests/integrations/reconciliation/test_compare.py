@@ -152,13 +152,13 @@ def test_only_what_has_begun_was_accepted_and_continues_for_a_while_must_be_list
 
 
 @pytest.mark.parametrize(
-    ("expected", "otherwise", "is_held"),
+    ("expected", "wrong", "is_held"),
     [(20, 20, False), (21, 21, True), (1000, 50, False), (1000, 51, True), (0, 0, False)],
 )
 def test_a_list_that_is_wrong_in_many_places_is_not_believed(
-    expected: int, otherwise: int, is_held: bool
+    expected: int, wrong: int, is_held: bool
 ) -> None:
-    assert compare.is_held(otherwise=otherwise, expected=expected) == is_held
+    assert compare.is_held(wrong=wrong, expected=expected) == is_held
 
 
 # --- Putting it right -----------------------------------------------------------------------------------------------
