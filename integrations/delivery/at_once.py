@@ -1,4 +1,4 @@
-"""Doing the same for several connections at once, so that one whose vendor doesn't answer keeps no other one waiting."""
+"""Runs the same work for several connections in parallel, so that one whose vendor doesn't answer delays no other."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,9 +13,9 @@ Row = TypeVar("Row", bound=models.Model)
 
 
 def at_once(work: Callable[[Row], object], rows: Sequence[Row], *, most: int) -> None:
-    """Do `work` for each row, for at most `most` at a time, and return when all are done.
+    """Run `work` for each row, at most `most` at a time, and return when all are done.
 
-    One that fails keeps none of the others from being done; the first error is raised at the end. SQLite has a single
+    A failure doesn't stop the others; the first error is raised at the end. SQLite has a single
     writer, so there they are done one after the other.
     """
     if len(rows) < 2 or db.vendor != "postgresql":

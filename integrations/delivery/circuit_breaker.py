@@ -38,7 +38,7 @@ PROBE_LEASE = timedelta(seconds=12)
 
 
 class Scope(NamedTuple):
-    """Whose breaker it is: that of a connection, or that of a vendor's host. One of the two is None."""
+    """What a breaker is for: a connection or a vendor's host. One of the two is None."""
 
     connection_id: int | None
     vendor: str | None
@@ -69,7 +69,7 @@ class Opening:
 
 
 def longest_open(*, stopped: bool) -> timedelta:
-    """Return the longest for which a breaker is ever opened at once. Pure."""
+    """Return the longest time for which a breaker is ever opened. Pure."""
     return STOP_MAX if stopped else OBEY_MAX
 
 
@@ -109,7 +109,7 @@ class SendPermission:
 
 @dataclass(frozen=True, slots=True)
 class BreakerState:
-    """A breaker as it was read, with times that can be believed; see `Breaker`."""
+    """A breaker as it was read, with implausible times corrected; see `Breaker`."""
 
     scope: Scope
     failures: int

@@ -1,13 +1,13 @@
-"""The database's clock: leases and retries are compared with it alone, so that workers' clocks may differ.
+"""The database's clock. Leases and retries are compared only with it, so workers' clocks may differ.
 
 A statement that needs the time in SQL says `sql_now()`: the time at which the statement began, which is the same wherever
 in it and however often that is written. `clock_timestamp()` would be read again for each row and each mention, so that
 two parts of one statement could decide differently about a window that begins or ends right now; `now()` is the time at
 which the transaction began, and a long one would date its rows back.
 
-Even that clock can be wrong for a moment (a failover to a machine whose clock is a day ahead). A time that was stored then
-would keep something waiting for a day after the clock was put right. So no stored time is believed to be further away than
-the longest wait that whoever stores it ever asks for (`has_come`, `come`): beyond that, it has come.
+Even that clock can be wrong for a moment (a failover to a machine whose clock is a day ahead). A time stored then would delay
+something for a day after the clock was corrected. So a stored time further away than the longest wait its writer ever asks
+for is not trusted: it counts as having come (`has_come`, `come`).
 """
 
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,7 @@ from django.db import connection
 from django.db.models import Q
 from django.utils import timezone
 
-# A reader's idea of the time may be as much older than a writer's: it was read at the beginning of a turn.
+# How far a reader's time may lag behind a writer's, since it was read at the start of a turn.
 CLOCK_SLACK = timedelta(seconds=10)
 
 
@@ -39,12 +39,12 @@ def database_now() -> datetime:
 
 
 def believed_until(now: datetime, at_most: timedelta) -> datetime:
-    """Return the latest stored time that is believed where nobody waits for longer than `at_most`. Pure."""
+    """Return the latest stored time that is trusted when no wait is longer than `at_most`. Pure."""
     return now + at_most + CLOCK_SLACK
 
 
 def has_come(at: datetime, now: datetime, *, at_most: timedelta) -> bool:
-    """Whether a stored time has come, or is further away than `at_most`, so that a clock was wrong. Pure."""
+    """Whether a stored time has come, or is so much further away than `at_most` that a clock was wrong. Pure."""
     return at <= now or at > believed_until(now, at_most)
 
 

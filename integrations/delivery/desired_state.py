@@ -6,14 +6,14 @@ from typing import NamedTuple
 
 from integrations.vendors.protocol import Desired, RemoteState
 
-# What `desired_key` gives where nothing is wanted.
+# What `desired_key` returns when nothing is wanted.
 NOTHING = "nothing"
 
 
 class PermitFacts(NamedTuple):
     """A permit, and the zone that its location is mapped to (None: to none), as one of its permit syncs sees it.
 
-    The order is that of `FACT_LOOKUPS` and of the columns that the claim reads. A tuple, since one is made for each row.
+    The order is that of `FACT_LOOKUPS` and of the columns that the claim reads. A tuple, because one is created for each row.
     """
 
     connection_id: int
@@ -50,7 +50,7 @@ FACT_LOOKUPS = (
 def desired_of(facts: PermitFacts, *, now: datetime) -> Desired | None:
     """Return what the vendor should have for a permit on a connection, or None for nothing. Pure.
 
-    Nothing is wanted of a permit that is cancelled or over, or whose location sends elsewhere or nowhere.
+    Nothing is wanted for a permit that is cancelled or has ended, or whose location is mapped elsewhere or not at all.
     """
     if facts.status != "active" or facts.end <= now or facts.zone_id is None:
         return None
@@ -72,7 +72,7 @@ def desired_of(facts: PermitFacts, *, now: datetime) -> Desired | None:
 
 
 def kept_of(facts: PermitFacts, remote_state: RemoteState, *, now: datetime) -> Desired | None:
-    """Return what stays of a right whose permit belongs on another connection now, until it stands there. Pure.
+    """Return what to keep of a right whose permit belongs on another connection now, until that one accepts it. Pure.
 
     That is the same vehicle, in the zone where it is, until the permit's end; or None: of a permit that is cancelled or over,
     or for another vehicle than the permit's, nothing stays.

@@ -18,7 +18,7 @@ from integrations.delivery.batch import Batch
 # A request that takes longer than this is slow: such a connection gets few senders, so that it can't hold them all.
 SLOW_S = 1.0
 SLOW_SENDERS = 2
-# Senders that no single connection gets: nobody knows that a remote is dead before its first requests have timed out.
+# Senders that no single connection gets: a dead remote is not recognised before its first requests have timed out.
 SPARE_SENDERS = 2
 # The first claim of a connection takes no more rows than this, each full one twice as many as the one before: senders, and
 # the other workers (which hear of a full claim), begin after hundredths of a second instead of waiting for a thousand rows.
@@ -40,11 +40,11 @@ class Flight:
 
     @property
     def connection_id(self) -> int:
-        """The connection that it is of."""
+        """The id of the batch's connection."""
         return self.batch.connection_id
 
     def took_s(self, now: float) -> float:
-        """Return for how long the remote has been at it, while the batch is in flight."""
+        """Return for how long the remote has been working on the batch in flight, in seconds."""
         waited_s = 0.0 if self.sender is None else rate_limit.waited_s(self.sender) - self.waited_before_s
         return now - self.began - waited_s
 

@@ -1,4 +1,4 @@
-"""What an engine hears: that connections have something due, and that batches are back from the senders.
+"""An engine's inbox: connections that have something due, and batches that are back from the senders.
 
 `awake` are the connections to be claimed for next, in the order in which they were named. A wake-up says no more than "look
 at this connection", so ten of them are one look.
@@ -20,7 +20,7 @@ class Inbox:
         self._unfinished: set[int] = set()
 
     def wake(self, connection_ids: Iterable[int]) -> None:
-        """Let these connections be looked at soon; returns at once."""
+        """Queue these connections to be claimed for; returns at once."""
         self._queue.put(list(connection_ids))
 
     def put_back(self, flight: Flight) -> None:
@@ -44,7 +44,7 @@ class Inbox:
             return finished, heard
 
     def awaken(self, connection_ids: Iterable[int]) -> None:
-        """Have these claimed for in the next turn; those that are awake keep their place in the order."""
+        """Claim for these connections in the next turn; those already awake keep their place in the order."""
         self.awake.update(dict.fromkeys(connection_ids))
 
     def claimed(self, connection_id: int) -> None:

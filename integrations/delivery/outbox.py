@@ -1,17 +1,17 @@
-"""Marking registrations as due, in the transaction that saved the change.
+"""Marks permit syncs as due, in the transaction that saved the change.
 
-`mark` is step 2 of a permit's way: one statement inserts or updates the registrations of the given permits as *due*. Rows
-coalesce: there is one per permit and connection, so ten edits are one more look, and each look reads the current state.
+`mark` is step 2 of a permit's way: one statement inserts or updates the permit syncs of the given permits as *due*. Changes
+coalesce: there is one row per permit and connection, so ten edits cause one plan, which reads the current state.
 `version` counts the marks, which lets `record_results` see that something changed during a push.
 
-The order of locks, for everything that waits for one (so that no two ever wait for each other in a circle):
+The order of locks, for everything that waits for one (so that no deadlock can occur):
 
 1. the company, 2. its connections by id, 3. a zone refresh, ticket or test plate, 4. permits by id, 5. locations by id,
-6. registrations by permit and connection. Each may be left out, none taken after one that stands below it.
+6. permit syncs by permit and connection. Any may be left out; none is taken after one that follows it in this list.
 
 Rows are locked without their keys (`no_key=True`): a row that refers to them takes a shared lock on the key at the commit,
-whatever it holds by then. Locations alone are locked with theirs, on purpose (`locations.services.lock_locations`). Whoever
-must not wait passes over what is locked (claims, leases, urgency) or waits for a moment only (recording results). Breakers,
+whatever it holds by then. Only locations are locked with theirs, on purpose (`locations.services.lock_locations`). Code that
+must not wait skips locked rows (claims, leases, urgency) or waits only briefly (recording results). Breakers,
 periodic tasks and rate buckets are locked one at a time, in transactions of their own.
 
 Nothing here talks to a vendor or a broker; the wake-up is a hint, given after the commit and never waited for.
@@ -80,7 +80,7 @@ RETURNING connection_id
 
 
 def mark(*, permit_ids: Sequence[int], bulk: bool = False) -> set[int]:
-    """Note the registrations of these permits as due and wake their connections after the commit.
+    """Mark the permit syncs of these permits as due and wake their connections after the commit.
 
     Must run in the transaction that changed the permits. `bulk` puts them behind people's single edits. Returns the ids
     of the connections concerned. A permit of an unmapped location that was never sent has no row: it waits for its
@@ -97,9 +97,9 @@ def mark(*, permit_ids: Sequence[int], bulk: bool = False) -> set[int]:
 
 
 def mark_connection(*, connection_id: int, bulk: bool = True) -> set[int]:
-    """Note all permits that have not ended of all locations mapped on a connection as due (backfill).
+    """Mark all permits that have not ended, at all locations mapped on a connection, as due (backfill).
 
-    In portions, so that no statement of it comes near its deadline however many there are.
+    In portions, so that no statement comes near its deadline, however many permits there are.
     """
     permits = Permit.objects.not_ended(database_now())
     permits = permits.filter(location__zone_mapping__zone__connection=connection_id)
@@ -111,7 +111,7 @@ def mark_connection(*, connection_id: int, bulk: bool = True) -> set[int]:
 
 
 def retry(*, permit_sync_ids: Iterable[int], actor: User | None = None) -> int:
-    """Unpark refused registrations, so that they are tried again as they stand; return how many rows that were."""
+    """Make refused permit syncs due again, unchanged; return how many."""
     ids = list(permit_sync_ids)
     with transaction.atomic():
         refused = PermitSync.objects.refused().filter(pk__in=ids)
@@ -119,18 +119,18 @@ def retry(*, permit_sync_ids: Iterable[int], actor: User | None = None) -> int:
         by_company: dict[int, list[int]] = defaultdict(list)
         for company_id, permit_id in refused.values_list("connection__company", "permit_id"):
             by_company[company_id].append(permit_id)
-        permits = [permit for some in by_company.values() for permit in some]
+        permits = [permit for refused_ids in by_company.values() for permit in refused_ids]
         mark(permit_ids=permits, bulk=len(permits) > 1)
         for company in Company.objects.filter(pk__in=by_company):
-            some = by_company[company.pk]
-            # One is named by its permit; many by their number.
-            which: dict[str, Any] = {"permit": some[0]} if len(some) == 1 else {}
-            audit_log.record(company=company, kind="retried", actor=actor, count=len(some), **which)
+            retried = by_company[company.pk]
+            # A single retry names its permit; several are only counted.
+            details: dict[str, Any] = {"permit": retried[0]} if len(retried) == 1 else {}
+            audit_log.record(company=company, kind="retried", actor=actor, count=len(retried), **details)
     return len(permits)
 
 
 def _mark(which: str, value: str, *, bulk: bool, rows: int) -> set[int]:
-    """Mark what `which` finds, which is `rows` permits at most."""
+    """Mark the permits that meet the SQL condition `which`, at most `rows` of them."""
     # The database's clock, since the claim compares with it.
     now = sql_now()
     ending, current, coming = (2, 3, 4) if bulk else (0, 0, 1)

@@ -1,7 +1,7 @@
-"""Recording what became of the rows of batches, and the evidence: one transaction, and one statement for all rows.
+"""Records the results of batches and the evidence: one transaction, and one statement for all rows.
 
 Fenced by the lease: a row whose lease has passed to another worker is left alone. A row becomes *done* or *refused* only if
-nothing changed it while it was in flight (`version`); otherwise it stays due, and the next claim decides.
+nothing changed it while it was in flight (`version`); if something did, it stays due, and the next claim decides.
 """
 
 import random
@@ -29,7 +29,7 @@ from integrations.models import Push, PushEvent
 from integrations.vendors.errors import DeliveryError, FixConnection, TryLater
 from integrations.vendors.protocol import Sent, Step, Vendor
 
-# As long as a single save holds its rows, and no longer: the engine records for every company. Far shorter than
+# About as long as a single save holds its rows, because the engine records for every company. Far shorter than
 # PostgreSQL's own `deadlock_timeout`, so that it is never a person's save that is cancelled.
 LOCK_WAIT_MS = 30
 BACKOFF_FIRST = timedelta(milliseconds=500)
@@ -106,7 +106,7 @@ _COLUMNS = {
     "retry_at": "timestamptz",
     "refused_key": "word",
 }
-# `revision` is given for a row that is done, and `accepted_at` where the vendor accepted an event of it just now.
+# `revision` is set for a row that is done, and `accepted_at` if the vendor has just accepted one of its events.
 _SET = """
     state = CASE WHEN r.generation <> d.generation THEN 'due' ELSE d.state END,
     observed = d.observed, observed_until = d.observed_until, intent = d.intent,
@@ -139,16 +139,16 @@ _BLOCKED = (LockNotAvailable, DeadlockDetected, QueryCanceled)
 
 
 def is_blocked(error: OperationalError) -> bool:
-    """Whether an error says no more than that this transaction can't be done right now. Pure."""
+    """Whether an error only means that this transaction can't be done right now. Pure."""
     cause = error.__cause__
     if isinstance(cause, sqlite3.Error):
-        # The lowest byte is the kind of error, the others tell more of it.
+        # The lowest byte is the primary error code; the others refine it.
         return getattr(cause, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
     return isinstance(cause, _BLOCKED)
 
 
 def record(batches: Sequence[Batch]) -> Recorded:
-    """Write the results of finished batches; raise `Blocked`, and whatever Django raises for a database in trouble."""
+    """Write the results of finished batches. Raises `Blocked`, or Django's database error if the database fails."""
     try:
         with transaction.atomic():
             now, ahead = _begin()
@@ -196,8 +196,8 @@ def _lock(ids: Sequence[int]) -> None:
 def _write_rows(batches: Sequence[Batch], now: datetime) -> frozenset[int]:
     """Write what the rows become, in one statement; the fence leaves out those that another worker has by now.
 
-    Returns the connections of rows that are due again at once: something changed them meanwhile, or only the plan of an
-    earlier attempt is complete. Nothing else will say so, since the hint came while they were leased.
+    Returns the connections of rows that are due again at once: they changed in flight, or only an earlier attempt's plan is
+    complete. No other hint follows, since the hint of the change came while they were leased.
     """
     rows = [
         _columns(outcome, row_result(outcome, now=now), batch.vendor, now)
@@ -237,7 +237,7 @@ def _columns(outcome: RowOutcome, result: RowResult, vendor: Vendor, now: dateti
         row["refusals"] = result.refusals
     if result.state == "refused":
         row["retry_at"] = result.retry_at
-        # What steps of an earlier attempt were for is not known here; they are tried again in any case.
+        # What an earlier attempt's steps were for is unknown here; they are retried in any case.
         row["refused_key"] = desired_key(claimed.desired) if claimed.was_planned else ""
     if result.error is not None:
         error = result.error
@@ -333,15 +333,15 @@ def _write_events(batches: Sequence[Batch], pushes: Sequence[Sequence[int]]) -> 
             "result": _result(error),
             "error_code": error.code[:120] if error else "",
             "error": error.sentence if error else "",
-            "plate": told.get("plate", ""),
-            "subdivision": told.get("subdivision", ""),
-            "zone": told.get("zone_id", ""),
-            "since": _moment(told.get("start")),
-            "until": _moment(told.get("end")),
+            "plate": state.get("plate", ""),
+            "subdivision": state.get("subdivision", ""),
+            "zone": state.get("zone_id", ""),
+            "since": _moment(state.get("start")),
+            "until": _moment(state.get("end")),
         }
         for batch, made in zip(batches, pushes, strict=True)
         for outcome in batch.outcomes
-        for place, kind, session_id, error, told in outcome.evidence
+        for place, kind, session_id, error, state in outcome.evidence
     ]
     bulk_sql.insert("integrations_pushevent", _EVENT_COLUMNS, rows)
 

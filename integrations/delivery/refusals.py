@@ -1,4 +1,4 @@
-"""Refused registrations that are retried automatically, with growing delays.
+"""Refused permit syncs that are retried automatically, with growing delays.
 
 A refusal is final only where the same record would be refused whenever it is sent (the vendor says so:
 `DeliveryError.for_good`); then the permit or the zone has to be changed. All other reasons may pass: a zone that was gone

@@ -1,7 +1,7 @@
 """One claimed row, and its result as it is delivered. No database.
 
 A `ClaimedRow` is what the claim read and decided; it never changes. A `RowOutcome` belongs to one delivery of such a row:
-the steps that are still to be sent, what the vendor has by now, and the one decision (`Disposition`) that
+the steps still to be sent, what the vendor has by now, and the one decision (`Disposition`) that
 `integrations.delivery.record_results` turns into the row's new state.
 """
 
@@ -39,12 +39,12 @@ class ClaimedRow(NamedTuple):
     # What was wanted of the vendor when the steps were planned; unknown (`was_planned` is False) where that was earlier.
     desired: Desired | None = None
     was_planned: bool = False
-    # How often in a row the vendor has refused it, and how often since it was last edited.
+    # How many times in a row the vendor refused it, and how many of these since its last edit.
     refusals: int = 0
     refusals_since_edit: int = 0
     # It was intercepted on the way, and others have got through since.
     is_barred: bool = False
-    # Its permit belongs on another connection, where it does not stand yet: it is kept here until then.
+    # Its permit belongs on another connection, which has not accepted it yet; until then it is kept here.
     kept_since: datetime | None = None
 
     @property
@@ -60,9 +60,9 @@ class Disposition(Enum):
     DONE = "done"
     # The vendor refused something, or would have.
     REFUSED = "refused"
-    # Shown as refused, with its steps kept: they may have arrived or not, so the very same go out again, slowly.
+    # Shown as refused, with its steps kept: they may have arrived, so the same steps are sent again, slowly.
     SET_ASIDE = "set aside"
-    # What was believed of the vendor was wrong: planned again at once.
+    # The vendor does not have what we assumed: planned again at once.
     NEEDS_REPLAN = "needs a new plan"
     # The remote, or the way to it, is failing: the rest is sent later.
     RETRY = "retry"
@@ -98,7 +98,7 @@ class RowOutcome:
         self.stop_refused = False
         # The vendor accepted a step that does not end a session.
         self.has_right = False
-        # A request with one of its steps has begun, so that it may have arrived whatever came back.
+        # A request with one of its steps was begun, so the step may have arrived whatever the answer.
         self.was_sent = False
         # Rows of `PushEvent`: (index of the push in the batch, kind, session id, error or None, the session as it says).
         self.evidence: list[tuple[int, str, str, DeliveryError | None, RemoteState]] = []
@@ -110,9 +110,7 @@ class RowOutcome:
 
     @property
     def needs_replan(self) -> bool:
-        """Whether the row is planned again at once: a belief was wrong, or only the plan of an earlier attempt is
-        complete.
-        """
+        """Whether the row is planned again at once: an assumption was wrong, or only an earlier plan is complete."""
         if self.disposition is Disposition.NEEDS_REPLAN:
             return True
         return self.row.is_replay and self.disposition in (Disposition.DONE, Disposition.REFUSED)
@@ -130,12 +128,12 @@ class RowOutcome:
 
     @property
     def accepted(self) -> bool:
-        """Whether the vendor accepted what the row is for, or a part of it that stands.
+        """Whether the vendor accepted the row's change, or a lasting part of it.
 
-        An end that was accepted counts where all is done: one that takes back a start which was refused proves nothing.
+        An accepted end counts only when everything is done: the end of a session whose start was refused proves nothing.
         """
         if self.disposition is Disposition.DONE:
-            return any(error is None for _push, _kind, _session, error, _told in self.evidence)
+            return any(error is None for _push, _kind, _session, error, _state in self.evidence)
         return self.has_right
 
     def retry(self, error: DeliveryError) -> None:
@@ -148,7 +146,7 @@ class RowOutcome:
         self.disposition = Disposition.NEEDS_REPLAN
 
     def refuse(self, error: DeliveryError | None) -> None:
-        """Note a refusal; the first one is shown."""
+        """Record a refusal; the first one is shown."""
         self.error = self.error or error
         if self.disposition is Disposition.DONE:
             self.disposition = Disposition.REFUSED

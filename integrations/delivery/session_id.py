@@ -1,14 +1,13 @@
-"""The ids of the sessions that we start at a vendor: made and read here, and nowhere else.
+"""The ids of the sessions that we start at a vendor. They are made and parsed only here.
 
-An id names the connection's key, the registration, the number of the session among those that were ever started for it, and
-eight random digits: `os-7GQ2XK4M-1234-2-9f86d081`. So a session in the vendor's list leads back to its registration, and an
-id is never used twice, even by a database that was restored from a backup: it gives the same numbers again, to the same
-registrations or to others, and must not take the vendor's sessions from before for its own. A stored step keeps its id, so
-that what is sent again is still the same session.
+An id contains the connection's key, the permit sync, the number of the session among all that were started for it, and eight
+random digits: `os-7GQ2XK4M-1234-2-9f86d081`. So a session in the vendor's list leads back to its permit sync, and an id is
+never used twice, even by a database that was restored from a backup: such a database issues the same numbers again, to the
+same permit syncs or to others, and must not mistake the vendor's earlier sessions for its own. A stored step keeps its id,
+so sending it again concerns the same session.
 
-Ids from before the random part have none. A worker from then takes the new ones for somebody else's: if it runs a
-comparison during a deploy, it records them as missing; the next comparison, which would send them again, is made by
-newer workers.
+Older ids have no random part. A worker from that time takes the newer ids for foreign: if it runs a comparison during a
+deploy, it records them as missing; the next comparison, which would send them again, is made by newer workers.
 """
 
 import re
@@ -17,12 +16,12 @@ from typing import NamedTuple
 
 _FORM = re.compile(r"os-([^-]{1,8})-([1-9][0-9]{0,17})-([1-9][0-9]{0,8})(?:-([0-9a-f]{8}))?")
 
-# For plans of which nothing is started, or whose sessions are not looked at.
+# For plans that start no session, or whose session ids are not used.
 UNUSED = "?"
 
 
 class OwnSession(NamedTuple):
-    """What a session's id says: the registration, the number of the session, and the random part (empty in old ids)."""
+    """The parts of a session id: the permit sync, the number of the session, and the random part (empty in old ids)."""
 
     permit_sync_id: int
     number: int
@@ -30,17 +29,17 @@ class OwnSession(NamedTuple):
 
 
 def new_session_id(key: str, permit_sync_id: int, number: int) -> str:
-    """Return a fresh id for the `number`-th session of a registration on the connection with this key."""
+    """Return a new id for the `number`-th session of a permit sync on the connection with this key."""
     return f"os-{key}-{permit_sync_id}-{number}-{secrets.token_hex(4)}"
 
 
 def begins_ours(key: str) -> str:
-    """Return how the id of every session of the connection with this key begins."""
+    """Return the prefix of all session ids of the connection with this key."""
     return f"os-{key}-"
 
 
 def read_session_id(key: str, reference: str) -> OwnSession | None:
-    """Return what an id of this connection says; None for any other text."""
+    """Parse a session id of the connection with this key; return None for any other text."""
     found = _FORM.fullmatch(reference)
     if found is None or found[1] != key:
         return None

@@ -28,7 +28,7 @@ MOVING = frozenset({"due", "sending", "outage", "withdrawing"})
 
 @dataclass(frozen=True, slots=True)
 class PushState:
-    """One state. `word` is for a badge, `sentence` stands beside it, `line` is both (for a terminal, for the API)."""
+    """One state. `word` is for a badge, `sentence` is shown beside it, `line` is both (for a terminal, for the API)."""
 
     key: str
     word: str
@@ -75,8 +75,8 @@ def push_state(
 ) -> PushState:
     """Return the state of one permit's delivery at `now`.
 
-    `registration` is the permit's row on `connection`; `connection` is that of the mapped zone, or of the registration
-    where the location is not mapped any more; `breaker` the one that holds it back, if any. `permit.location` and
+    `permit_sync` is the permit's row on `connection`. `connection` is that of the mapped zone or, if the location is no
+    longer mapped, that of the permit sync. `breaker` is the one that holds it back, if any. `permit.location` and
     `mapping.zone` should be loaded.
     """
     over = permit.status == Permit.Status.CANCELLED or permit.end <= now
@@ -100,7 +100,7 @@ def push_state(
             since=permit_sync.error_since or permit_sync.due_since,
         )
     if permit_sync is not None and permit_sync.state == PermitSync.State.DONE and permit_sync.is_drifting:
-        # What is over may only be shown too long; that it was shown otherwise before is over, too.
+        # An ended permit can only be shown too long; how it was shown before no longer matters.
         shown_too_long = permit_sync.drift_since is not None and permit_sync.error_code in ("", STILL_LISTED)
         if not over or shown_too_long:
             return _drifting(permit_sync, connection)
@@ -128,7 +128,7 @@ def push_state(
 
 
 def _drifting(permit_sync: PermitSync, connection: Connection | None) -> PushState:
-    """Say that enforcement shows something else than was accepted, or that this was put right and not looked at since."""
+    """Say that enforcement shows something other than what was accepted, or that this was repaired and not compared since."""
     reason, remedy = fragment(permit_sync.error), permit_sync.remedy
     if not reason:
         reason = _("%(vendor)s did not show it as it was accepted; it was sent again") % {
@@ -140,7 +140,7 @@ def _drifting(permit_sync: PermitSync, connection: Connection | None) -> PushSta
 
 
 def _zone_missing(zone: Zone, vendor: str) -> PushState:
-    """Say that a permit was accepted for a zone that the vendor lists no longer: nobody knows whether officers see it."""
+    """Say that a permit was accepted for a zone that the vendor no longer lists, so officers may not see it."""
     words = {"vendor": vendor, "zone": zone.number}
     return PushState(
         key="zone_missing",
@@ -217,7 +217,7 @@ def _on_its_way(
     now: datetime,
     breaker: Breaker | None,
 ) -> PushState:
-    """Say what holds back a permit that is due, or how far along it is."""
+    """Return the state of a permit that is due: what holds it back, or how far along it is."""
     since = permit_sync.due_since if permit_sync else permit.updated_at
     ending = permit.status == Permit.Status.CANCELLED or permit.end <= now
     status = Connection.Status(connection.status)
@@ -260,7 +260,7 @@ def _on_its_way(
     word = _("removing") if ending else _("sending")
     key = "withdrawing" if ending else "sending"
     if permit_sync is not None and (failed or in_hand):
-        # A try is counted when it begins, so between two tries the next one is the one that people wait for.
+        # An attempt is counted when it begins, so between two attempts the number shown is that of the next one.
         attempt = max(1, permit_sync.attempts + (0 if in_hand else 1))
         if attempt > 1:
             word = _("%(word)s, %(nth)s attempt") % {"word": word, "nth": ordinal(attempt)}
@@ -304,12 +304,12 @@ def _still_trying(
     if tries:
         tried = ngettext("Tried once since %(time)s.", "Tried %(n)s times since %(time)s.", tries)
     if ending:
-        meanwhile = _("Until it succeeds officers may still see %(plate)s: tell them if that matters.")
+        until_then = _("Until it succeeds officers may still see %(plate)s: tell them if that matters.")
     elif permit.start > now:
-        meanwhile = _("Officers will not see %(plate)s before it succeeds.")
+        until_then = _("Officers will not see %(plate)s before it succeeds.")
     else:
-        meanwhile = _("Until it succeeds officers may not see %(plate)s: tell them about it.")
+        until_then = _("Until it succeeds officers may not see %(plate)s: tell them about it.")
     advice = _("Run the diagnostics; if %(vendor)s is at fault, report it there.")
     return " ".join(
-        text % words for text in (tried, meanwhile, _("It is being retried automatically."), advice)
+        text % words for text in (tried, until_then, _("It is being retried automatically."), advice)
     )

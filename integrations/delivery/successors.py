@@ -1,8 +1,8 @@
-"""Moving to another connection takes nothing away before its successor stands.
+"""Moving to another connection ends no right before its successor is accepted.
 
-When a location is mapped to a zone of another connection, each right is started there and ended here. The claim keeps the one
-here (`PermitSync.kept_since`) as long as the one there is not accepted: whether that connection is live, paused, in trouble
-or refuses the permit. This is what ends it then.
+When a location is mapped to a zone of another connection, each right is started on the new connection and ended on the old
+one. The claim keeps the old right (`PermitSync.kept_since`) until the new one is accepted, even if the new connection is
+paused, fails or refuses the permit. `release_kept` then makes the old right due, to be ended.
 """
 
 from datetime import datetime
@@ -20,7 +20,7 @@ ROWS = 2_000
 
 
 def release_kept(now: datetime) -> int:
-    """Make kept rows due whose successor is accepted by now; return how many (periodic task)."""
+    """Make kept rows whose successor has been accepted due; return how many (periodic task)."""
     successor = PermitSync.objects.filter(
         permit=OuterRef("permit"),
         connection=OuterRef("permit__location__zone_mapping__zone__connection"),
@@ -33,7 +33,7 @@ def release_kept(now: datetime) -> int:
     if not ids:
         return 0
     with transaction.atomic():
-        # The successors are left alone: one that is due again stands no more.
+        # The successors are left alone; only kept rows become due.
         rows = PermitSync.objects.filter(pk__in=ids, state=PermitSync.State.DONE)
         rows.hold()
         touched = set(rows.values_list("connection_id", flat=True))

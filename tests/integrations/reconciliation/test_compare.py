@@ -166,15 +166,15 @@ def test_a_list_that_is_wrong_in_many_places_is_not_believed(
 
 def test_what_differs_is_put_right_at_once_by_the_smallest_event_then_by_a_new_session() -> None:
     done = [remedy_for(Drift(AT - HOUR, tries), is_missing=False, now=AT) for tries in range(4)]
-    assert done == [Remedy.SMALLEST, Remedy.SMALLEST, Remedy.ANEW, Remedy.ANEW]
+    assert done == [Remedy.SMALLEST, Remedy.SMALLEST, Remedy.NEW_SESSION, Remedy.NEW_SESSION]
     assert remedy_for(Drift(), is_missing=False, now=AT) is Remedy.SMALLEST
 
 
 def test_what_is_missing_is_sent_again_only_when_it_is_missing_twice() -> None:
     assert remedy_for(Drift(), is_missing=True, now=AT) is Remedy.NOTE
     assert remedy_for(Drift(AT - SETTLING_TIME / 2), is_missing=True, now=AT) is Remedy.NOTE
-    assert remedy_for(Drift(AT - HOUR), is_missing=True, now=AT) is Remedy.ANEW
-    assert remedy_for(Drift(), is_missing=True, now=AT, is_certain=True) is Remedy.ANEW
+    assert remedy_for(Drift(AT - HOUR), is_missing=True, now=AT) is Remedy.NEW_SESSION
+    assert remedy_for(Drift(), is_missing=True, now=AT, is_certain=True) is Remedy.NEW_SESSION
 
 
 @given(st.integers(0, 60), st.booleans())
