@@ -10,8 +10,9 @@ from django.utils.translation import gettext_lazy as _
 
 from locations.addresses import clean_address
 from locations.models import Company, Location, Role, User
-from locations.models.companies import known_timezones
+from locations.models.companies import DateOrder, known_timezones
 from locations.names import validate_name
+from locations.regions import region_choices
 
 # The zones of North American lots come first; the others follow by name.
 COMMON_ZONES = {
@@ -32,11 +33,12 @@ COMMON_ZONES = {
 }
 
 
-def timezone_choices() -> list[tuple[str, Any]]:
-    """Return all time zones, the common ones first with their everyday names."""
+def timezone_choices(stored: str = "") -> list[tuple[str, Any]]:
+    """Return all time zones, the common ones first with their everyday names, and `stored`, which may be another (`UTC`)."""
     common = [(key, f"{name} · {key}") for key, name in COMMON_ZONES.items()]
     rest = sorted(key for key in known_timezones() if "/" in key and key not in COMMON_ZONES)
-    return [*common, *((key, key) for key in rest)]
+    other = [stored] if stored and stored not in COMMON_ZONES and stored not in rest else []
+    return [*common, *((key, key) for key in [*rest, *other])]
 
 
 class LocationForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -81,9 +83,27 @@ class LocationForm(forms.ModelForm):  # type: ignore[type-arg]
 class CompanyForm(forms.ModelForm):  # type: ignore[type-arg]
     """A company's details."""
 
+    default_region = forms.ChoiceField(
+        label=_("Default state"),
+        required=False,
+        choices=lambda: [("", _("None")), *region_choices()],
+        help_text=_("New permits begin with it."),
+    )
+    default_timezone = forms.ChoiceField(
+        label=_("Default time zone"),
+        required=False,
+        help_text=_("New locations begin with it."),
+    )
+    date_order = forms.ChoiceField(
+        label=_("Date order"),
+        required=False,
+        choices=[("", _("Ask each time")), *DateOrder.choices],
+        help_text=_("How a typed or pasted date such as 03/11/2026 is read."),
+    )
+
     class Meta:
         model = Company
-        fields = ["name", "two_step_required"]
+        fields = ["name", "default_region", "default_timezone", "date_order", "two_step_required"]
         labels = {"two_step_required": _("Require two-step sign-in")}
         help_texts = {
             "name": _("The name people know. Changing it does not rename existing integrations."),
@@ -95,6 +115,8 @@ class CompanyForm(forms.ModelForm):  # type: ignore[type-arg]
     def __init__(self, *args: Any, actor: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.actor = actor
+        zone: forms.ChoiceField = self.fields["default_timezone"]  # type: ignore[assignment]
+        zone.choices = [("", _("None")), *timezone_choices(self.instance.default_timezone)]
 
     def clean_two_step_required(self) -> bool:
         """Refuse to ask of others what the person does not have yet, so that nobody shuts out the whole company."""

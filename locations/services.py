@@ -12,7 +12,7 @@ long; and of a mass write everything is told at its end, since what was told of 
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -29,6 +29,8 @@ from locations.regions import check_region
 from locations.signals import permits_changed
 
 BATCH_ROWS = 5_000
+# Times are sent in milliseconds (docs/passport-api.md, F1): a shorter window would be an empty one.
+SHORTEST_WINDOW = timedelta(milliseconds=1)
 # Control characters, and halves of surrogate pairs, which no database keeps.
 _UNSTORABLE = frozenset({"Cc", "Cs"})
 
@@ -70,8 +72,11 @@ def check_draft(draft: PermitDraft) -> dict[str, Any]:
     for name in ("start", "end"):
         if timezone.is_naive(getattr(draft, name)):
             errors[name] = [_("This time has no time zone.")]
-    if not errors.keys() & {"start", "end"} and draft.start >= draft.end:
-        errors["end"] = [_("“Until” must be later than “From”.")]
+    if not errors.keys() & {"start", "end"}:
+        if draft.start >= draft.end:
+            errors["end"] = [_("“Until” must be later than “From”.")]
+        elif draft.end - draft.start < SHORTEST_WINDOW:
+            errors["end"] = [_("“Until” must be at least a millisecond later than “From”.")]
     texts = {name: getattr(draft, name).strip() for name in ("space_number", "type", "unit", "external_id")}
     for name, text in texts.items():
         longest = getattr(Permit._meta.get_field(name), "max_length", None) or 0

@@ -5,7 +5,7 @@ does not exist, in autumn one happens twice. `parse_local` then says so and neve
 or the second. Everything it returns is aware and in UTC.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from django.core.exceptions import ValidationError
@@ -13,43 +13,52 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from locations.typed_times import DAY_FIRST, MONTH_FIRST, TypedTime, parse, sentence
+
 FIRST, SECOND = "first", "second"
-EARLIEST_YEAR, LATEST_YEAR = 2000, 2199
-_TYPED_FORMATS = (
-    "%m/%d/%Y %I:%M %p",
-    "%m/%d/%Y %I:%M%p",
-    "%m/%d/%Y %H:%M",
-    "%m/%d/%Y %H:%M:%S",
-)
+_NOTHING = TypedTime()
 
 
 @dataclass(frozen=True, slots=True)
 class LocalTime:
     """What a typed time means at one place.
 
-    `moment` is aware (UTC), or None with a `problem`: "empty", "unreadable", "missing" (the clock skips it) or "double"
-    (it happens twice and nobody said which; `first` and `second` are the two moments, set whenever it is double).
-    For "missing", `first` is the moment at which the clock jumps.
+    `moment` is aware (UTC), or None with a `problem`: one of `locations.typed_times` ("empty", "unreadable", "year",
+    "ambiguous"), "missing" (the clock skips it) or "double" (it happens twice and nobody said which; `first` and `second` are
+    the two moments, set whenever it is double). For "missing", `first` is the moment at which the clock jumps. `typed` is
+    what the text says, for the two readings of an ambiguous date; `order` is the one that was chosen.
     """
 
     moment: datetime | None = None
     problem: str = ""
     first: datetime | None = None
     second: datetime | None = None
+    typed: TypedTime = _NOTHING
+    order: str = ""
 
 
-def parse_local(text: str, tz: tzinfo, choice: str = "") -> LocalTime:
-    """Read a wall clock's time at `tz`: `2026-12-05T18:00`, `2026-12-05 18:00`, `12/05/2026 6:00 PM`.
+def parse_local(
+    text: str, tz: tzinfo, choice: str = "", *, order: str = "", is_end: bool = False
+) -> LocalTime:
+    """Read a wall clock's time at `tz`, in any form that `locations.typed_times` reads.
 
-    A text with an offset of its own (`2026-12-05T18:00-05:00`, `…Z`) is that moment, whatever `tz` is. `choice` ("first"
-    or "second") tells the two hours apart where the clock is set back.
+    A text with an offset of its own (`2026-12-05T18:00-05:00`, `…Z`) is that moment, whatever `tz` is. A day without a time
+    is its first moment, or, with `is_end`, its last: the midnight after it. `choice` is the answer to what was asked before:
+    "first" or "second" tells the two hours apart where the clock is set back, "mdy" or "dmy" how an ambiguous date is
+    meant, and "dmy-second" does both. `order` is how such dates are meant as long as nobody says otherwise.
     """
-    typed = " ".join(text.split())
-    if not typed:
-        return LocalTime(problem="empty")
-    naive = _read(typed)
-    if naive is None or not EARLIEST_YEAR <= naive.year <= LATEST_YEAR:
-        return LocalTime(problem="unreadable")
+    answers = set(choice.split("-"))
+    asked = parse(text)
+    chosen_order = next((answer for answer in (MONTH_FIRST, DAY_FIRST) if answer in answers), "")
+    typed = asked.in_order(chosen_order or order)
+    if typed.at is None:
+        return LocalTime(problem=typed.problem, typed=asked)
+    naive = typed.at + timedelta(days=1) if typed.is_day and is_end else typed.at
+    read = _on_clock(naive, tz, next((answer for answer in (FIRST, SECOND) if answer in answers), ""))
+    return replace(read, typed=asked, order=chosen_order)
+
+
+def _on_clock(naive: datetime, tz: tzinfo, choice: str) -> LocalTime:
     if naive.tzinfo is not None:
         return LocalTime(moment=naive.astimezone(UTC))
     first = naive.replace(tzinfo=tz, fold=0).astimezone(UTC)
@@ -61,20 +70,6 @@ def parse_local(text: str, tz: tzinfo, choice: str = "") -> LocalTime:
         return LocalTime(problem="missing", first=_jump(second, first, tz))
     chosen = {FIRST: first, SECOND: second}.get(choice)
     return LocalTime(moment=chosen, problem="" if chosen else "double", first=first, second=second)
-
-
-def _read(typed: str) -> datetime | None:
-    if len(typed) > 10:  # a date alone is not a time
-        try:
-            return datetime.fromisoformat(typed)
-        except ValueError:
-            pass
-    for pattern in _TYPED_FORMATS:
-        try:
-            return datetime.strptime(typed.upper(), pattern)  # noqa: DTZ007 - a wall clock's time; the caller has its zone
-        except ValueError:
-            continue
-    return None
 
 
 def _jump(before: datetime, after: datetime, tz: tzinfo) -> datetime:
@@ -90,27 +85,34 @@ def _jump(before: datetime, after: datetime, tz: tzinfo) -> datetime:
     return (high + timedelta(microseconds=500_000)).replace(microsecond=0)
 
 
-def clean_local(text: str, tz: tzinfo, choice: str = "") -> datetime:
-    """Return the moment (UTC), or raise `ValidationError` with one sentence; its `code` is `LocalTime.problem`."""
-    read = parse_local(text, tz, choice)
+def clean_local(text: str, tz: tzinfo, *, order: str = "", is_end: bool = False) -> datetime:
+    """Return the moment (UTC), or raise `ValidationError` with one sentence; its `code` is `LocalTime.problem`.
+
+    For where nobody can be asked: the sentence says what to enter for each reading.
+    """
+    read = parse_local(text, tz, order=order, is_end=is_end)
     if read.moment is not None:
         return read.moment
-    raise ValidationError(problem_sentence(read, tz), code=read.problem)
+    said = problem_sentence(read, tz)
+    if read.problem == "double" and read.first and read.second:
+        said = _(
+            "This hour occurs twice that night. Enter %(first)s for the first or %(second)s for the second."
+        ) % {
+            "first": read.first.astimezone(tz).isoformat(),
+            "second": read.second.astimezone(tz).isoformat(),
+        }
+    raise ValidationError(said, code=read.problem)
 
 
 def problem_sentence(read: LocalTime, tz: tzinfo) -> str:
     """Say what is wrong with a typed time; empty where nothing is."""
-    if read.problem == "empty":
-        return _("Enter a date and a time.")
-    if read.problem == "unreadable":
-        return _("Enter the time like this: 2026-12-05 18:00.")
     if read.problem == "missing" and read.first:
         return _("This time doesn't exist: the clocks there go forward to %(time)s that night.") % {
             "time": date_format(read.first.astimezone(tz), "H:i")
         }
     if read.problem == "double" and read.first and read.second:
         return _("This hour occurs twice that night. Choose the first or the second.")
-    return ""
+    return sentence(read.typed) if read.problem else ""
 
 
 def fold_of(moment: datetime, tz: tzinfo) -> str:

@@ -67,6 +67,8 @@ class Passport:
     texts = onboarding.TEXTS
     # Zone IDs are compared character by character (Offstreet's integration guide).
     zones_have_case = True
+    # Nothing says how far ahead an end may lie (assumed: P16).
+    latest_end = datetime(2099, 12, 31, 23, 59, 59, tzinfo=UTC)
 
     def __init__(self, client: PassportClient | None = None) -> None:
         self._client = client or default_client()

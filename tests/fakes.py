@@ -43,6 +43,7 @@ class FakeVendor:
     """
 
     slug = "passport"
+    latest_end = datetime(2099, 12, 31, tzinfo=UTC)
     names = onboarding.NAMES
     texts = onboarding.TEXTS
     zones_have_case = True

@@ -64,6 +64,15 @@ def one_sentence() -> Iterator[None]:
         raise CommandError(_("Database error: %(error)s") % {"error": text}) from error
 
 
+@contextmanager
+def option_named(option: str) -> Iterator[None]:
+    """Say which option was wrong before the sentence that says what is wrong with it."""
+    try:
+        yield
+    except ValidationError as error:
+        raise CommandError(f"{option}: {sentence_of(error)}") from error
+
+
 def sentence_of(error: ValidationError) -> str:
     """Return a validation error's messages in one line, each with its field's name."""
     if not hasattr(error, "error_dict"):

@@ -26,6 +26,7 @@ from integrations.vendors.protocol import VendorTexts, get_vendor
 from locations.access import SUPPORT, CompanyRequest, may
 from locations.models import Company, Role
 from locations.pages import STOP_POLLING, company_clock, render_page
+from locations.regions import find_key
 
 TEMPLATE = "integrations/onboarding/setup.html"
 Forms = dict[str, forms.Form]
@@ -93,7 +94,8 @@ def setup_response(
         context["not_seen"] = doubts.named(doubts.not_seen(connection))
     if connection is not None and shown.can_test:
         context["form"]["test"] = bound.get("test") or TestForm(
-            places=page.testable(shown.places, connection), initial=_test_initial(shown, contacts)
+            places=page.testable(shown.places, connection),
+            initial=_test_initial(request.company, shown, contacts),
         )
     if status == 200 and request.htmx and not shown.polls:  # type: ignore[attr-defined]
         status = STOP_POLLING
@@ -134,9 +136,11 @@ def request_text_fields(
     return {"subject": subject, "text": text}
 
 
-def _test_initial(shown: page.SetupPage, contacts: list[Contact]) -> dict[str, Any]:
+def _test_initial(company: Company, shown: page.SetupPage, contacts: list[Contact]) -> dict[str, Any]:
     addresses = [one.email for one in contacts if one.kind == Contact.Kind.ENFORCEMENT]
     initial: dict[str, Any] = {"ask": ", ".join(addresses)}
+    if usual := find_key(company.default_region):
+        initial["subdivision"] = usual
     if shown.tests:
         permit = shown.tests[0].permit
         initial |= {"plate": permit.plate_typed, "subdivision": permit.region}

@@ -1,5 +1,6 @@
 """Fields that several forms have: a location, of which a company may have a thousand, and where a plate comes from."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,9 @@ from django.utils.translation import gettext_lazy as _
 
 from locations.models import Location
 from locations.regions import Region, region_choices, region_of_key
+
+# What an input of type datetime-local holds.
+_PICKED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,3})?)?", re.ASCII)
 
 
 # Generic for the type checker alone.
@@ -28,6 +32,21 @@ class LocationField(forms.ModelChoiceField):  # type: ignore[type-arg]
 
     def __init__(self, **rest: Any) -> None:
         super().__init__(Location.objects.none(), **rest)
+
+
+class ClockInput(forms.DateTimeInput):
+    """The browser's own picker for a date and a time, which takes no other text; what was pasted is shown as a text again.
+
+    `static/js/app.js` makes it a text where something is pasted into it.
+    """
+
+    def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
+        """Add the kind of input that can show `value`."""
+        clock = {"autocomplete": "off", "data-clock": ""}
+        context = super().get_context(name, value, {**(attrs or {}), **clock})
+        is_picker = not value or _PICKED.fullmatch(str(value)) is not None
+        context["widget"]["type"] = "datetime-local" if is_picker else "text"
+        return context
 
 
 class RegionField(forms.ChoiceField):

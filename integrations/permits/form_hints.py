@@ -2,23 +2,28 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.utils.translation import gettext as _t
 
+from integrations.models.connections import vendor_of
 from integrations.permits.duplicates import Extension
-from locations.models import Location, Permit
+from integrations.vendors.protocol import get_vendor
+from locations.models import Company, Location, Permit
 from locations.times import FIRST, SECOND, LocalTime, problem_sentence, say_both, say_time, say_utc
+from locations.typed_times import DAY_FIRST, MONTH_FIRST, say_day
 
 
 @dataclass(frozen=True, slots=True)
 class TimeHint:
-    """What to say beside a typed time: UTC, or the two hours to choose from, or why it is none."""
+    """What to say beside a typed time: UTC, or two readings to choose from, or why it is none."""
 
     utc: str = ""
     problem: str = ""
     choices: tuple[tuple[str, str], ...] = ()
     chosen: str = ""
+    # What is asked above the choices.
+    question: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,28 +43,42 @@ class PlateHint:
 
 
 def time_hint(read: LocalTime, location: Location | None, chosen: str = "") -> TimeHint:
-    """Return the words beside a typed time at `location`."""
-    if location is None or read.problem in ("empty", ""):
-        if location is None or read.moment is None:
-            return TimeHint()
-        choices = _choices(read, location) if read.first and read.second else ()
-        return TimeHint(
-            utc=say_both(read.moment, location.tz),
-            choices=choices,
-            chosen=chosen,
+    """Return the words beside a typed time at `location`; `chosen` is the answer to what was asked before."""
+    if location is None or read.problem == "empty":
+        return TimeHint()
+    choices = _choices(read, location)
+    question = ""
+    if choices:
+        is_day = choices[0][0] in (DAY_FIRST, MONTH_FIRST)
+        question = (
+            _t("Which day is meant?") if is_day else _t("This hour happens twice that night. Which one?")
         )
     return TimeHint(
-        problem=problem_sentence(read, location.tz), choices=_choices(read, location), chosen=chosen
+        utc=say_both(read.moment, location.tz) if read.moment else "",
+        problem=problem_sentence(read, location.tz),
+        choices=choices,
+        chosen=chosen,
+        question=question,
     )
 
 
 def _choices(read: LocalTime, location: Location) -> tuple[tuple[str, str], ...]:
-    if not (read.first and read.second):
-        return ()
-    return (
-        (FIRST, _t("the first: %(local)s (%(utc)s)") % _both(read.first, location)),
-        (SECOND, _t("the second: %(local)s (%(utc)s)") % _both(read.second, location)),
-    )
+    if read.first and read.second:
+        # The answer to which day was meant stays in the answer to which hour.
+        day = f"{read.order}-" if read.order else ""
+        return (
+            (day + FIRST, _t("the first: %(local)s (%(utc)s)") % _both(read.first, location)),
+            (day + SECOND, _t("the second: %(local)s (%(utc)s)") % _both(read.second, location)),
+        )
+    typed = read.typed
+    if typed.month_first and typed.day_first and (read.order or read.problem == "ambiguous"):
+        return ((DAY_FIRST, say_day(typed.day_first)), (MONTH_FIRST, say_day(typed.month_first)))
+    return ()
+
+
+def no_end(company: Company) -> str:
+    """Return what the button “No end” types: a day before the furthest end that the vendor takes, so in any time zone."""
+    return f"{get_vendor(vendor_of(company)).latest_end - timedelta(days=1):%Y-%m-%d}T23:59"
 
 
 def _both(moment: datetime, location: Location) -> dict[str, str]:

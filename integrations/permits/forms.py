@@ -19,13 +19,13 @@ from django.utils.translation import gettext_lazy as _
 
 from integrations.models import Zone
 from integrations.permits.duplicates import MAX_SHOWN, Extension, extension_of, overlapping
-from integrations.permits.form_fields import LocationField, RegionField
+from integrations.permits.form_fields import ClockInput, LocationField, RegionField
 from integrations.permits.form_hints import PlateHint, TimeHint, has_lonely_o, time_hint
 from integrations.permits.queries import look_alikes
 from locations.models import Company, Location, Permit
 from locations.plates import clean_plate, normalise_plate
 from locations.plates import look_alikes as alike_plates
-from locations.regions import find_key
+from locations.regions import find_key, region_label
 from locations.services import PermitDraft
 from locations.times import (
     LocalTime,
@@ -60,11 +60,11 @@ class PermitForm(forms.Form):
         ),
     )
     subdivision = RegionField(empty_label=_("Choose…"))
-    start = forms.CharField(label=_("From"), widget=forms.DateTimeInput(attrs={"type": "datetime-local"}))
+    start = forms.CharField(label=_("From"), widget=ClockInput())
     start_choice = forms.CharField(required=False, widget=forms.HiddenInput)
     # What “from” was filled in with, and the moment that was meant: “2026-12-05T18:00 2026-12-05T23:00Z”.
     start_shown = forms.CharField(required=False, widget=forms.HiddenInput)
-    end = forms.CharField(label=_("Until"), widget=forms.DateTimeInput(attrs={"type": "datetime-local"}))
+    end = forms.CharField(label=_("Until"), widget=ClockInput())
     end_choice = forms.CharField(required=False, widget=forms.HiddenInput)
     space_number = forms.CharField(label=_("Space number"), max_length=20, required=False)
     type = forms.CharField(
@@ -106,7 +106,11 @@ class PermitForm(forms.Form):
         if permit is None:
             nearby = location or Location.objects.filter(company=self.company, active=True).first()
             start = self.now.replace(second=0, microsecond=0)
-            return {"location": location, **(self._start_at(start, nearby) if nearby else {})}
+            return {
+                "location": location,
+                "subdivision": find_key(self.company.default_region),
+                **(self._start_at(start, nearby) if nearby else {}),
+            }
         tz = permit.location.tz
         return {
             "location": permit.location_id,
@@ -203,7 +207,13 @@ class PermitForm(forms.Form):
             self._reads[name] = (
                 (self._prefilled(typed) if name == "start" else None)
                 or self._kept(name, typed, choice, location)
-                or parse_local(typed, location.tz if location else UTC, choice)
+                or parse_local(
+                    typed,
+                    location.tz if location else UTC,
+                    choice,
+                    order=self.company.date_order,
+                    is_end=name == "end",
+                )
             )
         return self._reads[name]
 
@@ -336,12 +346,13 @@ class PermitForm(forms.Form):
         location, zone = self.place()
         start, end = self.read("start").moment, self.read("end").moment
         nothing = "–"
+        region = find_key(str(self["subdivision"].value() or ""))
         zone_words = (
             str(zone) if zone else (_t("none yet: it waits until one is chosen") if location else nothing)
         )
         return [
             (_t("Plate"), normalise_plate(str(self["plate"].value() or "")) or nothing),
-            (_t("State"), str(self["subdivision"].value() or "") or nothing),
+            (_t("State"), (region.subdivision or region_label(*region)) if region else nothing),
             (_t("Zone"), zone_words),
             (_t("From"), say_utc(start) if start and location else nothing),
             (_t("Until"), say_utc(end) if end and location else nothing),

@@ -8,7 +8,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
-from integrations.permits.form_fields import LocationField, RegionField
+from integrations.permits.form_fields import ClockInput, LocationField, RegionField
 from integrations.permits.form_hints import TimeHint, time_hint
 from integrations.permits.queries import with_vendor
 from integrations.permits.validity_snapshots import Question
@@ -32,9 +32,7 @@ class ValidityForm(forms.Form):
     )
     subdivision = RegionField(required=False, empty_label=_("Any"))
     location = LocationField(label=_("Location"), empty_label=_("Choose…"))
-    at = forms.CharField(
-        label=_("Local time"), required=False, widget=forms.DateTimeInput(attrs={"type": "datetime-local"})
-    )
+    at = forms.CharField(label=_("Local time"), required=False, widget=ClockInput())
     at_choice = forms.CharField(required=False, widget=forms.HiddenInput)
 
     def __init__(self, data: Mapping[str, Any] | None, *, company: Company, now: datetime) -> None:
@@ -44,6 +42,7 @@ class ValidityForm(forms.Form):
         initial = (
             {"location": few[0], "at": input_value(now.replace(second=0), few[0].tz)} if len(few) == 1 else {}
         )
+        self.company = company
         super().__init__(data, initial=initial)
         field = self.fields["location"]
         assert isinstance(field, LocationField)
@@ -59,7 +58,9 @@ class ValidityForm(forms.Form):
         data = super().clean() or self.cleaned_data
         location, typed = data.get("location"), data.get("at") or ""
         if location is not None and typed:
-            self._read = parse_local(typed, location.tz, data.get("at_choice") or "")
+            self._read = parse_local(
+                typed, location.tz, data.get("at_choice") or "", order=self.company.date_order
+            )
             if self._read.problem:
                 self.add_error(
                     "at", ValidationError(problem_sentence(self._read, location.tz), code=self._read.problem)

@@ -18,6 +18,7 @@ from integrations.models.connections import vendor_of
 from integrations.permits.cancel_views import undoable
 from integrations.permits.duplicates import Extension, still_showing, still_words
 from integrations.permits.fixes import fix_of, refused_for_form
+from integrations.permits.form_hints import no_end
 from integrations.permits.forms import PermitForm
 from integrations.permits.headline import headline
 from integrations.permits.proof import gather, timeline
@@ -348,6 +349,7 @@ def _form_page(request: CompanyRequest, form: PermitForm, permit: Permit | None)
         "hint": form.plate_hint(),
         "refused": refused_for_form(permit) if permit and not form.is_bound else None,
         "types": permit_types(request.company),
+        "no_end": no_end(request.company),
         "no_location": not form.fields["location"].queryset.exists(),  # type: ignore[attr-defined]
     }
     return render(

@@ -180,6 +180,8 @@ class Vendor(Protocol):
     zones_have_case: bool
     # How states are sent, `iso` (`US-NC`) or `short` (`NC`); empty where the vendor knows none, or takes either.
     state_form: str
+    # The furthest end that a registration may have: what a permit without an end gets.
+    latest_end: datetime
     batch_size: int
     # The longest that one request may take, in seconds: a worker that ends waits for its last requests that long.
     total_timeout_s: float

@@ -16,6 +16,8 @@ from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
 
 from locations.names import validate_name
+from locations.regions import region_of_key
+from locations.typed_times import DAY_FIRST, MONTH_FIRST
 
 SLUG_PATTERN = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 
@@ -33,6 +35,33 @@ class Role(models.TextChoices):
         return list(Role).index(self)
 
 
+@cache
+def known_timezones() -> frozenset[str]:
+    """Return the names of all IANA time zones; finding them reads some six hundred files, so that is done once."""
+    return frozenset(zoneinfo.available_timezones())
+
+
+def validate_timezone(value: str) -> None:
+    """Raise `ValidationError` unless `value` is an IANA time zone such as `America/New_York`."""
+    if value not in known_timezones():
+        raise ValidationError(
+            _("“%(value)s” is not a time zone. Enter it like this: America/New_York."),
+            params={"value": value},
+        )
+
+
+class DateOrder(models.TextChoices):
+    """How a company means a date such as 03/11/2026."""
+
+    MONTH_FIRST = MONTH_FIRST, _("Month first: 03/11/2026 is March 11")
+    DAY_FIRST = DAY_FIRST, _("Day first: 03/11/2026 is 3 November")
+
+
+def validate_region(value: str) -> None:
+    """Raise `ValidationError` unless `value` is the key of a region such as `US-NC`."""
+    region_of_key(value)
+
+
 class Company(models.Model):
     """A city, university or property that registers vehicles."""
 
@@ -40,6 +69,22 @@ class Company(models.Model):
     slug = models.CharField(max_length=60, unique=True, validators=[RegexValidator(SLUG_PATTERN)])
     offstreet_id = models.CharField(_("Offstreet company ID"), max_length=60, unique=True)
     two_step_required = models.BooleanField(_("two-step sign-in required"), default=False, db_default=False)
+    # What forms begin with; empty where nothing was chosen. A region by its key (`locations.regions`).
+    default_region = models.CharField(
+        _("default state"), max_length=6, blank=True, default="", db_default="", validators=[validate_region]
+    )
+    default_timezone = models.CharField(
+        _("default time zone"),
+        max_length=60,
+        blank=True,
+        default="",
+        db_default="",
+        validators=[validate_timezone],
+    )
+    # How a date such as 03/11/2026 is meant; empty: it is asked.
+    date_order = models.CharField(
+        _("date order"), max_length=3, choices=DateOrder.choices, blank=True, default="", db_default=""
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     history = HistoricalRecords()
 
@@ -50,6 +95,10 @@ class Company(models.Model):
             models.CheckConstraint(condition=~Q(name=""), name="company_has_a_name"),
             models.CheckConstraint(condition=~Q(offstreet_id=""), name="company_has_an_offstreet_id"),
             models.CheckConstraint(condition=Q(slug__regex=SLUG_PATTERN), name="company_slug_is_a_slug"),
+            models.CheckConstraint(
+                condition=Q(date_order="") | Q(date_order__in=DateOrder.values),
+                name="company_date_order_is_known",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -111,21 +160,6 @@ class Invitation(models.Model):
     def is_open(self, now: datetime) -> bool:
         """Whether the link may still be used at `now`."""
         return self.accepted_at is None and self.withdrawn_at is None and now < self.expires_at
-
-
-@cache
-def known_timezones() -> frozenset[str]:
-    """Return the names of all IANA time zones; finding them reads some six hundred files, so that is done once."""
-    return frozenset(zoneinfo.available_timezones())
-
-
-def validate_timezone(value: str) -> None:
-    """Raise `ValidationError` unless `value` is an IANA time zone such as `America/New_York`."""
-    if value not in known_timezones():
-        raise ValidationError(
-            _("“%(value)s” is not a time zone. Enter it like this: America/New_York."),
-            params={"value": value},
-        )
 
 
 class Location(models.Model):

@@ -29,8 +29,9 @@ def add_errors(form: BaseForm, error: ValidationError) -> None:
 @company_view(Role.OPERATOR)
 def location_add(request: CompanyRequest) -> HttpResponse:
     """Add a location."""
-    clock = company_clock(request.company)
-    location = Location(company=request.company, timezone=clock if clock != "UTC" else "America/New_York")
+    usual = company_clock(request.company)
+    zone = request.company.default_timezone or (usual if usual != "UTC" else "America/New_York")
+    location = Location(company=request.company, timezone=zone)
     return _edit(request, location)
 
 

@@ -137,6 +137,7 @@
   document.addEventListener("htmx:afterSettle", () => {
     startToasts();
     markTheme();
+    document.querySelectorAll("[data-into]").forEach((button) => { button.hidden = false; });
     new Set([...document.querySelectorAll("[data-check]")].map((box) => box.dataset.check)).forEach(countChecks);
   });
   document.addEventListener("htmx:oobAfterSwap", startToasts);
@@ -232,6 +233,26 @@
     if (detail.elt) { retries.delete(detail.elt); }
   });
 
+  // A button that types a value into a field.
+  document.addEventListener("click", ({ target }) => {
+    const button = target.closest("[data-into]");
+    const field = button && document.getElementById(button.dataset.into);
+    if (!field) { return; }
+    field.value = button.dataset.type;
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+    field.focus();
+  });
+  // A picker for a date and a time takes no other text: where one is pasted, it becomes a text, and the server reads it.
+  document.addEventListener("paste", (event) => {
+    const field = event.target.closest?.("input[data-clock]");
+    const text = event.clipboardData?.getData("text/plain").trim();
+    if (field?.type !== "datetime-local" || !text) { return; }
+    event.preventDefault();
+    field.value = text;
+    if (!field.value) { field.type = "text"; field.value = text; }
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+  });
+
   const start = () => {
     markTheme();
     startToasts();
@@ -244,6 +265,7 @@
     // Lands on the first thing that is wrong, with or without a summary of errors above it.
     document.querySelector("main [aria-invalid='true']")?.focus();
     document.querySelectorAll("dialog[data-open]").forEach(openDialog);
+    document.querySelectorAll("[data-into]").forEach((button) => { button.hidden = false; });
     new Set([...document.querySelectorAll("[data-check]")].map((box) => box.dataset.check)).forEach(countChecks);
   };
   if (document.readyState === "loading") { document.addEventListener("DOMContentLoaded", start); } else { start(); }

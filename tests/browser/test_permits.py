@@ -127,6 +127,43 @@ def test_a_list_that_waits_shows_the_acceptance_automatically_and_stops_polling(
     operator.check()
 
 
+def test_a_pasted_time_is_read_and_asked_about_and_no_end_is_a_button(
+    member: Membership,
+    garage: Location,
+    live_server: Any,
+    open_page: Callable[..., Watched],
+    sign_in: Callable[[Watched, str, User], None],
+) -> None:
+    watched = open_page()
+    sign_in(watched, live_server.url, member.user)
+    page = watched.page
+    page.goto(f"{live_server.url}/c/university/permits/add/")
+    page.get_by_label("Plate", exact=True).fill("ABC 1234")
+    page.locator("#id_subdivision").evaluate("box => box.tomselect.setValue('DEU')")
+    page.locator("#id_location").evaluate("(box, key) => box.tomselect.setValue(key)", str(garage.pk))
+    start = page.get_by_label("From", exact=True)
+    expect(start).to_have_attribute("type", "datetime-local")
+    start.evaluate(
+        """field => {
+            const data = new DataTransfer();
+            data.setData("text/plain", " 11/12/2026 8:00:00 AM ");
+            field.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true }));
+        }"""
+    )
+    expect(start).to_have_attribute("type", "text")
+    expect(start).to_have_value("11/12/2026 8:00:00 AM")
+    page.get_by_label("12 November 2026").check()
+    page.get_by_role("button", name="No end").click()
+    expect(page.get_by_label("Until", exact=True)).to_have_value("2099-12-30T23:59")
+    expect(page.locator("#start-hint")).to_contain_text("12 Nov 2026, 08:00")
+    watched.check()
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("ABC 1234")
+    permit = Permit.objects.get()
+    assert (permit.country, permit.subdivision) == ("DE", "")
+    assert permit.start.isoformat() == "2026-11-12T13:00:00+00:00"
+
+
 def test_everything_works_without_javascript(
     member: Membership,
     garage: Location,

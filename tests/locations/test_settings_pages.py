@@ -251,6 +251,31 @@ def test_a_manager_renames_the_company_and_others_may_not(world: World) -> None:
     assert world.manager.post(world.url("settings_company"), {"name": ""}).status_code == 422
 
 
+def test_a_company_has_a_state_a_time_zone_and_an_order_of_dates_that_forms_begin_with(world: World) -> None:
+    values = {
+        "name": "The University",
+        "default_region": "US-MI",
+        "default_timezone": "America/Chicago",
+        "date_order": "mdy",
+    }
+    world.manager.post(world.url("settings_company"), values)
+    company = Company.objects.get(pk=world.company.pk)
+    assert {name: getattr(company, name) for name in values} == values
+    form = world.operator.get(world.url("location_add")).context["form"]
+    assert form["timezone"].value() == "America/Chicago"
+    wrong = {"default_region": "MI", "default_timezone": "Mars/Base", "date_order": "ymd"}
+    for name, value in wrong.items():
+        refused = world.manager.post(world.url("settings_company"), {**values, name: value})
+        assert list(refused.context["form"].errors) == [name]
+
+
+def test_a_stored_time_zone_that_the_list_leaves_out_is_kept(world: World) -> None:
+    Company.objects.filter(pk=world.company.pk).update(default_timezone="UTC")
+    world.manager.post(world.url("settings_company"), {"name": "Renamed", "default_timezone": "UTC"})
+    company = Company.objects.get(pk=world.company.pk)
+    assert (company.name, company.default_timezone) == ("Renamed", "UTC")
+
+
 def test_a_location_is_added_changed_and_made_inactive(world: World) -> None:
     values = {"name": "Lot B", "external_id": "7", "timezone": "America/Chicago", "active": "on"}
     response = world.operator.post(world.url("location_add"), values)

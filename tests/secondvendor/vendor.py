@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from django.core.exceptions import ValidationError
@@ -66,6 +66,7 @@ class Curbline:
     """The vendor."""
 
     slug = "curbline"
+    latest_end = datetime(2099, 12, 31, tzinfo=UTC)
     names = VendorNames(
         label="Curbline", enforcement="Warden", officer_app="Warden Pocket", back_office="Warden Office"
     )

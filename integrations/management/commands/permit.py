@@ -9,13 +9,13 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from integrations.management.scripting import ScriptCommand, find_company, find_location
+from integrations.management.scripting import ScriptCommand, find_company, find_location, option_named
 from integrations.models import PermitSync, PushEvent
 from integrations.permits import proof
 from integrations.permits.queries import Delivery, delivery_of
 from locations.models import Location, Permit
 from locations.plates import normalise_plate
-from locations.regions import parse_region
+from locations.regions import Region, parse_region
 from locations.services import PermitDraft, cancel_permit, change_permit, register_permit
 from locations.times import clean_local
 
@@ -30,7 +30,7 @@ class Command(ScriptCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the four subcommands."""
         subcommands = parser.add_subparsers(dest="subcommand", required=True, metavar="COMMAND")
-        time_help = "2026-12-05T18:00-05:00, or without an offset in the location's time zone"
+        time_help = "2026-12-05T18:00-05:00, or without an offset in the location's time zone; also 1 Nov 2026 6:00 PM"
 
         add = subcommands.add_parser("add", help="register a plate; prints the permit's id alone on a line")
         add.add_argument("--company", required=True, metavar="SLUG")
@@ -79,7 +79,7 @@ class Command(ScriptCommand):
         """Register a plate, or find the permit with the same reference and content."""
         company = find_company(options["company"])
         location = find_location(company, options["location"])
-        region = parse_region(options["state"])
+        region = _region(options["state"])
         draft = PermitDraft(
             location=location,
             plate=options["plate"],
@@ -110,7 +110,7 @@ class Command(ScriptCommand):
             if options[name] is not None:
                 changes[name] = _time(location, f"--{name}", options[name])
         if options["state"] is not None:
-            changes |= parse_region(options["state"])._asdict()
+            changes |= _region(options["state"])._asdict()
         for option, name in (
             ("plate", "plate"),
             ("space", "space_number"),
@@ -223,9 +223,13 @@ def _permit(pk: int) -> Permit:
 
 
 def _time(location: Location, option: str, text: str) -> datetime:
-    moment = clean_local(text, location.tz)
-    assert moment is not None, option
-    return moment
+    with option_named(option):
+        return clean_local(text, location.tz, order=location.company.date_order, is_end=option == "--end")
+
+
+def _region(text: str) -> Region:
+    with option_named("--state"):
+        return parse_region(text)
 
 
 def _iso(moment: datetime | None) -> str | None:

@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from integrations.delivery import wakeup
-from integrations.management.scripting import Say, find_company, find_location
+from integrations.management.scripting import Say, find_company, find_location, option_named
 from integrations.models import PermitSync, TestPlate, ZoneMapping
 from integrations.onboarding import test_plate_poller, test_plates
 from integrations.onboarding.test_plate_page import headline
@@ -50,11 +50,13 @@ def run(options: dict[str, Any], say: Say) -> None:
     )
     if mapping is None:
         raise CommandError(_("%(location)s is not mapped to a zone yet.") % {"location": location})
+    with option_named("--state"):
+        region = parse_region(options["state"])
     test = test_plates.start_test(
         connection=mapping.zone.connection,
         location=location,
         plate=options["plate"],
-        region=parse_region(options["state"]),
+        region=region,
         space_number=options["space"],
         ask=options["ask"],
     )

@@ -1,5 +1,6 @@
 """The form that registers and changes a permit: what is saved, what is said beside a field, and the hints while typing."""
 
+import re
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -8,8 +9,9 @@ from django.test import Client
 from django.utils import timezone
 
 from integrations.models import PermitSync
-from locations.models import Location, Membership, Permit
+from locations.models import Company, Location, Membership, Permit
 from locations.services import cancel_permit
+from passport.vendor import Passport
 from tests.factories import ConnectionFactory, LocationFactory, PermitFactory, ZoneFactory, ZoneMappingFactory
 from tests.integrations.permits.pages import NEW_YORK, plates, text_of, typed, url
 
@@ -248,3 +250,50 @@ def test_the_state_of_the_last_registration_is_not_chosen_for_the_next(
     PermitFactory(location=place, subdivision="US-TX")
     form = operator.get(url("permit_add")).context["form"]
     assert not form["subdivision"].value()
+
+
+def test_a_pasted_date_that_could_be_two_is_asked_and_the_answer_is_taken(
+    operator: Client, place: Location
+) -> None:
+    values = typed(place, start="11/12/2026 8:00:00 AM", end="31 Dec 2026")
+    asked = operator.post(url("permit_add"), values)
+    assert asked.status_code == 422
+    page = asked.content.decode()
+    assert "Which day is meant?" in page
+    # What was pasted is still there, in an input that can show it.
+    assert re.search(r'<input type="text"[^>]*value="11/12/2026 8:00:00 AM"', page)
+    operator.post(url("permit_add"), {**values, "start_choice": "mdy"})
+    permit = Permit.objects.get()
+    assert permit.start == datetime(2026, 11, 12, 8, tzinfo=NEW_YORK)
+    assert permit.end == datetime(2027, 1, 1, tzinfo=NEW_YORK)
+
+
+def test_the_company_says_how_dates_are_meant_and_which_state_comes_first(
+    operator: Client, member: Membership, place: Location
+) -> None:
+    Company.objects.filter(pk=member.company_id).update(date_order="dmy", default_region="US-NC")
+    assert operator.get(url("permit_add")).context["form"]["subdivision"].value() == "US-NC"
+    operator.post(url("permit_add"), typed(place, start="11/12/2026 8:00", end="2027-01-01T00:00"))
+    assert Permit.objects.get().start == datetime(2026, 12, 11, 8, tzinfo=NEW_YORK)
+
+
+def test_a_window_shorter_than_a_millisecond_is_refused(operator: Client, place: Location) -> None:
+    values = typed(place, start="2026-12-05 18:00:00.0001", end="2026-12-05 18:00:00.0009")
+    response = operator.post(url("permit_add"), values)
+    assert "at least a millisecond" in " ".join(response.context["form"].errors["end"])
+    assert not Permit.objects.exists()
+
+
+def test_no_end_is_a_button_that_types_an_end_which_is_taken(operator: Client, place: Location) -> None:
+    page = operator.get(url("permit_add")).content.decode()
+    found = re.search(r'data-type="([^"]+)" data-into="id_end"', page)
+    assert found
+    operator.post(url("permit_add"), typed(place, end=found[1]))
+    end = Permit.objects.get().end
+    assert timedelta(0) <= Passport.latest_end - end < timedelta(days=2)
+
+
+@pytest.mark.parametrize("year", ["1999", "2100", "20260"])
+def test_a_year_out_of_range_is_said(operator: Client, place: Location, year: str) -> None:
+    response = operator.post(url("permit_add"), typed(place, end=f"{year}-01-01T00:00"))
+    assert response.context["form"].errors["end"] == ["Enter a year from 2000 to 2099."]
