@@ -8,7 +8,7 @@ from locations.signals import permits_changed
 
 
 def on_permits_changed(sender: Any, *, permit_ids: Sequence[int], bulk: bool, **_: Any) -> None:
-    """Note the registrations of these permits as due, in the transaction that saved them."""
+    """Mark the permit syncs of these permits as due, in the transaction that saved them."""
     outbox.mark(permit_ids=permit_ids, bulk=bulk)
 
 

@@ -4,7 +4,7 @@ from django.apps import AppConfig
 
 
 class LocationsConfig(AppConfig):
-    """The registrations themselves."""
+    """People, companies, locations and permits."""
 
     name = "locations"
     verbose_name = "Locations and permits"

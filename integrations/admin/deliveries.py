@@ -1,4 +1,4 @@
-"""Registrations, pushes and what holds them back in the admin."""
+"""Permit syncs, pushes and what holds them back, in the admin."""
 
 from collections.abc import Iterable
 

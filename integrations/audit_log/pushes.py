@@ -162,7 +162,7 @@ def _one_of(least: str, most: str) -> str:
 
 
 def events_of(push: Push, *, after: int = 0) -> list[PushEvent]:
-    """Return what a push meant for each registration, in the order sent, one page beyond the row id `after`."""
+    """Return a push's result for each permit sync, in the order sent: one page after the row id `after`."""
     found = PushEvent.objects.filter(push=push, pk__gt=after).select_related("permit_sync__permit__location")
     return list(found.order_by("pk")[: PAGE_ROWS * 2 + 1])
 
@@ -172,7 +172,7 @@ def events_of(push: Push, *, after: int = 0) -> list[PushEvent]:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Registrations refused for one reason; trying again can help `retryable` of them (see `_CAN_HELP`)."""
+    """Permit syncs refused for one reason; trying again can help `retryable` of them (see `_CAN_HELP`)."""
 
     code: str
     sentence: str
@@ -193,7 +193,7 @@ _CAN_HELP: Final = Q(retry_at__isnull=False)
 
 
 def refused_of(connections: Sequence[Connection]) -> QuerySet[PermitSync]:
-    """The refused registrations of these connections; a test plate's own page tells what became of it.
+    """The refused permit syncs of these connections; a test plate's own page tells what became of it.
 
     Where a connection has ended nobody can do anything about them: they run out there.
     """
@@ -202,7 +202,7 @@ def refused_of(connections: Sequence[Connection]) -> QuerySet[PermitSync]:
 
 
 def refusals(connections: Sequence[Connection]) -> list[Refusal]:
-    """Return the reasons for which registrations are refused, the most frequent first."""
+    """Return the reasons for which permit syncs are refused, the most frequent first."""
     grouped = (
         refused_of(connections)
         .order_by()
@@ -221,7 +221,7 @@ def refusals(connections: Sequence[Connection]) -> list[Refusal]:
 
 
 def list_refused(connections: Sequence[Connection], reason: str, *, before: int | None) -> list[PermitSync]:
-    """Return a page of refused registrations (one more than `PAGE_ROWS` where there are more), newest row first."""
+    """Return a page of refused permit syncs (one more than `PAGE_ROWS` if there are more), newest row first."""
     found = refused_of(connections)
     if reason:
         found = found.filter(error_code=reason)

@@ -86,7 +86,7 @@ def pushes(request: CompanyRequest) -> HttpResponse:
 @company_view()
 @require_safe
 def push_page(request: CompanyRequest, pk: int) -> HttpResponse:
-    """Show one push: the request, its answer, and what it meant for each registration."""
+    """Show one push: the request, its answer, and its result for each permit sync."""
     push = get_object_or_404(
         Push.objects.select_related("connection"), pk=pk, connection__company=request.company
     )
@@ -126,7 +126,7 @@ def refused(request: CompanyRequest) -> HttpResponse:
 @company_view(Role.OPERATOR)
 @require_POST
 def retry(request: CompanyRequest) -> HttpResponse:
-    """Try one refused registration again, or all of one reason."""
+    """Try one refused permit sync again, or all with one reason."""
     connections = list(request.company.connections.all())
     pk, reason = read_key(request.POST.get("registration")), request.POST.get("reason")
     if pk is None and reason is None:

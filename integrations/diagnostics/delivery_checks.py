@@ -1,4 +1,4 @@
-"""The checks of how registrations travel: tests, refusals, backlog, workers, broker, clock."""
+"""The checks of delivery: tests, refusals, backlog, workers, broker, clock."""
 
 from datetime import timedelta
 
@@ -28,7 +28,7 @@ REASONS = 3
 
 
 def refused(context: DiagnosticContext) -> Check:
-    """Does the vendor refuse registrations, and why?"""
+    """Does the vendor refuse permits, and why?"""
     title = _("Refused permits")
     reasons = refusals(context.connections)
     if not reasons:
@@ -74,7 +74,7 @@ def held_back(context: DiagnosticContext) -> Check:
 
 
 def backlog(context: DiagnosticContext) -> Check:
-    """How long has the oldest registration been waiting that could be sent?"""
+    """How long has the oldest permit sync that could be sent been waiting?"""
     title, connection = _("Backlog"), context.connection
     if connection is None:
         return Check("backlog", title, NEUTRAL, _("There is no integration yet."))

@@ -1,15 +1,15 @@
 """What the delivery engine stores.
 
-`PermitSync` is the registration of one permit on one connection: what the vendor has (`remote_state`), what is being sent
+`PermitSync` is the state of one permit on one connection: what the vendor has (`remote_state`), what is being sent
 (`pending_steps`, stored before anything is sent), and whether it has to be brought up to date (`state`). There is exactly
-one row for each pair, so ten edits during a push are one more push.
+one row for each pair, so ten edits during a push cause one more push.
 
 Invariants: only rows with `state = due` are worked on; each change of the permit raises `version`, and a result is recorded
-only if the row's lease token is still the one under which it was claimed, and makes it *done* only if `version` did not
-move meanwhile. So an edit during a push can't be lost, and a worker that was thought dead can't overwrite what its
-successor learned.
+only if the row's lease token is still the one under which it was claimed, and makes it *done* only if `version` has not
+changed since. So an edit during a push can't be lost, and a worker that was thought dead can't overwrite what its
+successor recorded.
 
-`Push` is one HTTP request that carried events, `PushEvent` what it meant for one registration: the evidence.
+`Push` is one HTTP request that carried events; `PushEvent` is its result for one permit sync: the evidence.
 """
 
 from datetime import datetime
@@ -23,8 +23,8 @@ from integrations.models.connections import Connection
 from integrations.models.zones import ZoneMapping
 from locations.models import Permit
 
-# The `error_code` of drift: an accepted registration that the vendor does not list among the parking rights, or lists
-# otherwise; one that was sent again and still is not as it should be; and one that was ended and is still listed.
+# The `error_code` of drift: an accepted permit that the vendor does not list among the parking rights, or lists differently;
+# one that was sent again and is still not listed correctly; and one that was ended and is still listed.
 NOT_LISTED = "not_listed"
 DIFFERS = "differs"
 NOT_APPLIED = "not_applied"
@@ -32,13 +32,13 @@ STILL_LISTED = "still_listed"
 DRIFT_CODES = frozenset({NOT_LISTED, DIFFERS, NOT_APPLIED, STILL_LISTED})
 
 
-# What is asked of registrations in lists and in counts alike; see the methods of the same names.
+# Conditions that lists and counts share; see the methods of the same names.
 
 
 def is_as_mapped() -> Q:
     """Whether it is on the connection to which the permit's location sends now.
 
-    Ask it last: it is looked up for each row that meets the rest.
+    Put it last in a filter: it runs a subquery for each row that meets the other conditions.
     """
     mapping = ZoneMapping.objects.filter(
         location=OuterRef("permit__location"), zone__connection=OuterRef("connection")
@@ -66,10 +66,10 @@ def is_listed_too_long(at: datetime) -> Q:
 
 
 class PermitSyncQuerySet(models.QuerySet["PermitSync"]):
-    """Queries for registrations."""
+    """Queries for permit syncs."""
 
     def due(self) -> Self:
-        """Those that wait to be brought up to date."""
+        """Those that are due to be brought up to date."""
         return self.filter(state=PermitSync.State.DUE)
 
     def refused(self) -> Self:
@@ -83,7 +83,7 @@ class PermitSyncQuerySet(models.QuerySet["PermitSync"]):
     def waiting(self) -> Self:
         """Those of real permits that wait to be sent.
 
-        Test plates are told by their priority, which the index of what is due holds: no permit is read for it.
+        Test plates are recognised by their priority, which is in the index of due rows, so no permit is read.
         """
         return self.due().filter(priority__gt=Priority.TEST)
 
@@ -108,7 +108,7 @@ class PermitSyncQuerySet(models.QuerySet["PermitSync"]):
         return self.filter(is_listed_too_long(at))
 
     def drifting(self) -> Self:
-        """Those that the vendor accepted and does not list, or lists otherwise."""
+        """Those that the vendor accepted and does not list, or lists differently."""
         drifts = ~Q(error_code="") | Q(drift_since__isnull=False)
         return self.filter(drifts, state=PermitSync.State.DONE)
 
@@ -121,12 +121,12 @@ class PermitSyncQuerySet(models.QuerySet["PermitSync"]):
         return list(rows.values_list("pk", flat=True))
 
     def note_seen(self, at: datetime) -> int:
-        """Note that enforcement showed these at `at`; return how many there are.
+        """Store that enforcement showed these at `at`; return how many there are.
 
-        What counts is the first time since the current acceptance; an earlier time belongs to something else.
+        The first time since the current acceptance is kept; an earlier time concerns an earlier acceptance.
         """
-        anew = Q(seen_at=None) | Q(seen_at__lt=F("accepted_at"))
-        return self.update(checked_at=at, seen_at=Case(When(anew, then=Value(at)), default=F("seen_at")))
+        unseen = Q(seen_at=None) | Q(seen_at__lt=F("accepted_at"))
+        return self.update(checked_at=at, seen_at=Case(When(unseen, then=Value(at)), default=F("seen_at")))
 
 
 class Priority(models.IntegerChoices):
@@ -141,7 +141,7 @@ class Priority(models.IntegerChoices):
 
 
 class PermitSync(models.Model):
-    """The registration of one permit on one connection; see the module's docstring."""
+    """The state of one permit on one connection; see the module's docstring."""
 
     class State(models.TextChoices):
         """Whether the row has to be brought up to date."""
@@ -228,7 +228,7 @@ class PermitSync(models.Model):
                 name="registration_due",
                 condition=Q(state="due"),
             ),
-            # The list of refused registrations, by connection and reason.
+            # The list of refused permit syncs, by connection and reason.
             models.Index(
                 fields=["connection", "error_code"], name="registration_refused", condition=Q(state="refused")
             ),
@@ -316,10 +316,10 @@ class Push(models.Model):
 
 
 class PushEvent(models.Model):
-    """What one push meant for one registration.
+    """The result of one push for one permit sync.
 
     Both rows that it refers to exist by construction: `record_results` writes it in the transaction that makes the push and
-    updates the registration, and registrations are not deleted. So the database does not check them again for each
+    updates the permit sync, and permit syncs are not deleted. So the database does not check them again for each
     event, which was a fifth of its work for a delivery (`benchmarks/README.md`); deletions cascade through Django.
     """
 

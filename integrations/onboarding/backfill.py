@@ -16,7 +16,7 @@ REASONS = 10
 
 @dataclass(frozen=True, slots=True)
 class NotSentReason:
-    """Registrations that were refused for one reason."""
+    """Permit syncs that were refused for one reason."""
 
     code: str
     sentence: str

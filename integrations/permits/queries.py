@@ -82,7 +82,7 @@ def pick_breaker(breakers: Iterable[Breaker], connection: Connection, now: datet
 
 
 def pick_permit_sync(permit_syncs: Sequence[PermitSync], connection: Connection | None) -> PermitSync | None:
-    """Return the registration that tells a permit's state: the one on the mapped connection.
+    """Return the permit sync that determines a permit's state: the one on the mapped connection.
 
     Without it, one that is still to be brought in line (somewhere else), else the latest.
     """

@@ -45,7 +45,7 @@ class LookupResult:
 
 
 def ours(right: RightSeen, permit_sync: PermitSync, now: datetime) -> bool:
-    """Whether a right is this registration's session: by its reference or, where that is missing, in every part.
+    """Whether a right is this permit sync's session: by its reference or, if it has none, in every detail.
 
     Contract, "Reading back": matching by `reference_id` is assumed.
     """
@@ -58,12 +58,12 @@ def ours(right: RightSeen, permit_sync: PermitSync, now: datetime) -> bool:
 
 
 def differs(right: RightSeen, permit_sync: PermitSync, now: datetime) -> bool:
-    """Whether a right of this registration says something else than was accepted."""
+    """Whether a right of this permit sync differs from what was accepted."""
     return bool(permit_sync.remote_state) and bool(differences(permit_sync.remote_state or {}, right, at=now))
 
 
 def is_same(right: RightSeen, permit_sync: PermitSync, now: datetime) -> bool:
-    """Whether a right of this registration says what was accepted; where a time can't be read nobody knows."""
+    """Whether a right of this permit sync matches what was accepted; unknown if a time can't be read."""
     return not right.unreadable and not differs(right, permit_sync, now)
 
 
@@ -123,7 +123,7 @@ def known_answer(delivery: Delivery) -> LookupResult | None:
 
 
 def look_up(delivery: Delivery) -> LookupResult:
-    """Ask the vendor for the plate's rights and note on the registration when they were seen.
+    """Ask the vendor for the plate's rights and store on the permit sync when they were seen.
 
     Takes up to the client's time-out; must not run inside a transaction. Trouble is part of the answer, never raised.
     """

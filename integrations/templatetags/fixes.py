@@ -17,5 +17,5 @@ def fix(delivery: Delivery, slug: str) -> Fix | None:
 
 @register.filter
 def refusal_fix(row: PermitSync, slug: str) -> Fix:
-    """Return the button for a refused registration; its permit's location and mapping should be loaded."""
+    """Return the button for a refused permit sync; its permit's location and mapping should be loaded."""
     return fix_refused(row.permit, row, getattr(row.permit.location, "zone_mapping", None), slug)

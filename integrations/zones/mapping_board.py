@@ -322,7 +322,7 @@ def _last_accepted(location_ids: Iterable[int]) -> dict[int, datetime]:
 def _unsettled(
     connections: Iterable[Connection], location_ids: Iterable[int]
 ) -> Iterable[tuple[int, str, int]]:
-    """Count due and refused registrations by location and state, of at most `COUNTED_ROWS` each."""
+    """Count due and refused permit syncs by location and state, of at most `COUNTED_ROWS` each."""
     here = PermitSync.objects.filter(connection__in=list(connections))
     # Two arms, since each has a partial index of its own.
     arms = [

@@ -48,7 +48,7 @@ EVERY = timedelta(days=1)
 AGAIN_AFTER = timedelta(hours=1)
 # One statement takes so many rows.
 BATCH_ROWS = 2_000
-# Changes of these decide whether a registration is accepted, so those that were refused are tried again.
+# Changes of these decide whether a permit is accepted, so refused ones are tried again.
 _DECISIVE_FIELDS = frozenset({"session_type", "spaces"})
 
 

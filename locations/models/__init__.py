@@ -1,4 +1,4 @@
-"""The registrations themselves: people, companies, locations, permits. No model here knows of any vendor."""
+"""People, companies, locations and permits. No model here depends on a vendor."""
 
 from locations.models.audit import AuditEvent
 from locations.models.companies import Company, Invitation, Location, Membership, Role

@@ -1,4 +1,4 @@
-"""A permit: one registration of one plate at one location for one window.
+"""A permit: one plate at one location from one time until another.
 
 Invariants, kept by the database: the window is half-open and not empty (`start < end`, UTC); the plate is normalised
 (A–Z and 0–9, at most twelve); the subdivision belongs to the country, and is empty
@@ -37,7 +37,7 @@ class PermitQuerySet(models.QuerySet["Permit"]):
     """Reads on permits. Times are aware datetimes."""
 
     def real(self) -> Self:
-        """Leave out the registrations of test plates."""
+        """Leave out the permits of test plates."""
         return self.filter(is_test=False)
 
     def current(self, at: datetime) -> Self:
@@ -111,7 +111,7 @@ class PermitQuerySet(models.QuerySet["Permit"]):
 
 
 class Permit(models.Model):
-    """One registration; see the module's text for its invariants."""
+    """One permit; see the module's docstring for its invariants."""
 
     class Status(models.TextChoices):
         """Whether somebody has ended the permit; a window that is over needs no status."""
