@@ -162,7 +162,10 @@ def _one_of(least: str, most: str) -> str:
 
 
 def events_of(push: Push, *, after: int = 0) -> list[PushEvent]:
-    """Return a push's result for each permit sync, in the order sent: one page after the row id `after`."""
+    """Return a push's result for each permit sync, in the order sent, after the row id `after`.
+
+    At most `2 * PAGE_ROWS + 1` events.
+    """
     found = PushEvent.objects.filter(push=push, pk__gt=after).select_related("permit_sync__permit__location")
     return list(found.order_by("pk")[: PAGE_ROWS * 2 + 1])
 

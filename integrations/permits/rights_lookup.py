@@ -63,7 +63,7 @@ def differs(right: RightSeen, permit_sync: PermitSync, now: datetime) -> bool:
 
 
 def is_same(right: RightSeen, permit_sync: PermitSync, now: datetime) -> bool:
-    """Whether a right of this permit sync matches what was accepted; unknown if a time can't be read."""
+    """Whether a right of this permit sync matches what was accepted. False if a time of it can't be read."""
     return not right.unreadable and not differs(right, permit_sync, now)
 
 
