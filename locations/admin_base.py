@@ -8,6 +8,7 @@ through the services.
 """
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 from itertools import islice
 from typing import Any, ClassVar
 
@@ -18,10 +19,10 @@ from django.contrib.admin.views.main import SEARCH_VAR, ChangeList
 from django.contrib.admin.widgets import AutocompleteSelect
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
-from django.db import DataError, IntegrityError
+from django.db import DataError, IntegrityError, transaction
 from django.db.models import ForeignKey, Model, QuerySet
 from django.forms import ModelChoiceField
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.utils.decorators import method_decorator
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
@@ -65,12 +66,18 @@ def actor_of(request: HttpRequest) -> User:
 
 
 class SearchedList(ChangeList):
-    """A list whose address holds a search id (`locations.searches`) in place of what was typed."""
+    """A list whose address holds a search id (`locations.searches`) in place of what was typed.
+
+    Where the address can't be read (`unreadable`), it holds nothing, for actions on "all" too.
+    """
+
+    unreadable = False
 
     def get_queryset(self, request: HttpRequest, *args: Any, **kwargs: Any) -> QuerySet[Any]:
         """Search for what the id stands for, and show that in the box; links keep the id."""
         self.query = searches.from_id(self.params.get(SEARCH_VAR, ""), actor_of(request))
-        return super().get_queryset(request, *args, **kwargs)
+        found: QuerySet[Any] = super().get_queryset(request, *args, **kwargs)
+        return found.none() if self.unreadable else found
 
 
 class KeySelect(AutocompleteSelect):
@@ -133,11 +140,28 @@ class SupportAdmin(ChoosesByKey, admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
-        """List the rows; a number in the address that no column can hold is no filter (Django looks it up as it is)."""
+        """List the rows; where a filter or a page in the address can't be read, none of them, and say so.
+
+        Django would lead to the whole list instead, where an action on "all" means more rows than were asked for.
+        """
         try:
-            return super().get_changelist_instance(request)
-        except (OverflowError, DataError) as error:
-            raise IncorrectLookupParameters from error
+            with transaction.atomic():
+                return super().get_changelist_instance(request)
+        # A number that no column can hold is looked up by Django as it is.
+        except (IncorrectLookupParameters, OverflowError, DataError):
+            self.message_user(
+                request,
+                _("The filter in this address can't be read, so nothing is listed."),
+                messages.WARNING,
+            )
+        plain = copy(request)
+        plain.GET = QueryDict()
+        found = super().get_changelist_instance(plain)
+        assert isinstance(found, SearchedList)
+        found.unreadable = True
+        found.queryset = found.queryset.none()
+        found.get_results(plain)
+        return found
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         """Fill nothing in from an address: Django would hand texts to widgets that expect times."""

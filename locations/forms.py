@@ -46,7 +46,6 @@ class LocationForm(forms.ModelForm):  # type: ignore[type-arg]
 
     timezone = forms.ChoiceField(
         label=_("Time zone"),
-        choices=timezone_choices,
         help_text=_("Permit times at this location are entered and shown in this time zone."),
     )
 
@@ -61,6 +60,11 @@ class LocationForm(forms.ModelForm):  # type: ignore[type-arg]
                 "An inactive location needs no zone and is left out of lists. Its existing permits stay valid."
             ),
         }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        zone: forms.ChoiceField = self.fields["timezone"]  # type: ignore[assignment]
+        zone.choices = timezone_choices(self.instance.timezone)
 
     def clean_name(self) -> str:
         """Refuse a name that another location of the company has, character by character."""

@@ -3,6 +3,9 @@
 A NUL byte is refused by PostgreSQL and by file systems alike, a body in UTF-16 by Django's parsers, a lone surrogate by
 every encoder; each was a 500 on whichever page met it first. No browser sends any of them from one of our pages, so
 they are refused at the door, for all pages at once (the admin's and allauth's too) instead of field by field.
+
+A query is the exception: an address is pasted, cut and bookmarked, and the lists answer what they can't find with an empty
+list and a sentence. There a NUL becomes U+FFFD, as Django makes of bytes that are no UTF-8, so it is found nowhere.
 """
 
 import codecs
@@ -17,6 +20,7 @@ from django.http.request import UnreadablePostError
 from django.utils.datastructures import MultiValueDict
 
 _UNREADABLE = re.compile("[\0\ud800-\udfff]")
+_REPLACEMENT = "\ufffd"
 # A NUL or half of a surrogate pair, written as an escape of JSON.
 _SUSPICIOUS_ESCAPE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 
@@ -44,7 +48,7 @@ def check_readable(request: HttpRequest) -> None:
         del request.COOKIES[name]
     # Reading them raises for too many fields.
     if not _all_clean(request.GET):
-        raise BadRequest("The query holds a NUL byte.")
+        request.GET = _replaced(request.GET)  # type: ignore[assignment]
     try:
         if not (_all_clean(request.POST) and _are_names_clean(request.FILES)):
             raise BadRequest("The form holds a NUL byte.")
@@ -70,6 +74,17 @@ def _is_clean(text: str) -> bool:
 
 def _all_clean(fields: QueryDict) -> bool:
     return all(_is_clean(name) and all(map(_is_clean, values)) for name, values in fields.lists())
+
+
+def _replaced(fields: QueryDict) -> QueryDict:
+    """Return the fields with `_REPLACEMENT` in place of each sign that can't be read."""
+    found = QueryDict(mutable=True, encoding=fields.encoding)
+    for name, values in fields.lists():
+        found.setlist(
+            _UNREADABLE.sub(_REPLACEMENT, name), [_UNREADABLE.sub(_REPLACEMENT, value) for value in values]
+        )
+    found._mutable = False
+    return found
 
 
 def _are_names_clean(files: MultiValueDict[str, Any]) -> bool:

@@ -21,7 +21,12 @@ from tests.production import PRODUCTION_ENVIRONMENT
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 REAL = ("flows", "faults", "browser")
-DATABASE_TESTS = ("tests/integrations", "tests/locations", "tests/passport")
+DATABASE_TESTS = (
+    "tests/integrations",
+    "tests/locations",
+    "tests/passport",
+    "tests/offstreet/test_unreadable_filters.py",
+)
 NO_TESTS = 5
 MANAGE = (sys.executable, "manage.py")
 

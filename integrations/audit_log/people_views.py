@@ -110,12 +110,13 @@ def _members(request: CompanyRequest) -> dict[str, str]:
 
 
 def _filters(request: CompanyRequest, members: dict[str, str]) -> EventFilters:
-    """Return what the address narrows to; a person or kind that there is not narrows nothing. Raises `SearchEnded`."""
+    """Return what the address narrows to; a person or kind that there is not matches nothing. Raises `SearchEnded`."""
     kind, who = request.GET.get("kind", ""), request.GET.get("who", "")
     return EventFilters(
-        kind=kind if kind in queries.KINDS else "",
-        who=who if who in (*members, SUPPORT_STAFF, NO_PERSON) else "",
+        kind=kind,
+        who=who,
         plate=searches.from_id(request.GET.get("plate", ""), request.user),
+        unreadable=kind not in ("", *queries.KINDS) or who not in ("", *members, SUPPORT_STAFF, NO_PERSON),
     )
 
 

@@ -27,6 +27,9 @@ SPANS: Final = {
 ASKED_ONE_BY_ONE: Final = 4
 # A shorter beginning of a trace id fits too many pushes to be worth a look.
 TRACE_CHARS: Final = 4
+MOST_TRACE_CHARS: Final = 40
+# Every outcome but "accepted".
+TROUBLE: Final = "trouble"
 # What an event does to a session, as people say it.
 KINDS: Final = {
     "started": gettext_lazy("started"),
@@ -81,6 +84,16 @@ class PushFilters:
     span: str = ""
     trace: str = ""
 
+    @property
+    def unreadable(self) -> bool:
+        """Whether one of them is none that there is: nothing matches then."""
+        return not (
+            self.outcome in ("", TROUBLE, *Push.Outcome.values)
+            and self.kind in ("", *KINDS)
+            and self.span in ("", *SPANS)
+            and len(self.trace) <= MOST_TRACE_CHARS
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class PushPage:
@@ -91,9 +104,11 @@ class PushPage:
 
 
 def _narrow(pushes: QuerySet[Push], filters: PushFilters, now: datetime) -> QuerySet[Push]:
+    if filters.unreadable:
+        return pushes.none()
     if filters.trace:
         pushes = pushes.filter(trace_id__startswith=filters.trace)
-    if filters.outcome == "trouble":
+    if filters.outcome == TROUBLE:
         pushes = pushes.exclude(outcome=Push.Outcome.ACCEPTED)
     elif filters.outcome:
         pushes = pushes.filter(outcome=filters.outcome)

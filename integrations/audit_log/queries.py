@@ -119,11 +119,13 @@ class EventFilters:
     """What the list is narrowed to; empty values narrow nothing.
 
     `who` is a person's id, `SUPPORT_STAFF` or `NO_PERSON`. A `plate` finds what was done to permits that have it or had it.
+    `unreadable` says that one of them is none that there is: nothing matches then.
     """
 
     kind: str = ""
     who: str = ""
     plate: str = ""
+    unreadable: bool = False
 
 
 def list_events(
@@ -135,6 +137,8 @@ def list_events(
     rows: int = PAGE_ROWS,
 ) -> tuple[list[ListedEvent], Key | None]:
     """Return a page of what people did, newest first, and the key of the next page."""
+    if filters.unreadable:
+        return [], None
     found: list[tuple[datetime, int, str, Source | None, Any]] = []
     for source in SOURCES:
         if filters.kind in ("", source.kind) and (not filters.plate or source.kind == "permit"):

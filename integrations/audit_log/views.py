@@ -20,7 +20,6 @@ from locations.access import CompanyRequest, company_view, may
 from locations.models import Role
 from locations.pages import company_clock, read_key, render_page
 
-TROUBLE = "trouble"
 DEFAULT_SPAN = "24h"
 
 
@@ -55,12 +54,13 @@ def pushes(request: CompanyRequest) -> HttpResponse:
     """List the pushes, newest first, with the reasons of those that went wrong."""
     now = timezone.now()
     outcome, kind, span = (request.GET.get(name, "") for name in ("outcome", "kind", "span"))
-    trace = request.GET.get("trace", "").strip()[:40]
+    trace = request.GET.get("trace", "").strip()
     filters = push_queries.PushFilters(
-        outcome=outcome if outcome == TROUBLE or outcome in Push.Outcome.values else "",
-        kind=kind if kind in push_queries.KINDS else "",
-        reason=request.GET.get("reason", "")[:120],
-        span=span if span in push_queries.SPANS else "",
+        outcome=outcome,
+        kind=kind,
+        reason=request.GET.get("reason", ""),
+        span=span,
+        # A few signs are the beginning of what is still being typed.
         trace=trace if len(trace) >= push_queries.TRACE_CHARS else "",
     )
     connections = list(request.company.connections.all())
@@ -76,7 +76,7 @@ def pushes(request: CompanyRequest) -> HttpResponse:
         "trace_chars": push_queries.TRACE_CHARS,
         "several": len(connections) > 1,
         "troubles": push_queries.troubles(
-            connections, since=now - push_queries.SPANS[filters.span or DEFAULT_SPAN]
+            connections, since=now - push_queries.SPANS.get(filters.span, push_queries.SPANS[DEFAULT_SPAN])
         ),
         "now": now,
     }
@@ -106,7 +106,7 @@ def push_page(request: CompanyRequest, pk: int) -> HttpResponse:
 def refused(request: CompanyRequest) -> HttpResponse:
     """List what the vendor refused, by reason, with what to do about it."""
     connections = list(request.company.connections.all())
-    reason = request.GET.get("reason", "")[:120]
+    reason = request.GET.get("reason", "")
     found = push_queries.list_refused(connections, reason, before=read_key(request.GET.get("before")))
     shown = found[: push_queries.PAGE_ROWS]
     reasons = push_queries.refusals(connections)

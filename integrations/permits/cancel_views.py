@@ -154,6 +154,11 @@ def permits_cancel(request: CompanyRequest) -> HttpResponse:
     except searches.SearchEnded:
         # Never all permits in place of those that were searched for.
         return without_search(request)
+    if filters is not None and filters.unreadable:
+        messages.warning(
+            request, _("One of the filters can't be read, so nothing was chosen. Nothing was cancelled.")
+        )
+        return _list_again(request)
     if filters is not None and not bulk_cancel.narrows(filters):
         messages.warning(request, _("Narrow the list first, for example to one location."))
         return _list_again(request)

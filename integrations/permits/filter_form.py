@@ -8,11 +8,11 @@ from django.utils.translation import gettext_lazy as _
 
 from integrations.permits.form_fields import LocationField, RegionField
 from integrations.permits.queries import PermitFilters
-from locations.models import Company, Location
+from locations.models import Company, Location, Permit
 
 
 class PermitFilterForm(forms.Form):
-    """The filters of the list; what is not understood narrows nothing."""
+    """The filters of the list; where one of them can't be read, nothing matches (`PermitFilters.unreadable`)."""
 
     q = forms.CharField(
         label=_("Plate, unit or your reference"),
@@ -54,7 +54,17 @@ class PermitFilterForm(forms.Form):
         field.queryset = Location.objects.filter(company=company)
         kinds = self.fields["type"]
         assert isinstance(kinds, forms.ChoiceField)
-        kinds.choices = [("", _("All types")), *((kind, kind) for kind in types)]
+        kinds.choices = [
+            ("", _("All types")),
+            *((kind, kind) for kind in [*types, *self._unlisted(company, types)]),
+        ]
+
+    def _unlisted(self, company: Company, types: Sequence[str]) -> list[str]:
+        """Return the chosen type where the company has it and the list is too long to name it."""
+        kind = str(self["type"].value() or "")
+        if not kind or kind in types:
+            return []
+        return [kind] if Permit.objects.filter(company=company, type=kind).exists() else []
 
     @property
     def narrow_more(self) -> bool:
@@ -63,7 +73,8 @@ class PermitFilterForm(forms.Form):
 
     def filters(self) -> PermitFilters:
         """Return what the list is narrowed to."""
-        self.is_valid()
+        if not self.is_valid():
+            return PermitFilters(unreadable=True)
         data = self.cleaned_data
         location = data.get("location")
         return PermitFilters(

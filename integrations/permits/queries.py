@@ -33,7 +33,11 @@ PushFilter = Literal["", "waiting", "accepted", "refused", "unprotected"]
 
 @dataclass(frozen=True, slots=True)
 class PermitFilters:
-    """What a list of permits is narrowed to; empty values narrow nothing. `tests` shows test plates too."""
+    """What a list of permits is narrowed to; empty values narrow nothing. `tests` shows test plates too.
+
+    `unreadable` says that some of them could not be read: nothing matches then, so that an address with a slip in it never
+    stands for more permits than was meant.
+    """
 
     q: str = ""
     location: int | None = None
@@ -42,6 +46,7 @@ class PermitFilters:
     push: PushFilter = ""
     type: str = ""
     tests: bool = False
+    unreadable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +146,8 @@ def delivery_of(permit: Permit, now: datetime) -> Delivery:
 
 def narrowed(company: Company, filters: PermitFilters, now: datetime) -> list[PermitQuerySet]:
     """Return the querysets whose union is what the filters ask for; each can use an index."""
+    if filters.unreadable:
+        return [Permit.objects.none()]
     permits = Permit.objects.filter(company=company)
     if not filters.tests:
         permits = permits.real()

@@ -141,7 +141,7 @@ def tally(company: Company) -> Tally:
 def board_locations(
     company: Company, now: datetime, *, text: str = "", show: str = "", sort: str = ""
 ) -> QuerySet[Location]:
-    """The page's locations. `show` is "", "unmapped", "mapped", "missing" or "inactive".
+    """The page's locations. `show` is "", "unmapped", "mapped", "missing" or "inactive"; anything else matches nothing.
 
     `sort` is one of `SORTS`, with “-” downwards; without any, unmapped ones come first.
     """
@@ -154,6 +154,8 @@ def board_locations(
         found = found.filter(zone_mapping__isnull=False)
     elif show == "missing":
         found = found.filter(zone_mapping__zone__missing_since__isnull=False)
+    elif show not in ("", "inactive"):
+        found = found.none()
     if text := text.strip():
         found = found.filter(
             Q(name__icontains=text)

@@ -29,7 +29,6 @@ from locations.models import Company, Location, Role
 from locations.pages import read_key, render_page
 
 OPTIONS_SHOWN = 50
-SHOWN = ("", "unmapped", "mapped", "missing", "inactive")
 
 
 class _Counted(Paginator):  # type: ignore[type-arg]
@@ -56,7 +55,6 @@ def locations(request: CompanyRequest) -> HttpResponse:
     """List the company's locations, unmapped ones first, each with its zone."""
     company, text = request.company, request.GET.get("q", "")
     show = request.GET.get("show", "")
-    show = show if show in SHOWN else ""
     now, sort = timezone.now(), request.GET.get("sort", "")
     found = mapping_board.board_locations(company, now, text=text, show=show, sort=sort)
     tally = mapping_board.tally(company)

@@ -49,7 +49,11 @@ class FoundGroup:
 
 
 def zones_of(company: Company, *, text: str = "", show: str = "", sort: str = "") -> QuerySet[Zone]:
-    """The company's zones. `show` is one of `SHOWN`; `sort` "number" (without any), "name" or "used", with “-” downwards."""
+    """The company's zones.
+
+    `show` is one of `SHOWN`, and anything else matches nothing. `sort` is "number" (without any), "name" or "used", with “-”
+    downwards.
+    """
     found = Zone.objects.filter(connection__company=company).search(text).select_related("connection")
     used = Exists(ZoneMapping.objects.filter(zone=OuterRef("pk")))
     if show == "missing":
@@ -58,6 +62,8 @@ def zones_of(company: Company, *, text: str = "", show: str = "", sort: str = ""
         found = found.filter(used)
     elif show == "unused":
         found = found.filter(~used)
+    elif show:
+        found = found.none()
     if sort.removeprefix("-") == "used":
         found = found.alias(used=count_of(ZoneMapping.objects.filter(zone=OuterRef("pk"))))
     order = sort if sort.removeprefix("-") in SORTS else "number"

@@ -36,7 +36,7 @@ def zone_list(request: CompanyRequest) -> HttpResponse:
     found = zone_queries.zones_of(
         company,
         text=text,
-        show=show if show in zone_queries.SHOWN else "",
+        show=show,
         sort=request.GET.get("sort", ""),
     )
     page = Paginator(found, zone_queries.PAGE_ROWS).get_page(request.GET.get("page"))

@@ -48,9 +48,10 @@ def test_one_person_s_doing_is_told_apart_from_support_s_and_from_what_no_person
         assert verbs(world.viewer, world, who=who) == [f"{done} cancelled"]
     assert "BOT001 cancelled" in verbs(world.viewer, world, who="none")
     assert "KIM001 cancelled" not in verbs(world.viewer, world, who="none")
-    # Another company's person narrows nothing: the address is no way to learn of people.
+    # Another company's person is as good as none: the address is no way to learn of people.
     stranger = UserFactory()
-    assert verbs(world.viewer, world, who=str(stranger.pk)) == verbs(world.viewer, world)
+    assert verbs(world.viewer, world, who=str(stranger.pk)) == verbs(world.viewer, world, who="x") == []
+    assert verbs(world.viewer, world, kind="x") == []
 
 
 def test_a_plate_finds_what_was_done_to_each_permit_that_has_it_or_had_it(world: World) -> None:

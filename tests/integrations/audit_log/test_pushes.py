@@ -110,7 +110,10 @@ def test_pushes_are_listed_newest_first_with_the_reasons_above(world: World) -> 
     [
         ({"outcome": "trouble"}, 2),
         ({"outcome": "refused"}, 1),
-        ({"outcome": "nonsense"}, 4),
+        ({"outcome": "nonsense"}, 0),
+        ({"kind": "nonsense"}, 0),
+        ({"span": "nonsense"}, 0),
+        ({"trace": "x" * 41}, 0),
         ({"kind": "stopped"}, 1),
         ({"span": "1h"}, 3),
         ({"reason": "http_503"}, 1),
