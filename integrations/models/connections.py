@@ -15,6 +15,7 @@ import secrets
 import string
 from typing import Any
 
+from anyascii import anyascii
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
@@ -25,15 +26,23 @@ from locations.models import Company
 from locations.models.permits import NeverDeleted
 from locations.names import validate_name
 
+# Of a company's part of an integration's name; the column has room for the vendor and a number, too.
+MOST_NAME_CHARS = 120
 _KEY_SIGNS = "".join(sign for sign in string.ascii_uppercase + string.digits if sign not in "O0I1")
 
 
-def integration_name(vendor: str, company_name: str) -> str:
+def integration_name(vendor: str, company_name: str, slug: str = "") -> str:
     """Return the conventional name: the vendor and the company in capitals, A–Z and 0–9 only.
 
-    Of the vendor `acme`, *University* becomes `ACMEUNIVERSITY` (Offstreet's integration guide).
+    Of the vendor `acme`, *University* becomes `ACMEUNIVERSITY` (Offstreet's integration guide). Other scripts are
+    transliterated: *大学* becomes `ACMEDAXUE`. A company's `slug` stands in where nothing of its name is left.
     """
-    return re.sub(r"[^A-Z0-9]", "", f"{vendor}{company_name}".upper())
+    own = _capitals(company_name) or _capitals(slug)
+    return _capitals(vendor) + own[:MOST_NAME_CHARS]
+
+
+def _capitals(text: str) -> str:
+    return re.sub(r"[^A-Z0-9]", "", anyascii(text).upper())
 
 
 def default_vendor() -> str:

@@ -9,6 +9,8 @@ registration before *live*; an account is never exchanged under registrations th
 withdraw them any more.
 """
 
+from itertools import chain, count
+
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
@@ -40,6 +42,48 @@ def clean_operator_id(vendor: str, text: str) -> str:
     return operator_id
 
 
+def free_name(company: Company, vendor: str) -> str:
+    """Return the conventional name of a company's connection, with a number where another company's has it.
+
+    *U.N.I.* and *UNI* are two companies; what one of them is called in a ticket or a mail must not be the other.
+    """
+    wanted = integration_name(vendor, company.name, company.slug)
+    others = Connection.objects.filter(name__startswith=wanted).exclude(company=company)
+    taken = set(others.values_list("name", flat=True))
+    return next(name for name in chain([wanted], (f"{wanted}{n}" for n in count(2))) if name not in taken)
+
+
+def rename(*, connection: Connection, name: str, actor: User | None = None) -> Connection:
+    """Give a connection another name before it is set up; raise `ValidationError` keyed by `name`.
+
+    It is kept by the convention: the vendor first, then A–Z and 0–9; what was typed is transliterated.
+    """
+    with transaction.atomic():
+        connection = locked(connection)
+        _refuse_ended(connection)
+        if ticket_log.current_ticket(connection) is not None:
+            raise ValidationError(
+                {"name": [_("The integration is already set up under this name, so it can't be changed.")]}
+            )
+        vendor = integration_name(connection.vendor, "")
+        wanted = integration_name("", name)
+        if not wanted.startswith(vendor) or wanted == vendor:
+            raise ValidationError(
+                {
+                    "name": [
+                        _("The name is %(vendor)s followed by the company's, for example %(example)s.")
+                        % {"vendor": vendor, "example": f"{vendor}UNIVERSITY"}
+                    ]
+                }
+            )
+        if Connection.objects.filter(name=wanted).exclude(company=connection.company_id).exists():
+            raise ValidationError({"name": [_("Another company's integration already has this name.")]})
+        if connection.name != wanted:
+            connection.name = wanted
+            save(connection, actor)
+    return connection
+
+
 def current_connections(company: Company) -> QuerySet[Connection]:
     """The company's connections that have not ended, oldest first."""
     return company.connections.exclude(status=_Status.ENDED).order_by("id")
@@ -62,7 +106,7 @@ def open_connection(
                 company=company,
                 vendor=vendor,
                 label=label,
-                name=integration_name(vendor, company.name),
+                name=free_name(company, vendor),
                 status_since=now,
                 status_by=actor,
                 created_at=now,

@@ -126,6 +126,17 @@ class ReasonForm(forms.Form):
     reason = forms.CharField(label=_("Reason"), max_length=500)
 
 
+class NameForm(forms.Form):
+    """The integration's own name; `integrations.onboarding.connections.rename` checks it."""
+
+    name = forms.CharField(
+        label=_("Name of the integration"),
+        max_length=140,
+        help_text=_("It can be changed until the integration is set up."),
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+
+
 class ChangeOperatorIdForm(OperatorIdForm):
     """Another operator ID, and why."""
 

@@ -18,7 +18,6 @@ from django.utils.translation import gettext as _
 
 from integrations.delivery.database_clock import database_now
 from integrations.models import Connection, Notice, Ticket
-from integrations.models.connections import integration_name
 from integrations.notifications import notices, ticket_log
 from integrations.onboarding import connections
 from integrations.onboarding.snapshot import Finding
@@ -175,7 +174,7 @@ def recheck_operator_id(*, connection: Connection, actor: User | None = None) ->
 
 
 def set_up(*, connection: Connection, actor: User | None = None) -> Ticket:
-    """Name the connection by the convention and open its tracking ticket; the workers pull the zones then
+    """Open the connection's tracking ticket under its name, which is final from now on; the workers pull the zones then
     (`integrations.onboarding.automation`).
 
     Raises `ValidationError` unless the operator ID works. May be called again: there is one ticket.
@@ -188,8 +187,6 @@ def set_up(*, connection: Connection, actor: User | None = None) -> Ticket:
             raise ValidationError(
                 _("The operator ID has to work before the integration can be set up."), code="operator_id"
             )
-        connection.name = integration_name(connection.vendor, connection.company.name)
-        connections.save(connection, actor)
         existing = ticket_log.current_ticket(connection)
         if existing is not None:
             return existing

@@ -16,6 +16,7 @@ from integrations.onboarding import check_plates, connections, doubts, operator_
 from integrations.onboarding.forms import (
     ConfirmForm,
     ContactForm,
+    NameForm,
     OperatorIdForm,
     ReasonForm,
     RequestForm,
@@ -81,6 +82,8 @@ def setup_response(
             ),
             "confirm": bound.get("confirm") or _confirm_form(connection),
             "contact": bound.get("contact") or ContactForm(auto_id="contact_%s"),
+            "name": bound.get("name")
+            or NameForm(auto_id="name_%s", initial={"name": connection.name if connection else ""}),
             "pause": bound.get("pause") or ReasonForm(auto_id="pause_%s"),
             "live": bound.get("live") or ReasonForm(auto_id="live_%s"),
         },

@@ -35,6 +35,7 @@ company_urls = [
     path("setup/<int:pk>/anew/", correction_views.start_anew, name="setup_anew"),
     path("setup/<int:pk>/withdraw/", correction_views.withdraw, name="setup_withdraw"),
     path("setup/<int:pk>/recheck/", operator_id_views.recheck, name="setup_recheck"),
+    path("setup/<int:pk>/name/", views.rename, name="setup_rename"),
     path("setup/<int:pk>/set-up/", views.set_up, name="setup_set_up"),
     path("setup/<int:pk>/test/", views.start_test, name="setup_test"),
     path("setup/<int:pk>/live/", views.go_live, name="setup_live"),

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from integrations.models import Connection
 from integrations.onboarding import connections, page, services, test_plates
-from integrations.onboarding.forms import ReasonForm, SiteForm, TestForm
+from integrations.onboarding.forms import NameForm, ReasonForm, SiteForm, TestForm
 from integrations.onboarding.setup_responses import (
     act_and_return,
     attempt,
@@ -49,6 +49,22 @@ def set_up(request: CompanyRequest, pk: int) -> HttpResponse:
     return act_and_return(
         request, connection, lambda: services.set_up(connection=connection, actor=request.user)
     )
+
+
+@company_view(Role.OPERATOR)
+@require_POST
+def rename(request: CompanyRequest, pk: int) -> HttpResponse:
+    """Give the integration another name before it is set up."""
+    connection, form = company_connection(request.company, pk), NameForm(request.POST, auto_id="name_%s")
+
+    def act() -> Connection:
+        return connections.rename(connection=connection, name=form.cleaned_data["name"], actor=request.user)
+
+    renamed = attempt(form, act) if form.is_valid() else None
+    if renamed is None:
+        return setup_response(request, connection, {"name": form}, status=422)
+    messages.success(request, _("The integration is now called %(name)s.") % {"name": renamed.name})
+    return redirect(services.setup_path(renamed))
 
 
 @company_view(Role.OPERATOR)

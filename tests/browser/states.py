@@ -251,7 +251,7 @@ ACTIONS = frozenset({
     "permit_states", "permits_reinstate", "permit_check", "permit_held", "retry", "invite",
     "invitation_withdraw",    "member_change", "contact_remove", "setup_begin_request", "setup_begin_operator_id",
     "setup_request", "setup_contact", "setup_operator_id", "setup_confirm_operator", "setup_recheck", "setup_set_up",
-    "setup_withdraw",
+    "setup_withdraw", "setup_rename",
     "setup_test", "setup_check_plates", "setup_live", "setup_pause", "setup_resume", "status_link_make", "status_link_renew",
     "status_link_revoke", "test_plate_answer", "test_plate_ask", "test_plate_withdraw", "notice_dismiss",
     "support_notice_dismiss", "permits_search",

@@ -158,12 +158,17 @@ def test_a_time_zone_that_does_not_exist_is_refused_outside_of_forms_too() -> No
     [
         ("University", "PASSPORTUNIVERSITY"),
         ("St. Mary’s College 2", "PASSPORTSTMARYSCOLLEGE2"),
-        ("Zürich", "PASSPORTZRICH"),
-        ("城市", "PASSPORT"),
+        ("Zürich", "PASSPORTZURICH"),
+        ("Université", "PASSPORTUNIVERSITE"),
+        ("大学", "PASSPORTDAXUE"),
+        ("ü", "PASSPORTU"),
+        ("🚗", "PASSPORTREDCAR"),
+        ("!!!", "PASSPORTTHESLUG"),
+        ("大" * 120, "PASSPORT" + "DA" * 60),
     ],
 )
 def test_a_connection_is_named_by_the_convention(company: str, name: str) -> None:
-    assert integration_name("passport", company) == name
+    assert integration_name("passport", company, "the-slug") == name
 
 
 def test_permits_are_current_coming_or_ended_by_their_half_open_window() -> None:

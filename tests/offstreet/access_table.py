@@ -118,6 +118,7 @@ COMPANY: dict[str, Access] = {
     "setup_withdraw": Access(post=SUPPORT, pk="connection"),
     "setup_operator_id": Access(post=OPERATOR, pk="connection"),
     "setup_recheck": Access(post=OPERATOR, pk="connection"),
+    "setup_rename": Access(post=OPERATOR, pk="connection"),
     "setup_set_up": Access(post=OPERATOR, pk="connection"),
     "setup_test": Access(post=OPERATOR, pk="connection"),
     "setup_check_plates": Access(post=OPERATOR, pk="connection"),

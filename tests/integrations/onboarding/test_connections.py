@@ -40,6 +40,18 @@ def connect(**values: object) -> Connection:
         f"“{OPERATOR_ID}”",
         f"\u200b{OPERATOR_ID}",
         f"{{{OPERATOR_ID}}}",
+        f"({OPERATOR_ID}).",
+        f"[{OPERATOR_ID}]",
+        f"<{OPERATOR_ID}>",
+        f"urn:uuid:{OPERATOR_ID}",
+        f"URN:UUID:{OPERATOR_ID.upper()}",
+        OPERATOR_ID.replace("-", ""),
+        OPERATOR_ID.replace("-", "‑"),
+        f"{OPERATOR_ID}.",
+        f"Operator ID: {OPERATOR_ID}",
+        f"Operator ID:{OPERATOR_ID}, as asked",
+        f"Your operator ID is {OPERATOR_ID}.\n\nBest regards",
+        f"{OPERATOR_ID[:20]}\n{OPERATOR_ID[20:]}",
     ],
 )
 def test_an_operator_id_is_taken_in_any_case_and_with_what_is_copied_along(typed: str) -> None:
@@ -65,6 +77,45 @@ def test_connecting_names_the_connection_by_the_convention() -> None:
     assert connection.operator_id == OPERATOR_ID
     assert connection.status == Connection.Status.SETUP
     assert connection.operator_id_at is not None
+
+
+def test_two_companies_never_have_an_integration_of_one_name() -> None:
+    names = [
+        connections.open_connection(company=CompanyFactory(name=name)).name
+        for name in ("UNI", "U.N.I.", "Uni", "UNI 2", "大学", "大學", "!!!", "???")
+    ]
+    assert names[:4] == ["PASSPORTUNI", "PASSPORTUNI2", "PASSPORTUNI3", "PASSPORTUNI22"]
+    assert len(set(names)) == len(names)
+    assert all(len(name) > len("PASSPORT") for name in names)
+    # The sites of one company share the name, and their labels tell them apart.
+    company = CompanyFactory(name="Uni.")
+    main, site = (connections.open_connection(company=company, label=label) for label in ("", "North"))
+    assert main.name == site.name == "PASSPORTUNI4"
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"), [("passport université", "PASSPORTUNIVERSITE"), (" PASSPORT-UNI ", "PASSPORTUNI")]
+)
+def test_an_integration_is_renamed_by_the_convention_until_it_is_set_up(typed: str, kept: str) -> None:
+    connection = connections.open_connection(company=CompanyFactory(name="大学"))
+    connections.rename(connection=connection, name=typed)
+    assert Connection.objects.get(pk=connection.pk).name == kept
+    Ticket.objects.create(
+        company=connection.company, connection=connection, subject="x", opened_at=connection.created_at
+    )
+    with pytest.raises(ValidationError, match="already set up"):
+        connections.rename(connection=connection, name="PASSPORTOTHER")
+    assert Connection.objects.get(pk=connection.pk).name == kept
+
+
+@pytest.mark.parametrize("typed", ["", "PASSPORT", "UNIVERSITY", "🜁", "PASSPORTTAKEN", "passport taken"])
+def test_a_name_that_breaks_the_convention_or_is_taken_is_refused(typed: str) -> None:
+    connections.open_connection(company=CompanyFactory(name="Taken"))
+    connection = connections.open_connection(company=CompanyFactory(name="University"))
+    with pytest.raises(ValidationError) as refusal:
+        connections.rename(connection=connection, name=typed)
+    assert "name" in refusal.value.message_dict
+    assert Connection.objects.get(pk=connection.pk).name == "PASSPORTUNIVERSITY"
 
 
 def test_connecting_again_changes_nothing() -> None:

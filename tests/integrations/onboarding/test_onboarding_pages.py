@@ -128,6 +128,7 @@ class TestWhoMay:
         ("setup_request", "operator"),
         ("setup_operator_id", "operator"),
         ("setup_recheck", "operator"),
+        ("setup_rename", "operator"),
         ("setup_set_up", "operator"),
         ("setup_test", "operator"),
         ("status_link_make", "operator"),
