@@ -17,8 +17,8 @@ from integrations.models import CheckRun
 from integrations.models.connections import vendor_of
 from integrations.permits.cancel_views import undoable
 from integrations.permits.duplicates import Extension, still_showing, still_words
+from integrations.permits.end_presets import end_presets
 from integrations.permits.fixes import fix_of, refused_for_form
-from integrations.permits.form_hints import no_end
 from integrations.permits.forms import PermitForm
 from integrations.permits.headline import headline
 from integrations.permits.proof import gather, timeline
@@ -349,7 +349,7 @@ def _form_page(request: CompanyRequest, form: PermitForm, permit: Permit | None)
         "hint": form.plate_hint(),
         "refused": refused_for_form(permit) if permit and not form.is_bound else None,
         "types": permit_types(request.company),
-        "no_end": no_end(request.company),
+        "presets": end_presets(form),
         "no_location": not form.fields["location"].queryset.exists(),  # type: ignore[attr-defined]
     }
     return render(
@@ -364,5 +364,10 @@ def permit_hints(request: CompanyRequest) -> HttpResponse:
     pk = read_key(request.POST.get("permit"))
     permit = _permit(request, pk) if pk else None
     form = PermitForm(request.POST, company=request.company, now=timezone.now(), permit=permit)
-    context = {"form": form, "hint": form.plate_hint(), "with_space": request.POST.get("part") == "space"}
+    context = {
+        "form": form,
+        "hint": form.plate_hint(),
+        "presets": end_presets(form),
+        "with_space": request.POST.get("part") == "space",
+    }
     return render(request, "integrations/permits/_permit_hints.html", context)

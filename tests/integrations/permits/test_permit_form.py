@@ -286,7 +286,7 @@ def test_a_window_shorter_than_a_millisecond_is_refused(operator: Client, place:
 
 def test_no_end_is_a_button_that_types_an_end_which_is_taken(operator: Client, place: Location) -> None:
     page = operator.get(url("permit_add")).content.decode()
-    found = re.search(r'data-type="([^"]+)" data-into="id_end"', page)
+    found = re.search(r'id="end-never"[^>]*data-type="([^"]+)" data-into="id_end"', page)
     assert found
     operator.post(url("permit_add"), typed(place, end=found[1]))
     end = Permit.objects.get().end
