@@ -27,6 +27,7 @@ from locations.admin_base import (
     SensitiveAdmin,
     actor_of,
 )
+from locations.fields import LineFormField
 from locations.models import AuditEvent, Company, Location, Permit
 from locations.pages import read_key
 from locations.regions import region_choices, region_of_key
@@ -38,6 +39,7 @@ from locations.services import (
     register_permit,
     save_company,
     save_location,
+    twins_sentence,
 )
 
 # Rights are given by roles in companies and by `is_staff`, never by groups.
@@ -72,6 +74,8 @@ class CompanyAdmin(SensitiveAdmin, HistoryAdmin):
     def save_model(self, request: HttpRequest, obj: Company, form: Any, change: bool) -> None:
         """Save through the service."""
         save_company(company=obj, actor=actor_of(request))
+        if twins := twins_sentence(obj):
+            self.message_user(request, twins, messages.WARNING)
 
 
 @admin.register(AuditEvent)
@@ -104,6 +108,8 @@ class LocationAdmin(HistoryAdmin):
     def save_model(self, request: HttpRequest, obj: Location, form: Any, change: bool) -> None:
         """Save through the service."""
         save_location(location=obj, actor=actor_of(request))
+        if twins := twins_sentence(obj):
+            self.message_user(request, twins, messages.WARNING)
 
 
 # --- Permits ------------------------------------------------------------------------------------------------------
@@ -113,7 +119,7 @@ class PermitAdminForm(forms.ModelForm):  # type: ignore[type-arg]
     """A permit; what the service would refuse is said beside the field."""
 
     # The service's names; the model keeps a plate both as typed and normalised.
-    plate_typed = forms.CharField(label=_("Plate"), max_length=40)
+    plate_typed = LineFormField(label=_("Plate"), max_length=40)
     subdivision = forms.ChoiceField(label=_("State or country"), choices=region_choices)
 
     class Meta:

@@ -31,6 +31,7 @@ from simple_history.admin import SimpleHistoryAdmin
 from locations import searches, security_log
 from locations.models import User
 from locations.pages import read_key
+from locations.text import tidy
 
 # Nobody pages further than this; a search finds the rest.
 COUNTED_ROWS = 5_000
@@ -281,8 +282,7 @@ class LookedUpAdmin(SupportAdmin):
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         """List what was looked up."""
-        # A database keeps no NUL, and an address may hold one.
-        text = search_term.replace("\0", "").strip()
+        text = tidy(search_term)
         if not text:
             return queryset, False
         return queryset.filter(pk__in=list(islice(self.look_up(text), FOUND_ROWS))), False

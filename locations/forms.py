@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from locations.addresses import clean_address
+from locations.fields import LineFormField
 from locations.models import Company, Location, Role, User
 from locations.models.companies import DateOrder, known_timezones
 from locations.names import validate_name
@@ -68,14 +69,14 @@ class LocationForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def clean_name(self) -> str:
         """Refuse a name that another location of the company has, character by character."""
-        name: str = self.cleaned_data["name"].strip()
+        name: str = self.cleaned_data["name"]
         if self._others().filter(name=name).exists():
             raise ValidationError(_("Another location already has this name."), code="taken")
         return name
 
     def clean_external_id(self) -> str:
         """Refuse a reference that another location of the company has."""
-        own: str = self.cleaned_data["external_id"].strip()
+        own: str = self.cleaned_data["external_id"]
         if own and self._others().filter(external_id=own).exists():
             raise ValidationError(_("Another location already has this reference."), code="taken")
         return own
@@ -167,10 +168,10 @@ class RoleForm(forms.Form):
 class AcceptForm(forms.Form):
     """What a person without an account says when they accept an invitation."""
 
-    first_name = forms.CharField(
+    first_name = LineFormField(
         label=_("First name"), max_length=150, required=False, validators=[validate_name]
     )
-    last_name = forms.CharField(
+    last_name = LineFormField(
         label=_("Last name"), max_length=150, required=False, validators=[validate_name]
     )
     password = forms.CharField(

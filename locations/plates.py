@@ -1,7 +1,8 @@
 """Plates: how they are normalised, checked and compared.
 
-Normalising is upper case and leaving out blanks, hyphens and dots, nothing more: an O is never made a 0. Letters that
-cameras and people confuse are only ever *pointed out* (`looks_like`), never rewritten.
+Normalising is upper case and leaving out blanks, hyphens, dots and what nobody sees, nothing more: an O is never made a 0.
+Letters that cameras and people confuse are only ever *pointed out* (`looks_like`), never rewritten, and decoration on a
+plate (a heart, an apostrophe) is only *offered* to be left out (`without_decoration`).
 """
 
 import itertools
@@ -12,6 +13,8 @@ import unicodedata
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
+from locations.text import latin_look_alike, name_sign, tidy
+
 MAX_PLATE_CHARS = 12
 _LEFT_OUT = re.compile(r"[\s.\-\u2010-\u2015\u00ad]+")
 _ALLOWED = re.compile(rf"[A-Z0-9]{{1,{MAX_PLATE_CHARS}}}")
@@ -21,13 +24,15 @@ _UPPER = str.maketrans(string.ascii_lowercase, string.ascii_uppercase)
 LOOK_ALIKE_CLASSES = ("0ODQ", "1IL", "2Z", "5S", "6G", "8B")
 _CLASS_OF = {sign: signs for signs in LOOK_ALIKE_CLASSES for sign in signs}
 _LOOK_ALIKE = str.maketrans({sign: signs[0] for sign, signs in _CLASS_OF.items()})
+# Letters that are on no regular plate of an issuer; a personalised one may have them, so they are asked about only.
+UNUSED_LETTERS = {"CA-QC": "O"}
 # As many plates are enough for one query.
 MOST_LOOK_ALIKES = 256
 
 
 def normalise_plate(typed: str) -> str:
     """Return the plate in upper case without blanks, hyphens and dots; other characters stay as they are."""
-    return _LEFT_OUT.sub("", unicodedata.normalize("NFC", typed)).translate(_UPPER)
+    return _LEFT_OUT.sub("", tidy(typed)).translate(_UPPER)
 
 
 def clean_plate(typed: str) -> str:
@@ -44,10 +49,42 @@ def clean_plate(typed: str) -> str:
     if not _ALLOWED.fullmatch(plate):
         strange = next(sign for sign in plate if not re.fullmatch("[A-Z0-9]", sign))
         raise ValidationError(
-            _("A plate can only contain letters A–Z and digits, not “%(sign)s”.") % {"sign": strange},
+            _refusal(strange),
             code="plate_strange_sign",
         )
     return plate
+
+
+def _refusal(sign: str) -> str:
+    words = {"sign": name_sign(sign), "latin": latin_look_alike(sign)}
+    if sign.isascii() and sign.isprintable():
+        return _("A plate can only contain letters A–Z and digits, not “%(sign)s”.") % {"sign": sign}
+    if not words["latin"]:
+        return _("A plate can only contain letters A–Z and digits, not the %(sign)s.") % words
+    if words["latin"].isdigit():
+        return _("This plate contains the %(sign)s; type the digit %(latin)s.") % words
+    return _("This plate contains the %(sign)s; type the Latin %(latin)s.") % words
+
+
+def without_decoration(typed: str) -> str:
+    """Return the plate without the symbols and punctuation in it, or an empty text where there are none.
+
+    Most states leave them out of the registered number: *TEA&2*, *I♥TEA* and *D'ARK* are TEA2, ITEA and DARK. Empty, too,
+    where more than decoration would have to be left out.
+    """
+    plate = normalise_plate(typed)
+    kept = "".join(sign for sign in plate if not _is_decoration(sign))
+    return kept if kept != plate and _ALLOWED.fullmatch(kept) else ""
+
+
+def _is_decoration(sign: str) -> bool:
+    # A variation selector says how the symbol before it is drawn.
+    return unicodedata.category(sign)[0] in "PS" or sign in "\ufe0e\ufe0f"
+
+
+def unused_letters(plate: str, region: str) -> str:
+    """Return the letters of a plate that its issuer (`CA-QC`) puts on no regular plate: likely a digit that was misread."""
+    return "".join(sign for sign in UNUSED_LETTERS.get(region, "") if sign in plate)
 
 
 def look_alike_key(plate: str) -> str:

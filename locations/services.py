@@ -9,15 +9,16 @@ whichever commits second sees the other. It is taken last, right before telling,
 long; and of a mass write everything is told at its end, since what was told of stays locked until the commit.
 """
 
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db import connection as db
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from simple_history.utils import bulk_create_with_history
@@ -27,12 +28,11 @@ from locations.models import Company, Location, Permit, User
 from locations.plates import clean_plate
 from locations.regions import check_region
 from locations.signals import permits_changed
+from locations.text import clean_line, tidy, twin_key
 
 BATCH_ROWS = 5_000
 # Times are sent in milliseconds (docs/passport-api.md, F1): a shorter window would be an empty one.
 SHORTEST_WINDOW = timedelta(milliseconds=1)
-# Control characters, and halves of surrogate pairs, which no database keeps.
-_UNSTORABLE = frozenset({"Cc", "Cs"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +77,18 @@ def check_draft(draft: PermitDraft) -> dict[str, Any]:
             errors["end"] = [_("“Until” must be later than “From”.")]
         elif draft.end - draft.start < SHORTEST_WINDOW:
             errors["end"] = [_("“Until” must be at least a millisecond later than “From”.")]
-    texts = {name: getattr(draft, name).strip() for name in ("space_number", "type", "unit", "external_id")}
-    for name, text in texts.items():
+    texts: dict[str, str] = {}
+    for name in ("space_number", "type", "unit", "external_id"):
+        texts[name] = text = attempt(name, partial(clean_line, getattr(draft, name))) or ""
         longest = getattr(Permit._meta.get_field(name), "max_length", None) or 0
         if len(text) > longest:
             errors[name] = [_("At most %(most)d characters.") % {"most": longest}]
-        elif any(unicodedata.category(sign) in _UNSTORABLE for sign in text):
-            errors[name] = [_("This text contains control characters.")]
     if errors:
         raise ValidationError(errors)
     return {
         "location": draft.location,
         "company_id": draft.location.company_id,
-        "plate_typed": draft.plate.strip()[:40],
+        "plate_typed": tidy(draft.plate)[:40],
         "plate": plate,
         "country": region.country,
         "subdivision": region.subdivision,
@@ -292,6 +291,30 @@ def save_location(*, location: Location, actor: User | None = None) -> Location:
     """Save a location after its checks; raise `ValidationError`."""
     _save_checked(location, actor)
     return location
+
+
+def twins_of(row: Company | Location) -> list[str]:
+    """Return the names of other companies, or of the company's other locations, that could be taken for this row's.
+
+    They differ only in case, in blanks or in what nobody sees. They may be meant, so they are pointed out and not refused.
+    """
+    others: QuerySet[Any] = (
+        Company.objects.all() if isinstance(row, Company) else Location.objects.filter(company=row.company_id)
+    )
+    key = twin_key(row.name)
+    names = others.exclude(pk=row.pk).order_by("name").values_list("name", flat=True)
+    return [name for name in names if twin_key(name) == key]
+
+
+def twins_sentence(row: Company | Location) -> str:
+    """Return what to say of `twins_of` a row that was saved; empty where there are none."""
+    names = twins_of(row)
+    if not names:
+        return ""
+    words = {"name": row.name, "other": names[0]}
+    if isinstance(row, Company):
+        return _("“%(name)s” and “%(other)s” differ only in case or blanks. Are they two companies?") % words
+    return _("“%(name)s” and “%(other)s” differ only in case or blanks. Are they two places?") % words
 
 
 def _save_checked(row: Company | Location, actor: User | None) -> None:

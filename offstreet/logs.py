@@ -1,5 +1,7 @@
 """Logging: structlog over the standard library, one line an event, plates masked.
 
+What a vendor or a stranger wrote acts on nobody's terminal: control, format and direction characters are written out.
+
 Invariant: no whole plate and no secret reaches a log. Code passes plates under the key `plate`; `mask_personal_data`
 shortens them for every logger of the project, so that nobody has to remember to do it.
 
@@ -14,6 +16,8 @@ from typing import Any
 
 import structlog
 from structlog.typing import EventDict, Processor
+
+from locations.text import visible
 
 _PLATE_KEYS = frozenset({"plate", "plates", "plate_typed", "vehicle_plate"})
 _SECRET_KEYS = frozenset(
@@ -45,7 +49,7 @@ class MaskingFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the masked line."""
-        return mask_links(self.inner.format(record))
+        return visible(mask_links(self.inner.format(record)))
 
 
 def _line_formatter(**options: Any) -> MaskingFormatter:
@@ -74,6 +78,14 @@ def _masked(key: str, value: Any) -> Any:
     return mask_plate(value) if key in _PLATE_KEYS and isinstance(value, str) else value
 
 
+def escape_values(_logger: Any, _method: str, event_dict: EventDict) -> EventDict:
+    """Write out line breaks and control characters in the values of one log event, so that none begins a line of its own."""
+    return {
+        key: visible(value, lines=False) if isinstance(value, str) and key != "event" else value
+        for key, value in event_dict.items()
+    }
+
+
 def logging_config(*, level: str, as_json: bool) -> dict[str, Any]:
     """Return a `logging.config` dictionary and set structlog up to feed it."""
     shared: list[Processor] = [
@@ -82,6 +94,7 @@ def logging_config(*, level: str, as_json: bool) -> dict[str, Any]:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         mask_personal_data,
+        escape_values,
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

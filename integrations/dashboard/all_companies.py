@@ -31,6 +31,7 @@ from integrations.permits.counts import (
 from integrations.reconciliation import proof
 from integrations.vendors.naming import names_of
 from locations.models import Company, Location
+from locations.text import tidy
 
 SENDING = (Connection.Status.LIVE, Connection.Status.PAUSED)
 
@@ -217,7 +218,7 @@ def add_steps(shown: Sequence[CompanyLine], now: datetime) -> None:
 
 def search(all_lines: Iterable[CompanyLine], text: str) -> list[CompanyLine]:
     """Return the lines whose company's name, address, Offstreet id or operator ID holds `text`, in any case."""
-    wanted = text.strip().casefold()
+    wanted = tidy(text).casefold()
     return [
         line
         for line in all_lines

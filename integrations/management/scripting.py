@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, OutputWrapper
 from django.db import DatabaseError
 from django.utils.translation import gettext as _
 
@@ -25,14 +25,38 @@ from integrations.vendors.errors import DeliveryError
 from integrations.vendors.protocol import get_vendor
 from integrations.zones.mapping import nearest
 from locations.models import Company, Location
+from locations.text import visible
 
 Say = Callable[[str], object]
+
+
+class VisibleOutput(OutputWrapper):
+    """A terminal on which no text acts: escape sequences and direction marks are written out (`locations.text.visible`)."""
+
+    def __init__(self, out: Any, style_func: Any) -> None:
+        super().__init__(out)
+        self.style_func = style_func
+
+    def write(  # type: ignore[override]
+        self, msg: str = "", style_func: Any = None, ending: str | None = None
+    ) -> None:
+        """Write a text; colours are put around it afterwards."""
+        super().write(visible(msg), style_func, ending)
 
 
 class ScriptCommand(BaseCommand):
     """A command that fails with one sentence and leaves no wake-up behind. Subclasses implement `script`."""
 
     requires_system_checks: list[str] = []
+
+    def execute(self, *args: Any, **options: Any) -> Any:
+        """Write to the terminal through `VisibleOutput`: what a vendor or a person wrote may be in any line."""
+        given = (options.pop("stdout", None), options.pop("stderr", None))
+        self.stdout, self.stderr = (
+            VisibleOutput(stream or ready._out, ready.style_func)
+            for stream, ready in zip(given, (self.stdout, self.stderr), strict=True)
+        )
+        return super().execute(*args, **options)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run `script`, then wait until its wake-ups are sent; the sweeper finds any that the broker did not take."""

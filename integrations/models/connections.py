@@ -22,6 +22,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
 
+from locations.fields import LineField
 from locations.models import Company
 from locations.models.permits import NeverDeleted
 from locations.names import validate_name
@@ -76,7 +77,7 @@ class Connection(models.Model):
     company = models.ForeignKey(Company, on_delete=models.PROTECT, related_name="connections")
     vendor = models.CharField(max_length=20, default=default_vendor)
     name = models.CharField(max_length=160)
-    label = models.CharField(_("site"), max_length=80, blank=True, default="", validators=[validate_name])
+    label = LineField(_("site"), max_length=80, blank=True, default="", validators=[validate_name])
     key = models.CharField(max_length=8, unique=True, default=new_key, editable=False)
     operator_id = models.CharField(_("operator ID"), max_length=36, blank=True, default="")
     status = models.CharField(max_length=8, choices=Status.choices, default=Status.SETUP)
@@ -214,7 +215,7 @@ class Contact(models.Model):
 
     company = models.ForeignKey(Company, on_delete=models.CASCADE, related_name="contacts")
     kind = models.CharField(max_length=12, choices=Kind.choices)
-    name = models.CharField(max_length=120, blank=True, default="", validators=[validate_name])
+    name = LineField(max_length=120, blank=True, default="", validators=[validate_name])
     email = models.EmailField()
 
     class Meta:

@@ -16,6 +16,7 @@ from simple_history.models import HistoricalRecords
 from integrations.models.connections import Connection
 from locations.models import Location
 from locations.models.permits import NeverDeleted
+from locations.text import tidy
 
 
 class ZoneQuerySet(models.QuerySet["Zone"]):
@@ -27,7 +28,7 @@ class ZoneQuerySet(models.QuerySet["Zone"]):
 
     def search(self, text: str) -> Self:
         """Those whose number or name contains `text`, ignoring case (for searching only; choosing is by id)."""
-        text = text.strip()
+        text = tidy(text)
         return self.filter(Q(number__icontains=text) | Q(name__icontains=text)) if text else self
 
 

@@ -8,13 +8,14 @@ from integrations.models import Contact
 from locations import audit_log
 from locations.models import Company, User
 from locations.names import validate_name
+from locations.text import clean_line
 
 
 def add_contact(*, company: Company, kind: str, name: str, email: str, actor: User | None) -> Contact:
     """Put somebody into the list; raise `ValidationError` keyed by field for a name that no mail
     may quote, or where the address is in the list already.
     """
-    _check_name(name)
+    name = _clean_name(name)
     with transaction.atomic():
         Company.objects.select_for_update(no_key=True).get(pk=company.pk)
         if Contact.objects.filter(company=company, kind=kind, email__iexact=email).exists():
@@ -26,7 +27,7 @@ def add_contact(*, company: Company, kind: str, name: str, email: str, actor: Us
 
 def keep_contact(*, company: Company, kind: str, name: str, email: str, actor: User | None) -> Contact:
     """Return the contact with this address, put into the list where it is not there yet; a name renews the old one."""
-    _check_name(name)
+    name = _clean_name(name)
     with transaction.atomic():
         contact, made = Contact.objects.update_or_create(
             company=company, kind=kind, email=email, defaults={"name": name} if name else {}
@@ -43,11 +44,13 @@ def remove_contact(*, contact: Contact, actor: User) -> None:
             note(contact=contact, kind="contact_removed", actor=actor)
 
 
-def _check_name(name: str) -> None:
+def _clean_name(name: str) -> str:
     try:
+        name = clean_line(name)
         validate_name(name)
     except ValidationError as error:
         raise ValidationError({"name": error.messages}) from error
+    return name
 
 
 def note(*, contact: Contact, kind: str, actor: User | None) -> None:

@@ -11,6 +11,7 @@ from integrations.onboarding.test_plates import DEFAULT_PLATE, DEFAULT_REGION, s
 from integrations.permits.form_fields import RegionField
 from integrations.vendors.protocol import VendorTexts
 from integrations.zones.operator_claims import HOW_MAX_CHARS
+from locations.fields import LineFormField
 from locations.models import Location
 from locations.names import validate_name
 
@@ -18,11 +19,11 @@ from locations.names import validate_name
 class RequestForm(forms.Form):
     """The mail that asks for the operator ID."""
 
-    rep_name = forms.CharField(
+    rep_name = LineFormField(
         label=_("Account manager's name"), max_length=120, required=False, validators=[validate_name]
     )
     rep_email = forms.EmailField(label=_("Account manager's email address"), required=False)
-    subject = forms.CharField(label=_("Subject"), max_length=200)
+    subject = LineFormField(label=_("Subject"), max_length=200)
     text = forms.CharField(label=_("Text"), widget=forms.Textarea(attrs={"rows": 14}), max_length=6_000)
 
 
@@ -54,7 +55,7 @@ class ConfirmForm(forms.Form):
 class ContactForm(forms.Form):
     """The account manager that support has found out."""
 
-    name = forms.CharField(
+    name = LineFormField(
         label=_("Account manager's name"), max_length=120, required=False, validators=[validate_name]
     )
     rep_email = forms.EmailField(label=_("Account manager's email address"))
@@ -66,9 +67,9 @@ class TestForm(forms.Form):
     __test__ = False
 
     location = forms.TypedChoiceField(label=_("Location"))
-    plate = forms.CharField(label=_("Plate"), max_length=40, initial=DEFAULT_PLATE)
+    plate = LineFormField(label=_("Plate"), max_length=40, initial=DEFAULT_PLATE)
     subdivision = RegionField(initial=DEFAULT_REGION)
-    space_number = forms.CharField(
+    space_number = LineFormField(
         label=_("Space number"),
         max_length=20,
         required=False,
@@ -182,7 +183,7 @@ class EndForm(forms.Form):
 class SiteForm(forms.Form):
     """The site of a further connection."""
 
-    label = forms.CharField(
+    label = LineFormField(
         label=_("Name of the site"),
         max_length=80,
         help_text=_("For example, “Medical Campus”."),

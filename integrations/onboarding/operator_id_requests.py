@@ -18,6 +18,7 @@ from integrations.vendors.protocol import get_vendor
 from locations import audit_log
 from locations.models import Company, User
 from locations.names import has_link
+from locations.text import tidy
 
 REQUEST_MAX_CHARS = 6_000
 # The mail may be sent again as a reminder; this keeps it from being used to write to anybody about anything.
@@ -51,7 +52,7 @@ def request_operator_id(
 
     Raises `ValidationError` keyed by field. The account manager's address is kept as a contact.
     """
-    rep_name, rep_email, now = " ".join(rep_name.split()), rep_email.strip(), timezone.now()
+    rep_name, rep_email, now = tidy(rep_name), rep_email.strip(), timezone.now()
     if not text.strip():
         raise ValidationError({"text": [_("The email has no text.")]})
     if len(text) > REQUEST_MAX_CHARS:
@@ -147,7 +148,7 @@ def contact_unknown(*, connection: Connection, actor: User) -> Connection:
 
 def contact_found(*, connection: Connection, name: str, email: str, actor: User) -> Connection:
     """Enter the vendor's account manager that the company did not know, and tell the company's people."""
-    name, email = " ".join(name.split()), email.strip()
+    name, email = tidy(name), email.strip()
     _check_address(email)
     check_name(name, "name")
     with transaction.atomic():

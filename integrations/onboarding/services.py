@@ -28,6 +28,7 @@ from integrations.vendors.protocol import ZoneSeen, get_vendor
 from integrations.zones import operator_claims
 from locations.models import Company, User
 from locations.names import validate_name
+from locations.text import tidy, twin_key
 
 LABEL_MAX_CHARS = 80
 
@@ -50,7 +51,7 @@ def begin_connection(*, company: Company, label: str = "", actor: User | None = 
 
     A further connection needs a site's name (`label`) of its own: raises `ValidationError` without one.
     """
-    label = " ".join(label.split())
+    label = tidy(label)
     with transaction.atomic():
         Company.objects.select_for_update(no_key=True).get(pk=company.pk)
         others = list(connections.current_connections(company).values_list("label", flat=True))
@@ -61,7 +62,7 @@ def begin_connection(*, company: Company, label: str = "", actor: User | None = 
         if len(label) > LABEL_MAX_CHARS:
             raise ValidationError({"label": [_("At most %(most)d characters.") % {"most": LABEL_MAX_CHARS}]})
         check_name(label, "label")
-        if any(label.casefold() == other.casefold() for other in others):
+        if any(twin_key(label) == twin_key(other) for other in others):
             raise ValidationError({"label": [_("There is already an integration for this site.")]})
         return connections.open_connection(company=company, label=label, actor=actor)
 

@@ -19,6 +19,7 @@ from integrations.vendors.naming import names_of
 from locations.access import support_view
 from locations.models import Company
 from locations.pages import render_page
+from locations.text import tidy
 
 PAGE_ROWS = 50
 
@@ -37,7 +38,7 @@ class SetupRow:
 @require_safe
 def setups(request: HttpRequest) -> HttpResponse:
     """List the set-ups; `who` narrows to whose turn it is, `q` to a company's name."""
-    who, text = request.GET.get("who", ""), request.GET.get("q", "").strip()
+    who, text = request.GET.get("who", ""), tidy(request.GET.get("q", ""))
     rows = [row for row in open_setups(text, timezone.now()) if not who or row.step.who == who]
     context = {
         "page": Paginator(rows, PAGE_ROWS).get_page(request.GET.get("page")),

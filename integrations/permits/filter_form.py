@@ -8,13 +8,14 @@ from django.utils.translation import gettext_lazy as _
 
 from integrations.permits.form_fields import LocationField, RegionField
 from integrations.permits.queries import PermitFilters
+from locations.fields import LineFormField
 from locations.models import Company, Location, Permit
 
 
 class PermitFilterForm(forms.Form):
     """The filters of the list; where one of them can't be read, nothing matches (`PermitFilters.unreadable`)."""
 
-    q = forms.CharField(
+    q = LineFormField(
         label=_("Plate, unit or your reference"),
         max_length=80,
         required=False,

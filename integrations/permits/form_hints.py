@@ -1,7 +1,7 @@
 """What is said beside a time or a plate while it is typed: questions and facts, never a rewrite."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.utils.translation import gettext as _t
@@ -10,6 +10,8 @@ from integrations.models.connections import vendor_of
 from integrations.permits.duplicates import Extension
 from integrations.vendors.protocol import get_vendor
 from locations.models import Company, Location, Permit
+from locations.plates import unused_letters
+from locations.regions import Region, region_label
 from locations.times import FIRST, SECOND, LocalTime, problem_sentence, say_both, say_time, say_utc
 from locations.typed_times import DAY_FIRST, MONTH_FIRST, say_day
 
@@ -35,6 +37,11 @@ class PlateHint:
     same: Sequence[Permit] = ()
     extensions: Sequence[Extension] = ()
     letter_o: bool = False
+    # The plate without its decoration, as most states register it; offered where decoration was typed.
+    offer: str = ""
+    # The letter that the plate's issuer puts on no regular plate, and the issuer.
+    unused: str = ""
+    issuer: str = ""
 
     @property
     def second(self) -> str:
@@ -83,6 +90,16 @@ def no_end(company: Company) -> str:
 
 def _both(moment: datetime, location: Location) -> dict[str, str]:
     return {"local": say_time(moment, location.tz), "utc": say_utc(moment)}
+
+
+def with_doubts(hint: PlateHint, region: Region | None) -> PlateHint:
+    """Return the hint with a question about a letter that may be a digit, unless a look-alike is asked about already."""
+    if hint.alike:
+        return hint
+    unused = unused_letters(hint.plate, region.subdivision) if region else ""
+    if region and unused:
+        return replace(hint, unused=unused, issuer=region_label(*region))
+    return replace(hint, letter_o=has_lonely_o(hint.plate))
 
 
 def has_lonely_o(plate: str) -> bool:

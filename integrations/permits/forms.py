@@ -20,10 +20,11 @@ from django.utils.translation import gettext_lazy as _
 from integrations.models import Zone
 from integrations.permits.duplicates import MAX_SHOWN, Extension, extension_of, overlapping
 from integrations.permits.form_fields import ClockInput, LocationField, RegionField
-from integrations.permits.form_hints import PlateHint, TimeHint, has_lonely_o, time_hint
+from integrations.permits.form_hints import PlateHint, TimeHint, time_hint, with_doubts
 from integrations.permits.queries import look_alikes
+from locations.fields import LineFormField
 from locations.models import Company, Location, Permit
-from locations.plates import clean_plate, normalise_plate
+from locations.plates import MAX_PLATE_CHARS, clean_plate, normalise_plate, without_decoration
 from locations.plates import look_alikes as alike_plates
 from locations.regions import find_key, region_label
 from locations.services import PermitDraft
@@ -47,7 +48,7 @@ class PermitForm(forms.Form):
     use_required_attribute = False
 
     location = LocationField(label=_("Location"), empty_label=_("Choose…"))
-    plate = forms.CharField(
+    plate = LineFormField(
         label=_("Plate"),
         max_length=40,
         widget=forms.TextInput(
@@ -66,12 +67,12 @@ class PermitForm(forms.Form):
     start_shown = forms.CharField(required=False, widget=forms.HiddenInput)
     end = forms.CharField(label=_("Until"), widget=ClockInput())
     end_choice = forms.CharField(required=False, widget=forms.HiddenInput)
-    space_number = forms.CharField(label=_("Space number"), max_length=20, required=False)
-    type = forms.CharField(
+    space_number = LineFormField(label=_("Space number"), max_length=20, required=False)
+    type = LineFormField(
         label=_("Type"), max_length=60, required=False, widget=forms.TextInput(attrs={"list": "permit-types"})
     )
-    unit = forms.CharField(label=_("Unit"), max_length=60, required=False)
-    external_id = forms.CharField(label=_("Your reference"), max_length=80, required=False)
+    unit = LineFormField(label=_("Unit"), max_length=60, required=False)
+    external_id = LineFormField(label=_("Your reference"), max_length=80, required=False)
     sure = forms.CharField(required=False, widget=forms.HiddenInput)
     # What to do where the plate has a permit there already: “extend:12”, or “second:12.15” for another one beside those.
     same = forms.CharField(required=False, widget=forms.HiddenInput)
@@ -285,16 +286,14 @@ class PermitForm(forms.Form):
     def plate_hint(self) -> PlateHint:
         """Return what to ask or say about the typed plate: look-alikes in the company, and its own permits here."""
         plate = normalise_plate(str(self["plate"].value() or ""))
+        if offer := without_decoration(plate):
+            return PlateHint(offer=offer)
         location, _zone = self.place()
-        if not plate or len(plate) > 12:
+        if not plate or len(plate) > MAX_PLATE_CHARS:
             return PlateHint()
         unchanged = self.permit is not None and self.permit.plate == plate
-        others = alike_plates(plate)
-        alike = (
-            []
-            if unchanged or not others
-            else list(look_alikes(self.company, others, self.now)[:MAX_ALIKE_SHOWN])
-        )
+        others = [] if unchanged else alike_plates(plate)
+        alike = list(look_alikes(self.company, others, self.now)[:MAX_ALIKE_SHOWN]) if others else []
         same = self._same(plate, location)
         start, end = self.read("start").moment, self.read("end").moment
         # A permit that is being changed is not the other one.
@@ -303,7 +302,8 @@ class PermitForm(forms.Form):
             if self.permit is None and start is not None and end is not None and start < end
             else []
         )
-        return PlateHint(plate, alike, same, extensions, not alike and has_lonely_o(plate))
+        region = None if unchanged else find_key(str(self["subdivision"].value() or ""))
+        return with_doubts(PlateHint(plate, alike, same, extensions), region)
 
     def _same(self, plate: str, location: Location | None) -> list[Permit]:
         """Return the other permits of the plate here in the typed time; for a change, those that it newly overlaps."""

@@ -23,6 +23,7 @@ from integrations.models import Breaker, Connection, PermitSync, ZoneMapping
 from locations.models import Company, Location, Permit, PermitQuerySet
 from locations.plates import normalise_plate
 from locations.regions import Region
+from locations.text import tidy
 
 PAGE_ROWS = 50
 MAX_TYPES = 60
@@ -209,7 +210,7 @@ def list_permits(
     A search returns its first page alone, see `PermitPage`.
     """
     branches = narrowed(company, filters, now)
-    if filters.q.strip():
+    if tidy(filters.q):
         found = _in_order_of_search(_load(_first_ids(branches, rows + 1)), filters.q)
         return PermitPage(rows=deliveries(found[:rows], now), more=len(found) > rows)
     upwards = newer_than is not None
@@ -243,7 +244,7 @@ def _load(ids: Collection[int]) -> list[Permit]:
 
 def _in_order_of_search(permits: Iterable[Permit], text: str) -> list[Permit]:
     """Put plates that begin with it first, then those that hold it, then units, then external ids, each in its own order."""
-    plate, upper = normalise_plate(text), text.strip().upper()
+    plate, upper = normalise_plate(text), tidy(text).upper()
 
     def place(permit: Permit) -> tuple[int, str, int]:
         if plate and plate in permit.plate:

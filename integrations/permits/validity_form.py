@@ -13,6 +13,7 @@ from integrations.permits.form_hints import TimeHint, time_hint
 from integrations.permits.queries import with_vendor
 from integrations.permits.validity_snapshots import Question
 from integrations.vendors.naming import names_of
+from locations.fields import LineFormField
 from locations.models import Company, Location
 from locations.plates import clean_plate
 from locations.times import LocalTime, input_value, parse_local, problem_sentence
@@ -23,7 +24,7 @@ class ValidityForm(forms.Form):
 
     use_required_attribute = False
 
-    plate = forms.CharField(
+    plate = LineFormField(
         label=_("Plate"),
         max_length=40,
         widget=forms.TextInput(

@@ -18,6 +18,7 @@ from integrations.models import Connection, Push, Ticket, Zone
 from integrations.models.onboarding import FIRST_TICKET_NUMBER
 from integrations.search.pages import pages_named
 from locations.models import Company, Location, Permit
+from locations.text import tidy
 
 # More of a kind than fit on a screen are better found by typing more.
 EACH = 6
@@ -77,7 +78,7 @@ def find(text: str, scope: Scope) -> list[Group]:
 
     What a text names exactly (a ticket, a trace ID, an operator ID) comes first.
     """
-    text = " ".join(text.split())
+    text = tidy(text)
     if not text or len(text) > MOST_CHARS or "\0" in text:
         return []
     kinds: tuple[tuple[str, Callable[[str, Scope], list[Result]]], ...] = (

@@ -12,6 +12,7 @@ from locations import security_log
 from locations.access import SUPPORT, companies_of
 from locations.models import Membership, User
 from locations.pages import render_page
+from locations.text import tidy
 
 
 @login_required
@@ -20,7 +21,7 @@ def search(request: HttpRequest) -> HttpResponse:
     assert isinstance(request.user, User)
     scope = _scope(request.user, request.GET.get("company", ""))
     text = request.POST.get("q", "")
-    if text.strip() and request.user.is_support:
+    if tidy(text) and request.user.is_support:
         security_log.support_looked(request, "companies_searched", "search")
     context = {"text": text, "groups": find(text, scope), "came_from": scope.company}
     is_part = request.method == "POST" and bool(getattr(request, "htmx", None))

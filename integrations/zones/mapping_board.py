@@ -24,6 +24,7 @@ from integrations.vendors.naming import names_of
 from integrations.zones import mapping
 from integrations.zones.moves import permits_of
 from locations.models import Company, Location, Permit
+from locations.text import tidy
 
 PAGE_ROWS = 50
 # Zones that are shipped with the page's dropdowns; a longer list is asked of the server while typing.
@@ -156,7 +157,7 @@ def board_locations(
         found = found.filter(zone_mapping__zone__missing_since__isnull=False)
     elif show not in ("", "inactive"):
         found = found.none()
-    if text := text.strip():
+    if text := tidy(text):
         found = found.filter(
             Q(name__icontains=text)
             | Q(external_id__iexact=text)

@@ -27,6 +27,7 @@ from integrations.zones.refresh_summary import summary
 from locations.access import CompanyRequest, company_view, may
 from locations.models import Company, Location, Role
 from locations.pages import read_key, render_page
+from locations.text import tidy
 
 OPTIONS_SHOWN = 50
 
@@ -268,8 +269,8 @@ def _map(
 def _found_zones(company: Company, text: str) -> list[Zone]:
     """Return the zones that a reader may mean, the exact number first."""
     exact = Case(
-        When(number=text.strip(), then=Value(0)),
-        When(number__iexact=text.strip(), then=Value(1)),
+        When(number=tidy(text), then=Value(0)),
+        When(number__iexact=tidy(text), then=Value(1)),
         default=Value(2),
         output_field=IntegerField(),
     )

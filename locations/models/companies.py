@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
 
+from locations.fields import LineField
 from locations.names import validate_name
 from locations.regions import region_of_key
 from locations.typed_times import DAY_FIRST, MONTH_FIRST
@@ -65,9 +66,9 @@ def validate_region(value: str) -> None:
 class Company(models.Model):
     """A city, university or property that registers vehicles."""
 
-    name = models.CharField(_("name"), max_length=120, validators=[validate_name])
+    name = LineField(_("name"), max_length=120, validators=[validate_name])
     slug = models.CharField(max_length=60, unique=True, validators=[RegexValidator(SLUG_PATTERN)])
-    offstreet_id = models.CharField(_("Offstreet company ID"), max_length=60, unique=True)
+    offstreet_id = LineField(_("Offstreet company ID"), max_length=60, unique=True)
     two_step_required = models.BooleanField(_("two-step sign-in required"), default=False, db_default=False)
     # What forms begin with; empty where nothing was chosen. A region by its key (`locations.regions`).
     default_region = models.CharField(
@@ -166,8 +167,8 @@ class Location(models.Model):
     """A place where registered vehicles park. Times of its permits are shown in its own time zone."""
 
     company = models.ForeignKey(Company, on_delete=models.PROTECT, related_name="locations")
-    name = models.CharField(_("name"), max_length=120, validators=[validate_name])
-    external_id = models.CharField(_("your reference"), max_length=60, blank=True, default="")
+    name = LineField(_("name"), max_length=120, validators=[validate_name])
+    external_id = LineField(_("your reference"), max_length=60, blank=True, default="")
     timezone = models.CharField(
         _("time zone"), max_length=60, default="America/New_York", validators=[validate_timezone]
     )

@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
 
+from locations.fields import LineField
 from locations.names import validate_name
 
 
@@ -45,8 +46,8 @@ class User(AbstractUser):
 
     username = None  # type: ignore[assignment]
     email = models.EmailField(_("email address"), unique=True)
-    first_name = models.CharField(_("first name"), max_length=150, blank=True, validators=[validate_name])
-    last_name = models.CharField(_("last name"), max_length=150, blank=True, validators=[validate_name])
+    first_name = LineField(_("first name"), max_length=150, blank=True, validators=[validate_name])
+    last_name = LineField(_("last name"), max_length=150, blank=True, validators=[validate_name])
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
     objects = EmailUserManager()  # type: ignore[misc]

@@ -22,6 +22,7 @@ from simple_history.models import HistoricalRecords
 from locations.models.companies import Company, Location
 from locations.plates import MAX_PLATE_CHARS, normalise_plate
 from locations.regions import Region
+from locations.text import tidy
 
 # Fewer signs stand in too many plates to be worth a look, and the index of parts holds three at a time (migration 0016).
 _PART_CHARS = 3
@@ -63,7 +64,7 @@ class PermitQuerySet(models.QuerySet["Permit"]):
         They are kept apart, and each is in the order of what was searched, so that each is a walk along one index that may
         stop anywhere; their union, plates first, is the result. An empty text narrows nothing.
         """
-        text = text.strip()
+        text = tidy(text)
         if not text:
             return [self]
         branches = [self._beginning("unit", text), self._beginning("external_id", text)]

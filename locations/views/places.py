@@ -12,7 +12,7 @@ from locations.access import CompanyRequest, company_view, may, support_view
 from locations.forms import CompanyForm, LocationForm, NewCompanyForm
 from locations.models import Company, Location, Permit, Role
 from locations.pages import company_clock, render_page
-from locations.services import save_company, save_location
+from locations.services import save_company, save_location, twins_sentence
 
 UNPROCESSABLE = 422
 
@@ -57,6 +57,8 @@ def _edit(request: CompanyRequest, location: Location) -> HttpResponse:
             else:
                 said = _("%(name)s was added. Now choose its zone.") if is_new else _("%(name)s was saved.")
                 messages.success(request, said % {"name": saved.name})
+                if twins := twins_sentence(saved):
+                    messages.warning(request, twins)
                 return redirect("locations", request.company.slug)
     if not may_change:
         for one in form.fields.values():
@@ -114,6 +116,8 @@ def company_add(request: HttpRequest) -> HttpResponse:
             messages.success(
                 request, _("%(name)s was added. Invite its first manager next.") % {"name": company.name}
             )
+            if twins := twins_sentence(company):
+                messages.warning(request, twins)
             return redirect("settings", company.slug)
     return render_page(
         request, "locations/company_add.html", {"form": form}, status=UNPROCESSABLE if form.errors else None

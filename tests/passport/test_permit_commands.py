@@ -60,7 +60,10 @@ def test_a_time_without_an_offset_is_the_wall_clocks_at_the_location(company: Co
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"plate": "ÄBC"}, "plate: A plate can only contain letters A–Z and digits, not “Ä”."),
+        (
+            {"plate": "ÄBC"},
+            "plate: A plate can only contain letters A–Z and digits, not the Latin letter Ä (U+00C4).",
+        ),
         ({"plate": "  "}, "plate: Enter the plate."),
         ({"state": "Narnia"}, "Unknown state or province “Narnia”."),
         ({"start": "tomorrow"}, "Enter the time like this:"),

@@ -17,6 +17,7 @@ from locations.models import Location, Permit
 from locations.plates import normalise_plate
 from locations.regions import Region, parse_region
 from locations.services import PermitDraft, cancel_permit, change_permit, register_permit
+from locations.text import tidy
 from locations.times import clean_local
 
 _SOURCE = Permit.Source.COMMAND
@@ -89,7 +90,7 @@ class Command(ScriptCommand):
             space_number=options["space"],
             type=options["type"],
             unit=options["unit"],
-            external_id=options["external_id"].strip(),
+            external_id=tidy(options["external_id"]),
         )
         permit = _same_as(draft) if draft.external_id else None
         if permit is None:
@@ -248,9 +249,9 @@ def _same_as(draft: PermitDraft) -> Permit | None:
         "subdivision": draft.subdivision,
         "start": draft.start,
         "end": draft.end,
-        "space_number": draft.space_number.strip(),
-        "type": draft.type.strip(),
-        "unit": draft.unit.strip(),
+        "space_number": tidy(draft.space_number),
+        "type": tidy(draft.type),
+        "unit": tidy(draft.unit),
         "status": Permit.Status.ACTIVE,
     }
     other = [name.replace("_", " ") for name, value in wanted.items() if getattr(permit, name) != value]

@@ -297,3 +297,32 @@ def test_no_end_is_a_button_that_types_an_end_which_is_taken(operator: Client, p
 def test_a_year_out_of_range_is_said(operator: Client, place: Location, year: str) -> None:
     response = operator.post(url("permit_add"), typed(place, end=f"{year}-01-01T00:00"))
     assert response.context["form"].errors["end"] == ["Enter a year from 2000 to 2099."]
+
+
+@pytest.mark.parametrize(
+    ("decorated", "offer"), [("TEA&2", "TEA2"), ("I♥TEA", "ITEA"), ("D'ARK", "DARK"), ("D’ARK", "DARK")]
+)
+def test_a_plate_with_decoration_is_offered_without_it_and_never_changed_silently(
+    operator: Client, place: Location, decorated: str, offer: str
+) -> None:
+    hints = operator.post(url("permit_hints"), typed(place, plate=decorated))
+    assert f"Registered as {offer} in most states: use it?" in text_of(hints)
+    assert f'data-type="{offer}" data-into="id_plate"' in hints.content.decode()
+    answer = operator.post(url("permit_add"), typed(place, plate=decorated))
+    assert answer.status_code == 422
+    assert f"Registered as {offer} in most states" in text_of(answer)
+    assert not Permit.objects.exists()
+    assert "in most states" not in text_of(operator.post(url("permit_hints"), typed(place, plate=offer)))
+
+
+def test_a_letter_that_the_issuer_never_uses_is_asked_about(operator: Client, place: Location) -> None:
+    def hints(plate: str, state: str) -> str:
+        return text_of(operator.post(url("permit_hints"), typed(place, plate=plate, subdivision=state)))
+
+    assert "have no letter O. Is it a zero?" in hints("ABO123", "CA-QC")
+    assert "have no letter O" not in hints("AB0123", "CA-QC")
+    assert "have no letter O" not in hints("ABO123", "CA-ON")
+    # A personalised plate may have it.
+    assert (
+        operator.post(url("permit_add"), typed(place, plate="ABO123", subdivision="CA-QC")).status_code == 302
+    )
