@@ -74,6 +74,8 @@ def production_faults(settings: Mapping[str, Any]) -> list[str]:
         faults.append("SITE_URL must be the site's https:// address: every mailed link begins with it.")
     if settings["EMAIL_BACKEND"] == CONSOLE_MAILS:
         faults.append("EMAIL_URL is missing: mails would be printed to the log, with the links in them.")
+    if settings["DEMO_MAILBOX"]:
+        faults.append("DEMO_MAILBOX is set: mails would be kept in a folder and never sent.")
     if not settings["FIELD_ENCRYPTION_KEYS"]:
         faults.append(
             "FIELD_ENCRYPTION_KEYS is empty: vendors' access tokens would be kept under no key of their own."

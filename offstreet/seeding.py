@@ -3,8 +3,9 @@
 Everything is made up, from one seeded generator, and saved through the same services as everywhere. What is there
 already (told apart by slugs, addresses, names and external ids) stays as it is, so seeding may be run again.
 
-*University* is live, *Lakeshore City* is being tested, *Harbor Properties* was just set up. Zones are pulled from Passport;
-where nothing answers there yet (the sandbox starts after the seed), the sandbox's own file is applied instead.
+*University* is live, *Lakeshore City* is being tested, *Harbor Properties* was just set up: their operators are the
+sandbox's. A Passport that doesn't list these operators' zones, or doesn't answer, leaves the companies without
+integrations, and a notice on their pages says so; seeding again connects them once it does.
 """
 
 import random
@@ -14,21 +15,18 @@ from datetime import datetime, timedelta
 
 import orjson
 from django.db import transaction
+from django.db.models import Max
 from django.utils import timezone
 
-from integrations.models import Connection, Contact, Mail, Zone, ZoneRefresh
+from integrations.models import Connection, Contact, Mail, Zone
 from integrations.onboarding import automation, connections
 from integrations.onboarding.services import set_up
-from integrations.vendors.errors import TryLater
-from integrations.vendors.protocol import ZoneSeen, get_vendor
-from integrations.zones import mapping, operator_claims
-from integrations.zones import refresh as zone_refresh
-from integrations.zones.diff import clean_listing
+from integrations.zones import mapping
 from locations.addresses import verify_address
 from locations.models import Company, Location, Membership, Permit, Role, User
 from locations.services import PermitDraft, cancel_permits, register_permits, save_company, save_location
+from offstreet import seeding_connection
 from offstreet.seeding_history import make_history
-from passport import reading
 from passport.sandbox.zones import DEFAULT_ZONES_FILE
 
 PASSWORD = "demo-passport"
@@ -137,36 +135,27 @@ def seed(say: Callable[[str], object]) -> None:
     """Bring the three companies into the database; `say` is told what was done, a line each."""
     support = _person(SUPPORT_EMAIL, "Charlie Novak", support=True)
     shipped = {entry["name"]: entry for entry in orjson.loads(DEFAULT_ZONES_FILE.read_bytes())["operators"]}
+    passport = seeding_connection.Passport()
     for story in STORIES:
-        is_new = not Company.objects.filter(offstreet_id=story.offstreet_id).exists()
         company, operator = _company(story)
-        # The oldest one is the demo's, whatever has become of it since.
-        connection = company.connections.order_by("id").first() or connections.connect(
-            company=company, operator_id=shipped[story.name]["operator_id"], actor=support
+        mails_before = Mail.objects.aggregate(last=Max("pk"))["last"] or 0
+        has_none = not company.connections.exists()
+        connection, why_none = seeding_connection.connected(
+            company, shipped[story.name]["operator_id"], passport, support
         )
-        _confirm(connection, support)
-        refresh = _zones(connection, shipped[story.name]["zones"])
         places = _places(story, company)
-        _map(connection, story, places, operator)
+        if connection is not None:
+            _map(connection, story, places, operator)
         made = _permits(story, places, operator)
-        _advance(connection, story, support)
-        if story.status == Connection.Status.LIVE:
-            make_history(
-                connection=connection,
-                now=timezone.now(),
-                draw=random.Random(f"{SEED} history"),
-                clock=story.timezone,
-            )
-        connection.refresh_from_db()
-        if is_new:
-            # What a worker would do next, with its emails; no one needs to hear of a made-up past, and in the terminal
-            # of the demo these would push the accounts off the screen.
+        if connection is not None:
+            _advance(connection, story, support)
+            _past(connection, story)
+        if connection is not None and has_none:
+            # What a worker would do next, with its emails; no one needs to hear of a made-up past.
             automation.follow(connection, timezone.now())
-            Mail.objects.filter(company=company).delete()
-        say(
-            f"{company}: {len(places)} locations, {refresh.zones_listed} zones, {made} new permits, "
-            f"{connection.get_status_display()}"
-        )
+            Mail.objects.filter(company=company, pk__gt=mails_before).delete()
+        stands = f"no integration: {why_none}" if connection is None else connection.get_status_display()
+        say(f"{company}: {len(places)} locations, {made} new permits, {stands}")
 
 
 # --- People and places --------------------------------------------------------------------------------------------
@@ -217,31 +206,6 @@ def _places(story: Story, company: Company) -> dict[str, Location]:
 # --- The connection -----------------------------------------------------------------------------------------------
 
 
-def _confirm(connection: Connection, support: User) -> None:
-    """Let support confirm the operator ID that the demo itself has entered."""
-    if connection.is_claimed and connection.operator_id:
-        operator_claims.confirm(
-            connection=connection,
-            operator_id=connection.operator_id,
-            how="The demo's own operator.",
-            actor=support,
-        )
-
-
-def _zones(connection: Connection, shipped: list[dict[str, object]]) -> ZoneRefresh:
-    """Pull the zones, or take the shipped ones where Passport does not answer; done once."""
-    done = connection.refreshes.filter(outcome=ZoneRefresh.Outcome.DONE).first()
-    if done is not None:
-        return done
-    listed: list[ZoneSeen]
-    try:
-        listed = get_vendor(connection.vendor).fetch_zones(connection.operator_id)
-    except TryLater:
-        listed = reading.zones(shipped, operator_id=connection.operator_id)
-    refresh, _ = zone_refresh.begin_refresh(connection=connection, trigger="seed")
-    return zone_refresh.apply_listing(refresh=refresh, listing=clean_listing(listed, connection.operator_id))
-
-
 def _map(connection: Connection, story: Story, places: dict[str, Location], operator: User) -> None:
     """Map the locations that have no zone yet; what has been mapped since stays."""
     if connection.status == Connection.Status.ENDED:
@@ -268,6 +232,18 @@ def _advance(connection: Connection, story: Story, support: User) -> None:
         connections.go_live(
             connection=connection, actor=support, reason="The demo begins with a live company."
         )
+
+
+def _past(connection: Connection, story: Story) -> None:
+    """Give a live company the deliveries of the past thirty days."""
+    if story.status == Connection.Status.LIVE:
+        make_history(
+            connection=connection,
+            now=timezone.now(),
+            draw=random.Random(f"{SEED} history"),
+            clock=story.timezone,
+        )
+    connection.refresh_from_db()
 
 
 # --- Permits ------------------------------------------------------------------------------------------------------

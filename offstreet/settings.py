@@ -314,9 +314,16 @@ CONTENT_SECURITY_POLICY = {
 
 EMAIL_CONFIG = env.email("EMAIL_URL", default="consolemail://")
 vars().update(EMAIL_CONFIG)
+# The demo keeps emails in this folder instead of sending them, and shows them at /demo/mail/ (`offstreet.demo_mail`).
+DEMO_MAILBOX = env.str("DEMO_MAILBOX", default="")
+if DEMO_MAILBOX:
+    EMAIL_BACKEND = "offstreet.demo_mail.MailboxBackend"
 EMAIL_TIMEOUT = 15
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Offstreet <no-reply@offstreet.example>")
 SUPPORT_EMAIL = env.str("SUPPORT_EMAIL", default="support@offstreet.example")
+
+# The operator ID that the demo offers for practice to a company without an integration.
+DEMO_OPERATOR_ID = "" if PRODUCTION else env.str("DEMO_OPERATOR_ID", default="")
 
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
 LOGGING_CONFIG = None

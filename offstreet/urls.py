@@ -5,6 +5,7 @@ from django.urls import URLPattern, URLResolver, include, path
 
 from integrations.urls import company_urls
 from locations.views.places import company_add
+from offstreet.demo_mail import demo_mail, demo_mails
 from offstreet.health import healthz
 from offstreet.home import home
 from offstreet.invitations import invitation
@@ -29,6 +30,8 @@ urlpatterns = [
     path("accounts/2fa/totp/activate/", ActivateAppView.as_view(), name="mfa_activate_totp"),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
+    path("demo/mail/", demo_mails, name="demo_mails"),
+    path("demo/mail/<str:key>/", demo_mail, name="demo_mail"),
     path("styleguide/", styleguide, name="styleguide"),
     path("styleguide/part/", styleguide_part, name="styleguide_part"),
     path("styleguide/zones/", styleguide_zones, name="styleguide_zones"),

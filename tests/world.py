@@ -33,7 +33,7 @@ from tests.passport.sandbox_transport import SandboxTransport
 SHIPPED = json.loads(
     (Path(passport.sandbox.__file__).parent / "data" / "passport_zones.json").read_text("utf-8")
 )
-UNIVERSITY, LAKESHORE, HARBOR = SHIPPED["operators"]
+UNIVERSITY, LAKESHORE, HARBOR, _PRACTICE = SHIPPED["operators"]
 
 _vendor: Vendor | None = None
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import HttpResponse
@@ -87,6 +88,7 @@ def setup_response(
             "pause": bound.get("pause") or ReasonForm(auto_id="pause_%s"),
             "live": bound.get("live") or ReasonForm(auto_id="live_%s"),
         },
+        "practice_id": _practice_id(connection),
         **page.claim_of(connection, for_support=role == SUPPORT),
         "status_links": shown.status_links
         and [(one, signed_links.status_url(one)) for one in shown.status_links],
@@ -114,6 +116,14 @@ def _request_form(
     if connection is not None and connection.request_text:
         written["text"] = connection.request_text
     return RequestForm(initial={"rep_name": name, "rep_email": email, **written})
+
+
+def _practice_id(connection: Connection | None) -> str:
+    """Return the operator ID that the demo offers for practice, as long as no company has it; empty elsewhere."""
+    offered: str = settings.DEMO_OPERATOR_ID
+    if not offered or (connection is not None and connection.operator_id):
+        return ""
+    return "" if Connection.objects.filter(operator_id=offered).exists() else offered
 
 
 def _confirm_form(connection: Connection | None) -> ConfirmForm:

@@ -18,6 +18,7 @@ import tempfile
 from pathlib import Path
 
 MAX_SOCKET_PATH_CHARS = 107
+LOG_NAME = "server.log"
 SERVER_NAMES = ("redis-server", "valkey-server")
 
 
@@ -83,3 +84,10 @@ def server_command(
         *("--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
         *("--maxmemory-policy", "noeviction", "--loglevel", "warning"),
     ]
+
+
+def last_lines(log: Path, *, most: int = 20) -> list[str]:
+    """Return the last lines that a server has written to its log file; none if it didn't get that far."""
+    if not log.is_file():
+        return []
+    return log.read_text(errors="replace").splitlines()[-most:]

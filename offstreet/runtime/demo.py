@@ -1,7 +1,8 @@
 """The process manager of `make demo`: brings the whole product up on one machine and takes all of it down again.
 
-Order: broker → sandbox → static files → web; migrations and seed → worker → the address on the screen. A child that
-dies later is started again, with a pause that grows while it keeps dying (`offstreet.runtime.manager`).
+Order: broker → sandbox → static files → migrations and seed → web and worker → the addresses on the screen. No page is
+served before the seed is in. A child that dies later is started again, with a pause that grows while it keeps dying
+(`offstreet.runtime.manager`).
 
 Invariants:
 - One demo per state directory: a lock on `var/demo.lock` is held for life.
@@ -35,6 +36,8 @@ LOGINS = (
     ("support@offstreet.example", "Offstreet's support: all companies, and the admin"),
 )
 LOGIN_PASSWORD = "demo-passport"
+# An operator of the sandbox that no company of the seed uses, for whoever tries the set-up of a company.
+PRACTICE_OPERATOR_ID = "658940b4-52b1-5d67-94a1-1bdee1137d99"
 
 
 class CannotStart(Exception):
@@ -80,6 +83,10 @@ def make_plan(environment: Mapping[str, str], *, root: Path = ROOT) -> Plan:
         "REDIS_URL": given.get("REDIS_URL") or broker.embedded_url(var_dir),
         "PASSPORT_BASE_URL": given.get("PASSPORT_BASE_URL") or f"http://127.0.0.1:{sandbox_port}",
     }
+    if not given.get("EMAIL_URL"):
+        decided["DEMO_MAILBOX"] = given.get("DEMO_MAILBOX") or str(var_dir.resolve() / "mail")
+    if sandbox_port is not None:
+        decided["DEMO_OPERATOR_ID"] = PRACTICE_OPERATOR_ID
     known = envfile.names(root / ".env.example")
     announced = {name: environment[name] for name in known if name in environment} | decided
     runtime = {
@@ -140,14 +147,17 @@ def start_broker(manager: Manager, plan: Plan) -> None:
     for attempt in (1, 2):
         private.directory(data_dir)
         socket_path.unlink(missing_ok=True)
-        child = manager.start(
-            "broker", broker.server_command(binary, data_dir=data_dir, socket_path=socket_path)
-        )
+        log = data_dir / broker.LOG_NAME
+        log.unlink(missing_ok=True)
+        command = broker.server_command(binary, data_dir=data_dir, socket_path=socket_path)
+        child = manager.start("broker", [*command, "--logfile", str(log)])
         if manager.wait_ready(child, lambda: processes.answers_ping(socket_path)):
             return
         manager.children.remove(child)
         assert child.process is not None
         processes.stop(child.process, timeout_s=1)
+        for line in broker.last_lines(log):
+            manager.say(line, name="broker")
         if attempt == 1:
             aside = data_dir.with_name(f"broker.unreadable-{int(time.time())}")
             data_dir.rename(aside)
@@ -167,13 +177,12 @@ def bring_up(manager: Manager, plan: Plan) -> None:
     # Not in `var/`, and nothing in them is secret.
     if not static.collect_if_changed(lambda: manager.run("static", collect, umask=processes.OWN_UMASK)):
         raise CannotStart("The static files could not be collected; the lines above say why.")
-    # Loading takes the web longer than anything else, and it asks the database nothing until it is asked something.
-    web = manager.start("web", commands.web_command())
     address = f"http://127.0.0.1:{plan.sandbox_port}/sandbox/health"
     if sandbox is not None and not manager.wait_ready(sandbox, lambda: processes.answers_http(address)):
         raise CannotStart("The sandbox did not start; its lines above say why.")
     if not manager.run("seed", [sys.executable, "-m", "offstreet.runtime.prepare"]):
         raise CannotStart("The database could not be migrated and filled; the lines above say why.")
+    web = manager.start("web", commands.web_command())
     heartbeat = Path(plan.environment["WORKER_HEARTBEAT_FILE"])
     heartbeat.unlink(missing_ok=True)
     worker = manager.start("worker", commands.worker_command())
@@ -192,9 +201,13 @@ def banner(plan: Plan) -> str:
         lines.append(f"  Passport:            {plan.announced['PASSPORT_BASE_URL']} (no sandbox was started)")
     else:
         lines.append(f"  The officer's page:  {plan.announced['PASSPORT_BASE_URL']}/")
-    lines += ["", f"  Accounts (the password of each is {LOGIN_PASSWORD}):"]
-    lines += [f"    {email:<{width}}  {what}" for email, what in LOGINS]
-    return "\n".join([*lines, "", "  Ctrl-C ends all of it.", ""])
+        lines.append(f"  For practice:        operator ID {PRACTICE_OPERATOR_ID}, for a company of your own")
+    if "DEMO_MAILBOX" in plan.announced:
+        lines.append(f"  Emails:              {plan.announced['SITE_URL']}/demo/mail/")
+    lines += ["", "  Ctrl-C ends all of it.", ""]
+    # Last, so that they stay on the screen.
+    lines.append(f"  Accounts (the password of each is {LOGIN_PASSWORD}):")
+    return "\n".join([*lines, *(f"    {email:<{width}}  {what}" for email, what in LOGINS)])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

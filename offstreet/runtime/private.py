@@ -14,7 +14,7 @@ UMASK = 0o077
 OWNERS_FILE = 0o600
 OWNERS_DIRECTORY = 0o700
 # What an install makes in its directory; an entry that ends in * stands for all that begin so.
-OURS = ("db.sqlite3*", "demo.*", "sandbox.json*", "worker.alive", "static.stamp", "broker*")
+OURS = ("db.sqlite3*", "demo.*", "sandbox.json*", "worker.alive", "static.stamp", "broker*", "mail")
 
 
 def directory(path: Path) -> Path:

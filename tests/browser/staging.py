@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, BrowserContext
 
 from tests.browser import scene
 from tests.browser.face import HEIGHT_PX, Scheme, Watched
-from tests.servers import SQLITE, Stack, eventually, running_stack
+from tests.servers import SQLITE, Stack, eventually, running_stack, scratch_directory
 
 _WAITING = """
 SELECT COUNT(*) AS waiting FROM integrations_registration AS one
@@ -72,7 +72,10 @@ def wait_until_delivered(stack: Stack, *, timeout_s: float = 60.0) -> None:
 @contextmanager
 def seeded_stack() -> Iterator[Stack]:
     """Run a product that has the demo's seed, delivered to its sandbox."""
-    with running_stack(SQLITE) as stack:
+    with (
+        scratch_directory() as home,
+        running_stack(SQLITE, env={"DEMO_MAILBOX": str(home / "mail")}) as stack,
+    ):
         stack.manage("seed")
         wait_until_delivered(stack)
         yield stack

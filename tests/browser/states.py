@@ -241,6 +241,9 @@ STATES: tuple[State, ...] = (
     State("404", "overview", ("nowhere",), status=404),
     State("405", "permits_cancel", CAMPUS, status=405),
     State("404 for a stranger to the company", "overview", CAMPUS, who="nobody", status=404),
+    # The demo's mailbox
+    State("the demo's emails", "demo_mails", who=""),
+    State("an email of the demo", "demo_mail", ("demo mail",), who=""),
     # The components
     State("style guide", "styleguide", who="support"),
 )  # fmt: skip

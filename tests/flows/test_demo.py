@@ -1,5 +1,6 @@
 """`make demo`, as it runs on a machine with nothing installed, from start to end."""
 
+import contextlib
 import os
 import re
 import signal
@@ -16,6 +17,11 @@ from offstreet.runtime import commands, demo, processes
 from offstreet.runtime.commands import ROOT
 from tests.servers import READY_TIMEOUT_S, eventually, run_checked, scratch_directory
 
+COMPANIES = """
+from integrations.models import Connection, Notice
+from locations.models import Company
+print(f"{Company.objects.count()} companies, {Connection.objects.count()} connections, {Notice.objects.count()} notices")
+"""
 MEMORY_LIMIT_KB = 450 * 1024
 
 
@@ -74,9 +80,13 @@ def test_the_demo_comes_up_restarts_what_dies_and_leaves_nothing_behind(var_dir:
         )
         assert ready, printed()
         assert f"http://127.0.0.1:{port}\n" in printed()
-        for email, _what in demo.LOGINS:
-            assert email in printed()
+        # Nothing was served before the seed was in, and the accounts stay on the screen.
+        assert printed().index("seed    │ Harbor Properties") < printed().index("web     │ ")
+        last = printed().rstrip().splitlines()[-len(demo.LOGINS) :]
+        assert [line.split()[0] for line in last] == [email for email, _what in demo.LOGINS]
+        assert "broker  │" not in printed()
         assert processes.answers_http(f"http://127.0.0.1:{port}/accounts/login/")
+        assert processes.answers_http(f"http://127.0.0.1:{port}/demo/mail/")
         assert processes.answers_http(f"http://127.0.0.1:{port + 1}/")
 
         # A command beside it needs no configuration.
@@ -120,3 +130,50 @@ def test_the_demo_comes_up_restarts_what_dies_and_leaves_nothing_behind(var_dir:
         assert [pid for pid in everything if Path(f"/proc/{pid}").exists()] == []
     finally:
         processes.stop(manager, timeout_s=15)
+
+
+@pytest.mark.parametrize("knows_someone", [True, False], ids=["one that knows nobody", "none at all"])
+@pytest.mark.timeout(240)
+def test_the_demo_starts_without_the_seeds_operators_and_says_so(var_dir: Path, knows_someone: bool) -> None:
+    port = two_free_ports()
+    zones = var_dir / "zones.json"
+    zones.write_text('{"operators": []}')
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    env = {
+        **kept,
+        "VAR_DIR": str(var_dir),
+        "PORT": str(port),
+        "PASSPORT_BASE_URL": f"http://127.0.0.1:{port + 1}",
+    }
+    with contextlib.ExitStack() as ending, (var_dir / "demo.log").open("wb") as log:
+        if knows_someone:
+            other = [
+                *commands.sandbox_command(port=port + 1, state=var_dir / "other.json"),
+                "--zones",
+                str(zones),
+            ]
+            passport = processes.spawn(other, env=kept, cwd=ROOT, output=subprocess.DEVNULL)
+            ending.callback(processes.stop, passport, timeout_s=5)
+            assert processes.wait_until(
+                lambda: processes.answers_http(f"http://127.0.0.1:{port + 1}/sandbox/health"),
+                timeout_s=READY_TIMEOUT_S,
+                process=passport,
+            )
+        manager = processes.spawn(
+            [sys.executable, "-m", "offstreet.runtime.demo"], env=env, cwd=ROOT, output=log
+        )
+        ending.callback(processes.stop, manager, timeout_s=15)
+
+        def printed() -> str:
+            return (var_dir / "demo.log").read_text(errors="replace")
+
+        ready = processes.wait_until(
+            lambda: "Offstreet is ready" in printed(), timeout_s=3 * READY_TIMEOUT_S, process=manager
+        )
+        assert ready, printed()
+        said = "Passport does not know this operator ID." if knows_someone else "Passport can't be reached."
+        assert printed().count(f"no integration: {said}") == 3
+        status = run_checked(
+            commands.manage_command("shell", "-c", COMPANIES), env={**kept, "VAR_DIR": str(var_dir)}
+        )
+        assert "3 companies, 0 connections, 3 notices" in status

@@ -4,10 +4,12 @@ An address that is not in the table fails `test_access_table.py`, so that no pag
 """
 
 import contextlib
+import mailbox
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.http import HttpResponse
 from django.test import Client
@@ -148,6 +150,8 @@ OTHERS: dict[str, Access] = {
     "support_notice_dismiss": Access(post=SUPPORT),
     "support_notifications": Access(get=SUPPORT, post=SUPPORT),
     "healthz": Access(get=ANYBODY),
+    "demo_mails": Access(get=ANYBODY),
+    "demo_mail": Access(get=ANYBODY),
     "styleguide": Access(get=ANYBODY),
     "styleguide_part": Access(get=ANYBODY),
     "styleguide_zones": Access(get=ANYBODY),
@@ -242,6 +246,8 @@ def address(name: str, own: Side) -> str:
         return reverse(name, args=[token_of(own.things["invitation"].pk)])
     if name == "status_page":
         return reverse(name, args=[signed_links.status_token(own.things["status_link"])])
+    if name == "demo_mail" and settings.DEMO_MAILBOX:
+        return reverse(name, args=[mailbox.Maildir(settings.DEMO_MAILBOX).add("Subject: Hello\n\nHello.")])
     if name == "test_answer":
         test = own.things["test_plate"]
         issue = signed_links.issue_of(timezone.now() + timedelta(hours=1))
@@ -254,7 +260,7 @@ def address(name: str, own: Side) -> str:
         return reverse(
             name, args=[Notice.objects.create(kind="held", text="Held.", created_at=timezone.now()).pk]
         )
-    return reverse(name)
+    return reverse(name, args=["1"] if name == "demo_mail" else [])
 
 
 def filled(name: str, prefix: str = "") -> str:

@@ -5,6 +5,8 @@ whose role doesn't allow it; for everyone else there is nothing (404).
 """
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.http import HttpResponse
@@ -74,8 +76,9 @@ def clients(own: Side) -> dict[str, Client]:
 
 
 @pytest.fixture(autouse=True)
-def quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No page of this table reaches a vendor or a worker."""
+def quiet(monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Path) -> Iterator[None]:
+    """No page of this table reaches a vendor or a worker; the demo's mailbox is there."""
+    settings.DEMO_MAILBOX = str(tmp_path / "mail")
     take_refreshes(monkeypatch, lambda _pk: None)
     with fake_vendor():
         yield

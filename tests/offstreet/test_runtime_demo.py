@@ -1,5 +1,6 @@
 """The process manager: what it starts, how it restarts, and that it leaves nothing behind."""
 
+import json
 import os
 import signal
 import socket
@@ -12,6 +13,7 @@ import pytest
 from offstreet import seeding
 from offstreet.runtime import demo, envfile, processes
 from offstreet.runtime.manager import BACKOFF_MAX_S, Child, Ending, Manager, how_it_ended
+from passport.sandbox.zones import DEFAULT_ZONES_FILE
 from tests.loaded_modules import loaded_by
 from tests.offstreet import children
 from tests.offstreet.test_runtime_processes import linux_only, runs
@@ -34,6 +36,8 @@ def test_without_any_variable_it_starts_everything_itself(root: Path) -> None:
         "SITE_URL": "http://127.0.0.1:8000",
         "REDIS_URL": f"unix://{root}/var/broker.sock",
         "PASSPORT_BASE_URL": "http://127.0.0.1:8001",
+        "DEMO_MAILBOX": str(root / "var" / "mail"),
+        "DEMO_OPERATOR_ID": demo.PRACTICE_OPERATOR_ID,
     }
     assert plan.environment["WEB_BIND"] == "127.0.0.1:8000"
 
@@ -162,6 +166,31 @@ def test_nothing_survives_a_kill_9(victim: str) -> None:
         assert len(managed) == 3
         os.kill(manager if victim == "the manager" else parent.pid, signal.SIGKILL)
         assert processes.wait_until(lambda: not any(runs(pid) for pid in (manager, *managed)), timeout_s=15)
+
+
+def test_a_mail_server_of_ones_own_is_used_instead_of_the_mailbox(root: Path) -> None:
+    plan = demo.make_plan({"EMAIL_URL": "smtp://127.0.0.1:2525"}, root=root)
+    assert "DEMO_MAILBOX" not in plan.environment
+    assert "/demo/mail/" not in demo.banner(plan)
+    assert "http://127.0.0.1:8000/demo/mail/" in demo.banner(demo.make_plan({}, root=root))
+
+
+def test_the_practice_operator_is_the_sandboxs_and_no_companys(root: Path) -> None:
+    operators = {
+        entry["operator_id"]: entry["name"]
+        for entry in json.loads(DEFAULT_ZONES_FILE.read_text())["operators"]
+    }
+    assert operators[demo.PRACTICE_OPERATOR_ID] not in {story.name for story in seeding.STORIES}
+    assert demo.PRACTICE_OPERATOR_ID in demo.banner(demo.make_plan({}, root=root))
+    elsewhere = demo.make_plan({"PASSPORT_BASE_URL": "https://api.example"}, root=root)
+    assert "DEMO_OPERATOR_ID" not in elsewhere.environment
+    assert demo.PRACTICE_OPERATOR_ID not in demo.banner(elsewhere)
+
+
+def test_the_accounts_are_the_last_lines_of_the_banner(root: Path) -> None:
+    lines = demo.banner(demo.make_plan({}, root=root)).splitlines()
+    shown = [line.split()[0] for line in lines[-len(demo.LOGINS) :]]
+    assert shown == [email for email, _what in demo.LOGINS]
 
 
 def test_the_banner_names_every_account_of_the_seed_and_its_password(root: Path) -> None:

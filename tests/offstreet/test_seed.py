@@ -4,36 +4,52 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
+import orjson
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.db import transaction
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import escape
 
 from integrations.dashboard.hourly_stats import CLASSES, count_hours, floor_hour
 from integrations.models import (
     Connection,
     Contact,
     Mail,
+    Notice,
     PermitSync,
     PushHour,
     Zone,
     ZoneMapping,
     ZoneRefresh,
 )
-from integrations.onboarding import automation
-from integrations.vendors.errors import TryLater
+from integrations.onboarding import automation, connections
+from integrations.vendors.errors import DeliveryError, FixConnection, TryLater
 from integrations.zones.mapping import Suggestion, case_twins, suggest
 from locations.models import Company, Location, Membership, Permit, User
 from offstreet import seeding
+from passport import reading
+from passport.sandbox.zones import DEFAULT_ZONES_FILE
 from tests.fakes import FakeVendor, fake_vendor
+from tests.pages import signed_in
 
 pytestmark = pytest.mark.django_db
 
 
+SHIPPED = {
+    entry["operator_id"]: reading.zones(entry["zones"], operator_id=entry["operator_id"])
+    for entry in orjson.loads(DEFAULT_ZONES_FILE.read_bytes())["operators"]
+}
+
+
 @pytest.fixture(autouse=True)
 def vendor() -> Iterator[FakeVendor]:
+    """A Passport that lists the sandbox's zones."""
     with fake_vendor() as fake:
-        fake.zones_error = TryLater("Passport did not answer.")
+        # One list for all operators: those of others are left out when it is applied.
+        fake.zones = [zone for zones in SHIPPED.values() for zone in zones]
         yield fake
 
 
@@ -139,6 +155,78 @@ def test_what_people_have_changed_stays() -> None:
     seed()
     assert ZoneMapping.objects.get(location__name="Lot B").zone.number == "LOTB"
     assert Connection.objects.get(company__slug="lakeshore-city").status == Connection.Status.ENDED
+
+
+@pytest.mark.parametrize(
+    ("error", "asked"),
+    [
+        (FixConnection("Passport does not know this operator ID.", status=404), 3),
+        (FixConnection("Passport does not accept our credentials.", scope="host"), 3),
+        (TryLater("Passport can't be reached."), 1),
+    ],
+)
+def test_without_a_passport_that_knows_its_operators_the_companies_come_without_integrations(
+    vendor: FakeVendor, error: DeliveryError, asked: int
+) -> None:
+    vendor.zones_error = error
+    printed = seed()
+    assert not Connection.objects.exists()
+    assert Company.objects.count() == 3
+    assert Permit.objects.count() == sum(story.permits for story in seeding.STORIES)
+    assert printed.count(f"no integration: {error.sentence}") == 3
+    assert len(vendor.asked_for) == asked
+    # Each company's pages say so, once, however often it is seeded.
+    seed()
+    for company in Company.objects.all():
+        notice = Notice.objects.get(company=company, done_at=None)
+        assert notice.text == f"The demo could not connect this company to Passport. {error.sentence}"
+        client = signed_in(User.objects.get(email=f"operator@{company.slug}.example"))
+        page = client.get(reverse("setup", args=[company.slug])).content.decode()
+        assert escape(notice.text) in page
+    assert not Mail.objects.exists()
+
+
+def test_seeding_again_connects_the_companies_once_passport_knows_them(vendor: FakeVendor) -> None:
+    with transaction.atomic():
+        seed()
+        expected = stand()
+        transaction.set_rollback(True)
+    vendor.zones_error = TryLater("Passport can't be reached.")
+    seed()
+    vendor.zones_error = None
+    seed()
+    assert stand() == expected
+    assert not Notice.objects.filter(kind="demo_without_integration", done_at=None).exists()
+    assert not Mail.objects.exists()
+
+
+def stand() -> dict[str, tuple[str, int, int]]:
+    """Each company's status, its mapped locations and those of its permits that Passport is to have."""
+    return {
+        one.company.slug: (
+            one.status,
+            ZoneMapping.objects.filter(zone__connection=one).count(),
+            PermitSync.objects.filter(
+                connection=one, permit__status="active", permit__end__gt=timezone.now()
+            ).count(),
+        )
+        for one in Connection.objects.select_related("company")
+    }
+
+
+def test_an_integration_that_people_have_begun_themselves_is_left_alone(vendor: FakeVendor) -> None:
+    vendor.zones_error = TryLater("Passport can't be reached.")
+    seed()
+    theirs = "00000000-0000-4000-8000-00000000000a"
+    company = Company.objects.get(slug="university")
+    connections.connect(
+        company=company, operator_id=theirs, actor=User.objects.get(email="operator@university.example")
+    )
+    vendor.zones_error = None
+    seed()
+    mine = Connection.objects.get(company=company)
+    assert (mine.operator_id, mine.status, mine.is_confirmed) == (theirs, "setup", False)
+    assert not Zone.objects.filter(connection=mine).exists()
 
 
 def test_production_refuses_accounts_that_everyone_knows(settings: Any) -> None:
