@@ -1,15 +1,14 @@
 """Reads that join permits with their delivery: lists over a million rows and what a page of permits needs in words.
 
 What it decides about speed:
-- Paging is by key (`after`/`before` an id), and nothing is counted: page 10,000 costs what page 1 costs.
 - A search or a push state that means one thing *or* another is asked branch by branch in one statement; each branch walks
   an index of its own and stops when it has a page. OR would walk the whole company where few rows match.
 - What a page of permits needs beside itself is fetched for all of its rows at once (`push_states`), so the number of
   queries does not grow with rows.
 """
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
@@ -21,9 +20,7 @@ from integrations.delivery.circuit_breaker import breakers_of
 from integrations.delivery.status import PushState, push_state
 from integrations.models import Breaker, Connection, PermitSync, ZoneMapping
 from locations.models import Company, Location, Permit, PermitQuerySet
-from locations.plates import normalise_plate
 from locations.regions import Region
-from locations.text import tidy
 
 PAGE_ROWS = 50
 MAX_TYPES = 60
@@ -60,20 +57,6 @@ class Delivery:
     mapping: ZoneMapping | None = None
     connection: Connection | None = None
     breaker: Breaker | None = None
-
-
-@dataclass(slots=True)
-class PermitPage:
-    """One page of permits; `newer`/`older` are ids to page by, or None where the list ends.
-
-    What was searched for comes in the order of what was found and is not paged: `more` says that only its beginning is
-    shown, and that typing more of it shows the rest.
-    """
-
-    rows: list[Delivery] = field(default_factory=list)
-    newer: int | None = None
-    older: int | None = None
-    more: bool = False
 
 
 def pick_breaker(breakers: Iterable[Breaker], connection: Connection, now: datetime) -> Breaker | None:
@@ -194,66 +177,6 @@ def _pushed(
     current = permits.current(now)
     behind = [rows.as_mapped() for rows in (here.due(), here.refused(), here.drifting())]
     return [*(current.filter(Exists(rows)) for rows in behind), unmapped.current(now)]
-
-
-def list_permits(
-    company: Company,
-    filters: PermitFilters,
-    *,
-    now: datetime,
-    older_than: int | None = None,
-    newer_than: int | None = None,
-    rows: int = PAGE_ROWS,
-) -> PermitPage:
-    """Return one page, newest first. `older_than`/`newer_than` are ids; without them it is the first page.
-
-    A search returns its first page alone, see `PermitPage`.
-    """
-    branches = narrowed(company, filters, now)
-    if tidy(filters.q):
-        found = _in_order_of_search(_load(_first_ids(branches, rows + 1)), filters.q)
-        return PermitPage(rows=deliveries(found[:rows], now), more=len(found) > rows)
-    upwards = newer_than is not None
-    if newer_than is not None:
-        branches = [branch.filter(pk__gt=newer_than) for branch in branches]
-    elif older_than is not None:
-        branches = [branch.filter(pk__lt=older_than) for branch in branches]
-    order = "pk" if upwards else "-pk"
-    ids = sorted(_first_ids([branch.order_by(order) for branch in branches], rows + 1), reverse=not upwards)
-    more, ids = len(ids) > rows, sorted(ids[:rows], reverse=True)
-    by_id = {permit.pk: permit for permit in _load(ids)}
-    page = PermitPage(rows=deliveries([by_id[pk] for pk in ids if pk in by_id], now))
-    if ids:
-        page.older = ids[-1] if (upwards or more) else None
-        page.newer = ids[0] if (more if upwards else older_than is not None) else None
-    return page
-
-
-def _first_ids(branches: Sequence[PermitQuerySet], rows: int) -> set[int]:
-    """Return the ids of the first rows of each ordered branch, by one statement."""
-    firsts = [
-        Permit.objects.order_by().filter(pk__in=branch.values("pk")[:rows]).values_list("pk", flat=True)
-        for branch in branches
-    ]
-    return set(firsts[0].union(*firsts[1:], all=True) if len(firsts) > 1 else firsts[0])
-
-
-def _load(ids: Collection[int]) -> list[Permit]:
-    return list(Permit.objects.select_related("location").filter(pk__in=ids))
-
-
-def _in_order_of_search(permits: Iterable[Permit], text: str) -> list[Permit]:
-    """Put plates that begin with it first, then those that hold it, then units, then external ids, each in its own order."""
-    plate, upper = normalise_plate(text), tidy(text).upper()
-
-    def place(permit: Permit) -> tuple[int, str, int]:
-        if plate and plate in permit.plate:
-            return int(not permit.plate.startswith(plate)), permit.plate, permit.pk
-        if permit.unit.upper().startswith(upper):
-            return 2, permit.unit.upper(), permit.pk
-        return 3, permit.external_id.upper(), permit.pk
-
-    return sorted(permits, key=place)
 
 
 def permit_types(company: Company) -> list[str]:

@@ -9,6 +9,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.formats import localize
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_POST, require_safe
@@ -21,14 +22,13 @@ from integrations.permits.end_presets import end_presets
 from integrations.permits.fixes import fix_of, refused_for_form
 from integrations.permits.forms import PermitForm
 from integrations.permits.headline import headline
+from integrations.permits.listing import MOST_COUNTED, NEWEST, SORTS, PermitPage, list_permits
 from integrations.permits.proof import gather, timeline
 from integrations.permits.queries import (
     PAGE_ROWS,
     Delivery,
-    PermitPage,
     deliveries,
     delivery_of,
-    list_permits,
     permit_types,
 )
 from integrations.permits.rights_lookup import (
@@ -92,7 +92,9 @@ def permit_list(request: CompanyRequest) -> HttpResponse:
         now=now,
         older_than=read_key(request.GET.get("after")),
         newer_than=read_key(request.GET.get("before")),
+        sort=SORTS.get(request.GET.get("sort", ""), NEWEST),
     )
+    first = _first_place(request, page)
     return render_page(
         request,
         "integrations/permits/permits.html",
@@ -103,33 +105,50 @@ def permit_list(request: CompanyRequest) -> HttpResponse:
             "narrowed": any(request.GET.get(name) for name in form.fields),
             "may_write": _may_write(request),
             "polled": [row.permit.pk for row in page.rows if row.state.moving],
-            "older": _paged(request, after=page.older),
-            "newer": _paged(request, before=page.newer),
-            "summary": _summary(page),
+            "older": _paged(request, after=page.older, place=first + len(page.rows)),
+            "newer": _paged(request, before=page.newer, place=max(first - PAGE_ROWS, 1)),
+            "summary": _summary(page, first),
             "undo": undoable(request, now),
         },
     )
 
 
-def _paged(request: CompanyRequest, **place: int | None) -> str:
-    """Return the address of a neighbouring page, or an empty text where there is none."""
-    if not any(place.values()):
+def _paged(request: CompanyRequest, *, place: int, **key: int | None) -> str:
+    """Return the address of a neighbouring page, or an empty text where there is none; `place` is that of its first row."""
+    if not any(key.values()):
         return ""
     query = request.GET.copy()
-    for key in ("after", "before"):
-        query.pop(key, None)
-    for key, value in place.items():
-        query[key] = str(value)
+    for name in ("after", "before"):
+        query.pop(name, None)
+    query["from"] = str(place)
+    for name, value in key.items():
+        query[name] = str(value)
     return f"{request.path}?{query.urlencode()}"
 
 
-def _summary(page: PermitPage) -> str:
-    shown = len(page.rows)
+def _first_place(request: CompanyRequest, page: PermitPage) -> int:
+    """Return which place in the list the first row has, as the address that led here says; 1 on the first page."""
+    is_first = (
+        not page.rows or not (request.GET.get("after") or request.GET.get("before")) or page.newer is None
+    )
+    return 1 if is_first else read_key(request.GET.get("from")) or 1
+
+
+def _summary(page: PermitPage, first: int) -> str:
+    words = {
+        "first": localize(first),
+        "last": localize(first + len(page.rows) - 1),
+        "all": _say_total(page.total),
+    }
     if page.more:
-        return _("Only the first %(n)d matches. Type more to see others.") % {"n": shown}
+        return _("The first %(last)s of %(all)s matches. Type more to see others.") % words
     if page.older is None and page.newer is None:
-        return ngettext("%(n)d permit", "%(n)d permits", shown) % {"n": shown}
-    return _("%(n)d permits per page, newest first") % {"n": PAGE_ROWS}
+        return ngettext("%(n)d permit", "%(n)d permits", len(page.rows)) % {"n": len(page.rows)}
+    return _("%(first)s–%(last)s of %(all)s permits") % words
+
+
+def _say_total(total: int) -> str:
+    return f"{localize(MOST_COUNTED)}+" if total > MOST_COUNTED else localize(total)
 
 
 @company_view(Role.VIEWER)

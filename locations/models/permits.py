@@ -193,6 +193,8 @@ class Permit(models.Model):
             models.Index(fields=["company", "-id"], name="permit_list"),
             models.Index(fields=["location", "-id"], name="permit_list_of_location"),
             models.Index(fields=["company", "subdivision", "-id"], name="permit_list_of_state"),
+            # The same in order of their ends.
+            models.Index(fields=["company", "end", "id"], name="permit_list_by_end"),
             # The list of cancelled ones, which may be few among a million.
             models.Index(
                 fields=["company", "-id"], name="permit_list_of_cancelled", condition=Q(status="cancelled")

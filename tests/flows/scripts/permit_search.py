@@ -5,7 +5,8 @@ from typing import Any
 
 from django.utils import timezone
 
-from integrations.permits.queries import PermitFilters, list_permits, permit_types
+from integrations.permits.listing import list_permits
+from integrations.permits.queries import PermitFilters, permit_types
 from locations.models import Location
 from tests.factories import ConnectionFactory, LocationFactory, PermitFactory, mapped_location
 

@@ -19,7 +19,8 @@ from integrations.models import Connection, PermitSync
 from integrations.models.delivery import NOT_LISTED, STILL_LISTED, Priority
 from integrations.permits import counts
 from integrations.permits.counts import DeliveryCounts, PlaceCounts, delivery_counts, place_counts, together
-from integrations.permits.queries import PermitFilters, list_permits
+from integrations.permits.listing import list_permits
+from integrations.permits.queries import PermitFilters
 from locations.models import Location, Permit
 from locations.services import cancel_permit
 from tests.factories import ConnectionFactory, PermitFactory

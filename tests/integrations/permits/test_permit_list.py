@@ -7,7 +7,8 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from locations.models import Location, Membership
+from integrations.permits import listing
+from locations.models import Location, Membership, Permit
 from locations.services import cancel_permit
 from tests.factories import LocationFactory, PermitFactory
 from tests.integrations.permits.pages import accept, plates, text_of, url
@@ -92,12 +93,10 @@ def test_test_plates_are_shown_only_when_asked_for_and_are_marked(operator: Clie
 
 
 def test_pages_are_walked_by_key_forth_and_back(operator: Client, place: Location, monkeypatch: Any) -> None:
-    from integrations.permits import queries as permit_queries
-
     monkeypatch.setattr(
-        permit_queries.list_permits,
+        listing.list_permits,
         "__kwdefaults__",
-        {**(permit_queries.list_permits.__kwdefaults__ or {}), "rows": 3},
+        {**(listing.list_permits.__kwdefaults__ or {}), "rows": 3},
     )
     for number in range(8):
         PermitFactory(location=place, plate=f"P{number}")
@@ -113,6 +112,56 @@ def test_pages_are_walked_by_key_forth_and_back(operator: Client, place: Locatio
     back = operator.get(third.context["newer"])
     assert plates(back) == ["P4", "P3", "P2"]
     assert plates(operator.get(back.context["newer"])) == ["P7", "P6", "P5"]
+    summaries = [one.context["summary"] for one in (first, second, third, back)]
+    monkeypatch.setattr("integrations.permits.views.PAGE_ROWS", 3)
+    assert summaries[:3] == ["1–3 of 8 permits", "4–6 of 8 permits", "7–8 of 8 permits"]
+
+
+@pytest.mark.parametrize("name", ["plate", "-plate", "end", "-end"])
+def test_a_list_is_sorted_by_its_columns_and_paged_in_that_order(
+    operator: Client, place: Location, monkeypatch: Any, name: str
+) -> None:
+    rows = {**(listing.list_permits.__kwdefaults__ or {}), "rows": 3}
+    monkeypatch.setattr(listing.list_permits, "__kwdefaults__", rows)
+    now = timezone.now()
+    # Some share their plate or their end: the id decides between them.
+    for number, plate in enumerate(["B2", "A1", "C3", "A1", "D4", "B2", "E5"]):
+        PermitFactory(location=place, plate=plate, end=now + timedelta(days=1 + number % 3))
+    column = name.removeprefix("-")
+    wanted = sorted(Permit.objects.values_list(column, "pk"), reverse=name.startswith("-"))
+    walked, address, ways_back = [], f"{url('permits')}?sort={name}", []
+    while address:
+        page = operator.get(address)
+        walked += [row.permit.pk for row in page.context["page"].rows]
+        ways_back.append((page.context["newer"], page))
+        address = page.context["older"]
+    assert walked == [pk for _value, pk in wanted]
+    newer, _last = ways_back[-1]
+    back = [row.permit.pk for row in operator.get(newer).context["page"].rows]
+    assert back == walked[3:6]
+    # No plate in an address, whatever it is sorted by.
+    assert not any(plate in newer for plate in ("A1", "B2", "C3", "D4", "E5"))
+
+
+def test_an_order_that_there_is_not_is_the_usual_one(operator: Client, place: Location) -> None:
+    for number in range(3):
+        PermitFactory(location=place, plate=f"P{number}")
+    for query in ("?sort=company__name", "?sort=--plate", "?sort=plate&after=999999", "?from=x&after=y"):
+        assert len(plates(operator.get(url("permits") + query))) == 3
+
+
+def test_a_total_stops_where_counting_would_cost_more_than_it_says(
+    operator: Client, place: Location, monkeypatch: Any
+) -> None:
+    rows = {**(listing.list_permits.__kwdefaults__ or {}), "rows": 3}
+    monkeypatch.setattr(listing.list_permits, "__kwdefaults__", rows)
+    monkeypatch.setattr("integrations.permits.listing.MOST_COUNTED", 5)
+    monkeypatch.setattr("integrations.permits.views.MOST_COUNTED", 5)
+    for number in range(7):
+        PermitFactory(location=place, plate=f"P{number}")
+    assert operator.get(url("permits")).context["summary"] == "1–3 of 5+ permits"
+    found = operator.post(url("permits_search"), {"q": "P"}, follow=True)
+    assert found.context["summary"] == "The first 3 of 5+ matches. Type more to see others."
 
 
 def test_a_list_that_waits_polls_and_stops_when_nothing_waits(operator: Client, place: Location) -> None:
