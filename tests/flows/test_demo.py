@@ -1,6 +1,7 @@
 """`make demo`, as it runs on a machine with nothing installed, from start to end."""
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -15,13 +16,10 @@ import pytest
 
 from offstreet.runtime import commands, demo, processes
 from offstreet.runtime.commands import ROOT
+from tests import run_function
+from tests.flows.scripts import demo as demo_scripts
 from tests.servers import READY_TIMEOUT_S, eventually, run_checked, scratch_directory
 
-COMPANIES = """
-from integrations.models import Connection, Notice
-from locations.models import Company
-print(f"{Company.objects.count()} companies, {Connection.objects.count()} connections, {Notice.objects.count()} notices")
-"""
 MEMORY_LIMIT_KB = 450 * 1024
 
 
@@ -173,7 +171,7 @@ def test_the_demo_starts_without_the_seeds_operators_and_says_so(var_dir: Path, 
         assert ready, printed()
         said = "Passport does not know this operator ID." if knows_someone else "Passport can't be reached."
         assert printed().count(f"no integration: {said}") == 3
-        status = run_checked(
-            commands.manage_command("shell", "-c", COMPANIES), env={**kept, "VAR_DIR": str(var_dir)}
+        counted = run_checked(
+            run_function.command(demo_scripts.counts), env={**kept, "VAR_DIR": str(var_dir)}
         )
-        assert "3 companies, 0 connections, 3 notices" in status
+        assert json.loads(counted) == {"companies": 3, "connections": 0, "notices": 3}
