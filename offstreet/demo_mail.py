@@ -63,13 +63,13 @@ def demo_mails(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
-def demo_mail(request: HttpRequest, key: str) -> HttpResponse:
+def demo_mail(request: HttpRequest, mail_id: str) -> HttpResponse:
     """Show one email; its links can be followed."""
     folder = _open_folder()
-    # Only what the folder lists is opened, so a key leads to no other file.
-    if key not in folder.keys():  # noqa: SIM118 - `in folder` would take any path
+    # Only what the folder lists is opened, so a mail_id leads to no other file.
+    if mail_id not in folder.keys():  # noqa: SIM118 - `in folder` would take any path
         raise Http404
-    return render(request, "offstreet/demo_mail.html", {"mail": _read(folder, key)})
+    return render(request, "offstreet/demo_mail.html", {"mail": _read(folder, mail_id)})
 
 
 def _open_folder() -> mailbox.Maildir:

@@ -31,7 +31,7 @@ urlpatterns = [
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
     path("demo/mail/", demo_mails, name="demo_mails"),
-    path("demo/mail/<str:key>/", demo_mail, name="demo_mail"),
+    path("demo/mail/<str:mail_id>/", demo_mail, name="demo_mail"),
     path("styleguide/", styleguide, name="styleguide"),
     path("styleguide/part/", styleguide_part, name="styleguide_part"),
     path("styleguide/zones/", styleguide_zones, name="styleguide_zones"),

@@ -84,7 +84,7 @@ def test_what_a_form_sent_is_resumed_after_reauthentication(world: World) -> Non
 
 def test_opening_what_only_forms_are_sent_to_shows_a_way_on(world: World) -> None:
     permit = PermitFactory(location=world.location("Lot"))
-    answer = world.operator.get(world.url("permit_reinstate", permit.pk))
+    answer = world.operator.get(world.url("permit_check", permit.pk))
     assert answer.status_code == 405
     assert answer["Allow"] == "POST"
     page = text_of(answer)

@@ -118,7 +118,7 @@ def test_a_retry_over_several_companies_is_noted_at_each(world: World, kim: User
 
 def test_the_pages_retry_says_who(world: World) -> None:
     PermitFactory(location=world.location("Lot B", world.zone("LotB")))
-    PermitSync.objects.update(state="refused", error_code="x")
+    PermitSync.objects.update(state="refused", error_code="x", retry_at=timezone.now())
     world.operator.post(world.url("retry"), {"reason": "x"})
     assert AuditEvent.objects.get(kind="retried").actor is not None
 
