@@ -257,7 +257,7 @@ ACTIONS = frozenset({
     "setup_withdraw", "setup_rename",
     "setup_test", "setup_check_plates", "setup_live", "setup_pause", "setup_resume", "status_link_make", "status_link_renew",
     "status_link_revoke", "test_plate_answer", "test_plate_ask", "test_plate_withdraw", "notice_dismiss",
-    "support_notice_dismiss", "permits_search",
+    "support_notice_dismiss", "permits_search", "activity_people_search", "activity_people_csv",
     "healthz", "security_log_csv", "security_log_all_csv", "styleguide_part", "styleguide_zones",
 })  # fmt: skip
 # Pages of a second factor that is switched on: `tests/browser/test_account_pages.py` goes through them. The others redirect
