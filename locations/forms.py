@@ -91,7 +91,7 @@ class CompanyForm(forms.ModelForm):  # type: ignore[type-arg]
     default_region = forms.ChoiceField(
         label=_("Default state"),
         required=False,
-        choices=lambda: [("", _("None")), *region_choices()],
+        choices=lambda: [("", _("No default")), *region_choices()],
         help_text=_("New permits begin with it."),
     )
     default_timezone = forms.ChoiceField(
@@ -121,7 +121,7 @@ class CompanyForm(forms.ModelForm):  # type: ignore[type-arg]
         super().__init__(*args, **kwargs)
         self.actor = actor
         zone: forms.ChoiceField = self.fields["default_timezone"]  # type: ignore[assignment]
-        zone.choices = [("", _("None")), *timezone_choices(self.instance.default_timezone)]
+        zone.choices = [("", _("No default")), *timezone_choices(self.instance.default_timezone)]
 
     def clean_two_step_required(self) -> bool:
         """Refuse to ask of others what the person does not have yet, so that nobody shuts out the whole company."""
