@@ -67,7 +67,8 @@ def connections_for_refresh(now: datetime) -> list[Connection]:
     """Return the connections whose zones are due to be refreshed, longest due first.
 
     Each has a due time of its own, which a refresh moves (`integrations.zones.refresh`): further away the more often it has
-    failed, so that those which always fail never keep the others waiting.
+    failed, so that those which always fail never keep the others waiting. The first refresh of one that is being set up is
+    part of the set-up (`integrations.onboarding.automation`), which begins when a person asks for it.
     """
     never_set = Q(zones_due_at=None) & (
         Q(zones_pulled_at=None) | Q(zones_pulled_at__lt=now - zone_refresh.EVERY)
@@ -76,6 +77,7 @@ def connections_for_refresh(now: datetime) -> list[Connection]:
     is_due = Q(zones_due_at__lte=now) | Q(zones_due_at__gt=now + 2 * zone_refresh.EVERY) | never_set
     due = Connection.objects.filter(is_due, operator_confirmed_at__isnull=False)
     due = due.exclude(status=Connection.Status.ENDED)
+    due = due.exclude(status=Connection.Status.SETUP, zones_pulled_at=None)
     return list(
         due.order_by(F("zones_due_at").asc(nulls_last=True), "zones_pulled_at", "pk")[:ZONES_AT_A_TIME]
     )

@@ -77,6 +77,16 @@ def test_a_time_that_a_wrong_clock_wrote_is_not_waited_for() -> None:
     assert periodic_tasks.connections_for_refresh(timezone.now()) == [connection]
 
 
+def test_the_first_zones_of_a_set_up_are_left_to_the_set_up() -> None:
+    long_ago = timezone.now() - FOR_LONG
+    ConnectionFactory(zones_pulled_at=None)
+    set_up, live = (
+        ConnectionFactory(zones_pulled_at=long_ago),
+        ConnectionFactory(live=True, zones_pulled_at=None),
+    )
+    assert set(periodic_tasks.connections_for_refresh(timezone.now())) == {set_up, live}
+
+
 def test_one_that_fails_unexpectedly_is_noted_and_does_not_end_the_task(vendor: FakeVendor) -> None:
     connection = ConnectionFactory(live=True)
     vendor.zones_error = RuntimeError("boom")
